@@ -1,0 +1,1 @@
+"""Floor 3: the LSTM, its state and its files."""

@@ -1,0 +1,1 @@
+"""One step of the LSTM, fast, for a batch of states."""

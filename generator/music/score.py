@@ -1,0 +1,186 @@
+"""Music as values: notes and other events in ticks, and a score that holds a piece of them.
+
+Times are integer ticks from the start of the piece. A score says how many ticks make a quarter note; its tempos turn
+ticks into seconds, as in a Standard MIDI File. A performance is a score too: 50 ticks a quarter at 120 quarters a
+minute make a tick of 10 ms.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+DEFAULT_VELOCITY = 80
+DEFAULT_TEMPO = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A note of one voice: `pitch` 0 to 127 (60 is middle C), `velocity` 1 to 127."""
+
+    start_ticks: int
+    duration_ticks: int
+    pitch: int
+    velocity: int = DEFAULT_VELOCITY
+    voice: int = 0
+
+    @property
+    def end_ticks(self) -> int:
+        return self.start_ticks + self.duration_ticks
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSignature:
+    """A metre; it starts a bar."""
+
+    start_ticks: int
+    numerator: int
+    denominator: int
+
+    def bar_ticks(self, ticks_per_quarter: int) -> int:
+        """Length of a bar in ticks."""
+        return self.numerator * 4 * ticks_per_quarter // self.denominator
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """Quarters a minute from `start_ticks` on."""
+
+    start_ticks: int
+    quarters_per_minute: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pedal:
+    """The sustain pedal of one voice goes down or up."""
+
+    start_ticks: int
+    down: bool
+    voice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar line: a new bar starts here."""
+
+    start_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class PieceEnd:
+    """A piece ends here; in a stream the next one follows."""
+
+    start_ticks: int
+
+
+MusicEvent = Note | TimeSignature | Tempo | Pedal | Bar | PieceEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Who plays: a part's name and its General MIDI program (0 to 127), or drums."""
+
+    name: str
+    program: int = 0
+    drum: bool = False
+
+
+@dataclass(frozen=True)
+class Score:
+    """A piece, or what a stream has played: every tuple sorted by `start_ticks`, voices as indices into `voices`.
+
+    The first bar starts at tick 0; a pickup is a first bar whose start is silent.
+    """
+
+    ticks_per_quarter: int
+    voices: tuple[Voice, ...]
+    notes: tuple[Note, ...]
+    time_signatures: tuple[TimeSignature, ...] = ()
+    tempos: tuple[Tempo, ...] = ()
+    pedals: tuple[Pedal, ...] = ()
+    bars: tuple[Bar, ...] = ()
+    piece_ends: tuple[PieceEnd, ...] = ()
+    title: str = ""
+
+    @staticmethod
+    def from_events(
+        events: Iterable[MusicEvent], *, ticks_per_quarter: int, voices: tuple[Voice, ...], title: str = ""
+    ) -> Score:
+        """Collect events, in any order, into a score."""
+        kinds: dict[type, list[MusicEvent]] = {kind: [] for kind in (Note, TimeSignature, Tempo, Pedal, Bar, PieceEnd)}
+        for event in events:
+            kinds[type(event)].append(event)
+
+        def of(kind: type) -> tuple:
+            return tuple(sorted(kinds[kind], key=lambda event: event.start_ticks))
+
+        notes = sorted(
+            (event for event in kinds[Note] if isinstance(event, Note)),
+            key=lambda note: (note.start_ticks, note.voice, -note.pitch),
+        )
+        return Score(
+            ticks_per_quarter,
+            voices,
+            tuple(notes),
+            of(TimeSignature),
+            of(Tempo),
+            of(Pedal),
+            of(Bar),
+            of(PieceEnd),
+            title,
+        )
+
+    @property
+    def end_ticks(self) -> int:
+        """Where the last note ends; 0 without notes."""
+        return max((note.end_ticks for note in self.notes), default=0)
+
+    def bar_starts(self) -> Iterator[tuple[int, TimeSignature]]:
+        """Every bar's start in ticks with its metre, from tick 0 to the end of the last note; 4/4 where nothing is said."""
+        changes = list(self.time_signatures)
+        if not changes or changes[0].start_ticks > 0:
+            changes.insert(0, TimeSignature(0, 4, 4))
+        for index, metre in enumerate(changes):
+            last = index + 1 == len(changes)
+            until = self.end_ticks if last else changes[index + 1].start_ticks
+            length = metre.bar_ticks(self.ticks_per_quarter)
+            for start in range(metre.start_ticks, until, max(1, length)):
+                yield start, metre
+
+    def clock(self) -> Clock:
+        """The map from this score's ticks to seconds."""
+        clock = Clock(self.ticks_per_quarter)
+        for tempo in self.tempos:
+            clock.set(tempo)
+        return clock
+
+
+@dataclass
+class Clock:
+    """Ticks to seconds under a growing list of tempos; tempos come in order of time."""
+
+    ticks_per_quarter: int
+    _ticks: list[int] = field(default_factory=lambda: [0])
+    _seconds: list[float] = field(default_factory=lambda: [0.0])
+    _seconds_per_tick: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self._seconds_per_tick:
+            self._seconds_per_tick = [60.0 / DEFAULT_TEMPO / self.ticks_per_quarter]
+
+    def set(self, tempo: Tempo) -> None:
+        """From `tempo.start_ticks` on, this tempo holds."""
+        seconds = self.seconds(tempo.start_ticks)
+        rate = 60.0 / tempo.quarters_per_minute / self.ticks_per_quarter
+        if tempo.start_ticks <= self._ticks[-1]:
+            self._seconds_per_tick[-1] = rate
+        else:
+            self._ticks.append(tempo.start_ticks)
+            self._seconds.append(seconds)
+            self._seconds_per_tick.append(rate)
+
+    def seconds(self, ticks: int) -> float:
+        """Seconds from the start at `ticks`."""
+        index = max(0, bisect_right(self._ticks, ticks) - 1)
+        return self._seconds[index] + (ticks - self._ticks[index]) * self._seconds_per_tick[index]

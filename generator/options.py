@@ -1,0 +1,115 @@
+"""Every option once: its default, bounds and meaning. Command-line flags and the app's widgets derive from here."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, TypeVar
+
+from generator.errors import CarouselError
+
+T = TypeVar("T")
+
+AT_END = ("next", "never", "stop")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    metavar: str | None = None,
+) -> Any:
+    """A dataclass field that knows its bounds (inclusive) and what it means."""
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "metavar": metavar}
+    return field(default=default, metadata=metadata)
+
+
+def validate(options: Any) -> None:
+    """Check every field against its own bounds.
+
+    Raises:
+        CarouselError: a value is not a number, is out of its bounds, or is not among its choices.
+    """
+    for spec in fields(options):
+        value = getattr(options, spec.name)
+        flag = "--" + spec.name.replace("_", "-")
+        low, high, choices = (spec.metadata.get(key) for key in ("minimum", "maximum", "choices"))
+        if value is None and spec.default is None:
+            continue
+        if choices is not None:
+            if value not in choices:
+                raise CarouselError(f"{flag} is {value!r}; choose one of {', '.join(choices)}")
+            continue
+        if low is None and high is None:
+            continue
+        whole = isinstance(spec.default, int) or "int" in str(spec.type)
+        kind = int if whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kind) or not math.isfinite(value):
+            raise CarouselError(f"{flag} is {value!r}; give {'a whole number' if whole else 'a number'}")
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise CarouselError(f"{flag} is {value}; {bounds_text(spec)}")
+
+
+def bounds_text(spec: Field[Any]) -> str:
+    """The bounds of a field as words."""
+    low, high = spec.metadata["minimum"], spec.metadata["maximum"]
+    if high is None:
+        return f"it must be at least {low}"
+    return f"it must lie between {low} and {high}"
+
+
+def add_arguments(parser: argparse.ArgumentParser, kind: type) -> None:
+    """One flag for each field of an options class. A flag that is not given is absent from the parsed namespace."""
+    for spec in fields(kind):
+        if "help" not in spec.metadata:
+            continue
+        text = spec.metadata["help"]
+        if spec.default is not None and spec.default is not MISSING:
+            text += f" (default: {spec.default})"
+        flag = "--" + spec.name.replace("_", "-")
+        extra: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
+        if isinstance(spec.default, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, **extra)
+            continue
+        annotation = str(spec.type)
+        kind_of_value = str if "str" in annotation else int if "int" in annotation else float
+        parser.add_argument(
+            flag, type=kind_of_value, choices=spec.metadata["choices"], metavar=spec.metadata["metavar"], **extra
+        )
+
+
+def given(arguments: argparse.Namespace, kind: type[T]) -> dict[str, Any]:
+    """The fields of `kind` that the command line names."""
+    names = {spec.name for spec in fields(kind)}  # type: ignore[arg-type]
+    return {name: value for name, value in vars(arguments).items() if name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingOptions:
+    """How the next token is chosen. A value: change it with `dataclasses.replace`.
+
+    Raises:
+        CarouselError: a field is out of its bounds.
+    """
+
+    seed: int = option(0, "random numbers are a function of this seed and the position", minimum=0, maximum=2**63 - 1)
+    temperature: float = option(
+        1.0, "below 1 safer, above 1 wilder, 0 always the likeliest token", minimum=0.0, maximum=10.0
+    )
+    top_k: int = option(0, "keep only the K likeliest tokens; 0 keeps all", minimum=0, maximum=1_000_000)
+    top_p: float = option(
+        1.0, "keep the likeliest tokens that together reach this probability", minimum=0.0, maximum=1.0
+    )
+    min_p: float = option(
+        0.0, "keep tokens of at least this share of the likeliest one's probability", minimum=0.0, maximum=1.0
+    )
+    at_end: str = option(
+        "next", "at a piece's end: begin the next one, never let it end, or stop the stream", choices=AT_END
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)

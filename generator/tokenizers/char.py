@@ -1,0 +1,108 @@
+"""Text, one token a character. Every character of the training split, one token for the unknown, one for the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from generator.errors import CarouselError
+from generator.tokenizers.base import Event, Mask, Tokens
+
+UNKNOWN = 0
+END = 1
+SPECIAL = ("<unknown>", "<end>")
+REPLACEMENT = "\ufffd"
+"""What the unknown token decodes to (Unicode's replacement character)."""
+
+
+class CharDecoder:
+    """Every token is one complete character; any character may follow any other."""
+
+    def __init__(self, tokenizer: CharTokenizer, state: dict[str, Any] | None = None) -> None:
+        self._characters = tokenizer.characters
+        self._mask = tokenizer.sampled
+        self._count: int = state["count"] if state else 0
+
+    def feed(self, token: int) -> list[Event]:
+        self._count += 1
+        if token == UNKNOWN:
+            return [REPLACEMENT]
+        if token == END:
+            return ["\n"]
+        return [self._characters[token - len(SPECIAL)]]
+
+    def allowed(self) -> Mask:
+        return self._mask
+
+    @property
+    def horizon_ticks(self) -> int:
+        return self._count
+
+    def state(self) -> dict[str, Any]:
+        return {"count": self._count}
+
+
+class CharTokenizer:
+    """Characters to ids and back. Ids 0 and 1 are the unknown and the end; characters follow in code point order."""
+
+    kind: ClassVar[str] = "char"
+    medium: ClassVar[str] = "text"
+    end: int = END
+
+    def __init__(self, characters: str) -> None:
+        if not characters:
+            raise CarouselError("a char tokenizer needs at least one character")
+        self.characters = characters
+        self._ids = {character: index + len(SPECIAL) for index, character in enumerate(characters)}
+        self.vocab_size = len(SPECIAL) + len(characters)
+        self.start = self._ids.get("\n", END)
+        self.sampled: Mask = np.arange(self.vocab_size) != UNKNOWN
+        self.sampled.flags.writeable = False
+
+    @staticmethod
+    def fit(pieces: Iterable[str]) -> CharTokenizer:
+        """The characters of the training pieces, sorted."""
+        seen: set[str] = set()
+        for piece in pieces:
+            seen.update(piece)
+        return CharTokenizer("".join(sorted(seen)))
+
+    def encode(self, piece: str) -> Tokens:
+        """Text as ids, the end token last; characters outside the vocabulary become the unknown token."""
+        if not piece:
+            raise CarouselError("the text is empty; give at least one character")
+        ids = self._ids
+        count = len(piece)
+        body = np.fromiter((ids.get(character, UNKNOWN) for character in piece), dtype=np.uint16, count=count)
+        return np.append(body, np.uint16(END))
+
+    def decode(self, tokens: Tokens) -> str:
+        decoder = self.decoder()
+        return self.collect([event for token in tokens for event in decoder.feed(int(token))])
+
+    def decoder(self, state: dict[str, Any] | None = None) -> CharDecoder:
+        return CharDecoder(self, state)
+
+    def augment(self, tokens: Tokens, random: np.random.Generator) -> Tokens:
+        return tokens
+
+    def cold_starts(self, tokens: Tokens) -> npt.NDArray[np.int64]:
+        """The starts of paragraphs: after an empty line, else after any line end."""
+        newline = tokens[:-1] == self.start
+        paragraph = newline.copy()
+        paragraph[1:] &= newline[:-1]
+        paragraph[:1] = False
+        return np.flatnonzero(paragraph if paragraph.any() else newline) + 1
+
+    def collect(self, events: list[Any]) -> str:
+        return "".join(events)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "characters": self.characters}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> CharTokenizer:
+        return CharTokenizer(data["characters"])
