@@ -113,3 +113,47 @@ class SamplingOptions:
 
     def __post_init__(self) -> None:
         validate(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """The model's sizes and the recipe that trains it.
+
+    Raises:
+        CarouselError: a field is out of its bounds.
+    """
+
+    embedding_dim: int = option(128, "units of the embedding", minimum=1, maximum=8192)
+    hidden_size: int = option(512, "units of each LSTM layer", minimum=1, maximum=8192)
+    num_layers: int = option(2, "LSTM layers", minimum=1, maximum=16)
+    steps: int | None = option(None, "updates in all", minimum=1, maximum=10**9)
+    minutes: float | None = option(None, "train for this long instead", minimum=0.01, maximum=100_000)
+    passes: float | None = option(None, "read the training split this often instead", minimum=0.01, maximum=1_000_000)
+    lanes: int = option(64, "streams read side by side", minimum=1, maximum=4096)
+    window: int = option(128, "tokens between updates, through which gradients flow", minimum=1, maximum=65_536)
+    learning_rate: float = option(3e-3, "AdamW's peak learning rate", minimum=1e-9, maximum=10)
+    warm_up: int = option(100, "updates until the peak", minimum=0, maximum=10**6)
+    weight_decay: float = option(0.05, "AdamW's decoupled weight decay", minimum=0, maximum=10)
+    clip: float = option(1.0, "largest norm of the gradient", minimum=1e-6, maximum=1e6)
+    dropout_embedding: float = option(0.1, "share of the embedding dropped", minimum=0, maximum=0.99)
+    dropout_layers: float = option(0.3, "share dropped between the layers", minimum=0, maximum=0.99)
+    dropout_output: float = option(0.3, "share dropped before the output layer", minimum=0, maximum=0.99)
+    dropout_weights: float = option(0.2, "share of the recurrent weights dropped", minimum=0, maximum=0.99)
+    cold_share: float = option(0.1, "share of the pieces that begin from a zero state", minimum=0, maximum=1)
+    validations: int = option(20, "how often the validation split is read", minimum=1, maximum=100_000)
+    patience: int = option(6, "stop after this many validations without a better one", minimum=1, maximum=100_000)
+    seed: int = option(0, "of the weights, the data order and the dropout", minimum=0, maximum=2**63 - 1)
+    precision: str = option("auto", "bf16 where the CPU multiplies it itself", choices=("auto", "bf16", "fp32"))
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if sum(length is not None for length in (self.steps, self.minutes, self.passes)) > 1:
+            raise CarouselError("give one of --steps, --minutes and --passes")
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "standard": {"passes": 30.0},
+    "quick": {"hidden_size": 384, "minutes": 2.0, "dropout_layers": 0.0, "dropout_output": 0.1, "dropout_weights": 0.0},
+    "large": {"hidden_size": 608, "passes": 30.0},
+}
+"""Recipes by name: what they change in the defaults."""

@@ -1,0 +1,148 @@
+"""A checkpoint is a folder: `model.safetensors`, `config.json`, `tokenizer.json`, `card.md`. Nothing in it can run code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from generator import tokenizers
+from generator.atomic import atomic_write
+from generator.errors import CarouselError
+from generator.model.lstm import LanguageModel, ModelConfig
+from generator.tokenizers.base import Tokenizer
+
+WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer.json", "card.md"
+LARGEST_JSON = 64 * 2**20
+"""Bytes; a larger JSON file is refused unread."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that a trained model is: sizes, weights by torch's names (fp32), tokenizer and card."""
+
+    config: ModelConfig
+    weights: dict[str, Tensor]
+    tokenizer: Tokenizer
+    card: str = ""
+    name: str = ""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over sizes, tokenizer and weights, hexadecimal: the identity that a take names."""
+        digest = hashlib.sha256(_canonical(self.config.to_json()) + _canonical(self.tokenizer.to_json()))
+        for name in sorted(self.weights):
+            digest.update(name.encode() + self.weights[name].contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @staticmethod
+    def of(model: LanguageModel, tokenizer: Tokenizer, card: str = "", name: str = "") -> Checkpoint:
+        """The present state of a model that is being trained."""
+        weights = {key: value.detach().clone() for key, value in model.state_dict().items()}
+        return Checkpoint(model.config, weights, tokenizer, card, name)
+
+    def model(self) -> LanguageModel:
+        """The model in its form for reading whole sequences, in evaluation mode."""
+        model = LanguageModel(self.config)
+        model.load_state_dict(self.weights)
+        return model.eval()
+
+    def save(self, folder: str | Path) -> None:
+        """Write the four files, each whole or not at all; the weights last."""
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CarouselError(f"{folder}: cannot make this folder: {error.strerror}; choose another place") from error
+        texts = {
+            CONFIG: json.dumps(self.config.to_json(), indent=2) + "\n",
+            TOKENIZER: json.dumps(self.tokenizer.to_json(), ensure_ascii=False, indent=1) + "\n",
+            CARD: self.card,
+        }
+        for name, text in texts.items():
+            with atomic_write(folder / name) as file:
+                file.write(text.encode())
+        with atomic_write(folder / WEIGHTS) as file:
+            file.write(save(self.weights))
+
+    @staticmethod
+    def load(folder: str | Path) -> Checkpoint:
+        """Read and check a checkpoint.
+
+        Raises:
+            CarouselError: a file is missing, cut off or foreign, or the parts do not fit one another.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise CarouselError(f"{folder}: no such checkpoint folder; train one with: python -m generator.train")
+        data = _read_json(folder / CONFIG)
+        unknown = set(data) - {spec.name for spec in fields(ModelConfig)}
+        if unknown:
+            raise CarouselError(f"{folder / CONFIG}: unknown key {sorted(unknown)[0]!r}; it needs a newer Carousel")
+        try:
+            config = ModelConfig(**data)
+        except (CarouselError, TypeError) as error:
+            raise CarouselError(f"{folder / CONFIG}: {error}") from error
+        try:
+            tokenizer = tokenizers.from_json(_read_json(folder / TOKENIZER))
+        except CarouselError as error:
+            raise CarouselError(f"{folder / TOKENIZER}: {error}") from error
+        if tokenizer.vocab_size != config.vocab_size:
+            raise CarouselError(
+                f"{folder / TOKENIZER}: {tokenizer.vocab_size} tokens, but the model has {config.vocab_size}; "
+                "restore the tokenizer that the model was trained with"
+            )
+        card = folder / CARD
+        weights = _read_weights(folder / WEIGHTS, config)
+        text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+        return Checkpoint(config, weights, tokenizer, text, folder.name)
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
+
+
+def _read_bytes(path: Path, limit: int) -> bytes:
+    try:
+        if path.stat().st_size > limit:
+            raise CarouselError(f"{path}: larger than {limit >> 20} MB; this is not a checkpoint's file")
+        return path.read_bytes()
+    except OSError as error:
+        raise CarouselError(f"{path}: cannot read: {error.strerror}; restore the checkpoint") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(_read_bytes(path, LARGEST_JSON))
+    except (ValueError, RecursionError) as error:
+        raise CarouselError(f"{path}: not valid JSON; restore the checkpoint") from error
+    if not isinstance(data, dict):
+        raise CarouselError(f"{path}: not a JSON object; restore the checkpoint")
+    return data
+
+
+def _read_weights(path: Path, config: ModelConfig) -> dict[str, Tensor]:
+    with torch.device("meta"):
+        expected = {name: tuple(value.shape) for name, value in LanguageModel(config).state_dict().items()}
+    size = sum(4 * torch.Size(shape).numel() for shape in expected.values())
+    try:
+        weights = load(_read_bytes(path, 2 * size + LARGEST_JSON))
+    except SafetensorError as error:
+        raise CarouselError(f"{path}: cut off or not a safetensors file; restore the checkpoint") from error
+    for name, shape in expected.items():
+        if name not in weights:
+            raise CarouselError(f"{path}: no tensor {name}; this file belongs to another kind of model")
+        found = tuple(weights[name].shape)
+        if found != shape:
+            raise CarouselError(f"{path}: {name} has shape {found}, but config.json asks for {shape}")
+        if not weights[name].is_floating_point() or not bool(torch.isfinite(weights[name]).all()):
+            raise CarouselError(f"{path}: {name} holds values that are not finite numbers; restore the checkpoint")
+    return {name: weights[name].float() for name in expected}

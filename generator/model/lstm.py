@@ -1,0 +1,143 @@
+"""The language model: embedding, stacked LSTM, output layer, with torch's `nn.LSTM` weights and gate order.
+
+This is the form for training and for reading whole sequences. Streaming uses `model/backends/`, one token at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from generator.errors import CarouselError
+
+LayerStates = list[tuple[Tensor, Tensor]]
+"""(h, c) of each layer, each of shape (lanes, hidden_size)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """The sizes of a model, as in `config.json`.
+
+    Raises:
+        CarouselError: a size is not a positive whole number, or is too large to be meant.
+    """
+
+    vocab_size: int
+    embedding_dim: int
+    hidden_size: int
+    num_layers: int
+    tied: bool = False
+
+    def __post_init__(self) -> None:
+        limits = {"vocab_size": 65536, "embedding_dim": 8192, "hidden_size": 8192, "num_layers": 16}
+        for name, limit in limits.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= limit:
+                raise CarouselError(f"{name} is {value!r}; it must be a whole number between 1 and {limit}")
+        if self.tied and self.embedding_dim != self.hidden_size:
+            raise CarouselError("a tied output layer needs embedding_dim equal to hidden_size")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout:
+    """Shares that training drops, each with one mask per sequence (Gal and Ghahramani 2016; Merity et al. 2018)."""
+
+    embedding: float = 0.0
+    layers: float = 0.0
+    output: float = 0.0
+    weights: float = 0.0
+    """Of the recurrent weights themselves (weight-drop)."""
+
+
+class LanguageModel(nn.Module):
+    """Next-token logits from tokens and a carried state."""
+
+    def __init__(self, config: ModelConfig, dropout: Dropout | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.dropout = dropout or Dropout()
+        self.embedding = nn.Embedding(config.vocab_size, config.embedding_dim)
+        self.lstm = nn.LSTM(config.embedding_dim, config.hidden_size, config.num_layers, batch_first=True)
+        self.output = nn.Linear(config.hidden_size, config.vocab_size)
+        if config.tied:
+            self.output.weight = self.embedding.weight
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Orthogonal recurrent weights, and forget-gate biases of 1 so that a new cell keeps what it has."""
+        hidden = self.config.hidden_size
+        nn.init.normal_(self.embedding.weight, std=self.config.embedding_dim**-0.5)
+        nn.init.zeros_(self.output.bias)
+        if not self.config.tied:
+            nn.init.xavier_uniform_(self.output.weight)
+        for name, parameter in self.lstm.named_parameters():
+            if name.startswith("weight_hh"):
+                for gate in parameter.data.chunk(4):
+                    nn.init.orthogonal_(gate)
+            elif name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(parameter)
+            else:
+                nn.init.zeros_(parameter)
+                if name.startswith("bias_hh"):
+                    parameter.data[hidden : 2 * hidden] = 1.0
+
+    def layer_weights(self, layer: int) -> list[Tensor]:
+        """weight_ih (4·hidden, in), weight_hh (4·hidden, hidden), bias_ih, bias_hh; gates in order i, f, g, o."""
+        return [getattr(self.lstm, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+
+    def zero_state(self, lanes: int) -> LayerStates:
+        shape = (lanes, self.config.hidden_size)
+        return [(torch.zeros(shape), torch.zeros(shape)) for _ in range(self.config.num_layers)]
+
+    def forward(self, tokens: Tensor, state: LayerStates) -> tuple[Tensor, LayerStates]:
+        """Read tokens (lanes, steps) from a state; return logits (lanes, steps, vocab_size) and the state after them."""
+        x = self._drop(self.embedding(tokens), self.dropout.embedding)
+        after: LayerStates = []
+        for layer in range(self.config.num_layers):
+            weights = self.layer_weights(layer)
+            if self.training and self.dropout.weights:
+                weights[1] = F.dropout(weights[1], self.dropout.weights)
+            h, c = state[layer]
+            x, h, c = torch.lstm(
+                x, (h.unsqueeze(0), c.unsqueeze(0)), weights, True, 1, 0.0, self.training, False, True
+            )
+            after.append((h[0], c[0]))
+            last = layer + 1 == self.config.num_layers
+            x = self._drop(x, self.dropout.output if last else self.dropout.layers)
+        return self.output(x), after
+
+    @torch.no_grad()
+    def surprise(self, tokens: npt.NDArray[np.integer[Any]], start: int, *, lanes: int = 1) -> npt.NDArray[np.float64]:
+        """Surprise of each token in nats, shape (tokens,), read as one carried stream that begins with `start` from a zero state.
+
+        With more lanes the tokens are cut into that many streams of equal length, each read from a zero state (faster);
+        up to lanes - 1 tokens at the end are then left out.
+        """
+        steps = len(tokens) // lanes
+        targets = torch.from_numpy(np.asarray(tokens[: lanes * steps], dtype=np.int64)).view(lanes, steps)
+        first = torch.full((lanes, 1), start)
+        first[1:, 0] = targets[:-1, -1]
+        inputs = torch.cat([first, targets[:, :-1]], dim=1)
+        state = self.zero_state(lanes)
+        found = []
+        for left in range(0, steps, 256):
+            part = slice(left, left + 256)
+            logits, state = self(inputs[:, part], state)
+            found.append(F.cross_entropy(logits.transpose(1, 2).float(), targets[:, part], reduction="none"))
+        return torch.cat(found, dim=1).double().flatten().numpy()
+
+    def _drop(self, x: Tensor, share: float) -> Tensor:
+        """One mask for all steps of a sequence."""
+        if not self.training or not share:
+            return x
+        mask = torch.empty(x.shape[0], 1, x.shape[2], dtype=x.dtype).bernoulli_(1 - share)
+        return x * mask.div_(1 - share)
