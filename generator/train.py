@@ -32,7 +32,7 @@ from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import Dropout, LanguageModel, ModelConfig
 from generator.options import PRESETS, TrainingOptions, add_arguments, given
-from generator.streaming.stream import Model
+from generator.streaming.engine import Model
 
 STATE = "training.safetensors"
 METRICS = "metrics.jsonl"

@@ -1,0 +1,134 @@
+"""The handle that a user holds: an endless stream of events that can be steered, frozen, branched and rewound."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from generator.options import SamplingOptions
+from generator.streaming.snapshot import Snapshot
+from generator.tokenizers.base import Event
+
+if TYPE_CHECKING:
+    from generator.streaming.engine import Engine
+
+MARK_EVERY = 64
+MARKS = 64
+"""Snapshots kept for rewinding: one every so many tokens, at most so many."""
+
+
+class Stream:
+    """Events without end, at a constant cost a token. Not thread-safe: one caller at a time.
+
+    `take` and iteration are lazy: a token is drawn when its events are asked for, with the options then in force.
+    """
+
+    def __init__(self, engine: Engine, snapshot: Snapshot) -> None:
+        self._engine = engine
+        self._marks: deque[Snapshot] = deque(maxlen=MARKS)
+        self._restore(snapshot)
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        self._state, self._token, self._position = snapshot.state, snapshot.token, snapshot.position
+        self._timeline, self._primer, self._ended = snapshot.timeline, snapshot.primer, snapshot.ended
+        self._decoder = self._engine.tokenizer.decoder(snapshot.decoder)
+
+    @property
+    def options(self) -> SamplingOptions:
+        """The options in force."""
+        return self._timeline[-1][1]
+
+    @property
+    def position(self) -> int:
+        """Tokens so far, the primer's included."""
+        return self._position
+
+    @property
+    def ended(self) -> bool:
+        """Whether a piece's end has stopped the stream (`at_end="stop"`)."""
+        return self._ended
+
+    @property
+    def horizon_ticks(self) -> int:
+        """Every event that starts before this tick has been yielded."""
+        return self._decoder.horizon_ticks
+
+    def take(self, tokens: int) -> Iterator[Event]:
+        """Advance by up to `tokens` tokens; yield the events that they complete."""
+        for _ in range(tokens):
+            if self._ended:
+                return
+            yield from self._advance()
+
+    def __iter__(self) -> Iterator[Event]:
+        while not self._ended:
+            yield from self._advance()
+
+    def set(self, **changes: Any) -> None:
+        """Change options from the next token on; the change is recorded in the take.
+
+        Raises:
+            CarouselError: a value is out of its bounds.
+        """
+        options = replace(self.options, **changes)
+        kept = tuple(change for change in self._timeline if change[0] < self._position)
+        self._timeline = (*kept, (self._position, options))
+
+    def snapshot(self) -> Snapshot:
+        """This moment as a value. The stream goes on; the value stays."""
+        return Snapshot(
+            fingerprint=self._engine.fingerprint,
+            backend=self._engine.backend.name,
+            state=self._state,
+            token=self._token,
+            position=self._position,
+            timeline=self._timeline,
+            primer=self._primer,
+            decoder=self._decoder.state(),
+            ended=self._ended,
+        )
+
+    def rewind(self, tokens: int) -> None:
+        """Go back by up to `tokens` tokens, not into the primer; later changes of options are forgotten."""
+        target = max(len(self._primer), self._position - tokens)
+        while self._marks and self._marks[-1].position > target:
+            self._marks.pop()
+        timeline = tuple(change for change in self._timeline if change[0] <= target)
+        past = Stream(self._engine, self._marks[-1] if self._marks else self._engine.begin(self._primer, timeline))
+        for _ in past._replay(target, timeline):
+            pass
+        self._restore(past.snapshot())
+
+    def history(self) -> Any:
+        """Everything since the start, primer included, as a `str` or a `Score`: the past is replayed, not stored."""
+        past = Stream(self._engine, self._engine.begin((), self._timeline))
+        events = [event for token in self._primer for event in past._force(token)]
+        events.extend(past._replay(self._position, self._timeline))
+        return self._engine.tokenizer.collect(events)
+
+    def _advance(self) -> list[Event]:
+        if self._position % MARK_EVERY == 0:
+            self._marks.append(self.snapshot())
+        self._token, self._state = self._engine.step(
+            self._token, self._state, self._decoder.allowed(), self.options, self._position
+        )
+        self._position += 1
+        if self._token == self._engine.tokenizer.end and self.options.at_end == "stop":
+            self._ended = True
+        return self._decoder.feed(self._token)
+
+    def _force(self, token: int) -> list[Event]:
+        """Feed a given token, as a primer does."""
+        self._state = self._engine.feed(self._token, self._state)
+        self._token = token
+        self._position += 1
+        return self._decoder.feed(token)
+
+    def _replay(self, until: int, timeline: tuple[tuple[int, SamplingOptions], ...]) -> Iterator[Event]:
+        """Advance to a position under a recorded timeline."""
+        while self._position < until:
+            self._timeline = tuple(change for change in timeline if change[0] <= self._position)
+            yield from self._advance()
+        self._timeline = timeline
