@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +22,9 @@ from typing import Any
 import music21 as m21
 
 from generator.errors import CarouselError
-from generator.music.score import MusicEvent, Note, Score, Tempo, TimeSignature, Voice
+from generator.music import bars
+from generator.music.bars import IrregularBars, Measure
+from generator.music.score import DEFAULT_VELOCITY, MusicEvent, Note, Score, Tempo, TimeSignature, Voice
 from generator.music.voices import without_overlaps
 
 TICKS_PER_QUARTER = 10_080
@@ -71,15 +74,11 @@ def read_each(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # music21 warns of much that is of no use to a listener
                 yield _convert(_parse(source, form), regular=regular, expand_repeats=expand_repeats)
-        except _IrregularBars as error:
+        except IrregularBars as error:
             yield CarouselError(f"{name}: {error}")
         except Exception as error:  # music21 raises anything at all on a damaged file
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             yield CarouselError(f"{name}: cannot be read as {NAMES[form]} ({reason}); repair it or take it out")
-
-
-class _IrregularBars(Exception):
-    """The written bars are not those that the time signatures predict."""
 
 
 def _check_size(path: Path) -> None:
@@ -93,7 +92,9 @@ def _check_size(path: Path) -> None:
     if size == 0:
         raise CarouselError(f"{path}: the file is empty; take it out")
     if size > MAX_BYTES:
-        raise CarouselError(f"{path}: {size / 2**20:.0f} MB is too large for a score; the limit is {MAX_BYTES >> 20} MB")
+        raise CarouselError(
+            f"{path}: {size / 2**20:.0f} MB is too large for a score; the limit is {MAX_BYTES >> 20} MB"
+        )
 
 
 def _tunes(path: Path) -> list[str]:
@@ -117,52 +118,67 @@ def _parse(source: str | Path, form: str) -> Any:
 
 
 @dataclass(frozen=True)
-class _Measure:
-    """A written bar: its metre, and where it starts and how long it is, in quarters."""
+class _Sound:
+    """A written note: start and end in quarters."""
 
     start: Fraction
-    length: Fraction
-    metre: tuple[int, int]
-
-    @property
-    def full(self) -> Fraction:
-        return Fraction(4 * self.metre[0], self.metre[1])
+    end: Fraction
+    pitch: int
+    velocity: int
+    tied: bool
 
 
 def _convert(stream: Any, *, regular: bool, expand_repeats: bool) -> Score:
-    if expand_repeats:
-        try:
-            return _convert(stream.expandRepeats(), regular=True, expand_repeats=False)
-        except Exception:  # repeats that lead nowhere, or bars that do not fit: then as it is written
-            pass
     parts = list(stream.parts) or [stream]
     if any(instrument.transposition for instrument in stream.recurse().getElementsByClass("Instrument")):
         stream.toSoundingPitch(inPlace=True)
-    measures = _measures(parts)
-    pickup, metres = _metres(measures, regular=regular)
+    written = _measures(parts)
+    measures = written
+    if expand_repeats and (played := bars.played(written)) != written:
+        try:
+            bars.metres(bars.laid_out(played), regular=True)
+            measures = played
+        except IrregularBars:
+            pass  # then as it is written
+    laid_out = bars.laid_out(measures)
+    pickup, metres = bars.metres(laid_out, regular=regular)
 
-    def ticks(quarters: Any) -> int:
-        return round((Fraction(quarters) + pickup) * TICKS_PER_QUARTER)
+    def ticks(quarters: Fraction) -> int:
+        return round((quarters + pickup) * TICKS_PER_QUARTER)
 
     events: list[MusicEvent] = [TimeSignature(round(start * TICKS_PER_QUARTER), *metre) for start, metre in metres]
-    for mark in stream.flatten().getElementsByClass("MetronomeMark"):
-        if mark.number and not mark.numberImplicit and mark.getQuarterBPM():
-            start = 0 if mark.offset == 0 else ticks(mark.offset)
-            events.append(Tempo(start, float(mark.getQuarterBPM())))
+    events += _tempos(stream, ticks)
     voices: list[Voice] = []
     notes: list[Note] = []
     for part in parts:
-        found = _notes(part, len(voices), ticks)
-        if found:
-            notes += found
+        sounds = _sounds(part)
+        if measures:
+            sounds = [
+                replace(sound, start=sound.start + move, end=sound.end + move)
+                for source, target in zip(measures, laid_out, strict=True)
+                for move in [target.start - source.start]
+                for sound in _between(sounds, source.start, source.start + source.length)
+            ]
+        if sounds:
+            notes += _notes(sounds, len(voices), ticks)
             voices.append(_voice(part, len(voices)))
     if not notes:
         raise ValueError("it has no notes")
     title = (stream.metadata.bestTitle if stream.metadata else None) or ""
     events += without_overlaps(notes)
     return Score.from_events(
-        dict.fromkeys(events), ticks_per_quarter=TICKS_PER_QUARTER, voices=tuple(voices), title=" ".join(title.split())
+        events, ticks_per_quarter=TICKS_PER_QUARTER, voices=tuple(voices), title=" ".join(title.split())
     )
+
+
+def _tempos(stream: Any, ticks: Callable[[Fraction], int]) -> list[Tempo]:
+    """Tempos that are given in numbers; what a word like Allegro may mean is not invented."""
+    tempos: dict[int, Tempo] = {}
+    for mark in stream.flatten().getElementsByClass("MetronomeMark"):
+        if mark.number and not mark.numberImplicit and mark.getQuarterBPM():
+            start = ticks(Fraction(mark.offset)) if mark.offset else 0
+            tempos[start] = Tempo(start, float(mark.getQuarterBPM()))
+    return list(tempos.values())
 
 
 def _voice(part: Any, index: int) -> Voice:
@@ -171,92 +187,69 @@ def _voice(part: Any, index: int) -> Voice:
     return Voice(name, min(127, max(0, instrument.midiProgram or 0)))
 
 
-def _notes(part: Any, voice: int, ticks: Any) -> list[Note]:
-    """The pitched notes of one part in ticks, tied ones as one."""
-    notes: list[Note] = []
-    tied: dict[int, int] = {}
+def _sounds(part: Any) -> list[_Sound]:
+    """The pitched notes of a part, in order of their start."""
+    sounds: list[_Sound] = []
     for element in part.flatten().notes:
-        if element.duration.isGrace or isinstance(element, m21.harmony.Harmony):
+        if element.duration.isGrace or isinstance(element, m21.harmony.Harmony) or not element.quarterLength:
             continue
-        start, end = ticks(element.offset), ticks(Fraction(element.offset) + Fraction(element.quarterLength))
+        start = Fraction(element.offset)
+        end = start + Fraction(element.quarterLength)
+        for member in element.notes if element.isChord else [element]:
+            if isinstance(member, m21.note.Note):
+                pitch = min(127, max(0, round(member.pitch.ps)))
+                velocity = min(127, member.volume.velocity or DEFAULT_VELOCITY)
+                tied = member.tie is not None and member.tie.type in ("stop", "continue")
+                sounds.append(_Sound(start, end, pitch, velocity, tied))
+    return sounds
+
+
+def _between(sounds: list[_Sound], start: Fraction, end: Fraction) -> list[_Sound]:
+    first, last = (bisect_left(sounds, edge, key=lambda sound: sound.start) for edge in (start, end))
+    return sounds[first:last]
+
+
+def _notes(sounds: list[_Sound], voice: int, ticks: Callable[[Fraction], int]) -> list[Note]:
+    """Sounds of one part in ticks, tied ones as one note."""
+    notes: list[Note] = []
+    latest: dict[int, int] = {}
+    for sound in sounds:
+        start, end = ticks(sound.start), ticks(sound.end)
         if end <= start:
             continue
-        for member in element.notes if element.isChord else [element]:
-            if not isinstance(member, m21.note.Note):
-                continue
-            pitch = min(127, max(0, round(member.pitch.ps)))
-            tie = member.tie.type if member.tie else None
-            before = tied.pop(pitch, None) if tie in ("stop", "continue") else None
-            if before is not None and notes[before].end_ticks == start:
-                notes[before] = replace(notes[before], duration_ticks=end - notes[before].start_ticks)
-            else:
-                before = len(notes)
-                velocity = {"velocity": min(127, max(1, member.volume.velocity))} if member.volume.velocity else {}
-                notes.append(Note(start, end - start, pitch, voice=voice, **velocity))
-            if tie in ("start", "continue"):
-                tied[pitch] = before
+        before = latest.get(sound.pitch)
+        if sound.tied and before is not None and notes[before].end_ticks == start:
+            notes[before] = replace(notes[before], duration_ticks=end - notes[before].start_ticks)
+        else:
+            latest[sound.pitch] = len(notes)
+            notes.append(Note(start, end - start, sound.pitch, sound.velocity, voice))
     return notes
 
 
-def _measures(parts: list[Any]) -> list[_Measure]:
+def _measures(parts: list[Any]) -> list[Measure]:
     """The bars of the first part that has any; empty ones (a doubled bar line) are no bars."""
-    written = next((found for part in parts if (found := list(part.getElementsByClass("Measure")))), [])
-    measures: list[_Measure] = []
+    part, written = next(
+        ((part, found) for part in parts if (found := list(part.getElementsByClass("Measure")))), (None, [])
+    )
+    endings: dict[int, frozenset[int]] = {}
+    for bracket in part.recurse().getElementsByClass("RepeatBracket") if part else ():
+        endings.update({id(measure): frozenset(bracket.numberRange) for measure in bracket.getSpannedElements()})
+    starts = [Fraction(measure.offset) for measure in written]
+    ends = starts[1:] + [start + Fraction(measure.quarterLength) for start, measure in zip(starts[-1:], written[-1:])]
+    measures: list[Measure] = []
     metre = (4, 4)
-    for index, measure in enumerate(written):
+    opens = False
+    for measure, start, end in zip(written, starts, ends, strict=True):
         if measure.timeSignature is not None:
             metre = (measure.timeSignature.numerator, measure.timeSignature.denominator)
-        start = Fraction(measure.offset)
-        is_last = index + 1 == len(written)
-        length = Fraction(measure.duration.quarterLength if is_last else written[index + 1].offset) - (
-            0 if is_last else start
+        left, right = (
+            line if isinstance(line, m21.bar.Repeat) else None for line in (measure.leftBarline, measure.rightBarline)
         )
-        if length > 0:
-            measures.append(_Measure(start, length, metre))
+        opens = opens or (left is not None and left.direction == "start")
+        times = (right.times or 2) if right is not None and right.direction == "end" else 1
+        if end > start:
+            measures.append(Measure(start, end - start, metre, opens, times, endings.get(id(measure), frozenset())))
+            opens = False
+        elif times > 1 and measures:
+            measures[-1] = replace(measures[-1], times=times)
     return measures
-
-
-def _metres(measures: list[_Measure], *, regular: bool) -> tuple[Fraction, list[tuple[Fraction, tuple[int, int]]]]:
-    """How far everything moves for a pickup, and each change of metre: (start after the move, metre), in quarters."""
-    pickup = Fraction(0)
-    changes: list[tuple[Fraction, tuple[int, int]]] = []
-
-    def bar(start: Fraction, metre: tuple[int, int]) -> None:
-        if not changes or changes[-1][1] != metre:
-            changes.append((start, metre))
-
-    index = 0
-    while index < len(measures):
-        first = measures[index]
-        start, length, count = first.start + pickup, first.length, 1
-        # A bar cut by a repeat sign: its pieces add up to a whole one.
-        while length < first.full and index + count < len(measures):
-            following = measures[index + count]
-            if following.metre != first.metre or length + following.length > first.full:
-                break
-            length += following.length
-            count += 1
-        is_last = index + count == len(measures)
-        if length == first.full or (is_last and index > 0 and length < first.full):
-            bar(start, first.metre)
-            index += count
-        elif index == 0 and first.length < first.full:
-            pickup = first.full - first.length
-            bar(Fraction(0), first.metre)
-            index += 1
-        elif regular:
-            raise _IrregularBars(f"bar {index + 1} is {first.length} quarters long where its metre has {first.full}")
-        else:
-            bar(start, _metre_of(first.length))
-            index += 1
-    return pickup, changes
-
-
-def _metre_of(length: Fraction) -> tuple[int, int]:
-    """A metre whose bar has this many quarters."""
-    whole = length / 4
-    scale = max(1, 4 // whole.denominator)
-    numerator, denominator = whole.numerator * scale, whole.denominator * scale
-    if denominator & (denominator - 1) or denominator > 64:
-        raise _IrregularBars(f"a bar of {length} quarters has no time signature")
-    return numerator, denominator

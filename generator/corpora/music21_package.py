@@ -1,0 +1,148 @@
+"""The scores inside the music21 package: a voice for each singer, or one melody, on regular bars, nothing twice."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from generator.corpora.base import Corpus, Facts, Piece, Progress, fingerprint
+from generator.corpora.parallel import in_order
+from generator.corpora.splits import split_of
+from generator.errors import CarouselError
+from generator.music import notation
+from generator.music.score import Score, Tempo, Voice
+from generator.music.voices import one_at_a_time
+
+VERSION = "1"
+"""Part of the fingerprint: change it when the same files give other pieces."""
+TUNE_KINDS = "air hornpipe jig march polka quickstep reel schottische strathspey waltz a an the".split()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a collection is read."""
+
+    collections: tuple[str, ...]
+    voices: tuple[Voice, ...]
+    group: str
+    """Pieces that stay in one split: `catalogue` (the file's name before its first dot) or `title`."""
+    tempo: float
+    """Quarters a minute, where the source gives none."""
+    expand_repeats: bool
+
+    @staticmethod
+    def from_entry(entry: dict[str, Any]) -> Reading:
+        voices = tuple(Voice(voice["name"], voice["program"]) for voice in entry["voices"])
+        return Reading(
+            tuple(entry["collections"]), voices, entry["group"], float(entry["tempo"]), bool(entry["expand_repeats"])
+        )
+
+
+class Music21Corpus(Corpus):
+    """Collections of the music21 package."""
+
+    splits = ("train", "validation", "test")
+
+    def __init__(self, facts: Facts, reading: Reading) -> None:
+        super().__init__(facts)
+        self.reading = reading
+
+    def files(self) -> list[Path]:
+        """The files of written music, collection by collection, sorted by name."""
+        import music21
+
+        root = Path(music21.__file__).parent / "corpus"
+        return [
+            path
+            for collection in self.reading.collections
+            for path in sorted((root / collection).iterdir())
+            if path.suffix in notation.FORMATS
+        ]
+
+    def fingerprint(self) -> str:
+        import music21
+
+        how = (VERSION, music21.__version__, json.dumps(repr(self.reading)))
+        return fingerprint(((f"{path.parent.name}/{path.name}", path) for path in self.files()), *how)
+
+    def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:
+        self.skipped = []
+        seen: dict[tuple[tuple[int, ...], ...], str] = {}
+        files = self.files()
+        done, total = 0, sum(path.stat().st_size for path in files)
+        for path, found in zip(files, in_order(partial(_read, reading=self.reading), files), strict=True):
+            for number, score in enumerate(found):
+                name = f"{path.parent.name}/{path.stem}" + (f" {number + 1} {score.title}" if len(found) > 1 and isinstance(score, Score) else "")
+                if isinstance(score, CarouselError):
+                    self.skipped.append(tuple(str(score).split(": ", 1)))  # type: ignore[arg-type]
+                    continue
+                shape = _shape(score)
+                if shape in seen:
+                    self.skipped.append((name, f"the same as {seen[shape]}"))
+                    continue
+                seen[shape] = name
+                group = path.stem.split(".")[0] if self.reading.group == "catalogue" else _title_key(score.title or name)
+                yield split_of(group), Piece(name, score)
+            done += path.stat().st_size
+            if progress:
+                progress(done, total)
+
+
+def _read(path: Path, reading: Reading) -> list[Score | CarouselError]:
+    """The pieces of one file, or why each was left out. Runs in a process of its own."""
+    pieces: list[Score | CarouselError] = []
+    try:
+        for score in notation.read_each(path, regular=True, expand_repeats=reading.expand_repeats):
+            try:
+                pieces.append(score if isinstance(score, CarouselError) else _arranged(score, reading))
+            except CarouselError as error:
+                pieces.append(CarouselError(f"{path}: {error}"))
+    except CarouselError as error:
+        pieces.append(error)
+    return pieces
+
+
+def _arranged(score: Score, reading: Reading) -> Score:
+    """The wanted voices alone, one note at a time each."""
+    if len(reading.voices) == 1:
+        chosen = [0]
+    else:
+        first_words = [(re.split(r"\W", voice.name) or [""])[0] if not re.search(r"\d$", voice.name.split()[0]) else voice.name for voice in score.voices]
+        names = [voice.name for voice in reading.voices]
+        chosen = [first_words.index(name) if first_words.count(name) == 1 else -1 for name in names]
+        if -1 in chosen:
+            raise CarouselError(f"it has not one part each for {', '.join(names)}")
+    notes = [
+        replace(note, voice=voice)
+        for voice, source in enumerate(chosen)
+        for note in one_at_a_time(
+            (note for note in score.notes if note.voice == source),
+            "lowest" if voice and voice == len(chosen) - 1 else "highest",
+        )
+    ]
+    tempos = score.tempos
+    if not tempos or tempos[0].start_ticks > 0:
+        tempos = (Tempo(0, reading.tempo), *tempos)
+    return Score.from_events(
+        [*notes, *score.time_signatures, *tempos],
+        ticks_per_quarter=score.ticks_per_quarter,
+        voices=reading.voices,
+        title=score.title,
+    )
+
+
+def _shape(score: Score) -> tuple[tuple[int, ...], ...]:
+    """What stays the same when a piece is copied into another key."""
+    base = score.notes[0].pitch
+    return tuple((note.start_ticks, note.duration_ticks, note.pitch - base, note.voice) for note in score.notes)
+
+
+def _title_key(title: str) -> str:
+    """A tune's title without what collections write differently."""
+    words = re.sub(r"[^\w\s]", "", title.lower()).split()
+    return " ".join(word for word in words if word not in TUNE_KINDS) or title
