@@ -128,7 +128,7 @@ class PerformanceTokenizer:
         columns = (grid.starts, grid.ends - grid.starts, grid.pitches, np.take(self.table.velocities, grid.bins))
         notes = [Note(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
         pedals = [Pedal(tick, bool(down)) for tick, down in grid.pedals]
-        end = max(event.end_ticks if isinstance(event, Note) else event.start_ticks for event in (*notes, *pedals))
+        end = max([int(grid.ends.max()), *(tick for tick, _ in grid.pedals)])
         return self.collect([*notes, *pedals, PieceEnd(end)]), grid.report
 
     def _grid(self, score: Score) -> _Grid:
