@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from generator.corpora.base import Corpus, Facts, Piece
+from generator.corpora.download import fetch
 from generator.corpora.music21_package import Music21Corpus, Reading
+from generator.corpora.text import TextCorpus
 from generator.errors import CarouselError
 
 __all__ = ["Corpus", "Facts", "Piece", "entries", "open_corpus"]
@@ -34,4 +36,10 @@ def open_corpus(name_or_path: str | Path) -> Corpus:
     entry = table[name]
     medium = "text" if entry["tokenizer"] == "char" else "music"
     facts = Facts(name, entry["title"], entry["licence"], entry["source"], medium, entry["tokenizer"])
-    return Music21Corpus(facts, Reading.from_entry(entry))
+    match entry["loader"]:
+        case "music21":
+            return Music21Corpus(facts, Reading.from_entry(entry))
+        case "text":
+            return TextCorpus(facts, [(name, fetch(entry["source"], entry["sha256"]))])
+        case loader:
+            raise CarouselError(f"{TABLE}: {name} has an unknown loader {loader!r}; correct the table")

@@ -1,0 +1,111 @@
+"""A file that lies on the network: an address and a SHA-256. A mirror folder is searched before the network is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import platformdirs
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from generator.errors import CarouselError
+
+MIRROR, CACHE = "CAROUSEL_MIRROR", "CAROUSEL_CACHE"
+MIRROR_DEPTH = 2
+"""How many folders deep a mirror is searched."""
+
+
+def cache_folder() -> Path:
+    """Where shards and downloads live: `CAROUSEL_CACHE`, by default the platform's cache folder."""
+    return Path(os.environ.get(CACHE) or platformdirs.user_cache_dir("carousel", appauthor=False)).expanduser()
+
+
+def mirror_folder() -> Path | None:
+    """The folder that `CAROUSEL_MIRROR` names, if it names one.
+
+    Raises:
+        CarouselError: it names something else.
+    """
+    if not (text := os.environ.get(MIRROR)):
+        return None
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        raise CarouselError(f"{MIRROR} is {text}, which is not a folder; correct it or unset it")
+    return folder
+
+
+def fetch(url: str, sha256: str) -> Path:
+    """The file at an address: out of the mirror, else out of the cache, else downloaded into the cache.
+
+    Raises:
+        CarouselError: it cannot be had, or what came has another hash.
+    """
+    name = url.rsplit("/", 1)[-1]
+    mirror = mirror_folder()
+    for candidate in _alike(mirror, name) if mirror else ():
+        with candidate.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+                return candidate
+    import pooch  # slow to import, and seldom needed
+    import requests
+
+    pooch.get_logger().setLevel(logging.WARNING)
+    folder = cache_folder() / "downloads"
+    try:
+        with _Bar(name) as bar:
+            downloader = pooch.HTTPDownloader(progressbar=bar)
+            path = pooch.retrieve(url, f"sha256:{sha256}", f"{sha256[:8]}-{name}", folder, downloader=downloader)
+    except requests.RequestException as error:
+        tip = f"put it into the folder that {MIRROR} names" if not mirror else f"no file of its SHA-256 is in {mirror}"
+        raise CarouselError(f"{url}: cannot be downloaded ({type(error).__name__}); go online, or: {tip}") from error
+    except ValueError as error:
+        raise CarouselError(f"{url}: what came has another SHA-256 than {sha256}; try again later") from error
+    except OSError as error:
+        raise CarouselError(
+            f"{folder}: cannot write ({error.strerror or error}); free some space or set {CACHE} to another folder"
+        ) from error
+    return Path(path)
+
+
+def _alike(folder: Path, name: str) -> Iterator[Path]:
+    """Files of a mirror that may be the one: those of the same name first, then those of the same suffix."""
+    suffix = Path(name).suffix
+    found = [
+        path
+        for depth in range(MIRROR_DEPTH + 1)
+        for path in sorted(folder.glob("*/" * depth + f"*{suffix}"))
+        if path.is_file()
+    ]
+    yield from sorted(found, key=lambda path: path.name != name)
+
+
+class _Bar:
+    """A rich progress bar as pooch wants one: with `total`, `update`, `reset` and `close`."""
+
+    def __init__(self, name: str) -> None:
+        columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._progress.add_task(name, total=None)
+        self.total = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def update(self, size: int) -> None:
+        self._progress.update(self._task, advance=size, total=self.total)
+
+    def reset(self) -> None:
+        self._progress.reset(self._task)
+
+    def close(self) -> None:
+        """The bar closes with its block."""

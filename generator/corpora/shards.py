@@ -1,0 +1,242 @@
+"""Tokens on disk: each split of a corpus as one memory-mapped row of token ids, built once.
+
+A folder per corpus and tokenizer in the cache, named after what went into it:
+
+    index.json           the tokenizer, the splits, the pieces' names, what was skipped, each file's SHA-256
+    train.tokens         uint16, little-endian: the pieces one after another, each ending with the end token
+    train.offsets        int64, little-endian: where each piece begins, and at last where the last one ends
+    validation.tokens …
+
+The folder appears whole, by one rename. What does not fit its hashes is built again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import tee
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+import generator.tokenizers
+from generator.corpora.base import Corpus, Facts, Piece
+from generator.corpora.download import CACHE, cache_folder
+from generator.errors import CarouselError
+from generator.tokenizers.base import Tokenizer, Tokens
+
+INDEX = "index.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Split:
+    """The encoded pieces of one split."""
+
+    tokens: Tokens
+    """All pieces one after another, shape (tokens,)."""
+    offsets: npt.NDArray[np.int64]
+    """Where each piece begins, and the end of the last: shape (pieces + 1,)."""
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, piece: int) -> Tokens:
+        """The tokens of one piece, the end token last."""
+        if not -len(self) <= piece < len(self):
+            raise IndexError(piece)
+        piece %= len(self)
+        return self.tokens[self.offsets[piece] : self.offsets[piece + 1]]
+
+
+@dataclass(frozen=True)
+class Shards:
+    """A corpus as tokens."""
+
+    folder: Path
+    facts: Facts
+    tokenizer: Tokenizer
+    key: str
+    """SHA-256, as hex, of the tokenizer and of all tokens: equal keys train alike."""
+    skipped: tuple[tuple[str, str], ...]
+    """(file or piece, reason) of everything left out."""
+    _splits: dict[str, Split]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have pieces."""
+        return tuple(self._splits)
+
+    def split(self, name: str) -> Split:
+        """One split.
+
+        Raises:
+            CarouselError: the corpus has no such split.
+        """
+        if name not in self._splits:
+            raise CarouselError(f"{self.facts.name} has no split {name}; choose one of {', '.join(self._splits)}")
+        return self._splits[name]
+
+
+def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: bool = True) -> Shards:
+    """The corpus's shards, out of the cache or newly built.
+
+    Args:
+        tokenizer: one to encode with, or the kind to fit to the training split; None for the kind that suits the corpus.
+        progress: show a bar on standard error while building.
+
+    Raises:
+        CarouselError: the corpus cannot be read, has no piece that can be encoded, is of another medium than the
+            tokenizer, or the cache cannot be written.
+    """
+    tokenizer = tokenizer or corpus.tokenizer
+    medium = (generator.tokenizers.KINDS[tokenizer] if isinstance(tokenizer, str) else tokenizer).medium
+    if medium != corpus.medium:
+        raise CarouselError(f"{corpus.name}: it holds {corpus.medium}, the tokenizer is for {medium}; choose another corpus")
+    wanted = tokenizer if isinstance(tokenizer, str) else json.dumps(tokenizer.to_json(), sort_keys=True)
+    digest = hashlib.sha256("\0".join((str(FORMAT), corpus.fingerprint(), wanted, _code())).encode()).hexdigest()
+    folder = cache_folder() / "shards" / f"{Path(corpus.name).stem}-{digest[:16]}"
+    shards = _load(folder)
+    if shards is None:
+        with _bar(f"{Path(corpus.name).name}: reading", progress) as report:
+            _build(corpus, tokenizer, folder, report)
+        shards = _load(folder)
+        if shards is None:
+            raise CarouselError(f"{folder}: what was written cannot be read back; check the disk or set {CACHE}")
+    corpus.skipped = list(shards.skipped)
+    return shards
+
+
+def _code() -> str:
+    """A digest of the tokenizers' source: tokens that another version made are not reused."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(generator.tokenizers.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _build(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, report: Callable[[int, int], None]) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+            made = Path(temporary) / folder.name
+            made.mkdir()
+            _write(corpus, tokenizer, made, report)
+            _put(made, folder)
+    except OSError as error:
+        raise CarouselError(
+            f"{error.filename or folder}: {error.strerror or error}; free some space or set {CACHE} to another folder"
+        ) from error
+
+
+def _put(made: Path, folder: Path) -> None:
+    """Rename a finished folder into place. Another process may have been faster, or a damaged one may be there."""
+    for _ in range(2):
+        try:
+            made.rename(folder)
+            return
+        except OSError:
+            if _load(folder) is not None:
+                return
+            shutil.rmtree(folder, ignore_errors=True)
+    made.rename(folder)
+
+
+def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, report: Callable[[int, int], None]) -> None:
+    pieces = corpus.read(report)
+    if isinstance(tokenizer, str):
+        # Read once: what the fit has consumed waits in memory for the encoder.
+        pieces, training = tee(pieces)
+        tokenizer = generator.tokenizers.fit(tokenizer, (piece.content for split, piece in training if split == "train"))
+        del training
+    if tokenizer.vocab_size > 2**16:
+        raise CarouselError(f"{corpus.name}: {tokenizer.vocab_size} different tokens; shards hold at most {2**16}")
+    files = {split: (folder / f"{split}.tokens").open("wb") for split in corpus.splits}
+    offsets: dict[str, list[int]] = {split: [0] for split in corpus.splits}
+    names: dict[str, list[str]] = {split: [] for split in corpus.splits}
+    unencoded: list[tuple[str, str]] = []
+    try:
+        for split, piece in pieces:
+            try:
+                tokens = tokenizer.encode(piece.content)
+            except CarouselError as error:
+                unencoded.append((piece.name, str(error)))
+                continue
+            files[split].write(np.ascontiguousarray(tokens, dtype="<u2").tobytes())
+            offsets[split].append(offsets[split][-1] + len(tokens))
+            names[split].append(piece.name)
+    finally:
+        for file in files.values():
+            file.close()
+    skipped = [*corpus.skipped, *unencoded]
+    for split in ("train", "validation"):
+        if not names[split]:
+            why = f"; {len(skipped)} were skipped, first {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
+            raise CarouselError(f"{corpus.name}: no piece for the {split} split{why}")
+    for split, ends in offsets.items():
+        np.array(ends, dtype="<i8").tofile(folder / f"{split}.offsets")
+    filled = {split: found for split, found in names.items() if found}
+    index = {
+        "facts": asdict(corpus.facts),
+        "tokenizer": tokenizer.to_json(),
+        "splits": filled,
+        "skipped": skipped,
+        "sha256": {f"{split}.{what}": _sha256(folder / f"{split}.{what}") for split in filled for what in ("tokens", "offsets")},
+    }
+    (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
+
+
+def _load(folder: Path) -> Shards | None:
+    """The shards in a folder, or None where there are none or they are damaged."""
+    try:
+        index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if any(_sha256(folder / name) != expected for name, expected in index["sha256"].items()):
+            return None
+        splits = {
+            split: Split(
+                np.memmap(folder / f"{split}.tokens", dtype="<u2", mode="r"),
+                np.fromfile(folder / f"{split}.offsets", dtype="<i8"),
+                tuple(names),
+            )
+            for split, names in index["splits"].items()
+        }
+        content = json.dumps([index["tokenizer"], index["splits"], index["sha256"]], sort_keys=True)
+        return Shards(
+            folder,
+            Facts(**index["facts"]),
+            generator.tokenizers.from_json(index["tokenizer"]),
+            hashlib.sha256(content.encode()).hexdigest(),
+            tuple((name, reason) for name, reason in index["skipped"]),
+            splits,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _bar(label: str, visible: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error; yields what to call with the bytes done and the bytes in all."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True))
+    times = (TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left"))
+    with Progress(*columns, *times, console=Console(stderr=True), transient=True, disable=not visible) as progress:
+        task = progress.add_task(label, total=None)
+
+        def report(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield report

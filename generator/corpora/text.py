@@ -1,0 +1,68 @@
+"""Text: files in UTF-8, each a piece. Line ends become one newline; nothing else changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from generator.corpora.base import Corpus, Facts, Piece, Progress, fingerprint
+from generator.corpora.splits import train_and_validation
+from generator.errors import CarouselError
+
+VERSION = "1"
+SUFFIXES = (".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org")
+"""What counts as text in a folder. A single file may have any name."""
+_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
+
+def read_text(path: Path) -> str:
+    """A file's text, without a byte order mark and with `\\n` line ends.
+
+    Raises:
+        CarouselError: the file cannot be read, is empty, or is not UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CarouselError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        kind = _MARKS.get(data[:2], "another encoding")
+        raise CarouselError(
+            f"{path}: not UTF-8 at byte {error.start} ({kind}?); convert it, as with iconv -t UTF-8"
+        ) from error
+    if not text.strip():
+        raise CarouselError(f"{path}: the file is empty; give a text to learn from")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+class TextCorpus(Corpus):
+    """Text files. One alone is cut by position, of several each belongs to a split."""
+
+    splits = ("train", "validation")
+
+    def __init__(self, facts: Facts, files: Sequence[tuple[str, Path]]) -> None:
+        super().__init__(facts)
+        self.files = files
+
+    def fingerprint(self) -> str:
+        return fingerprint(self.files, VERSION)
+
+    def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:
+        self.skipped = []
+        return train_and_validation(self._pieces(progress))
+
+    def _pieces(self, progress: Progress | None) -> Iterator[Piece]:
+        sizes = [path.stat().st_size for _, path in self.files]
+        done = 0
+        for (name, path), size in zip(self.files, sizes, strict=True):
+            try:
+                yield Piece(name, read_text(path))
+            except CarouselError as error:
+                if len(self.files) == 1:
+                    raise
+                self.skipped.append((name, str(error).split(": ", 1)[-1]))
+            done += size
+            if progress:
+                progress(done, sum(sizes))
