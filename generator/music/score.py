@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 DEFAULT_VELOCITY = 80
 DEFAULT_TEMPO = 120.0
@@ -112,7 +113,7 @@ class Score:
         for event in events:
             kinds[type(event)].append(event)
 
-        def of(kind: type) -> tuple:
+        def of(kind: type) -> tuple[Any, ...]:
             return tuple(sorted(kinds[kind], key=lambda event: event.start_ticks))
 
         notes = sorted(

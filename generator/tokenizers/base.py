@@ -1,7 +1,7 @@
 """What every tokenizer is: a vocabulary table, an encoder, and a decoder that is also the grammar.
 
-A decoder is fed one token at a time and yields the events that are now complete. `allowed()` masks what may come next, so
-that every sampled stream is a valid piece by construction. Its whole state is a small JSON value.
+A decoder is fed one token at a time and yields the events that are now complete. `allowed()` masks what may come next,
+so that every sampled stream is a valid piece by construction. Its whole state is a small JSON value.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Tokenizer(Protocol):
 
     @property
     def end(self) -> int:
-        """The token that ends a piece. It is also what a stream is fed first, so a cold start is the start of a piece."""
+        """The token that ends a piece."""
 
     @property
     def start(self) -> int:

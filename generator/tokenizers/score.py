@@ -1,0 +1,214 @@
+"""Metre-aware music: bars, positions on a grid of 12 ticks a quarter, voices, pitches, durations, metres and tempos.
+
+Bar lines and positions are tokens of their own, so the model reads where in the bar it stands instead of having to
+count; a note's length is said when it begins, so nothing is left hanging. The vocabulary holds the values that occur in
+the training split; what a score has beyond them goes to the nearest one, and `quantise` reports how far.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from generator.errors import CarouselError
+from generator.music.score import DEFAULT_TEMPO, Note, Score, Tempo, Voice
+from generator.tokenizers.base import Tokens
+from generator.tokenizers.score_grammar import (
+    BAR,
+    DURATION,
+    END,
+    PITCH,
+    POSITION,
+    TEMPO,
+    TICKS_PER_QUARTER,
+    TIME_SIGNATURE,
+    VOICE,
+    Part,
+    ScoreDecoder,
+    Table,
+)
+from generator.tokenizers.score_grid import Report, bars_of, quantise, to_grid, whole_tempo
+
+LONGEST_TICKS = 16 * TICKS_PER_QUARTER
+"""The longest bar and note of a vocabulary."""
+MOST_VOICES = 15
+"""MIDI has 16 channels, one of them for drums."""
+TRANSPOSITIONS = range(-11, 12)
+MONOPHONIC_SHARE = 0.98
+"""A voice is monophonic if at least this share of its notes ends before the next one begins."""
+
+
+class ScoreTokenizer:
+    """Scores to tokens and back."""
+
+    kind: ClassVar[str] = "score"
+    medium: ClassVar[str] = "music"
+    ticks_per_quarter: ClassVar[int] = TICKS_PER_QUARTER
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.vocab_size = len(table.rows)
+        self.end = self.start = table.first[END]
+        self.voices: tuple[Voice, ...] = tuple(part.voice for part in table.parts)
+
+    # The vocabulary
+
+    @staticmethod
+    def fit(pieces: Iterable[Score]) -> ScoreTokenizer:
+        """The vocabulary of the training pieces: their voices, ranges, metres, tempos, positions and durations.
+
+        Pieces whose voices all have the same names keep them as voices; otherwise a voice is a General MIDI program.
+
+        Raises:
+            CarouselError: there is no piece with notes.
+        """
+        pieces = [to_grid(piece) for piece in pieces if piece.notes]
+        if not pieces:
+            raise CarouselError("no notes to learn a vocabulary from; give scores with notes")
+        named = len({tuple(voice.name for voice in piece.voices) for piece in pieces}) == 1
+        parts: dict[tuple[Any, ...], list[list[Note]]] = {}
+        voices: dict[tuple[Any, ...], Voice] = {}
+        metres: Counter[tuple[int, int]] = Counter()
+        tempos: Counter[int] = Counter()
+        positions: set[int] = {0}
+        durations: set[int] = {TICKS_PER_QUARTER}
+        for piece in pieces:
+            for index, voice in enumerate(piece.voices):
+                notes = [note for note in piece.notes if note.voice == index]
+                key = (index,) if named else (voice.drum, 0 if voice.drum else voice.program)
+                if notes:
+                    voices.setdefault(key, voice)
+                    parts.setdefault(key, []).append(notes)
+            bars = bars_of(piece)
+            metres.update((metre.numerator, metre.denominator) for _, metre in bars)
+            tempos.update(
+                whole_tempo(tempo.quarters_per_minute) for tempo in piece.tempos or (Tempo(0, DEFAULT_TEMPO),)
+            )
+            starts = np.array([start for start, _ in bars])
+            for note in piece.notes:
+                bar = int(np.searchsorted(starts, note.start_ticks, side="right")) - 1
+                positions.add(note.start_ticks - int(starts[bar]))
+                durations.add(min(note.duration_ticks, LONGEST_TICKS))
+        for metre in list(metres):
+            if not 0 < TimeSignature(0, *metre).bar_ticks(TICKS_PER_QUARTER) <= LONGEST_TICKS:
+                del metres[metre]
+        metres = metres or Counter([(4, 4)])
+        keys = _most_played(parts)
+        table_parts = [_part(voices[key], parts[key]) for key in keys]
+        low, high = min(part.low for part in table_parts), max(part.high for part in table_parts)
+        rows = ["end", "bar"]
+        rows += [f"time-signature {n}/{d}" for n, d in sorted(metres, key=lambda metre: (-metres[metre], metre))]
+        rows += [f"tempo {tempo}" for tempo in sorted(tempos)]
+        rows += [f"position {ticks}" for ticks in sorted(positions) if ticks < LONGEST_TICKS]
+        rows += [f"voice {index}" for index in range(len(table_parts))]
+        rows += [f"pitch {pitch}" for pitch in range(low, high + 1)]
+        rows += [f"duration {ticks}" for ticks in sorted(durations)]
+        return ScoreTokenizer(Table(rows, table_parts))
+
+    def to_json(self) -> dict[str, Any]:
+        parts = [asdict(part) for part in self.table.parts]
+        return {"kind": self.kind, "voices": parts, "vocabulary": list(self.table.rows)}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> ScoreTokenizer:
+        return ScoreTokenizer(Table(data["vocabulary"], [Part(**part) for part in data["voices"]]))
+
+    # Encoding
+
+    def quantise(self, score: Score) -> tuple[Score, Report]:
+        """The score as this vocabulary can express it, and how far that is from the original."""
+        events, report = quantise(score, self.table)
+        return self.collect(events), report
+
+    def encode(self, score: Score) -> Tokens:
+        """A score as tokens, the end token last.
+
+        Raises:
+            CarouselError: no note of it can be expressed.
+        """
+        grid, _ = self.quantise(score)
+        if not grid.notes:
+            raise CarouselError("no note of this score fits the vocabulary; give music for the same voices")
+        table = self.table
+        metres = {
+            event.start_ticks: table.metres.index((event.numerator, event.denominator))
+            for event in grid.time_signatures
+        }
+        tempos = {event.start_ticks: int(event.quarters_per_minute) for event in grid.tempos}
+        tokens: list[int] = []
+        notes = iter(grid.notes)
+        note = next(notes, None)
+        for start, metre in grid.bar_starts():
+            if start in metres:
+                tokens.append(table.first[TIME_SIGNATURE] + metres[start])
+            if start in tempos:
+                tokens.append(table.ids[TEMPO, tempos[start]])
+            tokens.append(table.first[BAR])
+            position = -1
+            while note is not None and note.start_ticks < start + metre.bar_ticks(TICKS_PER_QUARTER):
+                if note.start_ticks - start != position:
+                    position = note.start_ticks - start
+                    tokens.append(table.ids[POSITION, position])
+                tokens.append(table.ids[VOICE, note.voice])
+                tokens.append(table.ids[PITCH, note.pitch])
+                tokens.append(table.ids[DURATION, note.duration_ticks])
+                note = next(notes, None)
+        tokens.append(self.end)
+        return np.array(tokens, dtype=np.uint16)
+
+    def decode(self, tokens: Tokens) -> Score:
+        decoder = self.decoder()
+        return self.collect([event for token in tokens for event in decoder.feed(int(token))])
+
+    def decoder(self, state: dict[str, Any] | None = None) -> ScoreDecoder:
+        return ScoreDecoder(self.table, state)
+
+    def collect(self, events: list[Any]) -> Score:
+        return Score.from_events(events, ticks_per_quarter=TICKS_PER_QUARTER, voices=self.voices)
+
+    # Training
+
+    def augment(self, tokens: Tokens, random: np.random.Generator) -> Tokens:
+        """Transpose by a random interval that keeps every voice in its range; drums stay."""
+        table = self.table
+        at = np.flatnonzero((tokens >= table.first[PITCH]) & (tokens < table.past[PITCH]))
+        voice = tokens[at - 1].astype(np.int64) - table.first[VOICE]
+        pitch = tokens[at].astype(np.int64) - table.first[PITCH] + table.lowest_pitch
+        drums = np.array([part.drum for part in table.parts])[voice]
+        low = np.array([part.low for part in table.parts])[voice] - pitch
+        high = np.array([part.high for part in table.parts])[voice] - pitch
+        if drums.all():
+            return tokens
+        least, most = int(low[~drums].max()), int(high[~drums].min())
+        choices = [interval for interval in TRANSPOSITIONS if least <= interval <= most]
+        if not choices:
+            return tokens
+        moved = tokens.astype(np.int64)
+        moved[at[~drums]] += int(random.choice(choices))
+        return moved.astype(np.uint16)
+
+    def cold_starts(self, tokens: Tokens) -> npt.NDArray[np.int64]:
+        """The piece's start."""
+        return np.zeros(1, dtype=np.int64)
+
+
+def _most_played(parts: dict[tuple[Any, ...], list[list[Note]]]) -> list[tuple[Any, ...]]:
+    """The voices to keep, in their order: as many as MIDI has channels, those with most notes."""
+    count = {key: sum(len(notes) for notes in pieces) for key, pieces in parts.items()}
+    kept = sorted(count, key=lambda key: -count[key])[:MOST_VOICES]
+    return sorted(kept)
+
+
+def _part(voice: Voice, pieces: list[list[Note]]) -> Part:
+    notes = [note for piece in pieces for note in piece]
+    pairs = [(before, after) for piece in pieces for before, after in pairwise(piece)]
+    apart = sum(before.end_ticks <= after.start_ticks for before, after in pairs)
+    monophonic = not voice.drum and apart >= MONOPHONIC_SHARE * len(pairs)
+    low, high = min(note.pitch for note in notes), max(note.pitch for note in notes)
+    return Part(voice.name, voice.program, voice.drum, monophonic, low, high)
