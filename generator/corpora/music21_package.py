@@ -77,7 +77,9 @@ class Music21Corpus(Corpus):
         done, total = 0, sum(path.stat().st_size for path in files)
         for path, found in zip(files, in_order(partial(_read, reading=self.reading), files), strict=True):
             for number, score in enumerate(found):
-                name = f"{path.parent.name}/{path.stem}" + (f" {number + 1} {score.title}" if len(found) > 1 and isinstance(score, Score) else "")
+                name = f"{path.parent.name}/{path.stem}" + (
+                    f" {number + 1} {score.title}" if len(found) > 1 and isinstance(score, Score) else ""
+                )
                 if isinstance(score, CarouselError):
                     self.skipped.append(tuple(str(score).split(": ", 1)))  # type: ignore[arg-type]
                     continue
@@ -86,7 +88,9 @@ class Music21Corpus(Corpus):
                     self.skipped.append((name, f"the same as {seen[shape]}"))
                     continue
                 seen[shape] = name
-                group = path.stem.split(".")[0] if self.reading.group == "catalogue" else _title_key(score.title or name)
+                group = (
+                    path.stem.split(".")[0] if self.reading.group == "catalogue" else _title_key(score.title or name)
+                )
                 yield split_of(group), Piece(name, score)
             done += path.stat().st_size
             if progress:
@@ -112,7 +116,10 @@ def _arranged(score: Score, reading: Reading) -> Score:
     if len(reading.voices) == 1:
         chosen = [0]
     else:
-        first_words = [(re.split(r"\W", voice.name) or [""])[0] if not re.search(r"\d$", voice.name.split()[0]) else voice.name for voice in score.voices]
+        first_words = [
+            (re.split(r"\W", voice.name) or [""])[0] if not re.search(r"\d$", voice.name.split()[0]) else voice.name
+            for voice in score.voices
+        ]
         names = [voice.name for voice in reading.voices]
         chosen = [first_words.index(name) if first_words.count(name) == 1 else -1 for name in names]
         if -1 in chosen:

@@ -102,7 +102,9 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
     tokenizer = tokenizer or corpus.tokenizer
     medium = (generator.tokenizers.KINDS[tokenizer] if isinstance(tokenizer, str) else tokenizer).medium
     if medium != corpus.medium:
-        raise CarouselError(f"{corpus.name}: it holds {corpus.medium}, the tokenizer is for {medium}; choose another corpus")
+        raise CarouselError(
+            f"{corpus.name}: it holds {corpus.medium}, the tokenizer is for {medium}; choose another corpus"
+        )
     wanted = tokenizer if isinstance(tokenizer, str) else json.dumps(tokenizer.to_json(), sort_keys=True)
     digest = hashlib.sha256("\0".join((str(FORMAT), corpus.fingerprint(), wanted, _code())).encode()).hexdigest()
     folder = cache_folder() / "shards" / f"{Path(corpus.name).stem}-{digest[:16]}"
@@ -157,7 +159,9 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, report: Cal
     if isinstance(tokenizer, str):
         # Read once: what the fit has consumed waits in memory for the encoder.
         pieces, training = tee(pieces)
-        tokenizer = generator.tokenizers.fit(tokenizer, (piece.content for split, piece in training if split == "train"))
+        tokenizer = generator.tokenizers.fit(
+            tokenizer, (piece.content for split, piece in training if split == "train")
+        )
         del training
     if tokenizer.vocab_size > 2**16:
         raise CarouselError(f"{corpus.name}: {tokenizer.vocab_size} different tokens; shards hold at most {2**16}")
@@ -191,7 +195,9 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, report: Cal
         "tokenizer": tokenizer.to_json(),
         "splits": filled,
         "skipped": skipped,
-        "sha256": {f"{split}.{what}": _sha256(folder / f"{split}.{what}") for split in filled for what in ("tokens", "offsets")},
+        "sha256": {
+            f"{split}.{what}": _sha256(folder / f"{split}.{what}") for split in filled for what in ("tokens", "offsets")
+        },
     }
     (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
 

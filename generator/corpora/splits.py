@@ -62,7 +62,9 @@ def cut(piece: Piece) -> tuple[Piece, Piece]:
     if isinstance(content, str):
         at = len(content) * 9 // 10
         if at == 0 or at == len(content):
-            raise CarouselError(f"{piece.name}: {len(content)} characters are too few to learn from; give a longer text")
+            raise CarouselError(
+                f"{piece.name}: {len(content)} characters are too few to learn from; give a longer text"
+            )
         return Piece(piece.name, content[:at]), Piece(f"{piece.name} (last tenth)", content[at:])
     wanted = content.notes[len(content.notes) * 9 // 10].start_ticks
     at = max((start for start, _ in content.bar_starts() if start <= wanted), default=0)
@@ -88,7 +90,9 @@ def _span(score: Score, start: int, end: int) -> Score:
 
     return replace(
         score,
-        notes=tuple(replace(n, duration_ticks=min(n.duration_ticks, end - start - n.start_ticks)) for n in moved(score.notes)),
+        notes=tuple(
+            replace(n, duration_ticks=min(n.duration_ticks, end - start - n.start_ticks)) for n in moved(score.notes)
+        ),
         time_signatures=in_force(score.time_signatures),
         tempos=in_force(score.tempos),
         pedals=moved(score.pedals),

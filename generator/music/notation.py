@@ -73,7 +73,9 @@ def read_each(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # music21 warns of much that is of no use to a listener
-                yield _convert(_parse(source, form), regular=regular, expand_repeats=expand_repeats)
+                stream = _parse(source, form)
+                stated = _stated_metres(source) if isinstance(source, str) else frozenset()
+                yield _convert(stream, stated if regular else frozenset(), regular, expand_repeats)
         except IrregularBars as error:
             yield CarouselError(f"{name}: {error}")
         except Exception as error:  # music21 raises anything at all on a damaged file
@@ -107,6 +109,16 @@ def _tunes(path: Path) -> list[str]:
     return [re.sub(r"^(X:.*\n)", lambda match: match[1] + shared, tune, count=1) for tune in tunes]
 
 
+def _stated_metres(tune: str) -> frozenset[tuple[int, int]]:
+    """The metres that an ABC tune names. music21 adds others of its own, for bars that are too long."""
+    common = {"C": (4, 4), "C|": (2, 2)}
+    fractions = re.findall(r"^M: *(\d+)/(\d+)|\[M: *(\d+)/(\d+)", tune, re.MULTILINE)
+    letters = re.findall(r"^M: *(C\|?)|\[M: *(C\|?)", tune, re.MULTILINE)
+    return frozenset(
+        [(int(a or c), int(b or d)) for a, b, c, d in fractions] + [common[line or inline] for line, inline in letters]
+    )
+
+
 def _parse(source: str | Path, form: str) -> Any:
     """A music21 stream. Never through music21's cache: its files are pickles."""
     converter = m21.converter.Converter()
@@ -128,12 +140,14 @@ class _Sound:
     tied: bool
 
 
-def _convert(stream: Any, *, regular: bool, expand_repeats: bool) -> Score:
+def _convert(stream: Any, stated: frozenset[tuple[int, int]], regular: bool, expand_repeats: bool) -> Score:
+    """A music21 stream as a score; of `stated` metres alone, where any are given."""
     parts = list(stream.parts) or [stream]
     if any(instrument.transposition for instrument in stream.recurse().getElementsByClass("Instrument")):
         stream.toSoundingPitch(inPlace=True)
-    written = _measures(parts)
-    measures = written
+    measures = written = _measures(parts)
+    if stated and any(measure.metre not in stated for measure in measures):
+        raise IrregularBars("a bar is longer than its metre has it")
     if expand_repeats and (played := bars.played(written)) != written:
         try:
             bars.metres(bars.laid_out(played), regular=True)
@@ -233,23 +247,31 @@ def _measures(parts: list[Any]) -> list[Measure]:
     )
     endings: dict[int, frozenset[int]] = {}
     for bracket in part.recurse().getElementsByClass("RepeatBracket") if part else ():
-        endings.update({id(measure): frozenset(bracket.numberRange) for measure in bracket.getSpannedElements()})
+        # Of a longer ending music21 may name the first and the last bar alone.
+        spanned = [index for index, measure in enumerate(written) if bracket.hasSpannedElement(measure)]
+        for index in range(min(spanned, default=0), max(spanned, default=-1) + 1):
+            endings[index] = frozenset(bracket.numberRange)
     starts = [Fraction(measure.offset) for measure in written]
-    ends = starts[1:] + [start + Fraction(measure.quarterLength) for start, measure in zip(starts[-1:], written[-1:])]
+    ends = [*starts[1:], *(Fraction(measure.offset + measure.quarterLength) for measure in written[-1:])]
     measures: list[Measure] = []
     metre = (4, 4)
     opens = False
-    for measure, start, end in zip(written, starts, ends, strict=True):
+    for index, (measure, start, end) in enumerate(zip(written, starts, ends, strict=True)):
         if measure.timeSignature is not None:
             metre = (measure.timeSignature.numerator, measure.timeSignature.denominator)
-        left, right = (
-            line if isinstance(line, m21.bar.Repeat) else None for line in (measure.leftBarline, measure.rightBarline)
-        )
-        opens = opens or (left is not None and left.direction == "start")
-        times = (right.times or 2) if right is not None and right.direction == "end" else 1
+        left, right = measure.leftBarline, measure.rightBarline
+        opens = opens or _is(left, "start")
+        times = (right.times or 2) if _is(right, "end") else 1
         if end > start:
-            measures.append(Measure(start, end - start, metre, opens, times, endings.get(id(measure), frozenset())))
+            measures.append(Measure(start, end - start, metre, opens, times, endings.get(index, frozenset())))
             opens = False
         elif times > 1 and measures:
             measures[-1] = replace(measures[-1], times=times)
+        # A repeat sign without a partner goes back to the double bar.
+        opens = opens or (right is not None and right.type in ("double", "final") and times == 1)
     return measures
+
+
+def _is(line: Any, direction: str) -> bool:
+    """Whether a bar line is a repeat sign of this direction."""
+    return isinstance(line, m21.bar.Repeat) and line.direction == direction
