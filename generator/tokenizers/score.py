@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.errors import CarouselError
-from generator.music.score import DEFAULT_TEMPO, Note, Score, Tempo, Voice
+from generator.music.score import DEFAULT_TEMPO, Note, Score, Tempo, TimeSignature, Voice
 from generator.tokenizers.base import Tokens
 from generator.tokenizers.score_grammar import (
     BAR,
