@@ -1,0 +1,188 @@
+"""Standard MIDI Files to scores and back.
+
+Reading goes through symusic: about 4,000 piano performances a second, and it refuses damaged bytes instead of guessing.
+Writing goes through mido: pretty_midi keeps times as seconds and so cannot keep ticks and a tempo map exact, while
+what is written here must be the same bytes each time and come back as the same ticks. pretty_midi reads it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import mido
+import symusic
+
+from generator.atomic import atomic_write
+from generator.errors import CarouselError
+from generator.music.score import MusicEvent, Note, Pedal, Score, Tempo, TimeSignature, Voice
+from generator.music.voices import without_overlaps
+
+MAX_BYTES = 16 * 2**20
+"""A minute of dense piano music takes 20 kB; what is larger is not a piece."""
+MAX_SECONDS = 24 * 3600.0
+MAX_QUARTERS = 500_000
+RESOLUTION = 480
+"""Ticks a quarter in a written file, or a little more: a whole multiple of the score's."""
+DRUM_CHANNEL = 9
+PITCHED_CHANNELS = tuple(channel for channel in range(16) if channel != DRUM_CHANNEL)
+SUSTAIN = 64
+"""The controller number of the sustain pedal."""
+
+
+def read(data: bytes | str | Path, name: str = "") -> Score:
+    """A Standard MIDI File, as bytes or at a path, in the file's own ticks: a voice for each track and channel.
+
+    Args:
+        name: what to call the bytes in an error, and the piece's title; a path has its own.
+
+    Raises:
+        CarouselError: the file cannot be read, is damaged, too large or too long, or has no notes.
+    """
+    if not isinstance(data, bytes):
+        path = Path(data)
+        name = name or str(path)
+        try:
+            size = path.stat().st_size
+            data = b"" if size > MAX_BYTES else path.read_bytes()
+        except OSError as error:
+            raise CarouselError(
+                f"{name}: cannot be read ({error.strerror}); check the path and its permissions"
+            ) from error
+    else:
+        size = len(data)
+    name = name or "the MIDI file"
+    if size > MAX_BYTES:
+        raise CarouselError(f"{name}: {size / 2**20:.0f} MB is too large for MIDI; the limit is {MAX_BYTES >> 20} MB")
+    if not data:
+        raise CarouselError(f"{name}: the file is empty; take it out or fetch it again")
+    try:
+        file = symusic.Score.from_midi(data)
+    except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
+        reason = str(error).removeprefix("MiniMidi: ").removesuffix(": iostream error").split("!")[0]
+        raise CarouselError(f"{name}: a damaged MIDI file ({reason}); take it out or fetch it again") from error
+    score = _score(file, Path(name).stem)
+    if not score.notes:
+        raise CarouselError(f"{name}: a MIDI file of {len(file.tracks)} tracks with no notes; take it out")
+    if score.notes[0].start_ticks < 0 or score.end_ticks > MAX_QUARTERS * score.ticks_per_quarter:
+        raise CarouselError(f"{name}: its times are out of range; take it out")
+    if score.clock().seconds(score.end_ticks) > MAX_SECONDS:
+        raise CarouselError(f"{name}: it lasts longer than a day; take it out")
+    return score
+
+
+def _score(file: Any, title: str) -> Score:
+    metres = {
+        change.time: TimeSignature(change.time, change.numerator, change.denominator)
+        for change in file.time_signatures
+        if change.time >= 0 and 0 < change.numerator < 256 and change.denominator in (1, 2, 4, 8, 16, 32, 64)
+    }
+    tempos = {
+        change.time: Tempo(change.time, 60e6 / change.mspq)
+        for change in file.tempos
+        if change.time >= 0 and change.mspq > 0
+    }
+    events: list[MusicEvent] = [*metres.values(), *tempos.values()]
+    voices: list[Voice] = []
+    notes: list[Note] = []
+    for track in file.tracks:
+        if not track.notes:
+            continue
+        columns = track.notes.numpy()
+        rows = (columns[field].tolist() for field in ("time", "duration", "pitch", "velocity"))
+        voice = len(voices)
+        notes += [
+            Note(start, max(1, length), pitch, max(1, velocity), voice)
+            for start, length, pitch, velocity in zip(*rows, strict=True)
+        ]
+        for pedal in track.pedals:
+            events += [Pedal(pedal.time, True, voice), Pedal(pedal.time + pedal.duration, False, voice)]
+        voices.append(Voice(_name(track) or f"Voice {voice + 1}", track.program, track.is_drum))
+    return Score.from_events(
+        [*events, *without_overlaps(notes)], ticks_per_quarter=file.tpq, voices=tuple(voices), title=title
+    )
+
+
+def _name(track: Any) -> str:
+    try:
+        return " ".join(str(track.name).split())
+    except UnicodeDecodeError:  # a name in an older encoding; the notes are what matters
+        return ""
+
+
+def write(score: Score, path: str | Path) -> None:
+    """Write a Standard MIDI File, whole or not at all.
+
+    Raises:
+        CarouselError: the folder does not exist, the system refuses, or there are more voices than channels.
+    """
+    data = to_bytes(score)
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def to_bytes(score: Score) -> bytes:
+    """A Standard MIDI File of type 1: a conductor track (metres, tempos), then a track for each voice, on its own channel.
+
+    The same score gives the same bytes.
+
+    Raises:
+        CarouselError: there are more than 15 pitched voices.
+    """
+    scale = max(1, -(-RESOLUTION // score.ticks_per_quarter)) if score.ticks_per_quarter < RESOLUTION else 1
+    file = mido.MidiFile(type=1, ticks_per_beat=score.ticks_per_quarter * scale, charset="utf-8")
+    conductor: list[tuple[int, Any]] = [(0, mido.MetaMessage("track_name", name=score.title))] if score.title else []
+    for metre in score.time_signatures:
+        message = mido.MetaMessage("time_signature", numerator=metre.numerator, denominator=metre.denominator)
+        conductor.append((metre.start_ticks, message))
+    for tempo in score.tempos:
+        microseconds = min(2**24 - 1, max(1, round(60e6 / tempo.quarters_per_minute)))
+        conductor.append((tempo.start_ticks, mido.MetaMessage("set_tempo", tempo=microseconds)))
+    file.tracks.append(_track(conductor, scale))
+    for index, (voice, channel) in enumerate(zip(score.voices, _channels(score.voices), strict=True)):
+        messages: list[tuple[int, Any]] = [
+            (0, mido.MetaMessage("track_name", name=voice.name)),
+            (0, mido.Message("program_change", program=voice.program, channel=channel)),
+        ]
+        file.tracks.append(_track(messages + _played(score, index, channel), scale))
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    return buffer.getvalue()
+
+
+def _channels(voices: Iterable[Voice]) -> list[int]:
+    """Drums on channel 9 (counted from 0), the others in order on the rest."""
+    free = iter(PITCHED_CHANNELS)
+    try:
+        return [DRUM_CHANNEL if voice.drum else next(free) for voice in voices]
+    except StopIteration:
+        raise CarouselError(
+            f"more than {len(PITCHED_CHANNELS)} pitched voices; MIDI has no channels for more"
+        ) from None
+
+
+def _played(score: Score, voice: int, channel: int) -> list[tuple[int, Any]]:
+    """A voice's messages by time; at one tick notes end, then the pedal moves, then notes start."""
+    ranked: list[tuple[int, int, int, Any]] = []
+    for note in without_overlaps(note for note in score.notes if note.voice == voice):
+        on = mido.Message("note_on", note=note.pitch, velocity=note.velocity, channel=channel)
+        off = mido.Message("note_off", note=note.pitch, velocity=0, channel=channel)
+        ranked += [(note.start_ticks, 2, note.pitch, on), (note.end_ticks, 0, note.pitch, off)]
+    for order, pedal in enumerate(pedal for pedal in score.pedals if pedal.voice == voice):
+        value = 127 if pedal.down else 0
+        message = mido.Message("control_change", control=SUSTAIN, value=value, channel=channel)
+        ranked.append((pedal.start_ticks, 1, order, message))
+    ranked.sort(key=lambda item: item[:3])
+    return [(ticks, message) for ticks, _, _, message in ranked]
+
+
+def _track(messages: list[tuple[int, Any]], scale: int) -> Any:
+    """Messages with absolute ticks as a track with deltas."""
+    track = mido.MidiTrack()
+    before = 0
+    for ticks, message in sorted(messages, key=lambda item: item[0]):
+        track.append(message.copy(time=(ticks - before) * scale))
+        before = ticks
+    return track
