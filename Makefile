@@ -1,0 +1,60 @@
+# Carousel's habits: `make help` lists them. Another Python (3.11 or later): make setup PYTHON=python3.12
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup app test test-slow lint format bench train-bach train-folk train-shakespeare
+
+help:  ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.installed  ## make .venv with what the app needs
+
+.venv/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Carousel needs Python 3.11 or later: make PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	touch $@
+
+.venv/.installed: requirements.txt .venv/.python
+	$(PIP) -r requirements.txt
+	touch $@
+
+.venv/.installed-dev: requirements-dev.txt .venv/.installed
+	$(PIP) -r requirements-dev.txt
+	touch $@
+
+app: setup  ## open the app in the browser
+	$(BIN)/streamlit run app.py
+
+test: .venv/.installed-dev  ## run every test but the slow ones
+	$(BIN)/python -m pytest
+
+test-slow: .venv/.installed-dev  ## run the slow tests
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/.installed-dev  ## check style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: .venv/.installed-dev  ## put the code into its style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: setup  ## measure the speed of the shipped checkpoints
+	$(BIN)/python -m generator.bench checkpoints/bach
+	$(BIN)/python -m generator.bench checkpoints/shakespeare
+
+# The commands that made the shipped checkpoints, about an hour each on two cores.
+
+train-bach: setup  ## train checkpoints/bach anew
+	$(BIN)/python -m generator.train bach-chorales --out checkpoints/bach
+
+train-folk: setup  ## train checkpoints/folk anew
+	$(BIN)/python -m generator.train folk-tunes --out checkpoints/folk
+
+train-shakespeare: setup  ## train checkpoints/shakespeare anew
+	$(BIN)/python -m generator.train tinyshakespeare --out checkpoints/shakespeare

@@ -1,0 +1,132 @@
+"""The house stands as drawn: imports run downward, files are short and clean, the lists of what there is are true."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import grimp
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+MODULES = [ROOT / "app.py", *sorted((ROOT / "generator").rglob("*.py"))]
+MAX_LINES = 350
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+
+
+def files() -> list[Path]:
+    """What git tracks, or would if it were added, relative to the root."""
+    command = ("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return sorted({Path(name) for name in names.split("\0") if name and (ROOT / name).exists()})
+
+
+def test_imports_run_downward() -> None:
+    """The floors are the layers of the contract in `pyproject.toml`."""
+    run(str(Path(sys.executable).parent / "lint-imports"), "--no-cache", "--no-logo")
+
+
+def test_only_the_doors_import_the_public_names() -> None:
+    """`import generator` below the top floor would run upward, where the layers cannot see it."""
+    importers = grimp.build_graph("generator", cache_dir=None).find_modules_that_directly_import("generator")
+    assert {name for name in importers if name.split(".")[1] not in ("__main__", "web")} == set()
+
+
+@pytest.mark.parametrize("command", [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)], ids=" ".join)
+def test_the_checkers_are_content(command: tuple[str, ...]) -> None:
+    run(sys.executable, "-m", *command)
+
+
+def test_files_are_short() -> None:
+    long = {}
+    for path in files():
+        if path.suffix in (".py", ".js", ".css", ".toml"):
+            lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
+            if lines > MAX_LINES:
+                long[str(path)] = lines
+    assert not long, f"over {MAX_LINES} lines: {long}"
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("name", [dotted(path) for path in MODULES if "__all__" in path.read_text(encoding="utf-8")])
+def test_all_is_complete(name: str) -> None:
+    """`__all__` holds every public name that a module binds (ruff sorts it), and each can be had."""
+    module = importlib.import_module(name)
+    assert [entry for entry in module.__all__ if not hasattr(module, entry)] == []
+    modules = {entry for entry, value in vars(module).items() if isinstance(value, type(sys))}
+    bound = {entry for entry in vars(module) if not entry.startswith("_")} - modules - {"annotations"}
+    assert bound - set(module.__all__) == set()
+
+
+def test_the_package_says_what_it_offers() -> None:
+    assert importlib.import_module("generator").__all__
+
+
+def pins(name: str) -> dict[str, Requirement]:
+    lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
+    found = [Requirement(line) for line in lines if line and not line.startswith("-")]
+    return {requirement.name.lower().replace("_", "-"): requirement for requirement in found}
+
+
+def imported(paths: list[Path]) -> set[str]:
+    """The distributions whose modules these files import."""
+    names = set()
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                names.add(node.module.partition(".")[0])
+    owners = metadata.packages_distributions()
+    outside = names - sys.stdlib_module_names - {"generator", "app"}
+    return {owner.lower().replace("_", "-") for name in outside for owner in owners.get(name, [f"nobody's {name}"])}
+
+
+def test_what_is_imported_is_required_and_nothing_else() -> None:
+    assert imported(MODULES) == set(pins("requirements.txt"))
+    others = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
+    assert imported(others) <= set(pins("requirements.txt")) | set(pins("requirements-dev.txt"))
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_requirements_are_pinned_to_what_was_tested(name: str) -> None:
+    for distribution, requirement in pins(name).items():
+        installed = Version(metadata.version(distribution)).public
+        assert str(requirement.specifier) == f"=={installed}", f"{name}: {distribution}: {installed} is installed"
+
+
+def test_the_readme_draws_the_tree_as_it_is() -> None:
+    """The block that opens with ```tree: two spaces a level, folders end in a slash, a remark after two spaces.
+
+    A folder drawn with anything in it is drawn with everything in it.
+    """
+    block = re.search(r"^```tree\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert block, "README.md has no ```tree block"
+    drawn: dict[Path, set[str]] = {Path(): set()}
+    trail: list[Path] = [Path()]
+    for line in block.group(1).splitlines():
+        name = re.split(r"\s{2,}|\s+#", line.strip())[0]
+        depth = (len(line) - len(line.lstrip())) // 2
+        assert depth < len(trail), f"drawn in no folder: {line}"
+        drawn.setdefault(trail[depth], set()).add(name)
+        trail[depth + 1 :] = [trail[depth] / name]
+    real: dict[Path, set[str]] = {}
+    for path in files():
+        for child in (path, *path.parents[:-1]):
+            real.setdefault(child.parent, set()).add(child.name + ("" if child == path else "/"))
+    for folder, names in drawn.items():
+        assert names == real.get(folder, set()), f"README.md draws {folder} otherwise than it is"

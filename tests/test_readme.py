@@ -1,0 +1,113 @@
+"""What the README says is run: its Python in one go, its commands one after another, in a copy of the checkout.
+
+A fenced block that must not run here stands under a comment that says why: `<!-- not run: takes an hour -->`. Of
+`console` and `bash` blocks the lines that start with `python -m generator` are run, with or without a `$ ` before.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from generator.music import midi
+from generator.music.score import Note, Score, Voice
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+FENCE = re.compile(r"^(?:<!-- not run: (?P<reason>.+?) -->\n+)?```(?P<language>\w+)\n(?P<text>.*?)^```", re.M | re.S)
+LANGUAGES = {"python", "console", "bash", "tree", "text", "json"}
+"""What a block may be; another tag, which would slip through unrun, is refused."""
+
+
+@dataclass(frozen=True)
+class Block:
+    line: int
+    """Of its first line of text, from 1."""
+    language: str
+    text: str
+    reason: str | None
+
+
+def blocks() -> list[Block]:
+    source = README.read_text(encoding="utf-8")
+    return [
+        Block(source.count("\n", 0, m.start("text")) + 1, m["language"], m["text"], m["reason"])
+        for m in FENCE.finditer(source)
+    ]
+
+
+def python_source() -> str:
+    """All Python blocks as one module; every line keeps its number, so that a traceback points into the README."""
+    lines: list[str] = []
+    for block in blocks():
+        if block.language == "python" and block.reason is None:
+            lines += [""] * (block.line - 1 - len(lines)) + block.text.splitlines()
+    return "\n".join(lines)
+
+
+def commands() -> list[tuple[int, str]]:
+    """(line, command) of every command of ours, lines that end in a backslash joined."""
+    found = []
+    for block in blocks():
+        if block.language in ("console", "bash") and block.reason is None:
+            for match in re.finditer(r"^(?:\$ )?(python -m generator(?:[^\n\\]|\\\n?)*)", block.text, re.M):
+                line = block.line + block.text.count("\n", 0, match.start())
+                found.append((line, match[1].replace("\\\n", " ")))
+    return found
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like a checkout, that writes nothing into the real one, with a novel and songs to learn from."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("app.py", "data", "generator"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "checkpoints").mkdir()
+    for checkpoint in (ROOT / "checkpoints").iterdir():
+        (folder / "checkpoints" / checkpoint.name).symlink_to(checkpoint)
+    sentences = (f"On day {day} the ship made {day * 37 % 90} miles under a grey sky.\n" for day in range(800))
+    (folder / "novel.txt").write_text("".join(sentences), encoding="utf-8")
+    (folder / "songs").mkdir()
+    for song in range(8):
+        notes = tuple(Note(240 * step, 240, 60 + (step * (song + 2)) % 12) for step in range(64))
+        midi.write(Score(480, (Voice("Piano"),), notes), folder / "songs" / f"{song}.mid")
+    return folder
+
+
+def run(checkout: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "CAROUSEL_CACHE": str(checkout / "cache")}
+    if "CAROUSEL_MIRROR" in environment:
+        environment["CAROUSEL_MIRROR"] = str((ROOT / environment["CAROUSEL_MIRROR"]).resolve())
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+
+
+def test_every_block_is_of_a_known_language() -> None:
+    source = README.read_text(encoding="utf-8")
+    assert len(re.findall(r"^```", source, re.M)) == 2 * len(blocks()), "a fence without a language, or not closed"
+    assert {block.language for block in blocks()} <= LANGUAGES
+
+
+def test_there_is_something_to_run() -> None:
+    assert python_source()
+    assert commands()
+
+
+def test_the_python_blocks_run(checkout: Path) -> None:
+    script = checkout / "README.py"
+    script.write_text(python_source(), encoding="utf-8")
+    done = run(checkout, sys.executable, str(script))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.timeout(600)
+def test_the_commands_run(checkout: Path) -> None:
+    for line, command in commands():
+        done = run(checkout, "bash", "-c", command)
+        assert done.returncode == 0, f"README.md, line {line}: {command}\n{done.stdout}{done.stderr}"
