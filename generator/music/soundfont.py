@@ -1,12 +1,12 @@
 """A soundfont as zones: recorded samples, each with the keys that play it and the way it is played.
 
-Reads SoundFont 2.01 and hands out, for a General MIDI program, `Zone` values in plain units (seconds, hertz, cents) with
-the format's inheritance resolved: a preset's zones add to an instrument's zones, and at each level a global zone fills in
-what the others leave out. The tables are arrays of fixed records, so NumPy reads them; sf2utils, the library for it,
-resolves no inheritance and needs a module that Python 3.13 no longer has.
+Reads SoundFont 2.01 and hands out, for a General MIDI program, `Zone` values in plain units (seconds, hertz, cents)
+with the format's inheritance resolved: a preset's zones add to an instrument's zones, and at each level a global zone
+fills in what the others leave out. The tables are arrays of fixed records, so NumPy reads them; sf2utils, the library
+for it, resolves no inheritance and needs a module that Python 3.13 no longer has.
 
-Section numbers are those of the SoundFont 2.01 Technical Specification. Left out: the two low-frequency oscillators, the
-modulation envelope's say in pitch, and every modulator but velocity to loudness.
+Section numbers are those of the SoundFont 2.01 Technical Specification. Left out: the two low-frequency oscillators,
+the modulation envelope's say in pitch, and every modulator but velocity to loudness.
 """
 
 from __future__ import annotations
@@ -102,9 +102,9 @@ class Envelope(NamedTuple):
     """A level between 0 and 1 over time: durations in seconds, `sustain` as a level.
 
     The level waits for `delay`, rises to 1 in `attack`, stays for `hold`, then falls by 1 per `decay` seconds down to
-    `sustain`; once the key is let go it falls by 1 per `release` seconds. The volume's level counts decibels: 1 is full,
-    0 is 100 dB less, silence, so the amplitude is 10 ** (5 * (level - 1)); in the attack the amplitude rises in a straight
-    line (8.1.2, generators 25 to 38).
+    `sustain`; once the key is let go it falls by 1 per `release` seconds. The volume's level counts decibels: 1 is
+    full, 0 is 100 dB less, silence, so the amplitude is 10 ** (5 * (level - 1)); in the attack it is the amplitude that
+    rises in a straight line (8.1.2, generators 25 to 38).
     """
 
     delay: float
@@ -297,8 +297,8 @@ def _intersection(one: int, other: int) -> int:
 
 
 def _envelope(amounts: dict[int, int], first: Generator) -> Envelope:
-    """Six generators in a row, times in timecents. The fifth is how far the sustain lies below the peak: in 0.1 % for the
-    filter, in 0.1 dB of 100 dB for the volume, which comes to the same."""
+    """Six generators in a row, times in timecents. The fifth is how far the sustain lies below the peak: in 0.1 % for
+    the filter, in 0.1 dB of 100 dB for the volume, which comes to the same."""
     delay, attack, hold, decay, fall, release = (amounts[first + stage] for stage in range(6))
 
     def seconds(timecents: int) -> float:

@@ -1,0 +1,226 @@
+"""Scores as notation: MusicXML through music21, and from that a picture through Verovio.
+
+`layout` decides what stands where; here it gets keys, spellings, clefs and names. The same score always gives the same
+bytes: no date, no random identifiers.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import accumulate, count, groupby
+from statistics import median
+from typing import Any
+
+import music21
+import pretty_midi
+import verovio
+
+from generator.music.layout import Layout, Staff, Value, lay_out, values
+from generator.music.score import Score
+
+m21: Any = music21  # its own annotations are partial
+
+PROLOGUE = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE score-partwise PUBLIC '
+    '"-//Recordare//DTD MusicXML 4.0 Partwise//EN" "http://www.musicxml.org/dtds/partwise.dtd">\n'
+)
+STEPS = "FCGDAEB"
+"""A line of fifths."""
+VEROVIO: dict[str, Any] = {
+    "pageWidth": 2100,
+    "pageHeight": 60000,
+    "adjustPageHeight": True,
+    "breaks": "auto",
+    "header": "auto",
+    "footer": "none",
+    "xmlIdSeed": 1,
+    "scale": 50,
+}
+"""A page as wide as A4 (in 0.1 mm) and as high as the music, up to Verovio's limit."""
+
+
+def to_musicxml(score: Score) -> bytes:
+    """A score that has notes as MusicXML 4.0, one part for each voice that plays."""
+    root = m21.musicxml.m21ToXml.ScoreExporter(_stream(score)).parse()
+    unwanted = {"encoding-date", "creator"} | ({"work", "movement-title"} if not score.title else set())
+    for parent in [root, *root.iterfind("identification"), *root.iter("encoding")]:
+        for child in [child for child in parent if child.tag in unwanted]:
+            parent.remove(child)
+    ET.indent(root)
+    return f"{PROLOGUE}{ET.tostring(root, encoding='unicode')}\n".encode()
+
+
+def to_svg(score: Score) -> bytes:
+    """A score that has notes as one picture: all of it, from top to bottom."""
+    toolkit = verovio.toolkit()
+    toolkit.setOptions(VEROVIO)
+    toolkit.loadData(to_musicxml(score).decode())
+    pages = [toolkit.renderToSVG(page + 1) for page in range(toolkit.getPageCount())]
+    sizes = [re.match(r'<svg width="(\d+)px" height="(\d+)px"', page) for page in pages]
+    heights = [int(size[2]) for size in sizes if size]
+    tops = accumulate(heights, initial=0)
+    below = "".join(page.replace("<svg", f'<svg y="{top}"', 1) for page, top in zip(pages, tops, strict=False))
+    frame = f'width="{VEROVIO["pageWidth"] * VEROVIO["scale"] // 100}" height="{sum(heights)}"'
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" {frame}>\n<rect {frame} fill="white"/>\n{below}</svg>\n').encode()
+
+
+def _stream(score: Score) -> Any:
+    """A score as a music21 stream: measured, spelled, ready to print."""
+    layout = lay_out(score)
+    keys, ends = _keys(score, layout), _ends(score, layout)
+    stream = m21.stream.Score()
+    stream.metadata = m21.metadata.Metadata(title=score.title, composer="")
+    channels = (channel for channel in count() if channel % 16 != 9)
+    by_voice = [(score.voices[voice], list(staves)) for voice, staves in groupby(layout.staves, lambda s: s.voice)]
+    for number, (voice, staves) in enumerate(by_voice, start=1):
+        name = "Drums" if voice.drum else pretty_midi.program_to_instrument_name(voice.program)
+        channel = 9 if voice.drum else next(channels) % 16
+        parts = []
+        for staff in staves:
+            part = m21.stream.Part() if len(staves) == 1 else m21.stream.PartStaff()
+            part.partName = voice.name or name
+            part.insert(0, _instrument(name, voice.program, number, channel))
+            for bar, measure in zip(layout.bars, _measures(staff, layout, keys, ends), strict=True):
+                part.insert(bar.start - layout.bars[0].start, measure)
+            parts.append(part)
+            stream.insert(0, part)
+        if len(parts) > 1:
+            stream.insert(0, m21.layout.StaffGroup(parts, name=parts[0].partName, symbol="brace"))
+    if len(stream.parts) == len(by_voice) > 1:
+        stream.insert(0, m21.layout.StaffGroup(list(stream.parts), symbol="bracket"))
+    _add_tempos(stream.parts[0], score, layout)
+    return stream
+
+
+def _instrument(name: str, program: int, number: int, channel: int) -> Any:
+    instrument = m21.instrument.Instrument(name)
+    # music21 would draw these at random.
+    instrument.partId, instrument.instrumentId = f"P{number}", f"I{number}"
+    instrument.midiProgram, instrument.midiChannel = program, channel
+    return instrument
+
+
+def _measures(staff: Staff, layout: Layout, keys: dict[int, int], ends: set[int]) -> Iterator[Any]:
+    """The bars of one staff."""
+    sharps = 0
+    metre: tuple[int, int] | None = None
+    pickup = layout.bars[0].origin < layout.bars[0].start
+    for index, bar in enumerate(layout.bars):
+        measure = m21.stream.Measure(number=index if pickup else index + 1)
+        measure.paddingLeft = bar.start - bar.origin
+        if index == 0:
+            measure.clef = _clef(staff)
+            if pickup:
+                measure.showNumber = m21.stream.enums.ShowNumber.NEVER
+        if index in keys:
+            sharps = keys[index]
+            measure.keySignature = m21.key.KeySignature(sharps)
+        if metre != (metre := (bar.metre.numerator, bar.metre.denominator)):
+            measure.timeSignature = m21.meter.TimeSignature(f"{metre[0]}/{metre[1]}")
+        if index in ends:
+            measure.rightBarline = m21.bar.Barline("final")
+        layers = [values(layer, bar) for layer in staff.layers]
+        if not any(layers):
+            measure.insert(0, m21.note.Rest(quarterLength=bar.end - bar.start, fullMeasure=True))
+        elif not any(layers[1:]):
+            _fill(measure, layers[0], sharps, hide_rests=False)
+        else:
+            for number, layer in enumerate(layers, start=1):
+                if layer:
+                    voice = m21.stream.Voice(id=number)
+                    _fill(voice, layer, sharps, hide_rests=number > 1)
+                    measure.insert(0, voice)
+        yield measure
+
+
+def _fill(stream: Any, layer: list[Value], sharps: int, *, hide_rests: bool) -> None:
+    """Put the notes and rests of one layer into a measure or a music21 voice."""
+    place = Fraction(0)
+    for value in layer:
+        scale = Fraction(value.tuplet, 1 << (value.tuplet.bit_length() - 1))
+        duration = m21.duration.Duration(value.length * scale)
+        if value.tuplet > 1:
+            duration.appendTuplet(m21.duration.Tuplet(scale.numerator, scale.denominator, duration.type))
+        notes = [m21.note.Note(spelled(pitch, sharps)) for pitch in value.pitches]
+        for note in notes:
+            if value.tied_before or value.tied_after:
+                both = value.tied_before and value.tied_after
+                note.tie = m21.tie.Tie("continue" if both else "stop" if value.tied_before else "start")
+        element = m21.chord.Chord(notes) if len(notes) > 1 else notes[0] if notes else m21.note.Rest()
+        element.duration = duration
+        if not notes and hide_rests:
+            element.style.hideObjectOnPrint = True
+        stream.insert(place, element)
+        place += value.length
+
+
+def spelled(pitch: int, sharps: int) -> Any:
+    """A MIDI pitch with the name that it is likely to have in a key of so many sharps (flats below 0).
+
+    The names reach from three fifths below the tonic of the major key to eight above: C major has E flat, B flat,
+    F sharp, C sharp and G sharp, which is also what A minor wants.
+    """
+    fifths = sharps - 3 + (7 * pitch - (sharps - 3)) % 12
+    letter, alteration = STEPS[(fifths + 1) % 7], (fifths + 1) // 7
+    result = m21.pitch.Pitch(step=letter, octave=(pitch - alteration) // 12 - 1)
+    if alteration:
+        result.accidental = m21.pitch.Accidental(alteration)
+    return result
+
+
+def _clef(staff: Staff) -> Any:
+    """The clef that keeps most of a staff's notes on its lines."""
+    centre = median(staff.pitches)
+    one_line = len(staff.layers) == 1 and all(len(chord.pitches) == 1 for chord in staff.layers[0])
+    if one_line and 54 <= centre < 62:
+        return m21.clef.Treble8vbClef()
+    return m21.clef.TrebleClef() if centre >= 60 else m21.clef.BassClef()
+
+
+def _ends(score: Score, layout: Layout) -> set[int]:
+    """The bars with which a piece ends, the last one among them."""
+    starts = [bar.start for bar in layout.bars]
+    ends = [Fraction(end.start_ticks, score.ticks_per_quarter) for end in score.piece_ends]
+    return {len(starts) - 1, *(max(0, bisect_left(starts, end) - 1) for end in ends)}
+
+
+def _keys(score: Score, layout: Layout) -> dict[int, int]:
+    """For the first bar of each piece in the score, its key's sharps (flats below 0) by Krumhansl's and Schmuckler's
+    analysis."""
+    keys: dict[int, int] = {}
+    first = 0
+    for end in sorted(_ends(score, layout)):
+        start_ticks, end_ticks = (
+            edge * score.ticks_per_quarter for edge in (layout.bars[first].start, layout.bars[end].end)
+        )
+        weights: Counter[int] = Counter()
+        for note in score.notes:
+            if start_ticks <= note.start_ticks < end_ticks and not score.voices[note.voice].drum:
+                weights[note.pitch % 12] += note.duration_ticks
+        # The analysis looks at how long each pitch class sounds, so twelve notes say it all.
+        sums = m21.stream.Stream(
+            [m21.note.Note(60 + pitch, quarterLength=length) for pitch, length in sorted(weights.items())]
+        )
+        if weights:
+            keys[first] = sums.analyze("key").sharps
+        first = end + 1
+    return keys
+
+
+def _add_tempos(part: Any, score: Score, layout: Layout) -> None:
+    """Metronome marks where the rounded tempo changes."""
+    measures = list(part.getElementsByClass("Measure"))
+    starts = [bar.start for bar in layout.bars]
+    shown = None
+    for tempo in score.tempos:
+        place = max(Fraction(tempo.start_ticks, score.ticks_per_quarter), starts[0])
+        number = round(tempo.quarters_per_minute)
+        if number != shown and place < layout.bars[-1].end:
+            index = bisect_right(starts, place) - 1
+            measures[index].insert(place - starts[index], m21.tempo.MetronomeMark(number=number))
+            shown = number

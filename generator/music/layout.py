@@ -1,0 +1,276 @@
+"""What a reader of a score sees: bars, staves, layers of notes one after another, and note values that can be written.
+
+A `Score` may hold anything that can be played; paper cannot. Music that lies on a written grid keeps every onset
+exactly. A performance, which does not, is moved to sixteenths, one chord at a time on a staff. All positions here are
+exact fractions of a quarter note.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from math import lcm
+
+from generator.music.score import Note, Score, TimeSignature
+
+EXACT_GRIDS = (48, 20, 28)
+"""Parts of a quarter that count as written: 64ths, 32nds in triplets, sixteenths in quintuplets and septuplets."""
+WRITTEN_SHARE = 0.9
+"""Of the onsets on such a grid: more make a written piece, fewer a performance."""
+ROUNDING = 12
+"""What lies off the grid in a written piece goes to the nearest of this many parts of a quarter."""
+PERFORMANCE_GRID = 4
+MOST_LAYERS = 4
+SPLIT_PITCH = 60
+"""Where a keyboard's two staves meet."""
+KEYBOARD_RANGE = 24
+"""Semitones from the lowest to the highest note above which a keyboard needs two staves."""
+KEYBOARDS = {*range(24), 46}
+"""General MIDI programs that are written on two staves: pianos, mallets, organs, accordions; the harp."""
+
+PLAIN = sorted((Fraction(2) ** power * dots for power in range(-8, 4) for dots in (1, Fraction(3, 2))), reverse=True)
+"""Lengths that one note can have: 1024th notes to breves, with a dot or without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar from `start` to `end`. Its beats count from `origin`, which lies before the start of a pickup."""
+
+    start: Fraction
+    end: Fraction
+    origin: Fraction
+    metre: TimeSignature
+
+
+@dataclass(frozen=True, slots=True)
+class Chord:
+    """Notes that start and end together, in pitch order."""
+
+    start: Fraction
+    end: Fraction
+    pitches: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One note, chord or rest as it is written: a `length` in which `tuplet` units take the time of a power of two."""
+
+    length: Fraction
+    tuplet: int
+    pitches: tuple[int, ...]
+    tied_before: bool
+    tied_after: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """One staff of a voice; a keyboard has two, upper and lower. Each layer's chords do not overlap."""
+
+    voice: int
+    layers: tuple[tuple[Chord, ...], ...]
+
+    @property
+    def pitches(self) -> list[int]:
+        return [pitch for layer in self.layers for chord in layer for pitch in chord.pitches]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A whole piece: its staves in order of voices, and its bars one after another without a gap."""
+
+    staves: tuple[Staff, ...]
+    bars: tuple[Bar, ...]
+
+
+def lay_out(score: Score) -> Layout:
+    """Place a score that has notes."""
+    written = is_written(score)
+    grid = ROUNDING if written else PERFORMANCE_GRID
+
+    def place(ticks: int) -> Fraction:
+        exact = Fraction(ticks, score.ticks_per_quarter)
+        return exact if written and _on_grid(exact) else Fraction(round(exact * grid), grid)
+
+    by_voice: dict[int, list[Note]] = defaultdict(list)
+    for note in score.notes:
+        by_voice[note.voice].append(note)
+    staves = []
+    for voice, notes in sorted(by_voice.items()):
+        chords = _chords(notes, place, Fraction(1, grid))
+        keyboard = score.voices[voice].program in KEYBOARDS and not score.voices[voice].drum
+        for part in _halves(chords) if keyboard else [chords]:
+            layers = _layers(part)
+            if not written or len(layers) > MOST_LAYERS:
+                layers = [_one_at_a_time(part)]
+            staves.append(Staff(voice, tuple(map(tuple, layers))))
+    first = min(layer[0].start for staff in staves for layer in staff.layers)
+    last = max(layer[-1].end for staff in staves for layer in staff.layers)
+    return Layout(tuple(staves), tuple(_bars(score, place, first if written else Fraction(0), last)))
+
+
+def is_written(score: Score) -> bool:
+    """Whether the onsets lie where notation would put them, so that the score is no performance."""
+    onsets = [Fraction(note.start_ticks, score.ticks_per_quarter) for note in score.notes]
+    return sum(map(_on_grid, onsets)) >= WRITTEN_SHARE * len(onsets)
+
+
+def values(layer: tuple[Chord, ...], bar: Bar) -> list[Value]:
+    """One bar of a layer as note values that fill it, rests included; empty where the layer is silent."""
+    spans: list[tuple[Fraction, Fraction, Chord | None]] = []
+    at = bar.start
+    for chord in layer[bisect_left(layer, bar.start, key=lambda chord: chord.end) :]:
+        if chord.start >= bar.end:
+            break
+        start, end = max(chord.start, bar.start), min(chord.end, bar.end)
+        if start >= end:
+            continue
+        if start > at:
+            spans.append((at, start, None))
+        spans.append((start, end, chord))
+        at = end
+    if not spans:
+        return []
+    if at < bar.end:
+        spans.append((at, bar.end, None))
+    tuplets = _tuplets({edge - bar.origin for start, end, _ in spans for edge in (start, end)})
+    written = []
+    for start, end, span in spans:
+        place = start
+        for length, tuplet in _split(start - bar.origin, end - bar.origin, tuplets, bar.metre, rest=span is None):
+            before, place = place, place + length
+            if span is None:
+                written.append(Value(length, tuplet, (), False, False))
+            else:
+                written.append(Value(length, tuplet, span.pitches, before > span.start, place < span.end))
+    return written
+
+
+def _on_grid(quarters: Fraction) -> bool:
+    return any(grid % quarters.denominator == 0 for grid in EXACT_GRIDS)
+
+
+def _chords(notes: list[Note], place: Callable[[int], Fraction], shortest: Fraction) -> list[Chord]:
+    """Notes that start and end together, highest first among those that start together."""
+    together: dict[tuple[Fraction, Fraction], set[int]] = defaultdict(set)
+    for note in notes:
+        start = place(note.start_ticks)
+        end = max(place(note.end_ticks), start + shortest)
+        together[start, end].add(note.pitch)
+    chords = [Chord(start, end, tuple(sorted(pitches))) for (start, end), pitches in together.items()]
+    return sorted(chords, key=lambda chord: (chord.start, -chord.pitches[-1], chord.end))
+
+
+def _halves(chords: list[Chord]) -> list[list[Chord]]:
+    """A keyboard's notes as those of its upper and its lower staff; a single line and a narrow range stay on one."""
+    pitches = [pitch for chord in chords for pitch in chord.pitches]
+    one_line = all(len(chord.pitches) == 1 for chord in chords) and len(_layers(chords)) == 1
+    if one_line or max(pitches) - min(pitches) <= KEYBOARD_RANGE:
+        return [chords]
+    halves: list[list[Chord]] = [[], []]
+    for chord in chords:
+        for half, pitches_of_half in (
+            (halves[0], [pitch for pitch in chord.pitches if pitch >= SPLIT_PITCH]),
+            (halves[1], [pitch for pitch in chord.pitches if pitch < SPLIT_PITCH]),
+        ):
+            if pitches_of_half:
+                half.append(Chord(chord.start, chord.end, tuple(pitches_of_half)))
+    return [half for half in halves if half]
+
+
+def _layers(chords: list[Chord]) -> list[list[Chord]]:
+    """Chords dealt out so that none overlaps the one before it in its layer, as few layers as that takes."""
+    layers: list[list[Chord]] = []
+    for chord in chords:
+        free = next((layer for layer in layers if layer[-1].end <= chord.start), None)
+        if free is None:
+            layers.append([chord])
+        else:
+            free.append(chord)
+    return layers
+
+
+def _one_at_a_time(chords: list[Chord]) -> list[Chord]:
+    """All that starts together as one chord, which lasts no longer than until the next one."""
+    starts: dict[Fraction, list[Chord]] = defaultdict(list)
+    for chord in chords:
+        starts[chord.start].append(chord)
+    following = [*sorted(starts)[1:], None]
+    line = []
+    for (start, group), then in zip(sorted(starts.items()), following, strict=True):
+        end = max(chord.end for chord in group)
+        pitches = {pitch for chord in group for pitch in chord.pitches}
+        line.append(Chord(start, end if then is None else min(end, then), tuple(sorted(pitches))))
+    return line
+
+
+def _bars(score: Score, place: Callable[[int], Fraction], first: Fraction, last: Fraction) -> Iterator[Bar]:
+    """Bars from the score's own bar lines and metres, filled up where they leave out some, until `last`."""
+    metres = {place(metre.start_ticks): metre for metre in score.time_signatures}
+    edges = {Fraction(0), *metres, *(place(bar.start_ticks) for bar in score.bars)}
+    lines = [*sorted(edge for edge in edges if edge < last), last]
+    metre = TimeSignature(0, 4, 4)
+    missing = Fraction(0)
+    for line, following in pairwise(lines):
+        metre = metres.get(line, metre)
+        length = Fraction(4 * metre.numerator, metre.denominator)
+        start = line
+        while start < following:
+            end = start + length
+            if following < last:
+                end = min(end, following)
+            if start == 0 and start < first < end < last:
+                missing = end - first
+                yield Bar(first, end, start, metre)
+            else:
+                # A pickup and the last bar make a whole one together.
+                yield Bar(start, last if end == last + missing else end, start, metre)
+            start = end
+
+
+def _tuplets(edges: set[Fraction]) -> dict[int, int]:
+    """For each quarter of a bar that powers of two cannot divide at these edges, into how many its parts group."""
+    denominators: dict[int, int] = defaultdict(lambda: 1)
+    for edge in edges:
+        denominators[int(edge)] = lcm(denominators[int(edge)], edge.denominator)
+    odd = {beat: whole // (whole & -whole) for beat, whole in denominators.items()}
+    return {beat: parts for beat, parts in odd.items() if parts > 1}
+
+
+def _split(
+    start: Fraction, end: Fraction, tuplets: dict[int, int], metre: TimeSignature, *, rest: bool
+) -> Iterator[tuple[Fraction, int]]:
+    """A span of a bar as lengths that single notes can have, each with its tuplet or 1."""
+    while start < end:
+        beat = int(start)
+        if beat in tuplets:
+            parts = tuplets[beat]
+            # Units of a tuplet look as long as those of the power of two below it.
+            scale = Fraction(parts, 1 << (parts.bit_length() - 1))
+            room = min(end, Fraction(beat + 1)) - start
+            length = next(plain for plain in PLAIN if plain <= room * scale) / scale
+            yield length, parts
+        else:
+            stop = min([end, *(Fraction(other) for other in tuplets if beat < other < end)])
+            length = next(
+                plain for plain in PLAIN if plain <= stop - start and _readable(start, plain, stop, metre, rest)
+            )
+            yield length, 1
+        start += length
+
+
+def _readable(start: Fraction, length: Fraction, stop: Fraction, metre: TimeSignature, rest: bool) -> bool:
+    """Whether a note of this length may stand here without hiding the beat; a rest, without syncopation."""
+    dotted = length.numerator % 3 == 0
+    base = length * Fraction(2, 3) if dotted else length
+    end = start + length
+    if start % (base if rest else base / 2) or (dotted and end != stop and end.denominator > 1):
+        return False
+    if metre.numerator % 3 or metre.numerator == 3:
+        return True
+    beat = Fraction(12, metre.denominator)
+    in_one_beat = start // beat == (end - PLAIN[-1]) // beat
+    return in_one_beat or (start % beat == 0 and length % beat == 0)
