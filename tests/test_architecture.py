@@ -27,7 +27,7 @@ def run(*command: str) -> None:
 
 def files() -> list[Path]:
     """What git tracks, or would if it were added, relative to the root."""
-    command = ("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    command = ("git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return sorted({Path(name) for name in names.split("\0") if name and (ROOT / name).exists()})
 
