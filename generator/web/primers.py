@@ -1,0 +1,47 @@
+"""What a stream goes on from: an uploaded file, read, checked, and cut to what a listener will wait for."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from generator.corpora import folder, text
+from generator.errors import CarouselError
+from generator.music.score import Score
+from generator.sample import read_primer
+from generator.web.live import excerpt
+
+SUFFIXES = {"music": folder.SUFFIXES, "text": text.SUFFIXES}
+"""The files that may be uploaded, by medium."""
+MAX_CHARACTERS = 2000
+MAX_NOTES = 400
+"""A primer is read token by token before the first sound, so only its last part counts."""
+
+
+def read(name: str, data: bytes, medium: str) -> str | Score:
+    """An uploaded file as a piece. Of several tunes in one file the first counts.
+
+    Raises:
+        CarouselError: the file is of another kind, or is broken.
+    """
+    suffix = Path(name).suffix.lower()
+    if suffix not in SUFFIXES[medium]:
+        raise CarouselError(f"{name}: not a primer for {medium}; choose one of {' '.join(SUFFIXES[medium])}")
+    with tempfile.TemporaryDirectory(prefix="carousel-") as temporary:
+        path = Path(temporary) / f"primer{suffix}"
+        path.write_bytes(data)
+        try:
+            return read_primer(str(path), medium)
+        except CarouselError as error:
+            raise CarouselError(str(error).replace(str(path), name)) from None
+
+
+def last_part(piece: str | Score) -> str | Score:
+    """The end of a piece; of music from a bar line on, where there is one."""
+    if isinstance(piece, str):
+        return piece[-MAX_CHARACTERS:]
+    if len(piece.notes) <= MAX_NOTES:
+        return piece
+    start = piece.notes[-MAX_NOTES].start_ticks
+    bars = [bar for bar, _ in piece.bar_starts() if bar <= start]
+    return excerpt(piece, bars[-1] if bars else start, piece.end_ticks + 1)

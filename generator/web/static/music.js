@@ -1,0 +1,188 @@
+// Music: notes are scheduled on the audio clock as soon as they are known, and drawn from the same clock.
+
+import { mounts } from "./stage.js";
+import { Synth } from "./synth.js";
+import { Roll, noteName } from "./roll.js";
+
+const LEAD = 0.08; // seconds between the first chunk and its first sound
+const CATCH_UP = 0.2; // after a gap
+
+export const clockWords = (seconds) => {
+  const whole = Math.floor(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+};
+
+class Music {
+  ahead = 2;
+  first = 0.8;
+  words = clockWords;
+
+  constructor(stage) {
+    this.stage = stage;
+    this.synth = new Synth();
+    this.element = document.createElement("div");
+    this.element.className = "music";
+    this.element.innerHTML = '<ul class="voices" aria-label="Voices"></ul><canvas role="img" aria-label="Piano roll"></canvas>';
+    this.roll = new Roll(this.element.querySelector("canvas"), () => this.position, "Press Start. The music is made while you listen.");
+    this.controls = [volumeSlider(this.synth)];
+    this.reset();
+  }
+
+  reset() {
+    this.origin = null; // the audio clock's time at the stream's second 0
+    this.horizon = 0;
+    this.ended = false;
+    this.stopped = null; // the position at which it was stopped
+    this.held = []; // notes whose keys are up but whose pedal may be down
+    this.pedals = new Map(); // voice → [[seconds, down], …]
+    this.scheduled = 0;
+    this.latest = 0;
+    this.underruns = 0;
+    this.firstSound = null;
+  }
+
+  /* How far the stream has been heard, in seconds. Silence before the first note counts as heard. */
+  get position() {
+    if (this.stopped !== null) return this.stopped;
+    if (this.origin === null) return this.horizon;
+    const { currentTime, outputLatency } = this.synth.context;
+    return Math.max(0, Math.min(currentTime - (outputLatency || 0) - this.origin, this.horizon));
+  }
+
+  prepare({ voices }) {
+    this.synth.load(voices).catch((error) => this.stage.say(error.message));
+    if (this.origin === null) this.legend(voices);
+  }
+
+  unlock() {
+    this.synth.unlock();
+  }
+
+  begin(live) {
+    this.reset();
+    this.voices = live.voices;
+    this.legend(live.voices);
+    this.roll.reset();
+    this.ready = this.synth.load(live.voices);
+  }
+
+  async accept(chunk) {
+    await this.ready;
+    const { synth } = this;
+    const now = synth.context.currentTime;
+    if (this.origin === null) {
+      // A first bar may be silent up to its pickup; nobody waits for that.
+      if (chunk.notes.length) this.origin = now + LEAD - chunk.notes[0][0];
+    } else if (now - this.origin > this.horizon) {
+      this.underruns += 1;
+      this.origin = now + CATCH_UP - this.horizon;
+    }
+    for (const [at, down, voice] of chunk.pedals) {
+      if (!this.pedals.has(voice)) this.pedals.set(voice, []);
+      this.pedals.get(voice).push([at, down]);
+    }
+    for (const [start, duration, pitch, velocity, voice] of chunk.notes) this.play(start, duration, pitch, velocity, voice);
+    this.roll.add(chunk);
+    this.horizon = chunk.horizon;
+    this.ended = chunk.ended;
+    if (this.ended) this.horizon = Math.max(this.horizon, this.latest);
+    this.letGo();
+  }
+
+  play(start, duration, pitch, velocity, voice) {
+    const when = this.origin + start;
+    for (const note of this.held) {
+      // The same key again: the string is struck anew.
+      if (note.voice === voice && note.pitch === pitch) note.until = Math.min(note.until, start);
+    }
+    const sound = this.synth.begin(this.voices[voice], pitch, velocity, when);
+    this.held.push({ sound, voice, pitch, end: start + duration, until: Infinity });
+    this.scheduled += 1;
+    this.latest = Math.max(this.latest, start + duration);
+    this.firstSound ??= (performance.now() - this.stage.clicked) / 1000 + when - this.synth.context.currentTime;
+  }
+
+  /* Release every note whose end is known: where its key comes up, or its pedal, or its key goes down again. */
+  letGo() {
+    for (const [voice, changes] of this.pedals) {
+      // Of what lies long behind only the last change still matters.
+      const past = changes.findLastIndex(([at]) => at < this.position - 60);
+      if (past > 0) this.pedals.set(voice, changes.slice(past));
+    }
+    this.held = this.held.filter((note) => {
+      const changes = this.pedals.get(note.voice);
+      let end = note.end;
+      if (changes && changes[0][0] <= end) {
+        if (this.horizon <= end && !this.ended) return true; // the pedal at its end is not known yet
+        if (changes.findLast(([at]) => at <= end)?.[1]) {
+          end = changes.find(([at, down]) => at > end && !down)?.[0] ?? Infinity;
+        }
+      }
+      end = Math.min(end, note.until);
+      if (end === Infinity && !this.ended) return true;
+      if (end === Infinity) end = Math.max(note.end, this.horizon);
+      note.sound.release(Math.max(this.origin + end, this.synth.context.currentTime));
+      return false;
+    });
+  }
+
+  pause() {
+    this.synth.context.suspend();
+  }
+
+  resume() {
+    this.synth.context.resume();
+  }
+
+  stop() {
+    this.stopped = this.position;
+    this.synth.silence();
+    this.synth.context.resume();
+  }
+
+  close() {
+    this.roll.close();
+    this.synth.context?.close();
+  }
+
+  /* The voices, each with its colour and the note it sings. */
+  legend(voices) {
+    const list = this.element.querySelector(".voices");
+    if (list.dataset.voices !== JSON.stringify(voices)) {
+      list.dataset.voices = JSON.stringify(voices);
+      list.replaceChildren(
+        ...voices.map(({ name }, index) => {
+          const item = document.createElement("li");
+          item.style.setProperty("--voice", this.roll.colour(index));
+          item.append(Object.assign(document.createElement("span"), { className: "name", textContent: name }));
+          item.append(Object.assign(document.createElement("span"), { className: "note" }));
+          return item;
+        }),
+      );
+    }
+    this.roll.onSounding = (sounding) => {
+      [...list.children].forEach((item, index) => {
+        const names = sounding.filter(([, , , , voice]) => voice === index).map(([, , pitch]) => noteName(pitch));
+        const text = names.slice(0, 3).join(" ");
+        if (item.lastChild.textContent !== text) item.lastChild.textContent = text;
+        item.classList.toggle("sounding", names.length > 0);
+      });
+    };
+  }
+
+  get report() {
+    const { scheduled, latest, underruns, firstSound } = this;
+    const clock = this.synth.context?.state ?? "none";
+    return { scheduled, latest, underruns, firstSound, clock, sounding: this.synth.sounding.size };
+  }
+}
+
+function volumeSlider(synth) {
+  const label = document.createElement("label");
+  label.innerHTML = 'Volume <input type="range" min="0" max="1" step="0.01" value="0.8" aria-label="Volume">';
+  const input = label.querySelector("input");
+  input.addEventListener("input", () => synth.setVolume(Number(input.value)));
+  return label;
+}
+
+export default mounts(Music);

@@ -1,0 +1,196 @@
+// A piano roll that moves with the audio clock: what was heard to the left of the play head, what is coming to its right.
+
+const NAMES = ["C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B"];
+const BLACK = new Set([1, 3, 6, 8, 10]);
+const COLOURS = ["#e8b75a", "#e58a7b", "#62bfae", "#86a8ee", "#b997e6", "#a9c96f", "#ec9f68", "#93a6ba"];
+const GUTTER = 38; // pixels for the names of the octaves
+const FUTURE = 2.5; // seconds to the right of the play head
+const SPAN = 24; // semitones shown at least
+const EASE = 0.04; // of the way to the new range, each frame
+
+export const noteName = (pitch) => `${NAMES[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
+
+export class Roll {
+  constructor(canvas, position, hint) {
+    this.canvas = canvas;
+    this.position = position;
+    this.hint = hint;
+    this.onSounding = () => {};
+    this.reset();
+    this.observer = new ResizeObserver(() => this.resize());
+    this.observer.observe(canvas);
+    const frame = () => {
+      this.request = requestAnimationFrame(frame);
+      this.draw();
+    };
+    frame();
+  }
+
+  reset() {
+    this.notes = []; // [start, duration, pitch, velocity, voice], by start
+    this.bars = []; // [seconds, number]
+    this.ends = [];
+    this.number = 0;
+    this.range = null; // [low, high] as shown
+    this.begun = false;
+  }
+
+  colour(voice) {
+    return COLOURS[voice % COLOURS.length];
+  }
+
+  add({ notes, bars, ends }) {
+    this.begun = true;
+    this.notes.push(...notes);
+    for (const at of bars) this.bars.push([at, ++this.number]);
+    this.ends.push(...ends);
+    const left = this.position() - 30;
+    if (this.notes.length && this.notes[0][0] < left - 30) {
+      this.notes = this.notes.filter(([start, duration]) => start + duration > left);
+      this.bars = this.bars.filter(([at]) => at > left);
+      this.ends = this.ends.filter((at) => at > left);
+    }
+  }
+
+  close() {
+    cancelAnimationFrame(this.request);
+    this.observer.disconnect();
+  }
+
+  resize() {
+    const { clientWidth, clientHeight } = this.canvas;
+    const ratio = window.devicePixelRatio || 1;
+    this.canvas.width = Math.round(clientWidth * ratio);
+    this.canvas.height = Math.round(clientHeight * ratio);
+    this.width = clientWidth;
+    this.height = clientHeight;
+    this.ratio = ratio;
+  }
+
+  /* The range follows the notes in view, gently. */
+  follow(seen) {
+    const pitches = seen.map(([, , pitch]) => pitch);
+    let [low, high] = pitches.length ? [Math.min(...pitches) - 3, Math.max(...pitches) + 3] : [48, 76];
+    const missing = Math.max(0, SPAN - (high - low));
+    [low, high] = [low - missing / 2, high + missing / 2];
+    if (!this.range || (pitches.length && !this.settled)) this.range = [low, high];
+    this.settled = pitches.length > 0;
+    this.range = [this.range[0] + (low - this.range[0]) * EASE, this.range[1] + (high - this.range[1]) * EASE];
+  }
+
+  draw() {
+    const { width, height } = this;
+    if (!width || !height) return;
+    const context = this.canvas.getContext("2d");
+    context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+
+    const now = this.position();
+    const perSecond = Math.max(46, Math.min(104, width / 9));
+    const head = width - FUTURE * perSecond;
+    const x = (seconds) => head + (seconds - now) * perSecond;
+    const from = now - (head - GUTTER) / perSecond;
+    const seen = this.notes.filter(([start, duration]) => start + duration > from);
+    this.follow(seen);
+    const [low, high] = this.range;
+    const row = height / (high - low + 1);
+    const y = (pitch) => (high - pitch) * row;
+
+    this.drawKeys(context, low, high, row, y);
+    if (!this.begun) return this.drawHint(context);
+    this.drawBars(context, x, from);
+    context.save();
+    context.beginPath();
+    context.rect(GUTTER, 0, width - GUTTER, height);
+    context.clip();
+    const sounding = [];
+    for (const note of seen) {
+      const [start, duration, pitch, , voice] = note;
+      const heard = start <= now && now < start + duration;
+      if (heard) sounding.push(note);
+      const left = x(start);
+      const tall = Math.max(3, Math.min(row - 1, 15));
+      const top = y(pitch) + (row - tall) / 2;
+      const wide = Math.max(3, duration * perSecond - 1.5);
+      const fade = start > now ? 0.42 : Math.max(0.22, 0.85 - 0.6 * ((now - start - duration) * perSecond) / head);
+      const bar = (margin, alpha) => {
+        context.globalAlpha = alpha;
+        context.beginPath();
+        context.roundRect(left - margin, top - margin, wide + 2 * margin, tall + 2 * margin, Math.min(4, tall / 2) + margin);
+        context.fill();
+      };
+      context.fillStyle = this.colour(voice);
+      if (heard) [8, 5, 2].forEach((margin) => bar(margin, 0.1)); // a glow; the canvas's own shadows are slow
+      bar(0, heard ? 1 : Math.min(0.85, fade));
+    }
+    context.globalAlpha = 1;
+    this.drawHead(context, head, sounding, y, row);
+    context.restore();
+    this.onSounding(sounding);
+  }
+
+  drawKeys(context, low, high, row, y) {
+    context.font = "11px system-ui, sans-serif";
+    context.textBaseline = "middle";
+    for (let pitch = Math.floor(low); pitch <= Math.ceil(high); pitch++) {
+      if (BLACK.has(((pitch % 12) + 12) % 12)) {
+        context.fillStyle = "rgba(0, 0, 0, 0.18)";
+        context.fillRect(GUTTER, y(pitch), this.width - GUTTER, row);
+      }
+      if (pitch % 12 === 0) {
+        context.fillStyle = "rgba(255, 255, 255, 0.07)";
+        context.fillRect(GUTTER, Math.round(y(pitch) + row), this.width - GUTTER, 1);
+        context.fillStyle = "rgba(232, 228, 218, 0.45)";
+        context.fillText(noteName(pitch), 10, y(pitch) + row / 2);
+      }
+    }
+  }
+
+  drawHint(context) {
+    context.font = `italic 18px ${getComputedStyle(this.canvas).getPropertyValue("--st-heading-font") || "serif"}`;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.fillStyle = "rgba(232, 228, 218, 0.55)";
+    context.fillText(this.hint, this.width / 2, this.height / 2, this.width - 2 * GUTTER);
+    context.textAlign = "start";
+  }
+
+  drawBars(context, x, from) {
+    context.font = "10px system-ui, sans-serif";
+    context.textBaseline = "top";
+    for (const [at, number] of this.bars) {
+      if (at < from) continue;
+      context.fillStyle = "rgba(255, 255, 255, 0.11)";
+      context.fillRect(Math.round(x(at)), 0, 1, this.height);
+      context.fillStyle = "rgba(232, 228, 218, 0.4)";
+      if (x(at) > GUTTER) context.fillText(String(number), x(at) + 5, 6);
+    }
+    context.fillStyle = "rgba(232, 183, 90, 0.5)";
+    for (const at of this.ends) {
+      if (at > from) context.fillRect(Math.round(x(at)) - 3, 0, 2, this.height);
+    }
+  }
+
+  drawHead(context, head, sounding, y, row) {
+    const glow = context.createLinearGradient(head - 26, 0, head, 0);
+    glow.addColorStop(0, "rgba(240, 226, 190, 0)");
+    glow.addColorStop(1, "rgba(240, 226, 190, 0.10)");
+    context.fillStyle = glow;
+    context.fillRect(head - 26, 0, 26, this.height);
+    context.fillStyle = "rgba(240, 226, 190, 0.8)";
+    context.fillRect(head - 0.75, 0, 1.5, this.height);
+    context.font = "600 11px system-ui, sans-serif";
+    context.textBaseline = "middle";
+    for (const [, , pitch, , voice] of sounding) {
+      const name = noteName(pitch);
+      const wide = context.measureText(name).width + 10;
+      const middle = y(pitch) + row / 2;
+      context.fillStyle = "rgba(13, 15, 20, 0.82)";
+      context.beginPath();
+      context.roundRect(head + 6, middle - 8, wide, 16, 5);
+      context.fill();
+      context.fillStyle = this.colour(voice);
+      context.fillText(name, head + 11, middle + 0.5);
+    }
+  }
+}

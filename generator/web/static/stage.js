@@ -1,0 +1,255 @@
+// A stage: the buttons, the pull loop and the shelf of kept takes, around a view that plays or types.
+//
+// A view has: element, unlock(), prepare(data), begin(live), accept(chunk), pause(), resume(), stop(), close(), and the
+// numbers position, horizon, ahead, first (how far to ask ahead, and how far at first), plus length(position) as words.
+
+const BASE = new URL("/carousel/", document.baseURI);
+const TICK_MS = 100;
+const RETRY_MS = 1000;
+const LABELS = { mid: "MIDI", wav: "WAV", musicxml: "MusicXML", svg: "Score", txt: "Text" };
+
+export async function post(route, body) {
+  const answer = await fetch(new URL(route, BASE), {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (answer.ok) return answer;
+  const { error } = await answer.json().catch(() => ({}));
+  throw Object.assign(new Error(error ?? `the server answered ${answer.status}`), { final: Boolean(error) });
+}
+
+export function instrument(program, drum) {
+  return fetch(new URL(`instrument?program=${program}&drum=${Number(drum)}`, BASE));
+}
+
+class Stage {
+  constructor(root, View) {
+    this.root = root;
+    this.state = "idle"; // idle, starting, playing, paused
+    this.live = null;
+    this.sequence = 0;
+    this.pulls = 0;
+    this.busy = false;
+    this.quietUntil = 0;
+    this.seenMessage = 0;
+    this.view = new View(this);
+    this.find(".view").append(this.view.element);
+    this.find(".extra").append(...(this.view.controls ?? []));
+    const click = (selector, action) => this.find(selector).addEventListener("click", action.bind(this));
+    click(".play", this.play);
+    click(".stop", () => this.stop());
+    click(".keep", () => this.trigger("keep", { take: this.live.take, position: this.view.position }));
+    this.timer = setInterval(() => this.tick(), TICK_MS);
+    this.show();
+  }
+
+  find(selector) {
+    return this.root.querySelector(selector);
+  }
+
+  /* From Python, at every run of the page. */
+  update({ data, setTriggerValue }) {
+    if (this.data && data.visitor !== this.data.visitor && this.state !== "starting") this.stop();
+    this.data = data;
+    this.trigger = setTriggerValue;
+    this.view.prepare(data);
+    if (this.state === "starting" && data.live && data.live.take !== this.live?.take) this.begin(data.live);
+    if (data.message && data.message.number !== this.seenMessage) {
+      this.seenMessage = data.message.number;
+      if (this.state === "starting") this.state = "idle";
+      this.say(data.message.text);
+    }
+    this.shelf();
+    this.show();
+  }
+
+  play() {
+    if (this.state === "playing") {
+      this.state = "paused";
+      this.view.pause();
+    } else if (this.state === "paused") {
+      this.state = "playing";
+      this.view.resume();
+    } else if (this.state === "idle") {
+      this.state = "starting";
+      this.clicked = performance.now();
+      this.say("");
+      this.view.unlock();
+      this.trigger("start", Date.now());
+    }
+    this.show();
+  }
+
+  begin(live) {
+    this.live = live;
+    this.sequence = 0;
+    this.state = "playing";
+    this.view.begin(live);
+    this.tick();
+  }
+
+  stop(message = "") {
+    if (this.state === "playing" || this.state === "paused") this.view.stop();
+    this.state = "idle";
+    this.say(message);
+    this.show();
+  }
+
+  tick() {
+    const { view } = this;
+    if (this.state === "playing") {
+      if (view.ended && view.position >= view.horizon) this.stop("The piece has ended.");
+      else if (view.horizon - view.position < view.ahead && !view.ended) this.pull();
+    }
+    this.find(".length").textContent = this.live ? view.words(view.position) : "";
+    this.find(".keep").disabled = !this.live || view.position <= 0;
+    for (const button of this.root.querySelectorAll(".downloads button")) {
+      button.disabled = !this.live || view.position <= 0 || button.classList.contains("busy");
+    }
+  }
+
+  /* One request at a time. A lost answer costs nothing: the same number is asked for again. */
+  async pull() {
+    if (this.busy || performance.now() < this.quietUntil) return;
+    this.busy = true;
+    const { live, view } = this;
+    const until = view.horizon === 0 ? view.first : view.position + view.ahead * 1.1;
+    try {
+      const answer = await post("pull", { visitor: this.data.visitor, take: live.take, have: this.sequence, until });
+      const chunk = await answer.json();
+      if (this.live !== live || this.state === "idle") return;
+      this.pulls += 1;
+      if (chunk.seq <= this.sequence) return;
+      this.sequence = chunk.seq;
+      this.options = chunk.options;
+      view.accept(chunk);
+      if (this.find(".status").textContent) this.say("");
+    } catch (error) {
+      if (this.live !== live || this.state === "idle") return;
+      if (error.final) this.stop(error.message);
+      else {
+        this.quietUntil = performance.now() + RETRY_MS;
+        this.say("The server is silent; trying again …");
+      }
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /* Build a file of what has been heard, now, and hand it over. */
+  async download(button, take, title, position) {
+    const { format } = button.dataset;
+    button.classList.add("busy");
+    button.disabled = true;
+    try {
+      const answer = await post("download", { visitor: this.data.visitor, take, until: position, format });
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(await answer.blob());
+      link.download = `${title.replace(/[^\p{L}\p{N}]+/gu, "-")}.${format}`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    } catch (error) {
+      this.say(error.message);
+    } finally {
+      button.classList.remove("busy");
+      button.disabled = false;
+    }
+  }
+
+  downloads(action) {
+    return this.data.formats.map((format) => {
+      const button = document.createElement("button");
+      button.className = "quiet";
+      button.dataset.format = format;
+      button.title = `Download as ${LABELS[format]}`;
+      button.textContent = LABELS[format];
+      button.addEventListener("click", () => action(button));
+      return button;
+    });
+  }
+
+  shelf() {
+    const now = this.find(".downloads");
+    if (!now.childElementCount) {
+      now.append(
+        ...this.downloads((button) => this.download(button, this.live.take, this.live.title, this.view.position)),
+      );
+    }
+    const rows = this.data.kept.map(({ take, title, length }) => {
+      const row = document.createElement("li");
+      const name = document.createElement("span");
+      name.className = "name";
+      name.textContent = title;
+      const words = document.createElement("span");
+      words.className = "words";
+      words.textContent = this.view.words(length);
+      const remove = document.createElement("button");
+      remove.className = "quiet remove";
+      remove.textContent = "Remove";
+      remove.addEventListener("click", () => this.trigger("remove", take));
+      const files = document.createElement("span");
+      files.className = "files";
+      files.append(...this.downloads((button) => this.download(button, take, title, length)), remove);
+      row.append(name, words, files);
+      return row;
+    });
+    this.find(".kept ul").replaceChildren(...rows);
+    this.find(".kept").hidden = rows.length === 0;
+  }
+
+  say(text) {
+    this.find(".status").textContent = text;
+  }
+
+  show() {
+    const labels = { idle: "Start", starting: "Starting", playing: "Pause", paused: "Resume" };
+    const play = this.find(".play");
+    play.dataset.state = this.state;
+    play.querySelector("span").textContent = labels[this.state];
+    play.disabled = this.state === "starting" || !this.trigger;
+    this.find(".stop").disabled = this.state === "idle" || this.state === "starting";
+    this.find("section").dataset.state = this.state;
+    this.tick();
+  }
+
+  close() {
+    clearInterval(this.timer);
+    this.view.close();
+  }
+
+  /* What a test or a curious reader may look at: window.carousel. */
+  get report() {
+    const { view } = this;
+    return {
+      state: this.state,
+      take: this.live?.take ?? null,
+      sequence: this.sequence,
+      pulls: this.pulls,
+      options: this.options,
+      position: view.position,
+      horizon: view.horizon,
+      ...view.report,
+    };
+  }
+}
+
+/* The function that Streamlit calls when it mounts the part, and again whenever its data changes. */
+export function mounts(View) {
+  const stages = new WeakMap();
+  return (component) => {
+    const root = component.parentElement;
+    if (!root.querySelector("section")) return undefined;
+    let stage = stages.get(root);
+    if (!stage) {
+      stage = new Stage(root, View);
+      stages.set(root, stage);
+      Object.defineProperty(window, "carousel", { get: () => stage.report, configurable: true });
+    }
+    stage.update(component);
+    return () => {
+      stages.delete(root);
+      stage.close();
+    };
+  };
+}

@@ -1,0 +1,142 @@
+// Text: characters are typed at a rate that can be read, from a buffer that is kept a little ahead.
+
+import { mounts } from "./stage.js";
+
+const BLOCK = 2000; // characters; a new block begins at the next line
+const BLOCKS = 30; // the page forgets what is further back
+const NEAR = 48; // pixels from the end at which the page follows the text
+const TYPE_MS = 33;
+const SPEEDS = [5, 10, 20, 40, 80, 160, 320, 640];
+
+class Text {
+  first = 64;
+
+  constructor(stage) {
+    this.stage = stage;
+    this.element = document.createElement("div");
+    this.element.className = "text";
+    this.element.innerHTML =
+      '<div class="page" tabindex="0" role="log" aria-label="Text" data-hint="Press Start. The text is written while you read."></div><button class="follow" hidden>↓ Follow</button>';
+    this.page = this.element.querySelector(".page");
+    this.back = this.element.querySelector(".follow");
+    this.following = true;
+    this.page.addEventListener("scroll", () => {
+      this.following = this.page.scrollTop + this.page.clientHeight >= this.page.scrollHeight - NEAR;
+      this.back.hidden = this.following;
+    });
+    this.back.addEventListener("click", () => this.follow(true));
+    this.speed = SPEEDS[3];
+    this.controls = [this.speedSlider()];
+    this.reset();
+    this.timer = setInterval(() => this.type(), TYPE_MS);
+  }
+
+  reset() {
+    this.waiting = []; // code points that are not typed yet
+    this.position = 0;
+    this.due = 0; // characters that time allows, with their fraction
+    this.horizon = 0;
+    this.ended = false;
+    this.running = false;
+    this.firstSound = null;
+    this.page.replaceChildren();
+    this.block = null;
+  }
+
+  words = (characters) => `${characters.toLocaleString("en")} characters`;
+
+  get ahead() {
+    return 2 * this.speed;
+  }
+
+  prepare() {}
+
+  unlock() {}
+
+  begin({ primer }) {
+    this.reset();
+    if (primer) this.write(primer, "primer");
+    this.page.classList.add("typing");
+    this.running = true;
+    this.last = performance.now();
+    this.follow(true);
+  }
+
+  accept({ text, horizon, ended }) {
+    this.waiting.push(...text);
+    this.horizon = horizon;
+    this.ended = ended;
+  }
+
+  type() {
+    const now = performance.now();
+    const elapsed = (now - (this.last ?? now)) / 1000;
+    this.last = now;
+    if (!this.running || !this.waiting.length) return;
+    this.due += Math.min(elapsed * this.speed, this.waiting.length);
+    const count = Math.floor(this.due);
+    if (!count) return;
+    this.due -= count;
+    this.write(this.waiting.splice(0, count).join(""));
+    this.position += count;
+    this.firstSound ??= (now - this.stage.clicked) / 1000;
+    this.follow();
+  }
+
+  write(text, className = "") {
+    if (!this.block || className !== this.block.className || (this.block.textContent.length > BLOCK && text.includes("\n"))) {
+      const cut = this.block && className === this.block.className ? text.indexOf("\n") + 1 : 0;
+      if (cut) this.block.firstChild.appendData(text.slice(0, cut - 1));
+      text = text.slice(cut);
+      this.block = document.createElement("div");
+      this.block.className = className;
+      this.block.append("");
+      this.page.append(this.block);
+      if (this.following && this.page.childElementCount > BLOCKS) this.page.firstChild.remove();
+    }
+    this.block.firstChild.appendData(text);
+  }
+
+  follow(always = false) {
+    if (always) this.following = true;
+    if (this.following) this.page.scrollTop = this.page.scrollHeight;
+    this.back.hidden = this.following;
+  }
+
+  pause() {
+    this.running = false;
+  }
+
+  resume() {
+    this.running = true;
+  }
+
+  stop() {
+    this.running = false;
+    this.waiting = [];
+    this.page.classList.remove("typing");
+  }
+
+  close() {
+    clearInterval(this.timer);
+  }
+
+  speedSlider() {
+    const label = document.createElement("label");
+    label.innerHTML = `Speed <input type="range" min="0" max="${SPEEDS.length - 1}" step="0.1" value="3" aria-label="Speed"><output></output>`;
+    const input = label.querySelector("input");
+    const change = () => {
+      this.speed = Math.round(SPEEDS[0] * 2 ** Number(input.value));
+      label.querySelector("output").textContent = `${this.speed}/s`;
+    };
+    input.addEventListener("input", change);
+    change();
+    return label;
+  }
+
+  get report() {
+    return { typed: this.position, firstSound: this.firstSound, blocks: this.page.childElementCount, speed: this.speed };
+  }
+}
+
+export default mounts(Text);
