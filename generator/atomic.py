@@ -7,13 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from generator.errors import CarouselError
 
 
 @contextmanager
-def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
+def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     """A binary file that replaces `path` when the block ends, and leaves no trace when it raises.
 
     Raises:
@@ -35,7 +35,9 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
         temporary = None
     except OSError as error:
-        raise CarouselError(f"{path}: cannot write: {error.strerror or error}; free some space or choose another place") from error
+        raise CarouselError(
+            f"{path}: cannot write: {error.strerror or error}; free some space or choose another place"
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """Train a checkpoint on a corpus: truncated back-propagation through time over lanes that carry their state.
 
-    python -m generator.train tinyshakespeare --out checkpoints/shakespeare
+python -m generator.train tinyshakespeare --out checkpoints/shakespeare
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import shlex
 import sys
 import time
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.nn import functional as F
 
-from generator import card
+from generator import card, command, tokenizers
 from generator.atomic import atomic_write
 from generator.corpora import open_corpus
 from generator.corpora.batches import IGNORED, one_pass
 from generator.corpora.shards import Shards, prepare
 from generator.errors import CarouselError
+from generator.evaluate import evaluate
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import Dropout, LanguageModel, ModelConfig
 from generator.options import PRESETS, TrainingOptions, add_arguments, given
@@ -36,12 +37,13 @@ from generator.streaming.engine import Model
 
 STATE = "training.safetensors"
 METRICS = "metrics.jsonl"
+LENGTHS = ("steps", "minutes", "passes")
 SAVE_SECONDS = 60
 VALIDATION_LANES = 16
 
 
 class Trainer:
-    """One run. Everything that its future depends on is in its state file, so a resumed run ends at the same weights."""
+    """One run. All that its future depends on is in its state file, so a resumed run ends at the same weights."""
 
     def __init__(self, shards: Shards, out: Path, options: TrainingOptions, console: Console) -> None:
         self.shards, self.out, self.options, self.console = shards, out, options, console
@@ -129,6 +131,17 @@ class Trainer:
         lanes = max(1, min(VALIDATION_LANES, len(split.tokens) // 64))
         return float(self.model.surprise(split.tokens, self.tokenizer.start, lanes=lanes).mean())
 
+    def begin(self) -> None:
+        """Start afresh in the folder; what an earlier run logged there goes."""
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CarouselError(
+                f"{self.out}: cannot make this folder: {error.strerror}; choose another --out"
+            ) from error
+        with atomic_write(self.out / METRICS):
+            pass
+
     def run(self) -> None:
         """Train to the end; Ctrl-C saves and raises KeyboardInterrupt."""
         columns = (
@@ -138,7 +151,7 @@ class Trainer:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self.console, speed_estimate_period=300) as progress:
-            task = progress.add_task("training", total=1.0, completed=self.progress, figures="")
+            task = progress.add_task("training", total=1.0, figures="")
             saved = mark = time.monotonic()
             try:
                 while not self.finished:
@@ -157,8 +170,10 @@ class Trainer:
                     if now - saved > SAVE_SECONDS:
                         self.save()
                         saved = mark = time.monotonic()
-            finally:
+            except KeyboardInterrupt:
                 self.save()
+                raise
+            self.save()
 
     def report(self, speed: float) -> None:
         """Validate, keep the weights if they are the best, log, and show a short sample."""
@@ -183,7 +198,8 @@ class Trainer:
             file.write(json.dumps(row) + "\n")
         mark = "*" if better else " "
         self.console.print(
-            f"{mark} step {self.step}  loss {self.loss:.4f}  validation {nats:.4f}  {self.seconds:.0f} s", highlight=False
+            f"{mark} step {self.step}  loss {self.loss:.4f}  validation {nats:.4f}  {self.seconds:.0f} s",
+            highlight=False,
         )
         self.console.print(card.sample(Model(checkpoint), 120), style="dim", highlight=False, markup=False)
 
@@ -216,7 +232,9 @@ class Trainer:
         """
         metadata, tensors = read_state(self.out)
         if metadata["corpus"] != self.shards.key:
-            raise CarouselError(f"{self.out / STATE}: trained on other data; restore the corpus or choose another --out")
+            raise CarouselError(
+                f"{self.out / STATE}: trained on other data; restore the corpus or choose another --out"
+            )
         weights = {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}
         self.model.load_state_dict(weights, strict=False)
         layers = range(self.model.config.num_layers)
@@ -231,6 +249,11 @@ class Trainer:
         for name, value in metadata["counters"].items():
             setattr(self, name, value)
         self.batches = self._pass(self.pass_number)
+        # A run that was killed may have logged rows after its last save; it will log them again.
+        path = self.out / METRICS
+        rows = path.read_text().splitlines(keepends=True) if path.is_file() else []
+        with atomic_write(path) as file:
+            file.write("".join(row for row in rows if json.loads(row)["step"] <= self.step).encode())
 
 
 def read_state(out: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -244,3 +267,72 @@ def read_state(out: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CarouselError(f"{path}: cut off or not a training state; start again without --resume") from error
+
+
+def train(
+    shards: Shards, out: Path, options: TrainingOptions, *, resume: bool = False, made_by: str = ""
+) -> Checkpoint:
+    """Train on a corpus's shards into a checkpoint folder; returns the best checkpoint by validation.
+
+    Args:
+        made_by: the command that the card gives for making the checkpoint again.
+
+    Raises:
+        CarouselError: the folder cannot be written, or there is nothing fitting to resume.
+        KeyboardInterrupt: after Ctrl-C; the state has been saved.
+    """
+    console = Console(stderr=True)
+    trainer = Trainer(shards, out, options, console)
+    if resume:
+        trainer.load()
+    else:
+        trainer.begin()
+    trainer.run()
+    checkpoint = replace(Checkpoint.load(out), name=out.name)
+    splits = [split for split in ("validation", "test") if split in shards.splits]
+    scores = [evaluate(checkpoint, shards, split) for split in splits]
+    trained = (
+        f"{trainer.step:,} updates over {trainer.pass_number + trainer.window / len(trainer.batches):.1f} passes "
+        f"in {trainer.seconds / 60:.0f} minutes."
+    )
+    checkpoint = replace(checkpoint, card=card.write(checkpoint, shards.facts, scores, made_by, trained))
+    checkpoint.save(out)
+    for score in scores:
+        console.print(json.dumps(score), highlight=False, markup=False)
+    return checkpoint
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    parser = command.parser("train", __doc__)
+    parser.add_argument("corpus", metavar="CORPUS", help="a name from data/corpora.toml, or a file or folder")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the checkpoint to make")
+    parser.add_argument("--preset", choices=PRESETS, default="standard", help="a recipe (default: standard)")
+    parser.add_argument("--tokenizer", choices=tokenizers.KINDS, help="default: the one that suits the corpus")
+    parser.add_argument("--resume", action="store_true", help="go on where this run was interrupted")
+    add_arguments(parser, TrainingOptions)
+
+    def work(given_: argparse.Namespace) -> None:
+        shards = prepare(open_corpus(given_.corpus), given_.tokenizer)
+        if given_.resume:
+            options = TrainingOptions(**read_state(given_.out)[0]["options"])
+        else:
+            options = options_of(given_.preset, given(given_, TrainingOptions))
+        words = sys.argv[1:] if arguments is None else arguments
+        made_by = shlex.join(["python", "-m", "generator.train", *(word for word in words if word != "--resume")])
+        train(shards, given_.out, options, resume=given_.resume, made_by=made_by)
+
+    return command.run(parser, work, arguments)
+
+
+def options_of(preset: str, changes: dict[str, Any]) -> TrainingOptions:
+    """A preset with changes; a length given replaces the preset's own."""
+    recipe = dict(PRESETS[preset])
+    if any(name in changes for name in LENGTHS):
+        for name in LENGTHS:
+            recipe.pop(name, None)
+    return TrainingOptions(**{**recipe, **changes})
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,16 +1,22 @@
-"""Floor 2: corpora. A name from `data/corpora.toml` or a path gives a `Corpus`: pieces in splits, with their licence."""
+"""Floor 2: corpora. A name from `data/corpora.toml`, or a path, gives a `Corpus`: pieces in splits, and a licence."""
 
 from __future__ import annotations
 
 import tomllib
+from difflib import get_close_matches
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from generator.corpora.archives import FramesCorpus, MaestroCorpus
 from generator.corpora.base import Corpus, Facts, Piece
-from generator.corpora.download import fetch
+from generator.corpora.download import MIRROR, fetch, mirror_folder
+from generator.corpora.folder import FolderCorpus
 from generator.corpora.music21_package import Music21Corpus, Reading
+from generator.corpora.paths import all_files, open_path
 from generator.corpora.text import TextCorpus
 from generator.errors import CarouselError
+from generator.music.score import Voice
 
 __all__ = ["Corpus", "Facts", "Piece", "entries", "open_corpus"]
 
@@ -18,22 +24,36 @@ TABLE = Path(__file__).parents[2] / "data" / "corpora.toml"
 
 
 def entries() -> dict[str, dict[str, Any]]:
-    """The table of named corpora."""
-    with TABLE.open("rb") as file:
-        return tomllib.load(file)
+    """The table of named corpora.
+
+    Raises:
+        CarouselError: the table is missing or broken.
+    """
+    try:
+        return tomllib.loads(TABLE.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CarouselError(f"{TABLE}: cannot be read ({error}); restore it") from error
 
 
 def open_corpus(name_or_path: str | Path) -> Corpus:
     """A corpus by its name in `data/corpora.toml`, or the one at a path.
 
     Raises:
-        CarouselError: there is no such name or path, or nothing to learn from is there.
+        CarouselError: there is no such name or path, nothing to learn from is there, or its file cannot be had.
     """
     name = str(name_or_path)
     table = entries()
-    if name not in table:
-        raise CarouselError(f"{name}: neither a corpus ({', '.join(table)}) nor a path; check the spelling")
-    entry = table[name]
+    if name in table:
+        return _named(name, table[name])
+    path = Path(name).expanduser()
+    if not path.exists():
+        close = get_close_matches(name, table, 1)
+        meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(table)}"
+        raise CarouselError(f"{name}: neither a corpus nor a path; {meant}")
+    return open_path(path)
+
+
+def _named(name: str, entry: dict[str, Any]) -> Corpus:
     medium = "text" if entry["tokenizer"] == "char" else "music"
     facts = Facts(name, entry["title"], entry["licence"], entry["source"], medium, entry["tokenizer"])
     match entry["loader"]:
@@ -41,5 +61,29 @@ def open_corpus(name_or_path: str | Path) -> Corpus:
             return Music21Corpus(facts, Reading.from_entry(entry))
         case "text":
             return TextCorpus(facts, [(name, fetch(entry["source"], entry["sha256"]))])
+        case "maestro":
+            return MaestroCorpus(facts, fetch(entry["source"], entry["sha256"]))
+        case "frames":
+            voices = tuple(Voice(**voice) for voice in entry["voices"])
+            return FramesCorpus(facts, fetch(entry["source"], entry["sha256"]), voices, entry["tempo"])
+        case "folder":
+            return FolderCorpus(facts, _mirrored_files(name, entry), by_composition=True)
         case loader:
             raise CarouselError(f"{TABLE}: {name} has an unknown loader {loader!r}; correct the table")
+
+
+def _mirrored_files(name: str, entry: dict[str, Any]) -> list[tuple[str, Path]]:
+    """The files of a corpus that is a folder: nobody serves it as one file, so the mirror has to have it."""
+    mirror = mirror_folder()
+    root = (mirror or Path()) / entry["folder"]
+    files = [
+        (path.relative_to(root).as_posix(), path)
+        for path in (all_files(root) if mirror else ())
+        if fnmatch(path.name, entry["include"]) and not fnmatch(path.name, entry["exclude"])
+    ]
+    if not files:
+        raise CarouselError(
+            f"{name}: fetch {entry['source']} into a folder called {entry['folder']}, and let {MIRROR} name "
+            f"the folder that holds it (now {mirror or 'unset'})"
+        )
+    return files

@@ -7,13 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from generator.music.score import Score
 
-Medium = Literal["text", "music"]
+Medium = str
+"""`text` or `music`."""
 Progress = Callable[[int, int], None]
-"""Called while reading with the bytes read and the bytes in all."""
+"""Called while reading with how much is read (bytes, or files) and how much there is."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Corpus(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """SHA-256, as hex, over all that decides what `read` gives: the bytes of the files and the way they are read."""
+        """SHA-256, as hex, over all that decides what `read` gives: the files' bytes and the way they are read."""
 
 
 def fingerprint(files: Iterable[tuple[str, Path]], *how: str) -> str:

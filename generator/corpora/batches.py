@@ -1,9 +1,9 @@
 """Contiguous lanes for truncated back-propagation through time.
 
-A pass puts the pieces one after another in random order (a text keeps its own), each a random variant, and cuts the result into lanes
-that the training loop reads in step, window by window, carrying the state: across the ends of pieces too. At a random
-share of the places where a stream may begin cold, the next window starts there from a zero state; what is left of the
-window before is filled up and does not count.
+A pass puts the pieces one after another in random order (a text keeps its own), each a random variant, and cuts the
+result into lanes that the training loop reads in step, window by window, carrying the state: across the ends of pieces
+too. At a random share of the places where a stream may begin cold, the next window starts there from a zero state; what
+is left of the window before is filled up and does not count.
 
 A pass is a pure function of (seed, number), so training resumes in the middle of one by rebuilding it.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Batches:
-    """One pass. `inputs` and `targets` have shape (windows, lanes, steps); `cold` (windows, lanes) says where the state is zeroed."""
+    """One pass: `inputs` and `targets` of shape (windows, lanes, steps); before a window, `cold` lanes are zeroed."""
 
     inputs: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int64]
@@ -75,7 +76,7 @@ def _lanes(tokens: npt.NDArray[np.int64], cuts: npt.NDArray[np.int64], start: in
     targets: list[npt.NDArray[np.int64]] = []
     cold: list[npt.NDArray[np.bool_]] = []
     edges = [0, *cuts.tolist(), len(tokens)]
-    for left, right in zip(edges[:-1], edges[1:], strict=True):
+    for left, right in pairwise(edges):
         windows = -(-(right - left) // steps)
         before = np.full(windows * steps, start, dtype=np.int64)
         after = np.full(windows * steps, IGNORED, dtype=np.int64)

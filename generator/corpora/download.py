@@ -1,4 +1,4 @@
-"""A file that lies on the network: an address and a SHA-256. A mirror folder is searched before the network is asked."""
+"""A file on the network: an address and a SHA-256. A mirror folder is searched before the network is asked."""
 
 from __future__ import annotations
 

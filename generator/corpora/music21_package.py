@@ -20,7 +20,7 @@ from generator.music.voices import one_at_a_time
 
 VERSION = "1"
 """Part of the fingerprint: change it when the same files give other pieces."""
-TUNE_KINDS = "air hornpipe jig march polka quickstep reel schottische strathspey waltz a an the".split()
+TUNE_WORDS = {"a", "air", "an", "hornpipe", "jig", "march", "polka", "quickstep", "reel", "strathspey", "the", "waltz"}
 
 
 @dataclass(frozen=True)
@@ -152,4 +152,4 @@ def _shape(score: Score) -> tuple[tuple[int, ...], ...]:
 def _title_key(title: str) -> str:
     """A tune's title without what collections write differently."""
     words = re.sub(r"[^\w\s]", "", title.lower()).split()
-    return " ".join(word for word in words if word not in TUNE_KINDS) or title
+    return " ".join(word for word in words if word not in TUNE_WORDS) or title

@@ -18,7 +18,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import generator.tokenizers
-from generator.corpora.base import Corpus, Facts, Piece
+from generator.corpora.base import Corpus, Facts
 from generator.corpora.download import CACHE, cache_folder
 from generator.errors import CarouselError
 from generator.tokenizers.base import Tokenizer, Tokens
@@ -92,7 +92,7 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
     """The corpus's shards, out of the cache or newly built.
 
     Args:
-        tokenizer: one to encode with, or the kind to fit to the training split; None for the kind that suits the corpus.
+        tokenizer: one to encode with, or the kind to fit to the training split; None for what suits the corpus.
         progress: show a bar on standard error while building.
 
     Raises:
@@ -108,11 +108,11 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
     wanted = tokenizer if isinstance(tokenizer, str) else json.dumps(tokenizer.to_json(), sort_keys=True)
     digest = hashlib.sha256("\0".join((str(FORMAT), corpus.fingerprint(), wanted, _code())).encode()).hexdigest()
     folder = cache_folder() / "shards" / f"{Path(corpus.name).stem}-{digest[:16]}"
-    shards = _load(folder)
+    shards = _load(folder, corpus.facts)
     if shards is None:
         with _bar(f"{Path(corpus.name).name}: reading", progress) as report:
             _build(corpus, tokenizer, folder, report)
-        shards = _load(folder)
+        shards = _load(folder, corpus.facts)
         if shards is None:
             raise CarouselError(f"{folder}: what was written cannot be read back; check the disk or set {CACHE}")
     corpus.skipped = list(shards.skipped)
@@ -134,21 +134,21 @@ def _build(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, report: Cal
             made = Path(temporary) / folder.name
             made.mkdir()
             _write(corpus, tokenizer, made, report)
-            _put(made, folder)
+            _put(made, folder, corpus.facts)
     except OSError as error:
         raise CarouselError(
             f"{error.filename or folder}: {error.strerror or error}; free some space or set {CACHE} to another folder"
         ) from error
 
 
-def _put(made: Path, folder: Path) -> None:
+def _put(made: Path, folder: Path, facts: Facts) -> None:
     """Rename a finished folder into place. Another process may have been faster, or a damaged one may be there."""
     for _ in range(2):
         try:
             made.rename(folder)
             return
         except OSError:
-            if _load(folder) is not None:
+            if _load(folder, facts) is not None:
                 return
             shutil.rmtree(folder, ignore_errors=True)
     made.rename(folder)
@@ -191,7 +191,6 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, report: Cal
         np.array(ends, dtype="<i8").tofile(folder / f"{split}.offsets")
     filled = {split: found for split, found in names.items() if found}
     index = {
-        "facts": asdict(corpus.facts),
         "tokenizer": tokenizer.to_json(),
         "splits": filled,
         "skipped": skipped,
@@ -202,7 +201,7 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, report: Cal
     (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
 
 
-def _load(folder: Path) -> Shards | None:
+def _load(folder: Path, facts: Facts) -> Shards | None:
     """The shards in a folder, or None where there are none or they are damaged."""
     try:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
@@ -219,7 +218,7 @@ def _load(folder: Path) -> Shards | None:
         content = json.dumps([index["tokenizer"], index["splits"], index["sha256"]], sort_keys=True)
         return Shards(
             folder,
-            Facts(**index["facts"]),
+            facts,
             generator.tokenizers.from_json(index["tokenizer"]),
             hashlib.sha256(content.encode()).hexdigest(),
             tuple((name, reason) for name, reason in index["skipped"]),

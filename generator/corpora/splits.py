@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 from generator.corpora.base import Piece
 from generator.errors import CarouselError
-from generator.music.score import Score
+from generator.music.score import MusicEvent, Score
+
+E = TypeVar("E", bound=MusicEvent)
 
 VALIDATION_FROM, TEST_FROM = 0.90, 0.95
 
@@ -25,31 +28,16 @@ def split_of(group: str) -> str:
 
 
 def train_and_validation(pieces: Iterable[Piece]) -> Iterator[tuple[str, Piece]]:
-    """90 % train and 10 % validation, yet some of each: of few pieces the one with the largest share validates, and a
-    single piece is cut in two."""
-    held: Piece | None = None
-    validated = trained = False
+    """90 % train and 10 % validation, some of each however few there are; a piece that is alone is cut in two."""
+    extremes: list[Piece] = []  # of the pieces so far, the one with the smallest share and the one with the largest
     for piece in pieces:
-        if share(piece.name) >= VALIDATION_FROM:
-            if not trained and held is None and not validated:
-                held = piece
-                continue
-            validated = True
-            yield "validation", piece
-            continue
-        if not validated and (held is None or share(piece.name) > share(held.name)):
-            held, piece = piece, held  # type: ignore[assignment]
-        if piece is not None:
-            trained = True
-            yield "train", piece
-    if held is None:
-        return
-    if trained or validated:
-        yield "train" if validated and share(held.name) < VALIDATION_FROM else "validation", held
-    else:
-        first, last = cut(held)
-        yield "train", first
-        yield "validation", last
+        extremes = sorted([*extremes, piece], key=lambda piece: share(piece.name))
+        if len(extremes) == 3:
+            middle = extremes.pop(1)
+            yield "train" if share(middle.name) < VALIDATION_FROM else "validation", middle
+    if len(extremes) == 1:
+        extremes = list(cut(extremes[0]))
+    yield from zip(("train", "validation"), extremes, strict=False)
 
 
 def cut(piece: Piece) -> tuple[Piece, Piece]:
@@ -76,26 +64,28 @@ def cut(piece: Piece) -> tuple[Piece, Piece]:
 
 
 def _span(score: Score, start: int, end: int) -> Score:
-    """What starts from `start` on and before `end`, a bar line, moved to begin at 0 with the metre and tempo in force."""
-
-    def moved(events):  # type: ignore[no-untyped-def]
-        return tuple(replace(e, start_ticks=e.start_ticks - start) for e in events if start <= e.start_ticks < end)
-
-    def in_force(events):  # type: ignore[no-untyped-def]
-        before = [e for e in events if e.start_ticks < start]
-        later = moved(events)
-        if before and not (later and later[0].start_ticks == 0):
-            return (replace(before[-1], start_ticks=0), *later)
-        return later
-
+    """The bars from `start` on and before `end`, moved to begin at 0 with the metre and the tempo in force there."""
+    notes = _moved(score.notes, start, end)
     return replace(
         score,
         notes=tuple(
-            replace(n, duration_ticks=min(n.duration_ticks, end - start - n.start_ticks)) for n in moved(score.notes)
+            replace(note, duration_ticks=min(note.duration_ticks, end - start - note.start_ticks)) for note in notes
         ),
-        time_signatures=in_force(score.time_signatures),
-        tempos=in_force(score.tempos),
-        pedals=moved(score.pedals),
-        bars=moved(score.bars),
+        time_signatures=_in_force(score.time_signatures, start, end),
+        tempos=_in_force(score.tempos, start, end),
+        pedals=_moved(score.pedals, start, end),
+        bars=_moved(score.bars, start, end),
         piece_ends=(),
     )
+
+
+def _moved(events: tuple[E, ...], start: int, end: int) -> tuple[E, ...]:
+    return tuple(
+        replace(event, start_ticks=event.start_ticks - start) for event in events if start <= event.start_ticks < end
+    )
+
+
+def _in_force(events: tuple[E, ...], start: int, end: int) -> tuple[E, ...]:
+    before = [replace(event, start_ticks=0) for event in events if event.start_ticks < start]
+    within = _moved(events, start, end)
+    return within if within and within[0].start_ticks == 0 else (*before[-1:], *within)

@@ -1,4 +1,4 @@
-"""A checkpoint is a folder: `model.safetensors`, `config.json`, `tokenizer.json`, `card.md`. Nothing in it can run code."""
+"""A checkpoint is a folder: `model.safetensors`, `config.json`, `tokenizer.json`, `card.md`. No file can run code."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class LanguageModel(nn.Module):
         return [(torch.zeros(shape), torch.zeros(shape)) for _ in range(self.config.num_layers)]
 
     def forward(self, tokens: Tensor, state: LayerStates) -> tuple[Tensor, LayerStates]:
-        """Read tokens (lanes, steps) from a state; return logits (lanes, steps, vocab_size) and the state after them."""
+        """Read tokens (lanes, steps) from a state; return logits (lanes, steps, vocab_size) and the state after."""
         x = self._drop(self.embedding(tokens), self.dropout.embedding)
         after: LayerStates = []
         for layer in range(self.config.num_layers):
@@ -107,9 +107,7 @@ class LanguageModel(nn.Module):
             if self.training and self.dropout.weights:
                 weights[1] = F.dropout(weights[1], self.dropout.weights)
             h, c = state[layer]
-            x, h, c = torch.lstm(
-                x, (h.unsqueeze(0), c.unsqueeze(0)), weights, True, 1, 0.0, self.training, False, True
-            )
+            x, h, c = torch.lstm(x, (h.unsqueeze(0), c.unsqueeze(0)), weights, True, 1, 0.0, self.training, False, True)
             after.append((h[0], c[0]))
             last = layer + 1 == self.config.num_layers
             x = self._drop(x, self.dropout.output if last else self.dropout.layers)
@@ -117,7 +115,7 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     def surprise(self, tokens: npt.NDArray[np.integer[Any]], start: int, *, lanes: int = 1) -> npt.NDArray[np.float64]:
-        """Surprise of each token in nats, shape (tokens,), read as one carried stream that begins with `start` from a zero state.
+        """Surprise of each token in nats, shape (tokens,), read as one carried stream from `start` and a zero state.
 
         With more lanes the tokens are cut into that many streams of equal length, each read from a zero state (faster);
         up to lanes - 1 tokens at the end are then left out.

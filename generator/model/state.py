@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """`h` and `c`, fp32, each of shape (layers, streams, hidden_size). A step returns a new one; the old one stays valid."""
+    """h and c, fp32, of shape (layers, streams, hidden_size). A step makes a new state; the old one stays valid."""
 
     h: Tensor
     c: Tensor

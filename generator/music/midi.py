@@ -59,7 +59,7 @@ def read(data: bytes | str | Path, name: str = "") -> Score:
     if not data:
         raise CarouselError(f"{name}: the file is empty; take it out or fetch it again")
     try:
-        file = symusic.Score.from_midi(data)
+        file: Any = symusic.Score.from_midi(data)
     except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
         reason = str(error).removeprefix("MiniMidi: ").removesuffix(": iostream error").split("!")[0]
         raise CarouselError(f"{name}: a damaged MIDI file ({reason}); take it out or fetch it again") from error

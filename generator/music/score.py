@@ -16,6 +16,14 @@ DEFAULT_VELOCITY = 80
 DEFAULT_TEMPO = 120.0
 
 
+_NAMES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
+
+
+def pitch_name(pitch: int) -> str:
+    """A MIDI pitch as a note name with its octave: 60 is C4."""
+    return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """A note of one voice: `pitch` 0 to 127 (60 is middle C), `velocity` 1 to 127."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from generator.tokenizers.base import Mask, Tokenizer
 
 
 class Model:
-    """A loaded checkpoint: `tokenizer`, `config`, `card`, and the streams it can start. Safe to share between threads."""
+    """A loaded checkpoint: `tokenizer`, `config`, `card`, and the streams it can start. Threads may share it."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint

@@ -1,7 +1,7 @@
 """A stream's frozen value: everything that its future depends on, in a file of a few tens of KB (a take).
 
-The file is safetensors. Tensors: `h` and `c` (layers, hidden_size), fp32, and `primer` (tokens,), int32. The metadata key
-`carousel` holds one JSON object with the other fields.
+The file is safetensors. Tensors: `h` and `c` (layers, hidden_size), fp32, and `primer` (tokens,), int32. The metadata
+key `carousel` holds one JSON object with the other fields.
 """
 
 from __future__ import annotations

@@ -101,12 +101,16 @@ class Stream:
             pass
         self._restore(past.snapshot())
 
-    def history(self) -> Any:
-        """Everything since the start, primer included, as a `str` or a `Score`: the past is replayed, not stored."""
+    def past(self) -> Iterator[Event]:
+        """Every event since the start, primer included. It is replayed, not stored, so it costs what it cost then."""
         past = Stream(self._engine, self._engine.begin((), self._timeline))
-        events = [event for token in self._primer for event in past._force(token)]
-        events.extend(past._replay(self._position, self._timeline))
-        return self._engine.tokenizer.collect(events)
+        for token in self._primer:
+            yield from past._force(token)
+        yield from past._replay(self._position, self._timeline)
+
+    def history(self) -> Any:
+        """Everything since the start, primer included, as a `str` or a `Score`; replayed, as `past`."""
+        return self._engine.tokenizer.collect(list(self.past()))
 
     def _advance(self) -> list[Event]:
         if self._position % MARK_EVERY == 0:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from generator.music.score import MusicEvent
+from generator.music.score import MusicEvent, Voice
 
 Tokens = npt.NDArray[np.uint16]
 Mask = npt.NDArray[np.bool_]
@@ -45,6 +45,14 @@ class Tokenizer(Protocol):
 
     @property
     def vocab_size(self) -> int: ...
+
+    @property
+    def voices(self) -> tuple[Voice, ...]:
+        """Who plays; none for text."""
+
+    @property
+    def ticks_per_quarter(self) -> int:
+        """Of the scores that it decodes to; 1 for text, where a tick is a character."""
 
     @property
     def end(self) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.errors import CarouselError
+from generator.music.score import Voice
 from generator.tokenizers.base import Event, Mask, Tokens
 
 UNKNOWN = 0
@@ -51,6 +52,8 @@ class CharTokenizer:
     kind: ClassVar[str] = "char"
     medium: ClassVar[str] = "text"
     end: int = END
+    voices: ClassVar[tuple[Voice, ...]] = ()
+    ticks_per_quarter: ClassVar[int] = 1
 
     def __init__(self, characters: str) -> None:
         if not characters:

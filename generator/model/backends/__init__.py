@@ -21,7 +21,7 @@ class Backend(Protocol):
         """The state of cold streams."""
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Feed one token to each stream: tokens (streams,) and state in; logits (streams, vocab_size), fp32, and state out."""
+        """Feed each stream a token: tokens (streams,) and state in, fp32 logits (streams, vocab_size) and state out."""
 
 
 BACKENDS: dict[str, type[Fp32]] = {"fp32": Fp32}

@@ -17,7 +17,7 @@ from generator.model.state import State
 
 
 class Fp32:
-    """fp32 weights, fp32 state. With a batch of one stream a step is bit-identical on one machine with one number of threads."""
+    """fp32 weights and state. Alone, a stream's step is bit-identical on one machine with one number of threads."""
 
     name: ClassVar[str] = "fp32"
 
@@ -28,7 +28,10 @@ class Fp32:
         self._table = F.linear(weights["embedding.weight"], weights["lstm.weight_ih_l0"], biases[0])
         self._first = weights["lstm.weight_hh_l0"].contiguous()
         self._rest = [
-            (torch.cat([weights[f"lstm.weight_ih_l{layer}"], weights[f"lstm.weight_hh_l{layer}"]], dim=1), biases[layer])
+            (
+                torch.cat([weights[f"lstm.weight_ih_l{layer}"], weights[f"lstm.weight_hh_l{layer}"]], dim=1),
+                biases[layer],
+            )
             for layer in layers[1:]
         ]
         self._output = (weights["output.weight"].contiguous(), weights["output.bias"])

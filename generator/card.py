@@ -1,0 +1,73 @@
+"""The model card: what a checkpoint learned from, how well, how to make it again, and a sample of what it says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from generator.corpora.base import Facts
+from generator.model.checkpoint import Checkpoint
+from generator.music.score import Score, pitch_name
+from generator.streaming.engine import Model
+
+SAMPLE_TOKENS = 400
+
+
+def sample(model: Model, tokens: int, seed: int = 7) -> str:
+    """A short sample as text; music as note names, a line a voice, bars between strokes."""
+    piece = model.tokenizer.collect(list(model.stream(seed=seed, temperature=0.8).take(tokens)))
+    return piece if isinstance(piece, str) else notes_as_text(piece)
+
+
+def notes_as_text(score: Score) -> str:
+    """Note names with octaves (60 is C4), a line for each voice that sounds; `|` is a bar line."""
+    lines = []
+    bars = [bar.start_ticks for bar in score.bars[1:]]
+    for index, voice in enumerate(score.voices):
+        words: list[str] = []
+        waiting = list(bars)
+        for note in score.notes:
+            if note.voice != index:
+                continue
+            while waiting and waiting[0] <= note.start_ticks:
+                waiting.pop(0)
+                words.append("|")
+            words.append(pitch_name(note.pitch))
+        if words:
+            lines.append(f"{voice.name}: {' '.join(words)}")
+    return "\n".join(lines)
+
+
+def write(checkpoint: Checkpoint, facts: Facts, scores: list[dict[str, Any]], command: str, trained: str) -> str:
+    """The card as Markdown."""
+    config = checkpoint.config
+    parameters = sum(value.numel() for value in checkpoint.weights.values())
+    if config.tied:
+        parameters -= checkpoint.weights["output.weight"].numel()
+    return f"""# {checkpoint.name}
+
+A stateful LSTM language model by Carousel: {config.num_layers} × {config.hidden_size} units, embedding
+{config.embedding_dim}, vocabulary {config.vocab_size} ({checkpoint.tokenizer.kind}), {parameters:,} parameters.
+
+**Data.** {facts.title}. Source: {facts.source}. Licence: {facts.licence}.
+
+**Made by**
+
+```
+{command}
+```
+
+{trained}
+
+**Scores**
+
+```json
+{json.dumps(scores, indent=2)}
+```
+
+**A sample** (seed 7, temperature 0.8, the first {SAMPLE_TOKENS} tokens)
+
+```
+{sample(Model(checkpoint), SAMPLE_TOKENS).strip()}
+```
+"""

@@ -1,0 +1,63 @@
+"""What all commands share: help with an example, one-line errors with status 2, a quiet Ctrl-C and broken pipe."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Callable
+
+from generator.errors import CarouselError
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells count it."""
+
+
+def parser(name: str, docstring: str | None) -> argparse.ArgumentParser:
+    """A parser whose description and example are a module's docstring."""
+    return argparse.ArgumentParser(
+        prog=f"python -m generator.{name}",
+        description=docstring,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    number = int(text) if text.isascii() and text.lstrip("-").isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return number
+
+
+def positive_seconds(text: str) -> float:
+    """A finite number above 0, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return number
+
+
+def run(
+    arguments_parser: argparse.ArgumentParser,
+    work: Callable[[argparse.Namespace], None],
+    arguments: list[str] | None,
+) -> int:
+    """Parse, work, and return the exit status."""
+    given = arguments_parser.parse_args(arguments)
+    try:
+        work(given)
+    except CarouselError as error:
+        print(f"{arguments_parser.prog}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone, which is how `… | head` ends. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,105 @@
+"""Music in files: a folder of MIDI, MusicXML, ABC and Humdrum, searched through and through, or one such file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+import music21
+import symusic
+
+from generator.corpora.base import Corpus, Facts, Piece, Progress, fingerprint
+from generator.corpora.parallel import in_order
+from generator.corpora.splits import split_of, train_and_validation
+from generator.errors import CarouselError
+from generator.music import midi, notation
+from generator.music.score import Score
+
+VERSION = "1"
+"""Part of the fingerprint: change it when the same files give other pieces."""
+MIDI_SUFFIXES = (".mid", ".midi")
+SUFFIXES = (*MIDI_SUFFIXES, *notation.FORMATS)
+GRID = 12
+"""Positions a quarter that the score tokenizer can tell apart."""
+SAMPLE = 20
+"""So many MIDI files tell how the whole folder was made."""
+
+
+class FolderCorpus(Corpus):
+    """Files of music, given as (name, path); a file may hold several pieces."""
+
+    def __init__(self, facts: Facts, files: Sequence[tuple[str, Path]], *, by_composition: bool = False) -> None:
+        """Split piece by piece into train and validation; or `by_composition`, where a folder holds the performances of
+        one composition, into train, validation and test."""
+        super().__init__(facts)
+        self.files = files
+        self.by_composition = by_composition
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return ("train", "validation", "test") if self.by_composition else ("train", "validation")
+
+    def fingerprint(self) -> str:
+        versions = (VERSION, music21.__version__, symusic.__version__ if hasattr(symusic, "__version__") else "")
+        return fingerprint(self.files, *versions, str(self.by_composition))
+
+    def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:
+        self.skipped = []
+        pieces = self._pieces(progress)
+        if self.by_composition:
+            return ((split_of(composition(piece.name)), piece) for piece in pieces)
+        return train_and_validation(pieces)
+
+    def _pieces(self, progress: Progress | None) -> Iterator[Piece]:
+        sizes = [path.stat().st_size for _, path in self.files]
+        written = in_order(_read_notation, [path for _, path in self.files if path.suffix.lower() in notation.FORMATS])
+        done = 0
+        for (name, path), size in zip(self.files, sizes, strict=True):
+            found = next(written) if path.suffix.lower() in notation.FORMATS else _read_midi(path)
+            for number, score in enumerate(found, 1):
+                if isinstance(score, CarouselError):
+                    if len(self.files) == len(found) == 1:
+                        raise score
+                    self.skipped.append((name, str(score).removeprefix(f"{path}").lstrip(":, ")))
+                else:
+                    yield Piece(name if len(found) == 1 else f"{name} {number} {score.title}".rstrip(), score)
+            done += size
+            if progress:
+                progress(done, sum(sizes))
+
+
+def composition(name: str) -> str:
+    """The composition of a performance: its folder, whether repeats are played or not."""
+    return re.sub(r"(_no)?(_\d)?_repeat$", "", PurePosixPath(name).parent.as_posix().lower())
+
+
+def suited_tokenizer(files: Sequence[Path]) -> tuple[str, str]:
+    """The kind of tokenizer that suits files of music, and why."""
+    recorded = [path for path in files if path.suffix.lower() in MIDI_SUFFIXES]
+    if not recorded:
+        return "score", "the files are written music"
+    on_grid = onsets = 0
+    for path in recorded[:: -(-len(recorded) // SAMPLE)]:
+        for score in _read_midi(path):
+            if isinstance(score, Score):
+                onsets += len(score.notes)
+                on_grid += sum(note.start_ticks * GRID % score.ticks_per_quarter == 0 for note in score.notes)
+    if on_grid >= 0.9 * onsets:
+        return "score", f"{on_grid} of {onsets} onsets lie on the grid of {GRID} a quarter"
+    return "performance", f"only {on_grid} of {onsets} onsets lie on the grid of {GRID} a quarter"
+
+
+def _read_midi(path: Path) -> list[Score | CarouselError]:
+    try:
+        return [midi.read(path)]
+    except CarouselError as error:
+        return [error]
+
+
+def _read_notation(path: Path) -> list[Score | CarouselError]:
+    """Runs in a process of its own."""
+    try:
+        return list(notation.read_each(path))
+    except CarouselError as error:
+        return [error]

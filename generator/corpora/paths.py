@@ -1,0 +1,62 @@
+"""A corpus out of whatever lies at a path: a text, a folder of texts, or music."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from generator.corpora import folder, text
+from generator.corpora.base import Corpus, Facts
+from generator.errors import CarouselError
+
+LICENCE = "not stated: whoever owns the files decides"
+
+
+def open_path(path: Path) -> Corpus:
+    """The corpus at a path.
+
+    Raises:
+        CarouselError: there is nothing, or nothing to learn from.
+    """
+    if path.is_file():
+        files = [path]
+        found = files if path.suffix.lower() in folder.SUFFIXES else []
+        texts = files
+    elif path.is_dir():
+        files = all_files(path)
+        found = [file for file in files if file.suffix.lower() in folder.SUFFIXES]
+        texts = [file for file in files if file.suffix.lower() in text.SUFFIXES]
+    else:
+        raise CarouselError(f"{path}: neither a file nor a folder; check the path")
+    name = path.resolve().name or "root"
+    if found:
+        kind, reason = folder.suited_tokenizer(found)
+        title = f"{_count(found)} from {name}"
+        return folder.FolderCorpus(Facts(name, title, LICENCE, str(path), "music", kind, reason), _named(found, path))
+    if texts:
+        title = f"{_count(texts)} from {name}"
+        return text.TextCorpus(Facts(name, title, LICENCE, str(path), "text", "char"), _named(texts, path))
+    raise CarouselError(
+        f"{path}: no music ({' '.join(folder.SUFFIXES)}) and no text ({' '.join(text.SUFFIXES)}) in it; "
+        f"it holds {_count(files)}; choose another folder"
+    )
+
+
+def all_files(root: Path) -> list[Path]:
+    """Every file below a folder, sorted by name; hidden ones and what links lead to are left out."""
+    found: list[Path] = []
+    for where, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(where, name) for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.is_file())
+
+
+def _named(files: list[Path], root: Path) -> list[tuple[str, Path]]:
+    return [(file.relative_to(root).as_posix() if file != root else file.name, file) for file in files]
+
+
+def _count(files: list[Path]) -> str:
+    """How many files of which kind, as words."""
+    kinds = Counter(file.suffix.lower() or "files without a suffix" for file in files)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "no files"
