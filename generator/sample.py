@@ -110,6 +110,12 @@ def sample(given_: argparse.Namespace) -> None:
     else:
         prime = None if given_.prime is None else read_primer(given_.prime, model.tokenizer.medium)
         stream = model.stream(prime, **options)
+        if isinstance(prime, str):
+            unknown = set(prime) - set(str(stream.history()))
+            if unknown == set(prime):
+                raise CarouselError(f"no character of {prime[:20]!r} is known to this checkpoint; prime it in its language")
+            if unknown:
+                print(f"unknown to this checkpoint: {' '.join(sorted(unknown))}", file=sys.stderr)
     voices = model.tokenizer.voices if music else ()
     clock = Clock(model.tokenizer.ticks_per_quarter if music else 1)
     path: Path | None = given_.output

@@ -172,6 +172,7 @@ class Trainer:
                         saved = mark = time.monotonic()
             except KeyboardInterrupt:
                 self.save()
+                self.console.print(f"stopped at step {self.step}; go on with the same command and --resume")
                 raise
             self.save()
 

@@ -6,7 +6,17 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
+
+from generator.model.checkpoint import Checkpoint
+from generator.model.lstm import LanguageModel, ModelConfig
+from generator.music.score import Note, Score, TimeSignature, Voice
+from generator.streaming.engine import Model, load
+from generator.tokenizers.base import Tokenizer
+from generator.tokenizers.char import CharTokenizer
+from generator.tokenizers.performance import PerformanceTokenizer
+from generator.tokenizers.score import ScoreTokenizer
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,3 +47,56 @@ def asap(mirror: Path) -> list[Path]:
     files = sorted((mirror / "asap").rglob("*.mid"))
     assert files, f"{mirror} has no asap folder"
     return files
+
+
+def random_checkpoint(tokenizer: Tokenizer, seed: int = 0, hidden_size: int = 24) -> Checkpoint:
+    """The tiny fake: an untrained model that still speaks, instantly. Its logits are spread so that options matter."""
+    torch.manual_seed(seed)
+    model = LanguageModel(ModelConfig(tokenizer.vocab_size, 8, hidden_size, 2))
+    model.output.weight.data *= 8
+    return Checkpoint.of(model, tokenizer, card="# tiny\n", name="tiny")
+
+
+def four_voices(bars: int = 8) -> Score:
+    """A small chorale in 4/4: four voices in quarters and halves."""
+    notes = []
+    for beat in range(4 * bars):
+        for voice, pitch in enumerate((72, 67, 64, 48)):
+            if voice or beat % 2 == 0:
+                length = 960 if not voice else 480
+                notes.append(Note(beat * 480, length, pitch + (0, 2, 4, 5)[beat % 4], voice=voice))
+    names = ("Soprano", "Alto", "Tenor", "Bass")
+    return Score(480, tuple(Voice(name, 19) for name in names), tuple(notes), (TimeSignature(0, 4, 4),))
+
+
+def tiny(kind: str) -> Checkpoint:
+    """The tiny fake with the tokenizer of that kind."""
+    tokenizers: dict[str, Tokenizer] = {
+        "char": CharTokenizer("\n abcdefghijklmnopqrstuvwxyzéß"),
+        "score": ScoreTokenizer.fit([four_voices()]),
+        "performance": PerformanceTokenizer(),
+    }
+    return random_checkpoint(tokenizers[kind])
+
+
+@pytest.fixture(scope="session", params=["char", "score", "performance"])
+def fake(request: pytest.FixtureRequest) -> Model:
+    """The tiny fake of every kind."""
+    return Model(tiny(request.param))
+
+
+SHIPPED = ("bach", "folk", "shakespeare")
+
+
+@pytest.fixture(scope="session", params=SHIPPED)
+def shipped(request: pytest.FixtureRequest) -> Model:
+    """Every checkpoint that the repository ships."""
+    return load(ROOT / "checkpoints" / request.param)
+
+
+@pytest.fixture(scope="session", params=["char", "score", "performance", *SHIPPED])
+def any_model(request: pytest.FixtureRequest) -> Model:
+    """The fakes and the shipped checkpoints."""
+    if request.param in SHIPPED:
+        return load(ROOT / "checkpoints" / request.param)
+    return Model(tiny(request.param))

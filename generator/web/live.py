@@ -201,13 +201,14 @@ class LiveMusic(Live):
         }
 
     def _forget(self) -> None:
-        """Halve a very long memory at a bar line; tempos and metres stay, for they still hold."""
+        """Halve a very long memory at a bar line; the last tempo and metre stay, for they still hold."""
         if len(self._events) <= MAX_EVENTS:
             return
         half = MAX_EVENTS // 2
         old, new = self._events[:half], self._events[half:]
         self._start_ticks = next((event.start_ticks for event in new if isinstance(event, Bar)), new[0].start_ticks)
-        self._events = [event for event in old if isinstance(event, Tempo | TimeSignature)] + new
+        in_force = {type(event): event for event in old if isinstance(event, Tempo | TimeSignature)}
+        self._events = [*in_force.values(), *new]
         self._sent -= half + len(new) - len(self._events)
 
     def heard(self, position: float) -> Score:

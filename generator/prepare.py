@@ -1,0 +1,65 @@
+"""Read a corpus, encode it and keep the tokens, so that training starts at once.
+
+CORPUS is a name from data/corpora.toml or a path: a text file, a folder of texts, or a file or folder of
+MIDI, MusicXML, ABC or Humdrum. Training does the same by itself; this shows what there is to learn from.
+
+example:
+  python -m generator.prepare bach-chorales
+  python -m generator.prepare ~/Music/midi
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from generator import command
+from generator.corpora import open_corpus
+from generator.corpora.shards import Shards, prepare
+from generator.tokenizers import KINDS
+
+NAMED = 10
+"""So many skipped files are named."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = command.parser("prepare", __doc__)
+    parser.add_argument("corpus", metavar="CORPUS", help="a name or a path")
+    parser.add_argument("--tokenizer", choices=sorted(KINDS), help="in place of the kind that suits the corpus")
+    return command.run(parser, _prepare, arguments)
+
+
+def _prepare(given: argparse.Namespace) -> None:
+    print(summary(prepare(open_corpus(given.corpus), given.tokenizer)))
+
+
+def summary(shards: Shards) -> str:
+    """What a corpus holds, for people."""
+    facts = shards.facts
+    kind = shards.tokenizer.kind
+    because = f": {facts.reason}" if facts.reason and kind == facts.tokenizer else ""
+    lines = [
+        f"{facts.name}: {facts.title}",
+        f"  licence     {facts.licence}",
+        f"  source      {facts.source}",
+        f"  tokenizer   {kind}, {shards.tokenizer.vocab_size} tokens{because}",
+    ]
+    for name in shards.splits:
+        split = shards.split(name)
+        lines.append(f"  {name:<11} {_many(len(split), 'piece')}, {_many(len(split.tokens), 'token')}")
+    if shards.skipped:
+        lines.append(f"  skipped     {len(shards.skipped):,}")
+        lines += [f"    {name}: {reason}" for name, reason in shards.skipped[:NAMED]]
+        if len(shards.skipped) > NAMED:
+            lines.append(f"    and {len(shards.skipped) - NAMED:,} more")
+    lines.append(f"  kept in     {shards.folder}")
+    return "\n".join(lines)
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" + ("" if count == 1 else "s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""The laws of streams, at temperature above 0, for text and for music, on the tiny fakes and on the shipped checkpoints."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator.music import midi
+from generator.music.score import Note, Score
+from generator.options import SamplingOptions
+from generator.streaming.engine import Model, load
+from generator.streaming.snapshot import Snapshot
+from generator.streaming.stream import Stream
+from tests.conftest import ROOT, tiny
+
+TOKENS = 240
+
+options = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 2**63 - 1),
+        "temperature": st.floats(0.3, 1.5),
+        "top_k": st.integers(0, 20),
+        "top_p": st.floats(0.1, 1.0),
+        "min_p": st.floats(0.0, 0.2),
+        "at_end": st.sampled_from(["next", "never"]),
+    }
+)
+cuts = st.lists(st.integers(1, 97), min_size=1, max_size=12)
+
+
+def in_chunks(stream: Stream, sizes: Sequence[int], tokens: int) -> list[Any]:
+    """The events of so many tokens, drawn in chunks of these sizes, in turn."""
+    events, left, turn = [], tokens, 0
+    while left:
+        size = min(left, sizes[turn % len(sizes)])
+        events += list(stream.take(size))
+        left, turn = left - size, turn + 1
+    return events
+
+
+def as_bytes(model: Model, events: list[Any]) -> bytes:
+    """What a listener would save: the text, or the MIDI file."""
+    piece = model.tokenizer.collect(events)
+    return piece.encode() if isinstance(piece, str) else midi.to_bytes(piece)
+
+
+@given(options=options, sizes=cuts)
+@settings(max_examples=6)
+def test_law_1_chunks(any_model: Model, options: dict[str, Any], sizes: list[int]) -> None:
+    whole = list(any_model.stream(**options).take(TOKENS))
+    parts = in_chunks(any_model.stream(**options), sizes, TOKENS)
+    assert as_bytes(any_model, parts) == as_bytes(any_model, whole)
+
+
+@given(options=options, cut=st.integers(0, TOKENS))
+@settings(max_examples=6)
+def test_law_2_resume(
+    any_model: Model, tmp_path_factory: pytest.TempPathFactory, options: dict[str, Any], cut: int
+) -> None:
+    whole = list(any_model.stream(**options).take(TOKENS))
+    stream = any_model.stream(**options)
+    events = list(stream.take(cut))
+    path = tmp_path_factory.mktemp("take") / "evening.take"
+    stream.snapshot().save(path)
+    assert path.stat().st_size < 64 * 2**10
+    resumed = any_model.resume(Snapshot.load(path))
+    events += list(resumed.take(TOKENS - cut))
+    assert as_bytes(any_model, events) == as_bytes(any_model, whole)
+    assert as_bytes(any_model, list(resumed.past())) == as_bytes(any_model, whole)
+
+
+SECOND = """
+import sys
+from pathlib import Path
+from generator.streaming.engine import load
+from generator.streaming.snapshot import Snapshot
+from generator.sinks import write
+stream = load(sys.argv[1]).resume(Snapshot.load(sys.argv[2]))
+list(stream.take(int(sys.argv[3])))
+write(stream.history(), sys.argv[4])
+"""
+
+
+@pytest.mark.parametrize("kind", ["char", "score", "performance"])
+def test_law_2_resume_in_another_process(kind: str, tmp_path: Path) -> None:
+    tiny(kind).save(tmp_path / "model")
+    model = load(tmp_path / "model")
+    stream = model.stream(seed=5, temperature=0.9)
+    list(stream.take(333))
+    stream.snapshot().save(tmp_path / "a.take")
+    list(stream.take(333))
+    out = tmp_path / ("a.txt" if kind == "char" else "a.mid")
+    arguments = [str(tmp_path / "model"), str(tmp_path / "a.take"), "333", str(out)]
+    subprocess.run([sys.executable, "-c", SECOND, *arguments], check=True, cwd=ROOT)
+    assert out.read_bytes() == as_bytes(model, list(stream.past()))
+
+
+@given(options=options, cut=st.integers(1, TOKENS))
+@settings(max_examples=6)
+def test_law_3_fork(any_model: Model, options: dict[str, Any], cut: int) -> None:
+    parent = any_model.stream(**options)
+    list(parent.take(cut))
+    here = parent.snapshot()
+    fork, other = any_model.resume(here), any_model.resume(here, seed=options["seed"] ^ 1)
+    forked = list(fork.take(100))
+    list(other.take(100))
+    assert list(parent.take(100)) == forked
+    assert list(any_model.resume(here).take(100)) == forked
+
+
+@given(
+    start=options,
+    changes=st.lists(st.tuples(st.integers(1, 60), options), max_size=4),
+)
+@settings(max_examples=6)
+def test_law_5_timeline(any_model: Model, start: dict[str, Any], changes: list[tuple[int, dict[str, Any]]]) -> None:
+    stream = any_model.stream(**start)
+    events = []
+    for after, change in changes:
+        events += list(stream.take(after))
+        stream.set(**change)
+        assert stream.options == SamplingOptions(**change)
+    events += list(stream.take(80))
+    assert list(stream.past()) == events
+    assert list(any_model.resume(stream.snapshot()).past()) == events
+
+
+@pytest.mark.parametrize("kind", ["char", "score", "performance"])
+def test_law_5_a_change_takes_effect_exactly_where_it_is_made(kind: str) -> None:
+    model = Model(tiny(kind))
+    one, two = model.stream(seed=1), model.stream(seed=1)
+    assert list(one.take(50)) == list(two.take(50))
+    one.set(temperature=0.0)
+    here = two.snapshot()
+    list(one.take(1))
+    greedy = model.resume(here, temperature=0.0)
+    list(greedy.take(1))
+    assert one.snapshot().token == greedy.snapshot().token
+    assert one.snapshot().timeline == ((0, two.options), (50, one.options))
+
+
+def test_law_6_constant_memory(fake: Model) -> None:
+    """A long stream holds no more than a short one; the process grows by less than a few pages."""
+    stream = fake.stream(seed=3)
+
+    def run(tokens: int) -> None:
+        for _ in stream.take(tokens):
+            pass
+        gc.collect()
+
+    run(6_000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    objects = len(gc.get_objects())
+    run(12_000)
+    assert len(gc.get_objects()) - objects < 200
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2_000  # KB
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_law_6_a_million_tokens_weigh_what_ten_thousand_do() -> None:
+    stream = load(ROOT / "checkpoints" / "bach").stream(seed=3)
+    sizes = []
+    for tokens in (10_000, 990_000):
+        for _ in stream.take(tokens):
+            pass
+        gc.collect()
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        sizes.append(pages * resource.getpagesize())
+    assert sizes[1] - sizes[0] < 2**20
+
+
+def check_valid(score: Score, monophonic: bool = False) -> None:
+    """Law 7: every note ends, time never runs back, and a pitch never sounds twice at once in one voice."""
+    ends: dict[tuple[int, int], int] = {}
+    for note in score.notes:
+        assert note.duration_ticks > 0
+        assert note.start_ticks >= 0
+        key = (note.voice, -1 if monophonic else note.pitch)
+        assert note.start_ticks >= ends.get(key, 0), note
+        ends[key] = note.end_ticks
+
+
+@given(options=options)
+@settings(max_examples=8)
+def test_law_7_valid_music(any_model: Model, options: dict[str, Any]) -> None:
+    if any_model.tokenizer.medium == "text":
+        return
+    stream = any_model.stream(**options)
+    events = list(stream.take(600))
+    starts = [event.start_ticks for event in events if not isinstance(event, Note)]
+    assert starts == sorted(starts)
+    score = any_model.tokenizer.collect(events)
+    check_valid(score)
+    assert all(event.start_ticks <= stream.horizon_ticks for event in events)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_law_7_ten_thousand_bars_of_bach() -> None:
+    stream = load(ROOT / "checkpoints" / "bach").stream(seed=11)
+    events: list[Any] = []
+    bars = 0
+    for event in stream:
+        bars += type(event).__name__ == "Bar"
+        if bars > 10_000:
+            break
+        events.append(event)
+    score = stream._engine.tokenizer.collect(events)
+    assert len(score.bars) == 10_000
+    check_valid(score, monophonic=True)
+    file = midi.read(midi.to_bytes(score))
+    assert len(file.notes) == len(score.notes)

@@ -1,0 +1,263 @@
+"""A live take gives its stream away in chunks that fit together, whatever is lost, late or changed on the way."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generator import tokenizers
+from generator.errors import CarouselError
+from generator.model.checkpoint import Checkpoint
+from generator.model.lstm import LanguageModel, ModelConfig
+from generator.music.score import Bar, Note, Score, Tempo, TimeSignature, Voice
+from generator.streaming.engine import Model
+from generator.tokenizers.base import Tokenizer
+from generator.web import instruments, live, primers
+from generator.web.live import LiveMusic, LiveText, excerpt
+from generator.web.visitors import KEPT, Registry, Visitor
+
+VOICES = (Voice("Soprano", 19), Voice("Bass", 19))
+CHORDS = [(67, 48), (69, 53), (71, 55), (72, 48)] * 4
+TUNE = Score(
+    12,
+    VOICES,
+    tuple(
+        Note(12 * beat, 12, pitch, voice=voice)
+        for beat, chord in enumerate(CHORDS)
+        for voice, pitch in enumerate(chord)
+    ),
+    (TimeSignature(0, 4, 4),),
+    (Tempo(0, 96.0),),
+)
+
+
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine too a pull draws all that it is asked for."""
+    monkeypatch.setattr(live, "BUDGET_SECONDS", 600.0)
+
+
+def random_model(tokenizer: Tokenizer) -> Model:
+    torch.manual_seed(1)
+    return Model(Checkpoint.of(LanguageModel(ModelConfig(tokenizer.vocab_size, 16, 32, 1)).eval(), tokenizer))
+
+
+@pytest.fixture(scope="module")
+def music() -> Model:
+    return random_model(tokenizers.fit("score", [TUNE]))
+
+
+@pytest.fixture(scope="module")
+def text() -> Model:
+    return random_model(tokenizers.fit("char", ["To be, or not to be: that is the question.\n"]))
+
+
+def test_music_arrives_in_order_and_whole(music: Model) -> None:
+    """Cut into chunks it is what the stream says in one go: nothing twice, nothing missing, nothing late."""
+    take = LiveMusic(music.stream(seed=3), "a", music.tokenizer)
+    notes: list[list[float]] = []
+    horizon = 0.0
+    for sequence in range(12):
+        chunk = take.pull(sequence, horizon + 1.5)
+        assert chunk["seq"] == sequence + 1
+        assert all(horizon - 1e-3 <= note[0] <= chunk["horizon"] for note in chunk["notes"])
+        notes += chunk["notes"]
+        horizon = chunk["horizon"]
+    assert horizon >= 18
+    assert notes == sorted(notes, key=lambda note: note[0])
+    stream = music.stream(seed=3)
+    events = [event for event in stream.take(take._stream.position) if isinstance(event, Note)]
+    expected = [note for note in events if note.start_ticks < stream.horizon_ticks]
+    assert sorted(note[2] for note in notes) == sorted(note.pitch for note in expected)
+
+
+def test_what_was_heard_is_what_was_sent(music: Model) -> None:
+    take = LiveMusic(music.stream(seed=5), "a", music.tokenizer)
+    sent = take.pull(0, 6.0)["notes"]
+    heard = take.heard(4.0)
+    clock = heard.clock()
+    assert isinstance(heard, Score) and heard.notes
+    assert [note.pitch for note in heard.notes] and len(heard.notes) == sum(note[0] < 4.0 for note in sent)
+    assert clock.seconds(heard.end_ticks) <= 4.0 + 1 / 12
+    assert not take.heard(0.0).notes
+
+
+def test_a_lost_answer_is_sent_again(music: Model) -> None:
+    take = LiveMusic(music.stream(), "a", music.tokenizer)
+    first = take.pull(0, 2.0)
+    assert take.pull(0, 9.0) == first
+    assert take.pull(1, 4.0)["seq"] == 2
+    for have in (0, 3, 77):
+        with pytest.raises(CarouselError, match="press Start"):
+            take.pull(have, 4.0)
+
+
+def test_pulls_at_once_are_serialised(text: Model) -> None:
+    """Two pulls with the same number get the same chunk: one draws it, the other waits and is sent it again."""
+    take = LiveText(text.stream(seed=2), "a")
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: take.pull(0, 300), range(8)))
+    assert all(answer == answers[0] for answer in answers)
+    assert len(answers[0]["text"]) == answers[0]["horizon"] >= 300
+
+
+def test_an_option_holds_from_the_next_pull_on(text: Model) -> None:
+    stream = text.stream(seed=2, temperature=1.0)
+    take = LiveText(stream, "a")
+    take.pull(0, 50)
+    position = stream.position
+    take.set(temperature=0.25, top_p=0.5)
+    assert take.pull(1, 100)["options"] == {"temperature": 0.25, "top_p": 0.5}
+    timeline = stream.snapshot().timeline
+    assert [(at, options.temperature) for at, options in timeline] == [(0, 1.0), (position, 0.25)]
+
+
+def test_nobody_makes_a_stream_run_ahead(text: Model, music: Model) -> None:
+    assert LiveText(text.stream(), "a").pull(0, 1e9)["horizon"] <= LiveText.ahead + live.TOKENS
+    assert LiveMusic(music.stream(), "a", music.tokenizer).pull(0, 1e9)["horizon"] <= LiveMusic.ahead + 30
+
+
+def test_a_stream_that_stops_says_so(text: Model) -> None:
+    take = LiveText(text.stream(at_end="stop"), "a")
+    chunk = take.pull(0, 4000)
+    while not chunk["ended"]:
+        chunk = take.pull(chunk["seq"], chunk["horizon"] + 4000)
+    assert take.pull(chunk["seq"], chunk["horizon"] + 10)["text"] == ""
+
+
+def test_music_goes_on_where_its_primer_ends(music: Model) -> None:
+    """Only what follows the primer is heard, and the tempo of the primer still holds."""
+    stream = music.stream(TUNE, seed=1)
+    take = LiveMusic(stream, "a", music.tokenizer)
+    chunk = take.pull(0, 3.0)
+    assert chunk["horizon"] >= 3.0
+    assert all(note[0] >= 0 for note in chunk["notes"])
+    assert take.heard(3.0).tempos[0].quarters_per_minute == 96
+
+
+def test_text_shows_its_primer(text: Model) -> None:
+    take = LiveText(text.stream("To be"), "a", "To be")
+    typed = take.pull(0, 20)["text"]
+    assert take.describe()["primer"] == "To be"
+    assert take.heard(7) == "To be" + typed[:7]
+
+
+def test_memory_is_bounded(text: Model, music: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest half is forgotten, at a bar line; the rest is what it was, and chunks go on without a seam."""
+    monkeypatch.setattr(live, "MAX_EVENTS", 100)
+    monkeypatch.setattr(live, "MAX_CHARACTERS", 200)
+    forgetful, other = (LiveMusic(music.stream(seed=4), "a", music.tokenizer) for _ in range(2))
+    monkeypatch.setattr(other, "_forget", lambda: None)
+    for sequence in range(25):
+        assert forgetful.pull(sequence, 3.0 * sequence + 3) == other.pull(sequence, 3.0 * sequence + 3)
+    heard, everything = forgetful.heard(70.0), other.heard(70.0)
+    assert 0 < len(heard.notes) < len(everything.notes)
+    assert [note.pitch for note in heard.notes] == [note.pitch for note in everything.notes[-len(heard.notes) :]]
+    assert heard.bars[0].start_ticks == 0 and heard.time_signatures[0].start_ticks == heard.tempos[0].start_ticks == 0
+    take = LiveText(text.stream(seed=4), "a")
+    whole = "".join(take.pull(sequence, 50 * sequence + 50)["text"] for sequence in range(20))
+    assert len(take.heard(1000)) <= 200 and whole[:1000].endswith(take.heard(1000))
+
+
+notes = st.builds(Note, st.integers(0, 100), st.integers(1, 50), st.integers(0, 127))
+
+
+@given(st.lists(notes, max_size=20), st.integers(0, 120), st.integers(0, 120))
+def test_an_excerpt_is_a_piece_of_its_own(found: list[Note], start: int, end: int) -> None:
+    metres = (TimeSignature(0, 3, 4), TimeSignature(36, 4, 4))
+    bars = tuple(Bar(at) for at in (0, 36, 84))
+    score = Score(
+        12, VOICES, tuple(sorted(found, key=lambda note: note.start_ticks)), metres, (Tempo(0, 60.0),), (), bars
+    )
+    part = excerpt(score, start, end)
+    assert len(part.notes) == sum(start <= note.start_ticks < end for note in found)
+    assert all(note.start_ticks >= 0 and note.end_ticks <= end - start for note in part.notes)
+    assert part.time_signatures[0] == TimeSignature(0, *((4, 4) if start >= 36 else (3, 4)))
+    assert part.tempos == (Tempo(0, 60.0),)
+
+
+def test_takes_are_kept_and_removed(text: Model) -> None:
+    visitor = Visitor()
+    number = visitor.start(LiveText(text.stream(), "a"))
+    take = visitor.playing("text")[1]
+    assert isinstance(take, LiveText)
+    with pytest.raises(CarouselError, match="nothing has been heard"):
+        visitor.keep(number, 0)
+    take.pull(0, 50)
+    kept = [visitor.keep(number, 10 + index) for index in range(KEPT)]
+    with pytest.raises(CarouselError, match="remove one"):
+        visitor.keep(number, 10)
+    assert list(visitor.kept("text")) == kept[::-1] and not visitor.kept("music")
+    assert len(visitor.take(kept[3]).heard(1e9)) == 13
+    visitor.remove(kept[3])
+    with pytest.raises(CarouselError, match="no longer here"):
+        visitor.take(kept[3])
+    assert visitor.start(LiveText(text.stream(), "b")) != number
+    with pytest.raises(CarouselError, match="no longer here"):
+        visitor.take(number)
+
+
+def test_a_full_house_gives_away_the_place_of_who_is_long_gone() -> None:
+    registry = Registry(places=2)
+    first, second = registry.admit(), registry.admit()
+    assert first != second and len(first) >= 32
+    with pytest.raises(CarouselError, match="try again"):
+        registry.admit()
+    registry.visitor(first).seen -= 61
+    third = registry.admit()
+    with pytest.raises(CarouselError, match="given to another"):
+        registry.visitor(first)
+    assert registry.visitor(second) is not registry.visitor(third)
+
+
+def test_an_instrument_is_a_list_of_zones_and_their_samples() -> None:
+    data = instruments.pack(19, False)
+    size = int.from_bytes(data[:4], "little")
+    zones = json.loads(data[4 : 4 + size])
+    samples = np.frombuffer(data[4 + size :], "<i2")
+    assert size % 2 == 0 and zones and len(samples)
+    for zone in zones:
+        assert zone["offset"] % 2 == 0 and zone["offset"] // 2 + zone["frames"] <= len(samples)
+        assert set(zone["volume"]) == {"delay", "attack", "hold", "decay", "sustain", "release"}
+    assert instruments.pack(0, True) != instruments.pack(0, False)
+    with pytest.raises(CarouselError, match="no program"):
+        instruments.pack(128, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "medium"),
+    [
+        ("a.mid", b"", "music"),
+        ("a.mid", b"MThd\0\0\0\6\0\1\0\0\1\xe0", "music"),
+        ("a.mid", b"garbage" * 50, "music"),
+        ("a.musicxml", b"<score-partwise><part>", "music"),
+        ("a.abc", b"\xff\xfe nothing", "music"),
+        ("a.krn", b"", "music"),
+        ("a.txt", b"hello", "music"),
+        ("a.mid", b"MThd", "text"),
+        ("a.txt", b"", "text"),
+        ("a.txt", b"\xff\xfe\xfd\x80", "text"),
+        ("../../etc/passwd", b"root", "text"),
+    ],
+)
+def test_a_broken_primer_is_refused_in_one_line(name: str, data: bytes, medium: str) -> None:
+    with pytest.raises(CarouselError) as caught:
+        primers.read(name, data, medium)
+    assert "\n" not in str(caught.value) and name in str(caught.value) and "/tmp" not in str(caught.value)
+
+
+def test_only_the_last_part_of_a_primer_counts(tmp_path: Path) -> None:
+    assert primers.read("a.txt", "naïve\r\n".encode(), "text") == "naïve\n"
+    assert primers.last_part("x" * 5000) == "x" * primers.MAX_CHARACTERS
+    long = Score(12, VOICES, tuple(Note(12 * beat, 12, 60) for beat in range(1000)))
+    part = primers.last_part(long)
+    assert isinstance(part, Score)
+    assert primers.MAX_NOTES <= len(part.notes) < primers.MAX_NOTES + 4 and part.notes[0].start_ticks == 0
+    assert primers.last_part(TUNE) == TUNE

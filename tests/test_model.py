@@ -1,0 +1,167 @@
+"""The model: its two forms agree, its files are checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from generator.errors import CarouselError
+from generator.model.backends import prepare
+from generator.model.checkpoint import Checkpoint
+from generator.model.lstm import Dropout, LanguageModel, ModelConfig
+from tests.conftest import tiny
+
+
+def test_stepping_equals_torchs_lstm() -> None:
+    checkpoint = tiny("char")
+    model = checkpoint.model()
+    backend = prepare("fp32", checkpoint)
+    tokens = torch.randint(checkpoint.config.vocab_size, (3, 40))
+    with torch.no_grad():
+        out, _ = model.lstm(model.embedding(tokens))
+        expected = model.output(out)
+        read, after = model(tokens, model.zero_state(3))
+    assert torch.allclose(read, expected, atol=1e-5)
+    state = backend.zero(3)
+    for step in range(40):
+        logits, state = backend.step(tokens[:, step], state)
+        assert torch.allclose(logits, expected[:, step], atol=1e-4)
+    for layer, (h, c) in enumerate(after):
+        assert torch.allclose(state.h[layer], h, atol=1e-5)
+        assert torch.allclose(state.c[layer], c, atol=1e-5)
+
+
+def test_a_step_leaves_the_old_state_as_it_was() -> None:
+    backend = prepare("fp32", tiny("char"))
+    old = backend.zero()
+    _, new = backend.step(torch.tensor([3]), old)
+    assert not old.h.any()
+    assert not old.c.any()
+    assert new.h.any()
+
+
+def test_surprise_is_the_negative_log_likelihood() -> None:
+    checkpoint = tiny("char")
+    model = checkpoint.model()
+    tokens = np.random.default_rng(0).integers(2, checkpoint.config.vocab_size, 600)
+    nats = model.surprise(tokens, start=2)
+    with torch.no_grad():
+        inputs = torch.tensor([[2, *tokens[:-1].tolist()]])
+        logits, _ = model(inputs, model.zero_state(1))
+    expected = -torch.log_softmax(logits[0], dim=-1)[torch.arange(600), torch.tensor(tokens)]
+    assert np.allclose(nats, expected.numpy(), atol=1e-4)
+    assert model.surprise(tokens, start=2, lanes=7).shape == (595,)
+
+
+def test_a_fresh_model_keeps_what_it_has() -> None:
+    model = LanguageModel(ModelConfig(10, 8, 16, 2))
+    for layer in range(2):
+        _, _, bias_ih, bias_hh = model.layer_weights(layer)
+        forget = (bias_ih + bias_hh)[16:32]
+        assert (forget == 1).all()
+
+
+def test_dropout_uses_one_mask_for_all_steps() -> None:
+    model = LanguageModel(ModelConfig(10, 8, 16, 1), Dropout(embedding=0.5))
+    model.train()
+    x = model._drop(torch.ones(4, 100, 32), 0.5)
+    assert (x == x[:, :1]).all()
+    assert set(x.unique().tolist()) == {0.0, 2.0}
+    assert (x[0] != x[1]).any()
+
+
+def test_tied_weights_are_one() -> None:
+    model = LanguageModel(ModelConfig(10, 16, 16, 1, tied=True))
+    assert model.output.weight is model.embedding.weight
+    with pytest.raises(CarouselError, match="tied"):
+        ModelConfig(10, 8, 16, 1, tied=True)
+
+
+@pytest.mark.parametrize("kind", ["char", "score", "performance"])
+def test_save_and_load(kind: str, tmp_path: Path) -> None:
+    checkpoint = tiny(kind)
+    checkpoint.save(tmp_path / "a")
+    loaded = Checkpoint.load(tmp_path / "a")
+    assert loaded.fingerprint == checkpoint.fingerprint
+    assert loaded.card == checkpoint.card
+    assert loaded.tokenizer.to_json() == checkpoint.tokenizer.to_json()
+    names = {"embedding.weight", "lstm.weight_ih_l0", "lstm.bias_hh_l1", "output.weight", "output.bias"}
+    assert names <= set(loaded.weights)
+    assert set(json.loads((tmp_path / "a/config.json").read_text())) >= {
+        "vocab_size",
+        "embedding_dim",
+        "hidden_size",
+        "num_layers",
+    }
+
+
+def edit_config(**changes: object) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **changes}))
+
+    return edit
+
+
+def edit_weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors")
+        change(weights)
+        save_file(weights, folder / "model.safetensors")
+
+    return edit
+
+
+def cut(name: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(data[: len(data) // 2])
+
+    return edit
+
+
+BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors: cannot read"),
+    "no config": (lambda folder: (folder / "config.json").unlink(), "config.json: cannot read"),
+    "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json: cannot read"),
+    "cut weights": (cut("model.safetensors"), "model.safetensors: cut off"),
+    "cut config": (cut("config.json"), "config.json: not valid JSON"),
+    "cut tokenizer": (cut("tokenizer.json"), "tokenizer.json: not valid JSON"),
+    "empty weights": (lambda folder: (folder / "model.safetensors").write_bytes(b""), "model.safetensors: cut off"),
+    "foreign": (
+        lambda folder: save_file({"w": torch.ones(3)}, folder / "model.safetensors"),
+        "model.safetensors: no tensor",
+    ),
+    "shape": (edit_config(hidden_size=25), "has shape"),
+    "nan": (edit_weights(lambda weights: weights["output.bias"].fill_(float("nan"))), "finite"),
+    "vocabulary": (edit_config(vocab_size=11), "tokenizer.json: 34 tokens"),
+    "size": (edit_config(hidden_size=-5), "hidden_size is -5"),
+    "huge": (edit_config(hidden_size=10**9), "hidden_size"),
+    "newer": (edit_config(attention="yes"), "newer"),
+    "list": (lambda folder: (folder / "config.json").write_text("[1]"), "not a JSON object"),
+    "kind": (lambda folder: (folder / "tokenizer.json").write_text('{"kind": "bpe"}'), "unknown kind"),
+    "no rows": (lambda folder: (folder / "tokenizer.json").write_text('{"kind": "score"}'), "broken score tokenizer"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_checkpoint_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    tiny("char").save(folder)
+    damage, message = BROKEN[name]
+    damage(folder)
+    with pytest.raises(CarouselError, match=message) as error:
+        Checkpoint.load(folder)
+    assert "\n" not in str(error.value)
+    assert "model" in str(error.value)
+
+
+def test_no_such_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(CarouselError, match="no such checkpoint"):
+        Checkpoint.load(tmp_path / "nothing")

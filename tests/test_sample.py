@@ -1,0 +1,218 @@
+"""The sampling and evaluating commands, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mido
+import pretty_midi
+import pytest
+
+from generator import evaluate, sample
+from generator.music import midi
+from generator.music.score import Score
+from tests.conftest import ROOT, four_voices, tiny
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    for kind in ("char", "score", "performance"):
+        tiny(kind).save(folder / kind)
+    return folder
+
+
+def run(*arguments: object) -> int:
+    return sample.main([str(argument) for argument in arguments])
+
+
+def test_text_goes_to_standard_output(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(models / "char", "--seed", 7, "--tokens", 300, "--prime", "hello") == 0
+    text = capsys.readouterr().out
+    assert text.startswith("hello")
+    assert len(text) == 305
+
+
+def test_text_is_not_held_back_in_a_pipe(models: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONUNBUFFERED", None)
+    command = [sys.executable, "-m", "generator.sample", str(models / "char")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=ROOT
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert len(process.stdout.read(50)) == 50
+        process.stdout.close()  # as `head` does
+        assert process.wait(timeout=30) == 0
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("kind", ["char", "score", "performance"])
+def test_the_same_command_gives_the_same_bytes_however_chunked(models: Path, tmp_path: Path, kind: str) -> None:
+    suffix = "txt" if kind == "char" else "mid"
+    outputs = {}
+    for name, more in {
+        "a": [],
+        "b": [],
+        "one": ["--chunk", 1],
+        "many": ["--chunk", 97],
+        "other": ["--seed", 8],
+    }.items():
+        out = tmp_path / f"{name}.{suffix}"
+        assert run(models / kind, "--seed", 7, "--tokens", 500, *more, "-o", out) == 0
+        outputs[name] = out.read_bytes()
+    assert outputs["a"] == outputs["b"] == outputs["one"] == outputs["many"] != outputs["other"]
+
+
+@pytest.mark.parametrize("length", ["--tokens", "--bars"])
+def test_saved_and_resumed_is_as_never_stopped(models: Path, tmp_path: Path, length: str) -> None:
+    model, take = models / "score", tmp_path / "evening.take"
+    for whole, first, rest in ((24, 7, 17), (9, 1, 8)):
+        assert run(model, "--seed", 3, length, whole, "-o", tmp_path / "whole.mid") == 0
+        assert run(model, "--seed", 3, length, first, "-o", tmp_path / "first.mid", "--save", take) == 0
+        assert run(model, "--resume", take, length, rest, "-o", tmp_path / "resumed.mid") == 0
+        assert (tmp_path / "whole.mid").read_bytes() == (tmp_path / "resumed.mid").read_bytes()
+
+
+def test_bars_are_counted(models: Path, tmp_path: Path) -> None:
+    assert run(models / "score", "--bars", 16, "-o", tmp_path / "a.mid") == 0
+    model = sample.load(models / "score")
+    stream = model.stream()
+    events = list(sample.until_bars(stream, 16))
+    assert len(model.tokenizer.collect(events).bars) == 16
+    assert mido.MidiFile(tmp_path / "a.mid").type == 1
+    assert pretty_midi.PrettyMIDI(str(tmp_path / "a.mid")).get_end_time() > 0
+
+
+def test_seconds_are_counted(models: Path, tmp_path: Path) -> None:
+    for kind in ("score", "performance"):
+        out = tmp_path / f"{kind}.mid"
+        assert run(models / kind, "--seed", 1, "--seconds", 9, "-o", out) == 0
+        starts = [note.start for voice in pretty_midi.PrettyMIDI(str(out)).instruments for note in voice.notes]
+        assert max(starts) < 9
+
+
+def test_a_primer_file_is_continued(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    midi.write(four_voices(4), tmp_path / "mine.mid")
+    out = tmp_path / "out.mid"
+    assert run(models / "score", "--prime", tmp_path / "mine.mid", "--tokens", 300, "-o", out) == 0
+    mine, longer = midi.read(tmp_path / "mine.mid"), midi.read(out)
+    assert len(longer.notes) > len(mine.notes)
+    ratio = longer.ticks_per_quarter / mine.ticks_per_quarter
+    first = {(note.start_ticks * ratio, note.pitch) for note in mine.notes}
+    assert first <= {(note.start_ticks, note.pitch) for note in longer.notes}
+    (tmp_path / "mine.txt").write_text("abc\r\ndef")
+    capsys.readouterr()
+    assert run(models / "char", "--prime", tmp_path / "mine.txt", "--tokens", 20) == 0
+    assert capsys.readouterr().out.startswith("abc\ndef")
+
+
+def test_music_without_a_file_is_listed_note_by_note(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(models / "score", "--tokens", 200) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert lines
+    assert any("Soprano" in line or "Bass" in line for line in lines)
+
+
+BAD = [
+    (["char", "--temperature", "-1"], "--temperature"),
+    (["char", "--temperature", "nan"], "--temperature"),
+    (["char", "--tokens", "-1"], "--tokens"),
+    (["char", "--tokens", "many"], "--tokens"),
+    (["score", "--seconds", "inf"], "--seconds"),
+    (["char", "--bars", "4"], "--bars"),
+    (["char", "--top-p", "2"], "--top-p"),
+    (["nothing"], "no such checkpoint"),
+    (["score", "--prime", "no such file"], "no such file"),
+    (["score", "--prime", "PRIMER.txt"], "not a music file"),
+    (["score", "--prime", "BROKEN.mid"], "BROKEN.mid"),
+    (["char", "--prime", "MUSIC.mid"], "MUSIC.mid"),
+    (["char", "--prime", ""], "empty"),
+    (["char", "--prime", "世界"], "no character"),
+    (["char", "-o", "nowhere/a.txt"], "does not exist"),
+    (["char", "-o", "a.mid"], "text cannot be written"),
+    (["score", "-o", "a.txt"], "music cannot be written"),
+    (["score", "-o", "a"], "without a suffix"),
+    (["char", "--resume", "none.take"], "cannot read"),
+    (["char", "--resume", "PRIMER.txt"], "not a take"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=lambda value: " ".join(value) if value else None)
+def test_bad_input_gets_one_line(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("PRIMER.txt").write_text("hello")
+    Path("BROKEN.mid").write_bytes(b"MThd nonsense")
+    midi.write(four_voices(1), Path("MUSIC.mid"))
+    try:
+        status = run(models / arguments[0], *arguments[1:])
+    except SystemExit as stopped:  # argparse prints its usage first
+        status = int(stopped.code or 0)
+    errors = capsys.readouterr().err
+    assert status == 2
+    assert message in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+
+
+def test_greedy_is_allowed(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(models / "char", "--temperature", "0", "--tokens", 50) == 0
+    one = capsys.readouterr().out
+    assert run(models / "char", "--temperature", "0", "--tokens", 50, "--seed", 9) == 0
+    assert capsys.readouterr().out == one
+
+
+def test_unknown_characters_in_a_primer_are_named(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(models / "char", "--prime", "a世b", "--tokens", 10) == 0
+    assert "世" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["prepare", "train", "sample", "evaluate", "bench"])
+def test_help_shows_an_example(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"generator.{command}", "--help"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0
+    assert f"python -m generator.{command} " in done.stdout.split("options:")[0].split("\n", 1)[1]
+
+
+def test_evaluate_prints_one_object(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "text.txt").write_text("hello world\n" * 100)
+    assert evaluate.main([str(models / "char"), str(tmp_path / "text.txt")]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["split"] == "validation"
+    assert scores["bits_per_character"] == pytest.approx(scores["nats_per_character"] / math.log(2))
+    assert scores["nats_per_token"] * scores["tokens"] == pytest.approx(
+        scores["nats_per_character"] * scores["characters"]
+    )
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    for index in range(5):
+        midi.write(four_voices(2 + index), folder / f"{index}.mid")
+    for kind in ("score", "performance"):
+        assert evaluate.main([str(models / kind), str(folder), "--split", "train"]) == 0
+        scores = json.loads(capsys.readouterr().out)
+        assert {"nats_per_token", "nats_per_note", "nats_per_second", "convention", "corpus"} <= set(scores)
+    assert evaluate.main([str(models / "char"), str(folder)]) == 2
+    assert evaluate.main([str(models / "char"), str(tmp_path / "text.txt"), "--split", "best"]) == 2
+    assert "no split best" in capsys.readouterr().err
+
+
+def test_history_of_a_stream_is_what_the_file_holds(models: Path, tmp_path: Path) -> None:
+    assert run(models / "score", "--seed", 5, "--tokens", 400, "-o", tmp_path / "a.mid") == 0
+    stream = sample.load(models / "score").stream(seed=5)
+    list(stream.take(400))
+    history = stream.history()
+    assert isinstance(history, Score)
+    assert midi.to_bytes(history) == (tmp_path / "a.mid").read_bytes()

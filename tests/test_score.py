@@ -1,0 +1,222 @@
+"""The score tokenizer: what the grid can express comes back exactly, and every walk through the grammar is valid music."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator.corpora import open_corpus
+from generator.errors import CarouselError
+from generator.music.score import Bar, Note, PieceEnd, Score, Tempo, TimeSignature, Voice
+from generator.tokenizers.score import ScoreTokenizer
+from generator.tokenizers.score_grammar import Table
+from tests.conftest import four_voices
+from tests.test_laws import check_valid
+
+
+@pytest.fixture(scope="module")
+def chorales() -> list[Score]:
+    return [piece.content for _, piece in zip(range(40), open_corpus("bach-chorales").pieces("train"), strict=False)]  # type: ignore[misc]
+
+
+@pytest.fixture(scope="module")
+def bach(chorales: list[Score]) -> ScoreTokenizer:
+    return ScoreTokenizer.fit(chorales)
+
+
+def piano() -> ScoreTokenizer:
+    """Chords, drums, two programs and odd metres."""
+    voices = (Voice("Piano", 0), Voice("Drums", 0, True), Voice("Bass", 33))
+    notes = [Note(at, 6 + at % 18, 60 + at % 25 + third, voice=0) for at in range(0, 300, 6) for third in (0, 4, 7)]
+    notes += [Note(at, 3, 36 + at % 5, voice=1) for at in range(0, 300, 12)]
+    notes += [Note(at, 12, 30 + at % 12, voice=2) for at in range(0, 300, 12)]
+    metres = (TimeSignature(0, 4, 4), TimeSignature(96, 7, 8), TimeSignature(180, 3, 4))
+    tempos = (Tempo(0, 96.0), Tempo(180, 120.0))
+    return ScoreTokenizer.fit([Score(12, voices, tuple(sorted(notes, key=lambda n: n.start_ticks)), metres, tempos)])
+
+
+def walk(tokenizer: ScoreTokenizer, seed: int, tokens: int) -> Iterator[tuple[int, list]]:  # type: ignore[type-arg]
+    """Tokens drawn evenly over the kinds that are allowed, and the events they complete."""
+    random = np.random.default_rng(seed)
+    decoder = tokenizer.decoder()
+    kinds = np.array(tokenizer.table.kinds)
+    for _ in range(tokens):
+        allowed = np.flatnonzero(decoder.allowed())
+        kind = random.choice(np.unique(kinds[allowed]))
+        token = int(random.choice(allowed[kinds[allowed] == kind]))
+        yield token, decoder.feed(token)
+
+
+def test_chorales_come_back_exactly(bach: ScoreTokenizer, chorales: list[Score]) -> None:
+    for chorale in chorales:
+        grid, report = bach.quantise(chorale)
+        assert report.dropped == report.max_onset_error_quarters == report.max_duration_error_quarters == 0
+        assert report.metres_changed == 0
+        decoded = bach.decode(bach.encode(chorale))
+        assert decoded.notes == grid.notes
+        assert decoded.time_signatures == grid.time_signatures
+        quarters = [(note.start_ticks / 12, note.duration_ticks / 12, note.pitch, note.voice) for note in decoded.notes]
+        per = chorale.ticks_per_quarter
+        original = sorted(
+            (note.start_ticks / per, note.duration_ticks / per, note.pitch, note.voice) for note in chorale.notes
+        )
+        assert sorted(quarters) == original
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("corpus", ["bach-chorales", "folk-tunes"])
+def test_every_piece_of_the_corpus_comes_back(corpus: str) -> None:
+    pieces = list(open_corpus(corpus).read())
+    tokenizer = ScoreTokenizer.fit([piece.content for split, piece in pieces if split == "train"])
+    exact = 0
+    for _, piece in pieces:
+        assert isinstance(piece.content, Score)
+        grid, report = tokenizer.quantise(piece.content)
+        assert tokenizer.decode(tokenizer.encode(piece.content)).notes == grid.notes
+        assert report.notes + report.dropped == len(piece.content.notes)
+        exact += not (report.dropped or report.max_onset_error_quarters or report.max_duration_error_quarters)
+    print(f"{corpus}: {exact} of {len(pieces)} pieces exactly")
+    assert exact > 0.95 * len(pieces)
+
+
+def test_encoded_pieces_and_their_variants_follow_the_grammar(bach: ScoreTokenizer, chorales: list[Score]) -> None:
+    random = np.random.default_rng(0)
+    moved = 0
+    for chorale in chorales[:20]:
+        tokens = bach.encode(chorale)
+        variant = bach.augment(tokens, random)
+        moved += not np.array_equal(tokens, variant)
+        decoder = bach.decoder()
+        for token in (*tokens.tolist(), *variant.tolist()):
+            assert decoder.allowed()[token], bach.table.rows[token]
+            decoder.feed(token)
+        before, after = bach.decode(tokens).notes, bach.decode(variant).notes
+        assert len({b.pitch - a.pitch for a, b in zip(before, after, strict=True)}) == 1
+    assert moved > 10
+
+
+@given(seed=st.integers(0, 2**32), which=st.sampled_from(["bach", "piano"]))
+@settings(max_examples=40)
+def test_every_walk_is_valid_music(bach: ScoreTokenizer, seed: int, which: str) -> None:
+    tokenizer = bach if which == "bach" else piano()
+    events = [event for _, events in walk(tokenizer, seed, 800) for event in events]
+    starts = [event.start_ticks for event in events]
+    assert starts == sorted(starts)
+    score = tokenizer.collect(events)
+    check_valid(score, monophonic=which == "bach")
+    for note in score.notes:
+        part = tokenizer.table.parts[note.voice]
+        assert part.low <= note.pitch <= part.high
+    # Bars have the length of their metre, but for the one that a piece's last notes hang over.
+    lengths = {metre.start_ticks: metre.bar_ticks(12) for metre in score.time_signatures}
+    length = 0
+    ends = {end.start_ticks for end in score.piece_ends}
+    for bar, following in zip(score.bars, score.bars[1:], strict=False):
+        length = lengths.get(bar.start_ticks, length)
+        assert following.start_ticks - bar.start_ticks == length or following.start_ticks in ends
+
+
+@given(seed=st.integers(0, 2**32), cut=st.integers(0, 300))
+@settings(max_examples=30)
+def test_the_decoder_is_a_small_json_value(seed: int, cut: int) -> None:
+    tokenizer = piano()
+    tokens = [token for token, _ in walk(tokenizer, seed, 400)]
+    decoder = tokenizer.decoder()
+    for token in tokens[:cut]:
+        decoder.feed(token)
+    state = json.loads(json.dumps(decoder.state()))
+    other = tokenizer.decoder(state)
+    for token in tokens[cut:]:
+        assert np.array_equal(decoder.allowed(), other.allowed())
+        assert decoder.feed(token) == other.feed(token)
+    assert len(json.dumps(state)) < 4096
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=20)
+def test_a_walk_through_one_piece_encodes_to_the_same_notes(seed: int) -> None:
+    tokenizer = piano()
+    tokens: list[int] = []
+    for token, events in walk(tokenizer, seed, 400):
+        tokens.append(token)
+        if events and isinstance(events[0], PieceEnd):
+            break
+    score = tokenizer.decode(np.array(tokens, dtype=np.uint16))
+    if score.notes:
+        assert tokenizer.decode(tokenizer.encode(score)).notes == score.notes
+
+
+def test_a_piece_ends_after_its_last_note() -> None:
+    tokenizer = ScoreTokenizer.fit([four_voices(1), replace(four_voices(1), notes=(Note(0, 480 * 16, 60),))])
+    score = replace(four_voices(1), notes=(Note(0, 480 * 16, 60),))
+    events = [event for token in tokenizer.encode(score) for event in tokenizer.decoder().feed(int(token))][:0]
+    decoder = tokenizer.decoder()
+    events = [event for token in tokenizer.encode(score) for event in decoder.feed(int(token))]
+    assert events[-1] == PieceEnd(16 * 12)
+    assert sum(isinstance(event, Bar) for event in events) == 4
+
+
+def test_what_the_vocabulary_lacks_goes_to_the_nearest_and_is_reported() -> None:
+    tokenizer = ScoreTokenizer.fit([four_voices()])
+    odd = Score(
+        480,
+        (Voice("Flute", 73),),
+        (Note(7, 480, 72), Note(500, 470, 71), Note(961, 480, 127)),
+        (TimeSignature(0, 5, 8),),
+        (Tempo(0, 200.0),),
+    )
+    grid, report = tokenizer.quantise(odd)
+    assert [(note.start_ticks, note.duration_ticks, note.voice) for note in grid.notes] == [(0, 12, 0), (12, 12, 0)]
+    assert report.notes == 2
+    assert report.dropped == 1
+    assert 0.01 < report.max_onset_error_quarters < 0.05
+    assert report.metres_changed > 0
+    assert tokenizer.decode(tokenizer.encode(odd)).notes == grid.notes
+
+
+def test_voices_are_matched_by_name_then_by_register() -> None:
+    tokenizer = ScoreTokenizer.fit([four_voices()])
+    piece = four_voices(2)
+    renamed = replace(piece, voices=tuple(Voice(f"Track {i}", 0) for i in range(4)))
+    shuffled = replace(
+        renamed,
+        notes=tuple(replace(note, voice=3 - note.voice) for note in piece.notes),
+    )
+    expected = tokenizer.quantise(piece)[0].notes
+    assert tokenizer.quantise(renamed)[0].notes == expected
+    assert tokenizer.quantise(shuffled)[0].notes == expected
+
+
+def test_nothing_to_encode_is_refused() -> None:
+    tokenizer = ScoreTokenizer.fit([four_voices()])
+    with pytest.raises(CarouselError, match="no note"):
+        tokenizer.encode(Score(480, (Voice("Drums", 0, True),), (Note(0, 10, 36),)))
+    with pytest.raises(CarouselError, match="no notes"):
+        ScoreTokenizer.fit([])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["end"],
+        ["bar", "end"],
+        ["end", "bar", "melisma 3"],
+        ["end", "bar", "time-signature 4/4", "tempo 0", "position 0", "voice 0", "pitch 60", "duration 12"],
+        ["end", "bar", "time-signature 4/4", "tempo 60", "position 3", "voice 0", "pitch 60", "duration 12"],
+        ["end", "bar", "time-signature 1/999", "tempo 60", "position 0", "voice 0", "pitch 60", "duration 12"],
+        ["end", "bar", "time-signature 4/4", "tempo 60", "position 0", "voice 0", "pitch 300", "duration 12"],
+        ["end", "bar", "time-signature 4/4", "tempo 60", "position 0", "voice 0", "voice 1", "pitch 60", "duration 12"],
+    ],
+    ids=lambda rows: rows[-1] if len(rows) < 4 else " ".join(rows[2:5]),
+)
+def test_a_broken_vocabulary_is_refused(rows: list[str]) -> None:
+    parts = ScoreTokenizer.fit([four_voices()]).table.parts[:1]
+    with pytest.raises(CarouselError, match="vocabulary"):
+        Table(rows, [replace(parts[0], low=60, high=60)])

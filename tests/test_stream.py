@@ -1,0 +1,192 @@
+"""The handle: lazy tokens, ends, rewinding, primers, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import generator
+from generator import CarouselError, Engine, Snapshot
+from generator.music.score import Bar, PieceEnd, Score
+from generator.streaming.engine import Model
+from generator.streaming.stream import MARK_EVERY, MARKS
+from tests.conftest import four_voices, random_checkpoint, tiny
+
+
+def test_take_is_lazy_and_counts_tokens(fake: Model) -> None:
+    stream = fake.stream(seed=1)
+    events = stream.take(50)
+    assert stream.position == 0
+    list(events)
+    assert stream.position == 50
+    assert len(list(islice(stream, 30))) == 30
+
+
+@given(forward=st.integers(1, 400), back=st.integers(0, 500))
+@settings(max_examples=15)
+def test_rewind_goes_back_exactly(fake: Model, forward: int, back: int) -> None:
+    stream = fake.stream(seed=4, temperature=0.8)
+    list(stream.take(forward))
+    target = max(0, forward - back)
+    stream.rewind(back)
+    assert stream.position == target
+    fresh = fake.stream(seed=4, temperature=0.8)
+    list(fresh.take(target))
+    assert list(stream.take(60)) == list(fresh.take(60))
+
+
+def test_rewind_past_the_marks_replays_from_the_start() -> None:
+    model = Model(tiny("char"))
+    stream = model.stream(seed=4)
+    text = "".join(map(str, stream.take(MARK_EVERY * MARKS + 900)))
+    stream.rewind(MARK_EVERY * MARKS + 500)
+    assert stream.position == 400
+    assert "".join(map(str, stream.take(100))) == text[400:500]
+
+
+def test_rewind_forgets_later_changes() -> None:
+    stream = Model(tiny("char")).stream(seed=4)
+    before = "".join(map(str, stream.take(100)))
+    stream.set(temperature=0.1)
+    list(stream.take(10))
+    stream.rewind(60)
+    assert stream.options.temperature == 1.0
+    assert "".join(map(str, stream.take(50))) == before[50:]
+    assert stream.history() == before
+
+
+@pytest.mark.parametrize("kind", ["score", "performance"])
+def test_a_music_primer_is_part_of_the_history_and_the_music_goes_on_from_it(kind: str) -> None:
+    model = Model(tiny(kind))
+    primer = four_voices(2)
+    stream = model.stream(primer, seed=2)
+    assert stream.position == len(model.tokenizer.encode(primer)) - 1
+    list(stream.take(300))
+    history = stream.history()
+    assert isinstance(history, Score)
+    given_notes = model.tokenizer.decode(model.tokenizer.encode(primer)).notes
+    if kind == "score":
+        assert history.notes[: len(given_notes)] == given_notes
+    assert len(history.notes) > len(given_notes)
+    stream.rewind(10_000)
+    assert stream.position == len(model.tokenizer.encode(primer)) - 1
+
+
+def test_a_text_primer_goes_through_the_same_step_as_sampling() -> None:
+    model = Model(tiny("char"))
+    stream = model.stream("hello world", seed=2)
+    text = "".join(map(str, stream.take(40)))
+    assert stream.history() == "hello world" + text
+    again = model.stream("hello", seed=2)
+    engine = Engine(model)
+    snapshot = again.snapshot()
+    state, token = snapshot.state, snapshot.token
+    for following in model.tokenizer.encode(" world")[:-1]:
+        state, token = engine.feed(token, state), int(following)
+    assert np.array_equal(state.h, stream_start_state(model, "hello world").h)
+
+
+def stream_start_state(model: Model, primer: str):  # type: ignore[no-untyped-def]
+    return model.stream(primer, seed=2).snapshot().state
+
+
+def test_unknown_characters_in_a_primer_do_no_harm_and_are_never_said() -> None:
+    model = Model(tiny("char"))
+    stream = model.stream("h\u4e16llo", seed=3)
+    assert "\ufffd" not in "".join(map(str, stream.take(2000)))
+
+
+@pytest.mark.parametrize("kind", ["char", "score", "performance"])
+def test_at_end(kind: str) -> None:
+    checkpoint = tiny(kind)
+    checkpoint.weights["output.bias"][checkpoint.tokenizer.end] += 4
+    model = Model(checkpoint)
+    end = "\n" if kind == "char" else PieceEnd
+    stopped = model.stream(seed=1, at_end="stop")
+    events = list(stopped)
+    assert stopped.ended
+    assert events[-1] == end if isinstance(end, str) else isinstance(events[-1], end)
+    assert list(stopped.take(10)) == []
+    assert model.resume(stopped.snapshot()).ended
+    onward = model.stream(seed=1, at_end="next")
+    tokens = 4 * stopped.position
+    assert len([e for e in onward.take(tokens) if e == end or (kind != "char" and isinstance(e, PieceEnd))]) > 1
+    never = model.stream(seed=1, at_end="never")
+    ids = []
+    for _ in range(400):
+        list(never.take(1))
+        ids.append(never.snapshot().token)
+    assert model.tokenizer.end not in ids
+
+
+def test_history_is_a_score_with_bars(fake: Model) -> None:
+    if fake.tokenizer.kind != "score":
+        return
+    stream = fake.stream(seed=1)
+    list(stream.take(400))
+    history = stream.history()
+    assert history.bars == tuple(sorted(history.bars, key=lambda bar: bar.start_ticks))
+    assert isinstance(history.bars[0], Bar)
+    assert history.voices == fake.tokenizer.voices
+
+
+def test_score_gives_the_surprise_of_each_token(any_model: Model) -> None:
+    stream = any_model.stream(seed=1, temperature=0.7)
+    list(stream.take(200))
+    piece = stream.history()
+    nats = any_model.score(piece)
+    assert nats.shape == any_model.tokenizer.encode(piece).shape
+    assert (nats >= 0).all()
+    assert np.isfinite(nats).all()
+
+
+def test_the_wrong_medium_is_refused() -> None:
+    with pytest.raises(CarouselError, match="speaks text"):
+        Model(tiny("char")).stream(four_voices())
+    with pytest.raises(CarouselError, match="speaks music"):
+        Model(tiny("score")).stream("la la la")
+    with pytest.raises(CarouselError, match="backend"):
+        Engine(Model(tiny("char")), backend="fp8")
+
+
+def test_a_take_for_another_checkpoint_is_refused() -> None:
+    take = Model(tiny("char")).stream(seed=1).snapshot()
+    other = Model(random_checkpoint(Model(tiny("char")).tokenizer, seed=9))
+    with pytest.raises(CarouselError, match=take.fingerprint[:16]):
+        other.resume(take)
+    with pytest.raises(CarouselError, match="damaged"):
+        Model(tiny("char")).resume(replace(take, token=10_000))
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "garbage", "version", "position", "decoder"])
+def test_a_broken_take_is_refused_in_one_line(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "x.take"
+    model = Model(tiny("char"))
+    model.stream(seed=1).snapshot().save(path)
+    data = path.read_bytes()
+    changed = {
+        "empty": b"",
+        "cut": data[:-40],
+        "garbage": bytes(range(256)) * 8,
+        "version": data.replace(b'\\"version\\": 1', b'\\"version\\": 9'),
+        "position": data.replace(b'\\"position\\": 0', b'\\"position\\":-1'),
+        "decoder": data.replace(b'\\"decoder\\"', b'\\"decodex\\"'),
+    }
+    if damage == "missing":
+        path.unlink()
+    else:
+        assert changed[damage] != data
+        path.write_bytes(changed[damage])
+    with pytest.raises(CarouselError, match=r"x\.take: ") as error:
+        Snapshot.load(path)
+    assert "\n" not in str(error.value)
+
+
+def test_the_public_names() -> None:
+    assert generator.__all__ == sorted(generator.__all__)

@@ -1,0 +1,196 @@
+"""Training: lanes hold every token, a killed run resumes to the same weights, and small data teaches."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from generator import train
+from generator.corpora import open_corpus
+from generator.corpora.batches import IGNORED, Batches, one_pass
+from generator.corpora.shards import prepare
+from generator.errors import CarouselError
+from generator.model.checkpoint import Checkpoint
+from generator.options import PRESETS, TrainingOptions
+from generator.streaming.engine import load
+from generator.tokenizers.base import Tokenizer
+from generator.tokenizers.score import ScoreTokenizer
+from tests.conftest import ROOT, four_voices, tiny
+
+
+def lay_out(tokenizer: Tokenizer, pieces: list[np.ndarray], **changes: object) -> Batches:
+    options = {"lanes": 4, "steps": 16, "seed": 3, "number": 0, "cold_share": 0.5, "augment": False, **changes}
+    return one_pass(pieces, tokenizer, **options)  # type: ignore[arg-type]
+
+
+def pieces_of(tokenizer: ScoreTokenizer, count: int = 30) -> list[np.ndarray]:
+    return [tokenizer.encode(four_voices(1 + index % 5)) for index in range(count)]
+
+
+def test_lanes_read_on_from_window_to_window() -> None:
+    tokenizer = ScoreTokenizer.fit([four_voices()])
+    batches = lay_out(tokenizer, pieces_of(tokenizer))
+    assert batches.inputs.shape == batches.targets.shape
+    cold = 0
+    for lane in range(batches.inputs.shape[1]):
+        inputs, targets = batches.inputs[:, lane].ravel(), batches.targets[:, lane].ravel()
+        for at in range(1, len(inputs)):
+            if at % 16 == 0 and batches.cold[at // 16, lane]:
+                cold += 1
+                assert inputs[at] == tokenizer.start
+            elif targets[at] != IGNORED:
+                assert inputs[at] == targets[at - 1]
+    assert cold > 3
+
+
+def test_every_token_is_a_target_once_but_for_the_last_windows() -> None:
+    tokenizer = ScoreTokenizer.fit([four_voices()])
+    pieces = pieces_of(tokenizer)
+    batches = lay_out(tokenizer, pieces)
+    targets = batches.targets[batches.targets != IGNORED]
+    total = sum(map(len, pieces))
+    assert total - 4 * 16 < len(targets) <= total
+    expected = np.bincount(np.concatenate(pieces), minlength=tokenizer.vocab_size)
+    assert (np.bincount(targets, minlength=tokenizer.vocab_size) <= expected).all()
+
+
+def test_a_pass_is_a_function_of_seed_and_number() -> None:
+    tokenizer = ScoreTokenizer.fit([four_voices()])
+    pieces = pieces_of(tokenizer)
+    one, two, other = (lay_out(tokenizer, pieces, augment=True, number=n) for n in (1, 1, 2))
+    assert np.array_equal(one.inputs, two.inputs)
+    assert one.inputs.shape != other.inputs.shape or not np.array_equal(one.inputs, other.inputs)
+
+
+def test_a_cold_start_in_text_is_a_paragraph() -> None:
+    tokenizer = tiny("char").tokenizer
+    tokens = tokenizer.encode("one\ntwo\n\nthree\nfour\n\nfive\n")
+    text = tokenizer.decode(tokens)
+    starts = tokenizer.cold_starts(tokens)
+    assert [text[at:].split("\n")[0] for at in starts] == ["three", "five"]
+
+
+@pytest.fixture
+def novel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "novel.txt"
+    path.write_text("".join(f"On day {day} we made {day * 37 % 90} miles.\n" for day in range(1200)))
+    return path
+
+
+RECIPE = ["--hidden-size", "48", "--embedding-dim", "16", "--lanes", "8", "--window", "32", "--steps", "60"]
+
+
+def command(novel: Path, out: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "generator.train", str(novel), "--out", str(out), *RECIPE, *more]
+
+
+def test_training_learns_and_writes_a_whole_checkpoint(novel: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    assert train.main([str(novel), "--out", str(out), *RECIPE, "--validations", "3"]) == 0
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert len(rows) == 3
+    assert rows[-1]["validation"] < rows[0]["validation"] < 4
+    model = load(out)
+    for expected in ("novel.txt", "python -m generator.train", "nats_per_character", "--hidden-size 48"):
+        assert expected in model.card
+    assert len("".join(map(str, model.stream(seed=1).take(100)))) == 100
+
+
+def test_a_killed_run_resumes_to_the_same_weights(novel: Path, tmp_path: Path) -> None:
+    """SIGKILL, not a polite signal: what counts is what lies on the disk."""
+    quick = {**os.environ, "CAROUSEL_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    script = "import generator.train as t, sys; t.SAVE_SECONDS = 0; sys.exit(t.main(sys.argv[1:]))"
+
+    def start(out: Path, *more: str) -> subprocess.Popen[bytes]:
+        arguments = command(novel, out, "--validations", "4", *more)[3:]
+        return subprocess.Popen([sys.executable, "-c", script, *arguments], env=quick, stderr=subprocess.DEVNULL)
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(whole).wait() == 0
+    process = start(killed)
+    deadline = time.monotonic() + 120
+    while not (killed / train.METRICS).exists() or not (killed / train.METRICS).read_text():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    step = train.read_state(killed)[0]["counters"]["step"]
+    assert 0 < step < 60
+    assert start(killed, "--resume").wait() == 0
+    assert Checkpoint.load(killed).fingerprint == Checkpoint.load(whole).fingerprint
+    one, two = train.read_state(whole)[1], train.read_state(killed)[1]
+    assert one.keys() == two.keys()
+    assert all(np.array_equal(one[name].numpy(), two[name].numpy()) for name in one)
+    logs = [
+        [{key: row[key] for key in ("step", "loss", "validation")} for row in map(json.loads, path.open())]
+        for path in (whole / train.METRICS, killed / train.METRICS)
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_ctrl_c_saves_and_exits(novel: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    environment = {**os.environ, "CAROUSEL_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    arguments = command(novel, out)
+    arguments[arguments.index("60")] = "100000"
+    process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not (out / train.METRICS).exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    assert b"--resume" in errors
+    assert train.read_state(out)[0]["counters"]["step"] > 0
+
+
+def test_resuming_nothing_or_something_else_is_refused(novel: Path, tmp_path: Path) -> None:
+    with pytest.raises(CarouselError, match="nothing to resume"):
+        train.read_state(tmp_path)
+    (tmp_path / train.STATE).write_bytes(b"\x00" * 100)
+    with pytest.raises(CarouselError, match="not a training state"):
+        train.read_state(tmp_path)
+    out = tmp_path / "model"
+    assert train.main([str(novel), "--out", str(out), *RECIPE]) == 0
+    novel.write_text(novel.read_text() + "And one day more.\n")
+    assert train.main([str(novel), "--out", str(out), "--resume"]) == 2
+
+
+def test_presets_are_valid_and_a_given_length_replaces_theirs() -> None:
+    for preset in PRESETS:
+        train.options_of(preset, {})
+    assert train.options_of("quick", {"steps": 5}).minutes is None
+    assert TrainingOptions().steps is None
+    with pytest.raises(CarouselError, match="one of"):
+        TrainingOptions(steps=3, minutes=2.0)
+
+
+@pytest.mark.parametrize("medium", ["music"])
+def test_music_of_ones_own(medium: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of MIDI files becomes a checkpoint that streams."""
+    from generator.music import midi
+
+    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    for index in range(6):
+        midi.write(four_voices(2 + index), folder / f"{index}.mid")
+    shards = prepare(open_corpus(str(folder)), progress=False)
+    options = TrainingOptions(hidden_size=32, embedding_dim=16, lanes=2, window=32, steps=20, validations=2)
+    train.train(shards, tmp_path / "model", options)
+    events = list(load(tmp_path / "model").stream(seed=1).take(100))
+    assert events
