@@ -57,4 +57,5 @@ train-folk: setup  ## train checkpoints/folk anew
 	$(BIN)/python -m generator.train folk-tunes --out checkpoints/folk
 
 train-shakespeare: setup  ## train checkpoints/shakespeare anew
-	$(BIN)/python -m generator.train tinyshakespeare --out checkpoints/shakespeare
+	$(BIN)/python -m generator.train tinyshakespeare --out checkpoints/shakespeare \
+		--hidden-size 608 --passes 24 --dropout-layers 0.4 --dropout-output 0.4 --dropout-weights 0.3 --validations 24

@@ -126,10 +126,10 @@ class TrainingOptions:
     embedding_dim: int = option(128, "units of the embedding", minimum=1, maximum=8192)
     hidden_size: int = option(512, "units of each LSTM layer", minimum=1, maximum=8192)
     num_layers: int = option(2, "LSTM layers", minimum=1, maximum=16)
-    steps: int | None = option(None, "updates in all", minimum=1, maximum=10**9)
-    minutes: float | None = option(None, "train for this long instead", minimum=0.01, maximum=100_000)
-    passes: float | None = option(None, "read the training split this often instead", minimum=0.01, maximum=1_000_000)
-    lanes: int = option(64, "streams read side by side", minimum=1, maximum=4096)
+    steps: int | None = option(None, "updates at most", minimum=1, maximum=10**9)
+    minutes: float | None = option(None, "minutes of training at most", minimum=0.01, maximum=100_000)
+    passes: float | None = option(None, "passes over the training split at most", minimum=0.01, maximum=1_000_000)
+    lanes: int = option(64, "streams read side by side; fewer where the corpus is small", minimum=1, maximum=4096)
     window: int = option(128, "tokens between updates, through which gradients flow", minimum=1, maximum=65_536)
     learning_rate: float = option(3e-3, "AdamW's peak learning rate", minimum=1e-9, maximum=10)
     warm_up: int = option(100, "updates until the peak", minimum=0, maximum=10**6)
@@ -147,13 +147,11 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         validate(self)
-        if sum(length is not None for length in (self.steps, self.minutes, self.passes)) > 1:
-            raise CarouselError("give one of --steps, --minutes and --passes")
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "standard": {"passes": 30.0},
+    "standard": {"passes": 30.0, "steps": 4000},
     "quick": {"hidden_size": 384, "minutes": 2.0, "dropout_layers": 0.0, "dropout_output": 0.1, "dropout_weights": 0.0},
-    "large": {"hidden_size": 608, "passes": 30.0},
+    "large": {"hidden_size": 608, "passes": 30.0, "steps": 8000},
 }
 """Recipes by name: what they change in the defaults."""

@@ -40,6 +40,8 @@ METRICS = "metrics.jsonl"
 LENGTHS = ("steps", "minutes", "passes")
 SAVE_SECONDS = 60
 VALIDATION_LANES = 16
+LEAST_WINDOWS = 32
+"""Windows in a pass, at least: of a small corpus fewer lanes are read, so that it still gives many updates."""
 
 
 class Trainer:
@@ -62,11 +64,15 @@ class Trainer:
         )
         train = shards.split("train")
         self.pieces = [train[index] for index in range(len(train))]
+        self.lanes = min(options.lanes, max(1, len(train.tokens) // (options.window * LEAST_WINDOWS)))
         self.batches = self._pass(0)
         self.state = self.model.zero_state(self.batches.inputs.shape[1])
-        if options.steps is None and options.minutes is None:
-            passes = options.passes if options.passes is not None else PRESETS["standard"]["passes"]
-            self.options = replace(options, passes=None, steps=max(1, round(passes * len(self.batches))))
+        lengths = [options.steps] if options.steps is not None else []
+        if options.passes is not None:
+            lengths.append(max(1, round(options.passes * len(self.batches))))
+        self.steps = min(lengths, default=None)
+        if self.steps is None and options.minutes is None:
+            raise CarouselError("training needs a length; give --steps, --passes or --minutes")
         self.autocast = options.precision == "bf16" or (
             options.precision == "auto" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         )
@@ -80,7 +86,7 @@ class Trainer:
         return one_pass(
             self.pieces,
             self.tokenizer,
-            lanes=options.lanes,
+            lanes=self.lanes,
             steps=options.window,
             seed=options.seed,
             number=number,
@@ -89,11 +95,10 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """From 0 to 1 over the run."""
-        if self.options.minutes is not None:
-            return min(1.0, self.seconds / 60 / self.options.minutes)
-        assert self.options.steps is not None
-        return self.step / self.options.steps
+        """From 0 to 1 over the run; the first length to be reached ends it."""
+        by_steps = self.step / self.steps if self.steps is not None else 0.0
+        by_time = self.seconds / 60 / self.options.minutes if self.options.minutes is not None else 0.0
+        return min(1.0, max(by_steps, by_time))
 
     @property
     def finished(self) -> bool:

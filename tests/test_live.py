@@ -8,34 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator import tokenizers
 from generator.errors import CarouselError
-from generator.model.checkpoint import Checkpoint
-from generator.model.lstm import LanguageModel, ModelConfig
-from generator.music.score import Bar, Note, Score, Tempo, TimeSignature, Voice
+from generator.music.score import Bar, Note, Score, Tempo, TimeSignature
 from generator.streaming.engine import Model
-from generator.tokenizers.base import Tokenizer
 from generator.web import instruments, live, primers
 from generator.web.live import LiveMusic, LiveText, excerpt
 from generator.web.visitors import KEPT, Registry, Visitor
-
-VOICES = (Voice("Soprano", 19), Voice("Bass", 19))
-CHORDS = [(67, 48), (69, 53), (71, 55), (72, 48)] * 4
-TUNE = Score(
-    12,
-    VOICES,
-    tuple(
-        Note(12 * beat, 12, pitch, voice=voice)
-        for beat, chord in enumerate(CHORDS)
-        for voice, pitch in enumerate(chord)
-    ),
-    (TimeSignature(0, 4, 4),),
-    (Tempo(0, 96.0),),
-)
+from tests import tiny
+from tests.tiny import TUNE, VOICES
 
 
 @pytest.fixture(autouse=True)
@@ -44,19 +27,14 @@ def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "BUDGET_SECONDS", 600.0)
 
 
-def random_model(tokenizer: Tokenizer) -> Model:
-    torch.manual_seed(1)
-    return Model(Checkpoint.of(LanguageModel(ModelConfig(tokenizer.vocab_size, 16, 32, 1)).eval(), tokenizer))
-
-
 @pytest.fixture(scope="module")
 def music() -> Model:
-    return random_model(tokenizers.fit("score", [TUNE]))
+    return Model(tiny.music())
 
 
 @pytest.fixture(scope="module")
 def text() -> Model:
-    return random_model(tokenizers.fit("char", ["To be, or not to be: that is the question.\n"]))
+    return Model(tiny.text())
 
 
 def test_music_arrives_in_order_and_whole(music: Model) -> None:

@@ -174,9 +174,8 @@ def test_presets_are_valid_and_a_given_length_replaces_theirs() -> None:
     for preset in PRESETS:
         train.options_of(preset, {})
     assert train.options_of("quick", {"steps": 5}).minutes is None
-    assert TrainingOptions().steps is None
-    with pytest.raises(CarouselError, match="one of"):
-        TrainingOptions(steps=3, minutes=2.0)
+    assert train.options_of("standard", {}).passes is not None
+    assert train.options_of("standard", {"steps": 5}).passes is None
 
 
 @pytest.mark.parametrize("medium", ["music"])

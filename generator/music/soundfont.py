@@ -173,20 +173,20 @@ class Soundfont:
     """The presets of one SoundFont 2 file.
 
     Raises:
-        CarouselError: the file is not a SoundFont 2 file, or is cut off.
+        CarouselError: the file cannot be read, is not a SoundFont 2 file, or is cut off.
     """
 
     def __init__(self, path: str | Path) -> None:
-        data = Path(path).read_bytes()
-        chunks = dict(_chunks(data, 0, len(data)))
         try:
+            data = Path(path).read_bytes()
+            chunks = dict(_chunks(data, 0, len(data)))
             self._tables: dict[bytes, npt.NDArray[Any]] = {
                 name: np.frombuffer(data, record, count=size // record.itemsize, offset=offset)
                 for name, record in RECORDS.items()
                 for offset, size in (chunks[name],)
             }
-        except (KeyError, ValueError) as error:
-            raise CarouselError(f"{path}: not a whole SoundFont 2 file; choose another soundfont") from error
+        except (OSError, KeyError, ValueError) as error:
+            raise CarouselError(f"{path}: not a readable SoundFont 2 file; choose another one") from error
         presets = self._tables[b"phdr"]
         self._presets = {(int(row["bank"]), int(row["program"])): index for index, row in enumerate(presets[:-1])}
 

@@ -1,0 +1,142 @@
+"""Is it music? Pieces that a checkpoint writes, measured beside the pieces it learned from. JSON, one object.
+
+    python benchmarks/music.py checkpoints/bach bach-chorales
+
+Figures, each the mean over pieces:
+
+- scale_consistency: the largest share of notes that one major or minor scale holds (Mogren 2016).
+- voices_sounding: share of beats, from the first note to the end of the last, at whose start every voice sounds.
+- notes_in_range: share of notes within the range that their voice has in the corpus's training split.
+- tonic_ending: share of pieces whose last chord lies in the tonic triad, major or minor, of the key that music21's
+  analysis (Krumhansl and Schmuckler) finds, with the tonic in its lowest note.
+- whole_bars: share of bars, but for a piece's first and last, that their notes fill: the first begins with the bar, the
+  last ends with it, and none is silent for a quarter or more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from itertools import islice, pairwise
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import music21 as m21
+
+sys.path.insert(0, os.fspath(Path(__file__).parents[1]))
+
+from generator.corpora import open_corpus
+from generator.corpora.shards import Shards, prepare
+from generator.music.score import Score
+from generator.streaming.engine import Model, load
+
+MAJOR, MINOR = {0, 2, 4, 5, 7, 9, 11}, {0, 2, 3, 5, 7, 8, 11}
+
+
+def scale_consistency(score: Score) -> float:
+    classes = [note.pitch % 12 for note in score.notes]
+    scales = [{(step + root) % 12 for step in scale} for root in range(12) for scale in (MAJOR, MINOR)]
+    return max(sum(pitch in scale for pitch in classes) for scale in scales) / len(classes)
+
+
+def voices_sounding(score: Score) -> float:
+    beat = score.ticks_per_quarter
+    first = score.notes[0].start_ticks
+    beats = range(-(-first // beat) * beat, score.end_ticks, beat)
+    voices = len(score.voices)
+    sounding = {at: set() for at in beats}
+    for note in score.notes:
+        start = -(-note.start_ticks // beat) * beat
+        for at in range(start, note.end_ticks, beat):
+            sounding[at].add(note.voice)
+    return mean(len(found) == voices for found in sounding.values())
+
+
+def tonic_ending(score: Score) -> bool:
+    stream = m21.stream.Stream()
+    for note in score.notes:
+        pitch = m21.note.Note(note.pitch, quarterLength=note.duration_ticks / score.ticks_per_quarter)
+        stream.insert(note.start_ticks / score.ticks_per_quarter, pitch)
+    tonic = stream.analyze("key").tonic.pitchClass
+    last = [note for note in score.notes if note.end_ticks == score.end_ticks]
+    classes = {(note.pitch - tonic) % 12 for note in last}
+    lowest = (min(note.pitch for note in last) - tonic) % 12
+    return lowest == 0 and (classes <= {0, 4, 7} or classes <= {0, 3, 7})
+
+
+def whole_bars(score: Score) -> list[bool]:
+    per = score.ticks_per_quarter
+    bars = [(start, start + metre.bar_ticks(per)) for start, metre in score.bar_starts()]
+    found = []
+    for start, end in bars[1:-1]:
+        inside = [(note.start_ticks, note.end_ticks) for note in score.notes if start <= note.start_ticks < end]
+        found.append(
+            bool(inside)
+            and inside[0][0] == start
+            and inside[-1][1] == end
+            and all(after[0] - before[1] < per for before, after in pairwise(inside))
+        )
+    return found
+
+
+def measure(pieces: list[Score], ranges: list[tuple[int, int]]) -> dict[str, Any]:
+    """The mean figures over some pieces."""
+    notes = [note for piece in pieces for note in piece.notes]
+    bars = [whole for piece in pieces for whole in whole_bars(piece)]
+    return {
+        "pieces": len(pieces),
+        "notes": len(notes),
+        "scale_consistency": round(mean(map(scale_consistency, pieces)), 4),
+        "voices_sounding": round(mean(map(voices_sounding, pieces)), 4),
+        "notes_in_range": round(mean(ranges[n.voice][0] <= n.pitch <= ranges[n.voice][1] for n in notes), 4),
+        "tonic_ending": round(mean(map(tonic_ending, pieces)), 4),
+        "whole_bars": round(mean(bars), 4),
+    }
+
+
+def of_corpus(model: Model, shards: Shards, split: str, count: int) -> list[Score]:
+    part = shards.split(split)
+    return [model.tokenizer.decode(part[index]) for index in range(min(count, len(part)))]
+
+
+def generated(model: Model, count: int, **options: Any) -> list[Score]:
+    """One piece a seed, from a cold start to its end."""
+    pieces = []
+    for seed in range(count):
+        events = list(islice(model.stream(seed=seed, at_end="stop", **options), 20_000))
+        pieces.append(model.tokenizer.collect(events))
+    return [piece for piece in pieces if piece.notes]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("corpus")
+    parser.add_argument("--pieces", type=int, default=200)
+    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--top-p", type=float, default=1.0)
+    given = parser.parse_args()
+    model = load(given.checkpoint)
+    shards = prepare(open_corpus(given.corpus), model.tokenizer)
+    train = of_corpus(model, shards, "train", 10**9)
+    ranges = []
+    for voice in range(len(model.tokenizer.voices)):
+        pitches = [note.pitch for piece in train for note in piece.notes if note.voice == voice]
+        ranges.append((min(pitches), max(pitches)))
+    options = {"temperature": given.temperature, "top_p": given.top_p}
+    result = {
+        "checkpoint": given.checkpoint.name,
+        "corpus": given.corpus,
+        **options,
+        "generated": measure(generated(model, given.pieces, **options), ranges),
+        "train": measure(train[: given.pieces], ranges),
+        "validation": measure(of_corpus(model, shards, "validation", given.pieces), ranges),
+    }
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The real app in a real browser: what its tests and its picture share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--mute-audio", "--autoplay-policy=no-user-gesture-required"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--disable-sync"),
+    *("--no-first-run", "--no-proxy-server"),
+]
+PATIENCE_MS = 120_000
+"""For whatever must happen at last, on a machine that is busy with something else too."""
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def command(folder: Path, port: int) -> list[str]:
+    """How the app is started, for a folder of checkpoints."""
+    options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
+    return [sys.executable, "-m", "streamlit", "run", "app.py", *options, "--", str(folder)]
+
+
+@contextmanager
+def server(folder: Path, log: Path) -> Iterator[str]:
+    """The address of the app while it runs."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command(folder, port), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            deadline = time.monotonic() + PATIENCE_MS / 1000
+            while not answers(f"{url}/_stcore/health"):
+                assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def answers(url: str) -> bool:
+    """Whether a server is there."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless browser, the one that this machine has.
+
+    Without one the test is skipped; where `CI` is set it fails.
+    """
+    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if path is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no browser: none of {', '.join(NAMES)} is on the PATH")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visit:
+    """One visitor's page, and whatever it complains about."""
+
+    def __init__(self, browser: Browser, url: str, width: int = 1280, height: int = 800) -> None:
+        self.context = browser.new_context(viewport={"width": width, "height": height})
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.complaints: list[str] = []
+        self.page.on("console", lambda line: line.type == "error" and self.complaints.append(line.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(url)
+        self.page.locator(".play:not([disabled])").wait_for()
+
+    def turn_to_text(self) -> None:
+        """To the other page, by its link."""
+        self.page.get_by_role("link", name="Text").click()
+        self.page.locator(".text").wait_for()
+        self.page.locator(".play:not([disabled])").wait_for()
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What `window.carousel` says."""
+        report: dict[str, Any] = self.page.evaluate("window.carousel")
+        return report
+
+    def until(self, condition: str) -> None:
+        """Wait until a JavaScript condition on `c`, the report, holds."""
+        self.page.wait_for_function(f"() => {{ const c = window.carousel; return {condition}; }}", polling=50)
+
+    def press(self, name: str) -> None:
+        """A button of the stage, by its class."""
+        self.page.locator(f".{name}").click()
+
+    def start(self) -> None:
+        """Press Start and wait until something is heard or typed."""
+        self.press("play")
+        self.until("c.state === 'playing' && c.firstSound !== null")

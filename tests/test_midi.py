@@ -1,0 +1,209 @@
+"""MIDI files: what is written comes back tick by tick, and no bytes whatever break the reader."""
+
+from __future__ import annotations
+
+import io
+import random
+from pathlib import Path
+
+import mido
+import pretty_midi
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generator.errors import CarouselError
+from generator.music import midi
+from generator.music.score import Note, Pedal, Score, Tempo, TimeSignature, Voice
+from generator.music.voices import one_at_a_time, without_overlaps
+
+ticks = st.integers(0, 5000)
+notes = st.builds(
+    Note, ticks, st.integers(1, 400), st.integers(0, 127), velocity=st.integers(1, 127), voice=st.integers(0, 2)
+)
+
+
+@st.composite
+def scores(draw: st.DrawFn) -> Score:
+    voices = tuple(
+        Voice(draw(st.sampled_from(["Flöte", "Bass", "笛"])), draw(st.integers(0, 127)), drum)
+        for drum in (False, True, False)
+    )
+    found = without_overlaps([*draw(st.lists(notes, max_size=40)), *(Note(9000, 10, 60, voice=v) for v in range(3))])
+    metres = {t: TimeSignature(t, n, 2**d) for t, n, d in draw(st.lists(st.tuples(ticks, st.integers(1, 16), st.integers(0, 5))))}
+    tempos = {t: Tempo(t, 60e6 / m) for t, m in draw(st.lists(st.tuples(ticks, st.integers(60_000, 4_000_000))))}
+    downs = sorted(draw(st.sets(st.integers(0, 4000), max_size=6)))
+    pedals = [Pedal(tick, index % 2 == 0, 0) for index, tick in enumerate(downs[: len(downs) // 2 * 2])]
+    return Score.from_events(
+        [*found, *metres.values(), *tempos.values(), *pedals],
+        ticks_per_quarter=draw(st.sampled_from([1, 12, 50, 96, 480, 960, 10080])),
+        voices=voices,
+        title="a title",
+    )
+
+
+@given(scores())
+def test_what_is_written_comes_back(score: Score) -> None:
+    data = midi.to_bytes(score)
+    assert data == midi.to_bytes(score)
+    back = midi.read(data, "a title.mid")
+    scale = back.ticks_per_quarter // score.ticks_per_quarter
+    assert back.ticks_per_quarter == scale * score.ticks_per_quarter >= 480
+    assert back.voices == score.voices
+    assert back.title == score.title
+    assert back.notes == tuple(
+        Note(n.start_ticks * scale, n.duration_ticks * scale, n.pitch, n.velocity, n.voice) for n in score.notes
+    )
+    assert back.pedals == tuple(Pedal(p.start_ticks * scale, p.down, p.voice) for p in score.pedals)
+    assert back.time_signatures == tuple(
+        TimeSignature(m.start_ticks * scale, m.numerator, m.denominator) for m in score.time_signatures
+    )
+    assert [t.start_ticks for t in back.tempos] == [t.start_ticks * scale for t in score.tempos]
+    for before, after in zip(score.tempos, back.tempos, strict=True):
+        assert after.quarters_per_minute == pytest.approx(before.quarters_per_minute, rel=1e-5)
+
+
+def piece(voices: int = 3, drum: int = 1) -> Score:
+    names = tuple(Voice(f"Voice {index}", 40 + index, index == drum) for index in range(voices))
+    found = tuple(Note(480 * index, 240, 60 + index, voice=index) for index in range(voices))
+    return Score(480, names, found, (TimeSignature(0, 3, 4),), (Tempo(0, 90.0), Tempo(960, 60.0)))
+
+
+def test_a_track_a_voice_and_a_conductor() -> None:
+    file = mido.MidiFile(file=io.BytesIO(midi.to_bytes(piece())))
+    assert file.type == 1
+    assert [message.type for message in file.tracks[0]] == ["time_signature", "set_tempo", "set_tempo", "end_of_track"]
+    assert [track.name for track in file.tracks[1:]] == ["Voice 0", "Voice 1", "Voice 2"]
+    assert [{m.channel for m in track if not m.is_meta} for track in file.tracks[1:]] == [{0}, {9}, {1}]
+    assert file.length == pytest.approx(2 * 60 / 90 + 0.5 * 60 / 60)
+
+
+def test_pretty_midi_reads_it() -> None:
+    read = pretty_midi.PrettyMIDI(io.BytesIO(midi.to_bytes(piece())))
+    assert [(i.program, i.is_drum, i.name) for i in read.instruments] == [
+        (40, False, "Voice 0"),
+        (41, True, "Voice 1"),
+        (42, False, "Voice 2"),
+    ]
+    assert read.instruments[2].notes[0].start == pytest.approx(2 * 60 / 90)
+
+
+def test_channel_nine_is_left_to_the_drums() -> None:
+    file = mido.MidiFile(file=io.BytesIO(midi.to_bytes(piece(voices=15, drum=-1))))
+    assert [track[1].channel for track in file.tracks[1:]] == [*range(9), *range(10, 16)]
+    with pytest.raises(CarouselError, match="more than 15 pitched voices"):
+        midi.to_bytes(piece(voices=16, drum=-1))
+
+
+def test_a_note_ends_before_the_next_of_its_pitch_begins() -> None:
+    score = Score(480, (Voice("Piano"),), (Note(0, 480, 60), Note(480, 480, 60)))
+    kinds = [m.type for m in mido.MidiFile(file=io.BytesIO(midi.to_bytes(score))).tracks[1]]
+    assert kinds[2:-1] == ["note_on", "note_off", "note_on", "note_off"]
+
+
+def test_writing_needs_a_folder(tmp_path: Path) -> None:
+    midi.write(piece(), tmp_path / "a.mid")
+    assert midi.read(tmp_path / "a.mid").title == "a"
+    with pytest.raises(CarouselError, match="does not exist"):
+        midi.write(piece(), tmp_path / "none" / "a.mid")
+
+
+HEADER = b"MThd\0\0\0\6\0\1\0\1\1\xe0"
+
+
+def track(body: bytes) -> bytes:
+    return HEADER + b"MTrk" + len(body).to_bytes(4, "big") + body
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"MThd", "damaged"),
+        (b"garbage" * 100, "damaged"),
+        (midi.to_bytes(piece())[:-20], "damaged"),
+        (HEADER[:10] + b"\0\0\1\xe0", "0 tracks with no notes"),
+        (track(b"\0\xff\x2f\0"), "1 tracks with no notes"),
+        (HEADER[:12] + b"\0\0" + track(b"\0\x90\x3c\x40\x40\x80\x3c\0\0\xff\x2f\0")[14:], "damaged|out of range"),
+        (track(b"\xff\xff\xff\x7f\x90\x3c\x40\x40\x80\x3c\0\0\xff\x2f\0"), "out of range"),
+        (bytes(midi.MAX_BYTES + 1), "too large"),
+    ],
+    ids=["empty", "head", "garbage", "truncated", "0 tracks", "no notes", "0 ticks", "far", "large"],
+)
+def test_bad_files_are_refused_in_a_line(data: bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.mid"
+    path.write_bytes(data)
+    with pytest.raises(CarouselError, match=words) as caught:
+        midi.read(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(CarouselError, match=r"upload\.mid"):
+        midi.read(data, "upload.mid")
+
+
+def test_200_megabytes_are_not_even_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.mid"
+    with path.open("wb") as file:
+        file.truncate(200_000_000)
+    with pytest.raises(CarouselError, match="191 MB is too large for MIDI"):
+        midi.read(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.mid", tmp_path):
+        with pytest.raises(CarouselError, match="cannot be read"):
+            midi.read(path)
+
+
+def test_a_name_in_an_older_encoding_does_no_harm() -> None:
+    data = track(b"\0\xff\x03\4Fl\xf6t\0\x90\x3c\x40\x40\x80\x3c\0\0\xff\x2f\0")
+    score = midi.read(data)
+    assert score.notes == (Note(0, 64, 60, 64),)
+
+
+def test_broken_bytes_give_a_score_or_a_line() -> None:
+    source = random.Random(5)
+    original = midi.to_bytes(piece(voices=15))
+    for _ in range(2000):
+        data = bytearray(original[: source.choice([None, source.randrange(len(original))])])
+        for _ in range(source.choice([0, 1, 3, 20])):
+            if data:
+                data[source.randrange(len(data))] = source.randrange(256)
+        try:
+            score = midi.read(bytes(data))
+        except CarouselError:
+            continue
+        assert all(note.duration_ticks > 0 and 0 <= note.pitch < 128 and 0 < note.velocity < 128 for note in score.notes)
+        midi.to_bytes(score)
+
+
+def test_real_performances_come_back(asap: list[Path]) -> None:
+    for path in asap[::80]:
+        score = midi.read(path)
+        back = midi.read(midi.to_bytes(score), path.name)
+        scale = back.ticks_per_quarter // score.ticks_per_quarter
+        assert [(n.start_ticks, n.duration_ticks) for n in back.notes] == [
+            (n.start_ticks * scale, n.duration_ticks * scale) for n in score.notes
+        ]
+        assert len(back.pedals) == len(score.pedals) > 0 or not score.pedals
+
+
+@given(st.lists(notes, max_size=60))
+def test_no_pitch_sounds_twice_at_once(found: list[Note]) -> None:
+    kept = without_overlaps(found)
+    assert {(n.voice, n.pitch, n.start_ticks) for n in kept} == {(n.voice, n.pitch, n.start_ticks) for n in found}
+    ends: dict[tuple[int, int], int] = {}
+    for note in kept:
+        assert note.duration_ticks > 0
+        assert ends.get((note.voice, note.pitch), 0) <= note.start_ticks
+        ends[note.voice, note.pitch] = note.end_ticks
+
+
+@given(st.lists(notes, max_size=60), st.sampled_from(["highest", "lowest"]))
+def test_a_line_has_one_note_at_a_time(found: list[Note], keep: str) -> None:
+    line = one_at_a_time(found, "highest" if keep == "highest" else "lowest")
+    chosen = max if keep == "highest" else min
+    assert [note.pitch for note in line] == [
+        chosen(note.pitch for note in found if note.start_ticks == start) for start in sorted({n.start_ticks for n in found})
+    ]
+    assert all(first.end_ticks <= second.start_ticks for first, second in zip(line, line[1:], strict=False))
