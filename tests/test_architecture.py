@@ -95,7 +95,7 @@ def imported(paths: list[Path]) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
                 names.add(node.module.partition(".")[0])
     owners = metadata.packages_distributions()
-    outside = names - sys.stdlib_module_names - {"generator", "app"}
+    outside = names - sys.stdlib_module_names - {"app", "generator", "tests"}
     return {owner.lower().replace("_", "-") for name in outside for owner in owners.get(name, [f"nobody's {name}"])}
 
 
@@ -121,7 +121,7 @@ def test_the_readme_draws_the_tree_as_it_is() -> None:
     assert block, "README.md has no ```tree block"
     drawn: dict[Path, set[str]] = {Path(): set()}
     trail: list[Path] = [Path()]
-    for line in block.group(1).splitlines():
+    for line in filter(str.strip, block.group(1).splitlines()):
         name = re.split(r"\s{2,}|\s+#", line.strip())[0]
         depth = (len(line) - len(line.lstrip())) // 2
         assert depth < len(trail), f"drawn in no folder: {line}"
