@@ -1,0 +1,265 @@
+"""Sinks: the suffix chooses, files are whole, and a WAV file sounds what the score says."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+import tracemalloc
+import wave
+from importlib import resources
+from pathlib import Path
+
+import mido
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from generator import sinks
+from generator.errors import CarouselError
+from generator.music import midi
+from generator.music.score import Note, Pedal, Score, Tempo, TimeSignature, Voice
+from generator.music.soundfont import general_midi
+from generator.sinks import wav
+
+TICKS = 500
+"""A quarter, so half a second: a tick is a millisecond."""
+
+
+def music(*notes: Note, program: int = 0, drum: bool = False, pedals: tuple[Pedal, ...] = ()) -> Score:
+    return Score(TICKS, (Voice("Player", program, drum),), notes, pedals=pedals)
+
+
+def chorale(seconds: int, program: int = 0) -> Score:
+    notes = tuple(
+        Note(500 * beat, 500, pitch + (0, 2, 4, 5, 7)[beat % 5], 80, voice)
+        for beat in range(2 * seconds)
+        for voice, pitch in enumerate((72, 67, 60, 48))
+    )
+    voices = tuple(Voice(name, program) for name in ("Soprano", "Alto", "Tenor", "Bass"))
+    return Score(TICKS, voices, notes, (TimeSignature(0, 4, 4),), (Tempo(0, 120.0),), title="Chorale")
+
+
+def sound(score: Score, block_frames: int = wav.BLOCK_FRAMES) -> npt.NDArray[np.float32]:
+    return np.concatenate(list(wav.render(score, block_frames=block_frames)))
+
+
+def level(samples: npt.NDArray[np.float32], start: float, end: float) -> float:
+    """Root mean square between two times in seconds, in dB."""
+    part = samples[int(start * wav.SAMPLE_RATE) : int(end * wav.SAMPLE_RATE)].astype(np.float64)
+    return float(10 * np.log10(np.sum(part**2) / ((end - start) * wav.SAMPLE_RATE * 2) + 1e-20))
+
+
+# The table.
+
+
+def test_each_suffix_writes_its_kind_of_file(tmp_path: Path) -> None:
+    starts = {
+        ".txt": b"To be",
+        ".mid": b"MThd",
+        ".MIDI": b"MThd",
+        ".wav": b"RIFF",
+        ".musicxml": b"<?xml",
+        ".xml": b"<?xml",
+        ".svg": b"<svg",
+    }
+    assert {suffix.lower() for suffix in starts} == set(sinks.SINKS)
+    score = chorale(2)
+    for suffix, start in starts.items():
+        path = tmp_path / f"out{suffix}"
+        sinks.write("To be, or not" if suffix == ".txt" else score, str(path))
+        assert path.read_bytes().startswith(start), suffix
+        first = path.read_bytes()
+        sinks.write("To be, or not" if suffix == ".txt" else score, path)
+        assert path.read_bytes() == first, "the same piece gives the same bytes"
+    assert len(list(tmp_path.iterdir())) == len(starts), "nothing else is left behind"
+
+
+@pytest.mark.parametrize(
+    ("piece", "name", "words"),
+    [
+        ("text", "out.mid", r"out\.mid: text cannot be written as \.mid; use \.txt$"),
+        ("text", "out", r"a file without a suffix; use \.txt"),
+        (chorale(1), "out.txt", r"music cannot be written as \.txt; use \.mid \.midi \.wav \.musicxml \.xml \.svg$"),
+        (chorale(1), "out.mp3", r"music cannot be written as \.mp3; use \.mid"),
+        (music(), "out.mid", "there are no notes"),
+        (music(), "out.wav", "there are no notes"),
+        (chorale(1), "nowhere/out.svg", "the folder .*nowhere does not exist"),
+        ("half \ud83d", "out.txt", "character 6 is half of a surrogate pair"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_in_words(tmp_path: Path, piece: str | Score, name: str, words: str) -> None:
+    with pytest.raises(CarouselError, match=words) as caught:
+        sinks.write(piece, tmp_path / name)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "out.wav"
+    path.write_text("old")
+
+    def fail(block: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        raise RuntimeError("the power is cut")
+
+    monkeypatch.setattr(wav, "limit", fail)
+    with pytest.raises(RuntimeError):
+        sinks.write(chorale(1), path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_text_is_untouched(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "text.txt"
+    sinks.write(text, path)
+    assert path.read_bytes() == text.encode()
+
+
+def test_a_midi_file_reads_back(tmp_path: Path) -> None:
+    path = tmp_path / "out.mid"
+    score = chorale(4, program=52)
+    sinks.write(score, path)
+    assert midi.read(path).notes == score.notes
+    assert mido.MidiFile(path).length == pytest.approx(4.0)
+
+
+# Sound.
+
+
+def test_a_wav_file_is_16_bit_stereo_and_ends_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "out.wav"
+    sinks.write(chorale(2), path)
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (2, 2, 44100)
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+    assert 2.0 < len(samples) / 44100 < 5.0
+    assert np.abs(samples).max() > 3000
+    assert np.abs(samples[-100:]).max() <= 1
+
+
+@pytest.mark.parametrize("program", [0, 6, 11, 40, 42, 70, 71])
+@pytest.mark.parametrize("pitch", [48, 57, 60, 72])
+def test_notes_are_in_tune(program: int, pitch: int) -> None:
+    """The strongest partial is within 10 cents of where the pitch puts it."""
+    samples = sound(music(Note(0, 1500, pitch, 100), program=program))[8820 : 8820 + 2**15].mean(axis=1)
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), 2**19))
+    frequencies = np.fft.rfftfreq(2**19, 1 / wav.SAMPLE_RATE)
+    peak = frequencies[np.argmax(spectrum)]
+    fundamental = 440 * 2 ** ((pitch - 69) / 12)
+    partial = round(peak / fundamental)
+    assert 1 <= partial <= 8
+    assert abs(1200 * np.log2(peak / (partial * fundamental))) < 10
+
+
+def test_velocity_is_loudness() -> None:
+    levels = [level(sound(music(Note(0, 500, 60, velocity))), 0, 0.5) for velocity in (20, 40, 80, 127)]
+    # 40 log10 of the velocity's ratio, in dB.
+    assert np.diff(levels) == pytest.approx([12.04, 12.04, 8.03], abs=0.1)
+
+
+def test_a_held_note_sounds_on_and_ends_after_its_release() -> None:
+    """A clarinet's recording is 30 ms long; it loops for as long as the key is down."""
+    samples = sound(music(Note(0, 6000, 60, 100), program=71))
+    assert max(len(zone.samples) for zone in general_midi().zones_for(71)) < 3000
+    assert level(samples, 5.5, 6.0) == pytest.approx(level(samples, 0.5, 1.0), abs=1.0)
+    assert level(samples, 6.25, 6.35) < level(samples, 5.5, 6.0) - 60
+    assert len(samples) / wav.SAMPLE_RATE < 7.5
+
+
+def test_the_pedal_holds_and_the_next_strike_lets_go() -> None:
+    short, held = Note(0, 250, 60, 100), (Pedal(0, True), Pedal(2000, False))
+    dry, wet = sound(music(short)), sound(music(short, pedals=held))
+    assert level(wet, 1.5, 2.0) > level(dry, 1.5, 2.0) + 40
+    assert level(wet, 2.8, 3.0) < level(wet, 1.5, 2.0) - 40, "up, the dampers fall"
+    struck = sorted(
+        wav.strikes(music(short, Note(1000, 250, 60, 100), pedals=held), general_midi()), key=lambda s: s.start_seconds
+    )
+    assert [strike.stop_seconds for strike in struck] == [1.0, 2.0]
+    forgotten = wav.strikes(music(short, Note(500, 250, 62), pedals=held[:1]), general_midi())
+    assert {strike.stop_seconds for strike in forgotten} == {0.75}, "a pedal that is never lifted ends with the piece"
+
+
+def test_a_closed_hi_hat_cuts_an_open_one_off() -> None:
+    opened, closed = Note(0, 100, 46, 100), Note(500, 100, 42, 100)
+    alone = sound(music(opened, drum=True))
+    both = sound(music(opened, closed, drum=True))
+    only = sound(music(Note(500, 100, 42, 100), drum=True))
+    assert level(alone, 1.5, 2.0) > level(only, 1.5, 2.0) + 10
+    assert level(both, 1.5, 2.0) == pytest.approx(level(only, 1.5, 2.0), abs=0.1)
+
+
+@pytest.mark.parametrize("program", [0, 48, 127])
+def test_blocks_do_not_matter(program: int) -> None:
+    score = chorale(1, program)
+    whole, pieces = sound(score), sound(score, block_frames=1000)
+    frames = min(len(whole), len(pieces))
+    assert np.array_equal(whole[:frames], pieces[:frames])
+    assert not whole[frames:].any() and not pieces[frames:].any()
+
+
+@given(arrays(np.float32, (50, 2), elements=st.floats(-100, 100, width=32)))
+def test_the_limiter_never_clips_and_leaves_quiet_music_alone(block: npt.NDArray[np.float32]) -> None:
+    limited = wav.limit(block)
+    assert np.abs(limited).max() <= 1.0
+    quiet = np.abs(block) <= wav.KNEE
+    assert np.array_equal(limited[quiet], block[quiet])
+    order = np.argsort(block, axis=None)
+    assert (np.diff(limited.ravel()[order]) >= 0).all()
+
+
+def test_memory_does_not_grow_with_the_music() -> None:
+    def peak(minutes: int) -> int:
+        notes = tuple(Note(60_000 * minute, 400, 60, 80) for minute in range(minutes))
+        tracemalloc.start()
+        for _ in wav.render(music(*notes)):
+            pass
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    next(wav.render(music(Note(0, 10, 60))))  # the kernel is compiled and the soundfont read
+    assert peak(60) < peak(1) + 2**18 < 2**22
+
+
+def test_too_long_for_a_wav_file(tmp_path: Path) -> None:
+    with pytest.raises(CarouselError, match=r"holds 6\.7 hours, not 10\.0"):
+        sinks.write(music(Note(36_000_000, 500, 60)), tmp_path / "long.wav")
+
+
+def test_a_chorale_renders_at_least_20_times_as_fast_as_it_plays() -> None:
+    score = chorale(20)
+    next(wav.render(score))
+    began = time.process_time()
+    samples = sound(score)
+    assert time.process_time() - began < 1.0
+    assert np.abs(samples).max() < wav.KNEE, "four voices need no limiter"
+
+
+@pytest.mark.skipif(shutil.which("fluidsynth") is None, reason="the command fluidsynth is not installed")
+@pytest.mark.parametrize("program", [0, 6, 24, 40, 73])
+def test_fluidsynth_agrees(tmp_path: Path, program: int) -> None:
+    """The same spectrum, octave by octave, and the same course over time, but for one common gain."""
+    score = music(Note(0, 2000, 60, 100), program=program)
+    sinks.write(score, tmp_path / "note.mid")
+    font = str(resources.files("pretty_midi") / "TimGM6mb.sf2")
+    options = ["-ni", "-R", "0", "-C", "0", "-g", "1", "-r", "44100", "-T", "wav", "-F", str(tmp_path / "note.wav")]
+    subprocess.run(["fluidsynth", *options, font, str(tmp_path / "note.mid")], check=True, capture_output=True)
+    with wave.open(str(tmp_path / "note.wav")) as file:
+        theirs = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2) / 32768
+    ours = sound(score)
+
+    def bands(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        power = np.abs(np.fft.rfft(samples[:66150].mean(axis=1))) ** 2
+        frequencies = np.fft.rfftfreq(66150, 1 / 44100)
+        edges = 180 * 2.0 ** np.arange(7)
+        return np.array([power[(frequencies >= low) & (frequencies < 2 * low)].sum() for low in edges])
+
+    one, other = 10 * np.log10(bands(ours)), 10 * np.log10(bands(theirs))
+    heard = other > other.max() - 40
+    assert np.ptp((one - other)[heard]) < 1.5
+    times = [level(ours, at, at + 0.5) - level(theirs, at, at + 0.5) for at in (0.0, 0.5, 1.0)]
+    assert np.ptp(times) < 1.5
