@@ -65,7 +65,7 @@ def read(data: bytes | str | Path, name: str = "") -> Score:
         raise CarouselError(f"{name}: a damaged MIDI file ({reason}); take it out or fetch it again") from error
     score = _score(file, Path(name).stem)
     if not score.notes:
-        raise CarouselError(f"{name}: a MIDI file of {len(file.tracks)} tracks with no notes; take it out")
+        raise CarouselError(f"{name}: a MIDI file with no notes; take it out")
     if score.notes[0].start_ticks < 0 or score.end_ticks > MAX_QUARTERS * score.ticks_per_quarter:
         raise CarouselError(f"{name}: its times are out of range; take it out")
     if score.clock().seconds(score.end_ticks) > MAX_SECONDS:
