@@ -73,7 +73,7 @@ def test_the_same_command_gives_the_same_bytes_however_chunked(models: Path, tmp
 @pytest.mark.parametrize("length", ["--tokens", "--bars"])
 def test_saved_and_resumed_is_as_never_stopped(models: Path, tmp_path: Path, length: str) -> None:
     model, take = models / "score", tmp_path / "evening.take"
-    for whole, first, rest in ((24, 7, 17), (9, 1, 8)):
+    for whole, first, rest in ((900, 333, 567), (60, 40, 20)):
         assert run(model, "--seed", 3, length, whole, "-o", tmp_path / "whole.mid") == 0
         assert run(model, "--seed", 3, length, first, "-o", tmp_path / "first.mid", "--save", take) == 0
         assert run(model, "--resume", take, length, rest, "-o", tmp_path / "resumed.mid") == 0

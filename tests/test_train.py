@@ -132,7 +132,7 @@ def test_a_killed_run_resumes_to_the_same_weights(novel: Path, tmp_path: Path) -
     assert one.keys() == two.keys()
     assert all(np.array_equal(one[name].numpy(), two[name].numpy()) for name in one)
     logs = [
-        [{key: row[key] for key in ("step", "loss", "validation")} for row in map(json.loads, path.open())]
+        [{key: json.loads(row)[key] for key in ("step", "loss", "validation")} for row in path.read_text().splitlines()]
         for path in (whole / train.METRICS, killed / train.METRICS)
     ]
     assert logs[0] == logs[1]
