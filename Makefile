@@ -51,10 +51,12 @@ bench: setup  ## measure the speed of the shipped checkpoints
 # The commands that made the shipped checkpoints, about an hour each on two cores.
 
 train-bach: setup  ## train checkpoints/bach anew
-	$(BIN)/python -m generator.train bach-chorales --out checkpoints/bach
+	$(BIN)/python -m generator.train bach-chorales --out checkpoints/bach \
+		--hidden-size 384 --lanes 32 --window 256 --passes 50 --dropout-layers 0.3 --dropout-output 0.3 --dropout-weights 0.3 --validations 10
 
 train-folk: setup  ## train checkpoints/folk anew
-	$(BIN)/python -m generator.train folk-tunes --out checkpoints/folk
+	$(BIN)/python -m generator.train folk-tunes --out checkpoints/folk \
+		--hidden-size 384 --passes 6 --dropout-layers 0.1 --dropout-output 0.1 --dropout-weights 0.1 --validations 12
 
 train-shakespeare: setup  ## train checkpoints/shakespeare anew
 	$(BIN)/python -m generator.train tinyshakespeare --out checkpoints/shakespeare \

@@ -27,7 +27,7 @@ class Stream:
 
     def __init__(self, engine: Engine, snapshot: Snapshot) -> None:
         self._engine = engine
-        self._marks: deque[Snapshot] = deque(maxlen=MARKS)
+        self._marks: deque[Snapshot] = deque([snapshot], maxlen=MARKS)
         self._restore(snapshot)
 
     def _restore(self, snapshot: Snapshot) -> None:
