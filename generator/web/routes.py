@@ -92,7 +92,7 @@ def _answer(work: Callable[[dict[str, Any]], Response]) -> Callable[[Request], A
                     raise CarouselError("the request is too long")
             try:
                 body = json.loads(data)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise CarouselError("the request is not JSON") from None
             if not isinstance(body, dict):
                 raise CarouselError("the request is not a JSON object")
