@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -67,7 +67,7 @@ class Music21Corpus(Corpus):
     def fingerprint(self) -> str:
         import music21
 
-        how = (VERSION, music21.__version__, json.dumps(repr(self.reading)))
+        how = (VERSION, music21.__version__, repr(self.reading))
         return fingerprint(((f"{path.parent.name}/{path.name}", path) for path in self.files()), *how)
 
     def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:
@@ -76,13 +76,14 @@ class Music21Corpus(Corpus):
         files = self.files()
         done, total = 0, sum(path.stat().st_size for path in files)
         for path, found in zip(files, in_order(partial(_read, reading=self.reading), files), strict=True):
-            for number, score in enumerate(found):
-                name = f"{path.parent.name}/{path.stem}" + (
-                    f" {number + 1} {score.title}" if len(found) > 1 and isinstance(score, Score) else ""
-                )
+            for number, score in enumerate(found, 1):
+                name = f"{path.parent.name}/{path.stem}"
                 if isinstance(score, CarouselError):
-                    self.skipped.append(tuple(str(score).split(": ", 1)))  # type: ignore[arg-type]
+                    where, _, reason = str(score).removeprefix(f"{path.parent.parent}{os.sep}").partition(": ")
+                    self.skipped.append((where, reason))
                     continue
+                if len(found) > 1:
+                    name = f"{name} {number} {score.title}"
                 shape = _shape(score)
                 if shape in seen:
                     self.skipped.append((name, f"the same as {seen[shape]}"))
@@ -116,12 +117,9 @@ def _arranged(score: Score, reading: Reading) -> Score:
     if len(reading.voices) == 1:
         chosen = [0]
     else:
-        first_words = [
-            (re.split(r"\W", voice.name) or [""])[0] if not re.search(r"\d$", voice.name.split()[0]) else voice.name
-            for voice in score.voices
-        ]
+        singers = [_singer(voice.name) for voice in score.voices]
         names = [voice.name for voice in reading.voices]
-        chosen = [first_words.index(name) if first_words.count(name) == 1 else -1 for name in names]
+        chosen = [singers.index(name) if singers.count(name) == 1 else -1 for name in names]
         if -1 in chosen:
             raise CarouselError(f"it has not one part each for {', '.join(names)}")
     notes = [
@@ -141,6 +139,11 @@ def _arranged(score: Score, reading: Reading) -> Score:
         voices=reading.voices,
         title=score.title,
     )
+
+
+def _singer(part: str) -> str:
+    """Who sings a part that names its instruments too; two sopranos stay two."""
+    return re.sub(r"(?<=\w)\s+(?!\d+$).*", "", part)
 
 
 def _shape(score: Score) -> tuple[tuple[int, ...], ...]:

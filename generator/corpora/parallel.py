@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -16,20 +18,37 @@ FEW = 40
 PROCESSES = 2
 
 
-def in_order(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+def in_order(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
     """`work` of every item, in order. `work` is a module's function, or a `partial` of one.
 
-    Processes are spawned, not forked: a fork of a process with running threads may hang.
+    Processes are spawned, not forked: a fork of a process with running threads may hang. Ctrl-C reaches the parent
+    alone, which ends them.
     """
     if len(items) <= FEW:
         yield from map(work, items)
         return
-    pool = ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn"), initializer=_leave_ctrl_c_to_the_parent)
+    pool = ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn"), initializer=_ignore_ctrl_c)
     try:
-        yield from pool.map(work, items)
+        with _children_without_ctrl_c():
+            results = pool.map(work, items)
+        yield from results
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
+def _ignore_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _children_without_ctrl_c() -> Iterator[None]:
+    """Processes that start in this block are deaf to Ctrl-C from their first moment, before they can ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # when it starts it unblocks what is blocked here
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

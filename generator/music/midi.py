@@ -124,7 +124,7 @@ def write(score: Score, path: str | Path) -> None:
 
 
 def to_bytes(score: Score) -> bytes:
-    """A Standard MIDI File of type 1: a conductor track (metres, tempos), then a track for each voice, on its own channel.
+    """A Standard MIDI File of type 1: a track of metres and tempos, then each voice on a track and channel of its own.
 
     The same score gives the same bytes.
 

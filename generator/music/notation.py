@@ -190,7 +190,7 @@ def _tempos(stream: Any, ticks: Callable[[Fraction], int]) -> list[Tempo]:
     tempos: dict[int, Tempo] = {}
     for mark in stream.flatten().getElementsByClass("MetronomeMark"):
         if mark.number and not mark.numberImplicit and mark.getQuarterBPM():
-            start = ticks(Fraction(mark.offset)) if mark.offset else 0
+            start = ticks(_quarters(mark.offset)) if mark.offset else 0
             tempos[start] = Tempo(start, float(mark.getQuarterBPM()))
     return list(tempos.values())
 
@@ -207,8 +207,8 @@ def _sounds(part: Any) -> list[_Sound]:
     for element in part.flatten().notes:
         if element.duration.isGrace or isinstance(element, m21.harmony.Harmony) or not element.quarterLength:
             continue
-        start = Fraction(element.offset)
-        end = start + Fraction(element.quarterLength)
+        start = _quarters(element.offset)
+        end = start + _quarters(element.quarterLength)
         for member in element.notes if element.isChord else [element]:
             if isinstance(member, m21.note.Note):
                 pitch = min(127, max(0, round(member.pitch.ps)))
@@ -251,8 +251,8 @@ def _measures(parts: list[Any]) -> list[Measure]:
         spanned = [index for index, measure in enumerate(written) if bracket.hasSpannedElement(measure)]
         for index in range(min(spanned, default=0), max(spanned, default=-1) + 1):
             endings[index] = frozenset(bracket.numberRange)
-    starts = [Fraction(measure.offset) for measure in written]
-    ends = [*starts[1:], *(Fraction(measure.offset + measure.quarterLength) for measure in written[-1:])]
+    starts = [_quarters(measure.offset) for measure in written]
+    ends = [*starts[1:], *(_quarters(measure.offset + measure.quarterLength) for measure in written[-1:])]
     measures: list[Measure] = []
     metre = (4, 4)
     opens = False
@@ -270,6 +270,11 @@ def _measures(parts: list[Any]) -> list[Measure]:
         # A repeat sign without a partner goes back to the double bar.
         opens = opens or (right is not None and right.type in ("double", "final") and times == 1)
     return measures
+
+
+def _quarters(value: Any) -> Fraction:
+    """An offset or a length of music21's: a fraction, or a float that stands for one."""
+    return Fraction(value).limit_denominator(TICKS_PER_QUARTER)
 
 
 def _is(line: Any, direction: str) -> bool:

@@ -1,0 +1,90 @@
+"""The prepare command: a summary for people, a line for what is wrong, nothing half done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from generator import prepare
+from generator.corpora.download import CACHE
+from generator.music import midi
+from tests.conftest import ROOT, four_voices
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv(CACHE, str(folder))
+    return folder
+
+
+def test_a_folder_is_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for number in range(4):
+        midi.write(four_voices(4 + number), folder / f"{number}.mid")
+    for number in range(12):
+        (folder / f"bad {number:02}.mid").write_bytes(b"MThd")
+    assert prepare.main([str(folder)]) == 0
+    out = capsys.readouterr().out
+    for words in (
+        "mine: 16 .mid from mine\n",
+        "licence     not stated",
+        "tokenizer   score, ",
+        "onsets lie on the grid of 12 a quarter",
+        "train       3 pieces, ",
+        "validation  1 piece, ",
+        "skipped     12\n    bad 00.mid: a damaged MIDI file",
+        "    bad 09.mid: ",
+        "    and 2 more\n",
+        f"kept in     {tmp_path / 'cache' / 'shards' / 'mine-'}",
+    ):
+        assert words in out, out
+    assert "bad 10.mid" not in out
+
+
+def test_another_tokenizer_may_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    midi.write(four_voices(20), tmp_path / "a.mid")
+    assert prepare.main([str(tmp_path / "a.mid"), "--tokenizer", "performance"]) == 0
+    assert "tokenizer   performance, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("corpus", ["no-such-corpus", "/no/such/place"])
+def test_what_is_wrong_is_one_line(corpus: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert prepare.main([corpus]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"python -m generator.prepare: {corpus}: neither a corpus nor a path")
+
+
+def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        prepare.main(["--help"])
+    assert "python -m generator.prepare bach-chorales" in capsys.readouterr().out
+
+
+def test_ctrl_c_leaves_nothing_half_done(tmp_path: Path, cache: Path) -> None:
+    """In the middle of reading many files with two processes."""
+    tune = "X:{0}\nT:Tune {0}\nM:4/4\nL:1/8\nK:G\n" + "GABc dedB|dedB dedB|c2ec B2dB|A2A2 G2G2|\n" * 8
+    folder = tmp_path / "tunes"
+    folder.mkdir()
+    for number in range(400):
+        (folder / f"{number}.abc").write_text(tune.format(number))
+    command = [sys.executable, "-m", "generator.prepare", str(folder)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(cache.glob("shards/.*/*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the parent and its readers alike
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (130, b""), err.decode()
+    assert b"Traceback" not in err, err.decode()
+    assert list((cache / "shards").iterdir()) == []

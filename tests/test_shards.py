@@ -1,0 +1,208 @@
+"""Shards: what was encoded is what is read, built once, whole or not at all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from generator.corpora import open_corpus
+from generator.corpora.base import Corpus, Facts, Piece, Progress
+from generator.corpora.download import CACHE
+from generator.corpora.shards import INDEX, Shards, prepare
+from generator.errors import CarouselError
+from generator.music.score import Note, Score, Voice
+from generator.tokenizers import fit
+from generator.tokenizers.char import CharTokenizer
+from tests.conftest import ROOT, four_voices
+
+TEXTS = {"train": ["to be", "or not"], "validation": ["to bee"], "test": ["not to"]}
+
+
+class Given(Corpus):
+    """Pieces out of memory, which counts how often it is read."""
+
+    splits = ("train", "validation", "test")
+
+    def __init__(self, pieces: dict[str, list[str]] | dict[str, list[Score]], medium: str = "text") -> None:
+        super().__init__(Facts("given", "a test", "none", "here", medium, "char" if medium == "text" else "score"))
+        self.given = pieces
+        self.reads = 0
+
+    def fingerprint(self) -> str:
+        return repr(self.given)
+
+    def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:
+        self.skipped = [("lost.txt", "it was lost")]
+        self.reads += 1
+        for split, contents in self.given.items():
+            for number, content in enumerate(contents):
+                if progress:
+                    progress(number, 10)
+                yield split, Piece(f"{split} {number}", content)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv(CACHE, str(folder))
+    return folder
+
+
+def spelled(shards: Shards) -> dict[str, list[str]]:
+    return {name: [shards.tokenizer.decode(piece) for piece in shards.split(name)] for name in shards.splits}
+
+
+def test_what_is_encoded_is_what_is_read() -> None:
+    corpus = Given(TEXTS)
+    shards = prepare(corpus, progress=False)
+    assert spelled(shards) == {split: [f"{text}\n" for text in texts] for split, texts in TEXTS.items()}
+    train = shards.split("train")
+    assert isinstance(train.tokens, np.memmap)
+    assert train.tokens.dtype == np.uint16
+    assert train.offsets.tolist() == [0, 6, 13]
+    assert train.names == ("train 0", "train 1")
+    assert len(train) == 2
+    assert [piece[-1] for piece in train] == [shards.tokenizer.end] * 2
+    assert np.array_equal(train[-1], train[1])
+    assert shards.skipped == (("lost.txt", "it was lost"),)
+    with pytest.raises(ValueError, match="read-only"):
+        train.tokens[0] = 1
+    with pytest.raises(IndexError):
+        train[2]
+    with pytest.raises(CarouselError, match="given has no split dev; choose one of train, validation, test"):
+        shards.split("dev")
+
+
+def test_the_vocabulary_is_the_training_splits() -> None:
+    shards = prepare(Given(TEXTS), progress=False)
+    assert isinstance(shards.tokenizer, CharTokenizer)
+    assert shards.tokenizer.characters == " benort"
+    assert spelled(prepare(Given({**TEXTS, "test": ["that"]}), progress=False))["test"] == ["t\ufffd\ufffdt\n"]
+
+
+def test_a_corpus_is_read_once_and_then_never_again() -> None:
+    corpus = Given(TEXTS)
+    first = prepare(corpus, progress=False)
+    again = prepare(corpus, progress=False)
+    assert corpus.reads == 1
+    assert (first.folder, first.key) == (again.folder, again.key)
+    assert corpus.skipped == [("lost.txt", "it was lost")]
+
+
+def test_another_corpus_or_tokenizer_is_another_shard() -> None:
+    shards = [
+        prepare(Given(TEXTS), progress=False),
+        prepare(Given({**TEXTS, "train": ["to be", "or nought"]}), progress=False),
+        prepare(Given(TEXTS), CharTokenizer("abc"), progress=False),
+    ]
+    assert len({shard.folder for shard in shards}) == len({shard.key for shard in shards}) == 3
+    assert shards[2].tokenizer.to_json() == CharTokenizer("abc").to_json()
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "missing", "garbage"])
+def test_a_damaged_shard_is_built_again(how: str) -> None:
+    corpus = Given(TEXTS)
+    shards = prepare(corpus, progress=False)
+    path = shards.folder / ("train.tokens" if how in ("cut", "flipped") else INDEX)
+    data = bytearray(path.read_bytes())
+    data[3] ^= 1
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes({"cut": data[:-2], "flipped": data, "garbage": b"{"}[how])
+    again = prepare(corpus, progress=False)
+    assert corpus.reads == 2
+    assert spelled(again) == spelled(prepare(Given(TEXTS), progress=False))
+    assert [path.name for path in shards.folder.parent.iterdir()] == [shards.folder.name]
+
+
+def test_what_cannot_be_encoded_is_skipped_and_named() -> None:
+    silent = Score(480, (Voice("Flute"),), ())
+    corpus = Given({"train": [four_voices(), silent], "validation": [four_voices()], "test": [silent]}, "music")
+    shards = prepare(corpus, progress=False)
+    assert shards.splits == ("train", "validation")
+    assert [name for name, _ in shards.skipped] == ["lost.txt", "train 1", "test 0"]
+    with pytest.raises(CarouselError, match="no piece for the validation split; 2 were skipped, first lost"):
+        prepare(Given({"train": [four_voices()], "validation": [silent]}, "music"), progress=False)
+
+
+def test_a_performance_is_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tokenizer needs no look at the pieces, so they are encoded one by one as they are read."""
+    note = Note(0, 480, 60)
+    corpus = Given({"train": [Score(480, (Voice("Piano"),), (note,))] * 3, "validation": [four_voices()]}, "music")
+    shards = prepare(corpus, "performance", progress=False)
+    assert corpus.reads == 1
+    assert shards.tokenizer.to_json() == fit("performance", []).to_json()
+
+
+def test_text_is_not_for_a_music_tokenizer() -> None:
+    with pytest.raises(CarouselError, match="given: it holds text, the tokenizer is for music"):
+        prepare(Given(TEXTS), "score", progress=False)
+
+
+def test_a_failed_build_leaves_nothing(cache: Path) -> None:
+    class Failing(Given):
+        def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:
+            yield from super().read(progress)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(Failing(TEXTS), progress=False)
+    assert list((cache / "shards").iterdir()) == []
+
+
+def test_no_place_for_the_cache(cache: Path) -> None:
+    cache.write_bytes(b"a file where a folder should be")
+    with pytest.raises(CarouselError, match=f"{CACHE} to another folder"):
+        prepare(Given(TEXTS), progress=False)
+
+
+BUILD = """
+import resource, signal, sys
+from generator.corpora import open_corpus
+from generator.corpora.shards import prepare
+from generator.errors import CarouselError
+limit = int(sys.argv[2])
+if limit:  # as on a full disk, a write stops half way
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    print(prepare(open_corpus(sys.argv[1]), progress=False).key)
+except CarouselError as error:
+    print("CarouselError:", error)
+"""
+
+
+def build(path: Path, limit: int = 0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", BUILD, str(path), str(limit)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_full_disk_is_told_in_a_line_and_leaves_nothing(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "text.txt").write_text("no room for all of this " * 1000)
+    said, complained = build(tmp_path / "text.txt", limit=10_000).communicate(timeout=120)
+    assert said.startswith("CarouselError:") and "free some space" in said, complained
+    assert list((cache / "shards").iterdir()) == []
+
+
+def test_two_may_build_at_the_same_time(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "text.txt").write_text("".join(f"line {number}\n" for number in range(20_000)))
+    said = [process.communicate(timeout=120) for process in [build(tmp_path / "text.txt") for _ in range(2)]]
+    key = prepare(open_corpus(tmp_path / "text.txt"), progress=False).key
+    assert [out for out, _ in said] == [f"{key}\n"] * 2, said
+    assert len(list((cache / "shards").iterdir())) == 1
+
+
+def test_a_real_folder_of_performances(asap: list[Path], tmp_path: Path) -> None:
+    for number, path in enumerate(asap[::240]):
+        (tmp_path / f"{number}.mid").write_bytes(path.read_bytes())
+    (tmp_path / "broken.mid").write_bytes(b"MThd")
+    shards = prepare(open_corpus(tmp_path), progress=False)
+    assert shards.tokenizer.kind == "performance"
+    assert sum(len(shards.split(name)) for name in shards.splits) == 4
+    assert [name for name, _ in shards.skipped] == ["broken.mid"]
