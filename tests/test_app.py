@@ -18,13 +18,16 @@ import pytest
 from playwright.sync_api import Browser
 
 from generator.music import midi
-from tests import tiny
 from tests.browser import ROOT, Visit, chromium, command, server
+from tests.conftest import four_voices, tiny
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.save(tmp_path_factory.mktemp("checkpoints"))
+    path = tmp_path_factory.mktemp("checkpoints")
+    tiny("score").save(path / "tune")
+    tiny("char").save(path / "words")
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +122,7 @@ def test_downloads_are_what_was_heard(visit: Visit) -> None:
     position = visit.report["position"]
     assert 0 < mido.MidiFile(file=io.BytesIO(data)).length <= position + 0.1
     piano = pretty_midi.PrettyMIDI(io.BytesIO(data))
-    assert {instrument.name for instrument in piano.instruments} <= {voice.name for voice in tiny.VOICES}
+    assert {instrument.name for instrument in piano.instruments} <= {voice.name for voice in four_voices().voices}
     assert sum(len(instrument.notes) for instrument in piano.instruments) == len(midi.read(data).notes) > 0
 
     visit.press("keep")
@@ -138,7 +141,7 @@ def test_downloads_are_what_was_heard(visit: Visit) -> None:
 def test_text_types_itself(visit: Visit) -> None:
     """Text grows at the speed that is asked for, follows its end unless the reader scrolls up, and can be saved."""
     visit.turn_to_text()
-    visit.page.get_by_label("Begin with").fill("To be")
+    visit.page.get_by_label("Begin with").fill("to be")
     visit.start()
     visit.until("c.typed > 20")
     speed = visit.page.get_by_label("Speed")
@@ -155,7 +158,7 @@ def test_text_types_itself(visit: Visit) -> None:
     visit.press("stop")
     shown = page.evaluate("page => [...page.children].map(block => block.textContent).join('\\n')")
     text = saved(visit, ".downloads [data-format=txt]").decode()
-    assert text.startswith("To be") and len(text) == 5 + visit.report["typed"]
+    assert text.startswith("to be") and len(text) == 5 + visit.report["typed"]
     assert shown.replace("\n", "") == text.replace("\n", "")
 
 
@@ -167,7 +170,7 @@ def test_visitors_do_not_meet(browser: Browser, url: str) -> None:
         visit.page.on(
             "request", lambda request, b=bodies: request.url.endswith("/pull") and b.append(request.post_data_json)
         )
-    visits[1].page.get_by_label("Seed").fill("8")
+    visits[1].page.get_by_label("Seed", exact=True).fill("8")
     for visit in visits:
         visit.start()
     tokens = {body["visitor"] for bodies in sent for body in bodies}
@@ -187,7 +190,7 @@ def test_a_broken_upload_is_one_line(visit: Visit, tmp_path: Path) -> None:
     for name, data in (
         ("broken.mid", b"MThd\0\0\0\6\0\1"),
         ("empty.musicxml", b""),
-        ("good.mid", midi.to_bytes(tiny.TUNE)),
+        ("good.mid", midi.to_bytes(four_voices())),
     ):
         (tmp_path / name).write_bytes(data)
         visit.page.locator("input[type=file]").set_input_files(tmp_path / name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 from generator.errors import CarouselError
 from generator.music.score import Bar, Note, Score, Tempo, TimeSignature
 from generator.streaming.engine import Model
+from generator.tokenizers.score import ScoreTokenizer
 from generator.web import instruments, live, primers
 from generator.web.live import LiveMusic, LiveText, excerpt
 from generator.web.visitors import KEPT, Registry, Visitor
-from tests import tiny
-from tests.tiny import TUNE, VOICES
+from tests.conftest import four_voices, random_checkpoint, tiny
+
+TUNE = four_voices()
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +32,12 @@ def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def music() -> Model:
-    return Model(tiny.music())
+    return Model(tiny("score"))
 
 
 @pytest.fixture(scope="module")
 def text() -> Model:
-    return Model(tiny.text())
+    return Model(tiny("char"))
 
 
 def test_music_arrives_in_order_and_whole(music: Model) -> None:
@@ -92,7 +95,8 @@ def test_an_option_holds_from_the_next_pull_on(text: Model) -> None:
     take.pull(0, 50)
     position = stream.position
     take.set(temperature=0.25, top_p=0.5)
-    assert take.pull(1, 100)["options"] == {"temperature": 0.25, "top_p": 0.5}
+    options = take.pull(1, 100)["options"]
+    assert (options["temperature"], options["top_p"]) == (0.25, 0.5)
     timeline = stream.snapshot().timeline
     assert [(at, options.temperature) for at, options in timeline] == [(0, 1.0), (position, 0.25)]
 
@@ -110,10 +114,11 @@ def test_a_stream_that_stops_says_so(text: Model) -> None:
     assert take.pull(chunk["seq"], chunk["horizon"] + 10)["text"] == ""
 
 
-def test_music_goes_on_where_its_primer_ends(music: Model) -> None:
+def test_music_goes_on_where_its_primer_ends() -> None:
     """Only what follows the primer is heard, and the tempo of the primer still holds."""
-    stream = music.stream(TUNE, seed=1)
-    take = LiveMusic(stream, "a", music.tokenizer)
+    tune = replace(TUNE, tempos=(Tempo(0, 96.0),))
+    music = Model(random_checkpoint(ScoreTokenizer.fit([tune])))
+    take = LiveMusic(music.stream(tune, seed=1), "a", music.tokenizer)
     chunk = take.pull(0, 3.0)
     assert chunk["horizon"] >= 3.0
     assert all(note[0] >= 0 for note in chunk["notes"])
@@ -121,10 +126,10 @@ def test_music_goes_on_where_its_primer_ends(music: Model) -> None:
 
 
 def test_text_shows_its_primer(text: Model) -> None:
-    take = LiveText(text.stream("To be"), "a", "To be")
+    take = LiveText(text.stream("to be"), "a", "to be")
     typed = take.pull(0, 20)["text"]
-    assert take.describe()["primer"] == "To be"
-    assert take.heard(7) == "To be" + typed[:7]
+    assert take.describe()["primer"] == "to be"
+    assert take.heard(7) == "to be" + typed[:7]
 
 
 def test_memory_is_bounded(text: Model, music: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +157,7 @@ def test_an_excerpt_is_a_piece_of_its_own(found: list[Note], start: int, end: in
     metres = (TimeSignature(0, 3, 4), TimeSignature(36, 4, 4))
     bars = tuple(Bar(at) for at in (0, 36, 84))
     score = Score(
-        12, VOICES, tuple(sorted(found, key=lambda note: note.start_ticks)), metres, (Tempo(0, 60.0),), (), bars
+        12, TUNE.voices, tuple(sorted(found, key=lambda note: note.start_ticks)), metres, (Tempo(0, 60.0),), (), bars
     )
     part = excerpt(score, start, end)
     assert len(part.notes) == sum(start <= note.start_ticks < end for note in found)
@@ -234,7 +239,7 @@ def test_a_broken_primer_is_refused_in_one_line(name: str, data: bytes, medium: 
 def test_only_the_last_part_of_a_primer_counts(tmp_path: Path) -> None:
     assert primers.read("a.txt", "naïve\r\n".encode(), "text") == "naïve\n"
     assert primers.last_part("x" * 5000) == "x" * primers.MAX_CHARACTERS
-    long = Score(12, VOICES, tuple(Note(12 * beat, 12, 60) for beat in range(1000)))
+    long = Score(12, TUNE.voices, tuple(Note(12 * beat, 12, 60) for beat in range(1000)))
     part = primers.last_part(long)
     assert isinstance(part, Score)
     assert primers.MAX_NOTES <= len(part.notes) < primers.MAX_NOTES + 4 and part.notes[0].start_ticks == 0

@@ -64,7 +64,7 @@ class Live(ABC):
                 raise CarouselError("this page and its stream are out of step; press Start")
             self._advance(min(until, self._horizon() + self.ahead))
             self._sequence += 1
-            options = {name: getattr(self._stream.options, name) for name in self._options}
+            options = asdict(self._stream.options)
             self._last = {"seq": self._sequence, **self._chunk(), "options": options, "ended": self._stream.ended}
             return self._last
 
