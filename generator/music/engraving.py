@@ -125,16 +125,16 @@ def _measures(staff: Staff, layout: Layout, keys: dict[int, int], ends: set[int]
         if index in ends:
             measure.rightBarline = m21.bar.Barline("final")
         layers = [values(layer, bar) for layer in staff.layers]
-        if not any(layers):
+        sounding = [number for number, layer in enumerate(layers) if any(value.pitches for value in layer)]
+        if not sounding and bar.whole:
             measure.insert(0, m21.note.Rest(quarterLength=bar.end - bar.start, fullMeasure=True))
-        elif not any(layers[1:]):
+        elif sounding in ([], [0]):
             _fill(measure, layers[0], sharps, hide_rests=False)
         else:
-            for number, layer in enumerate(layers, start=1):
-                if layer:
-                    voice = m21.stream.Voice(id=number)
-                    _fill(voice, layer, sharps, hide_rests=number > 1)
-                    measure.insert(0, voice)
+            for number in sounding:
+                voice = m21.stream.Voice(id=number + 1)
+                _fill(voice, layers[number], sharps, hide_rests=number > 0)
+                measure.insert(0, voice)
         yield measure
 
 

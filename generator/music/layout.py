@@ -45,6 +45,11 @@ class Bar:
     origin: Fraction
     metre: TimeSignature
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is as long as its metre says."""
+        return self.end - self.start == Fraction(4 * self.metre.numerator, self.metre.denominator)
+
 
 @dataclass(frozen=True, slots=True)
 class Chord:
@@ -119,7 +124,7 @@ def is_written(score: Score) -> bool:
 
 
 def values(layer: tuple[Chord, ...], bar: Bar) -> list[Value]:
-    """One bar of a layer as note values that fill it, rests included; empty where the layer is silent."""
+    """One bar of a layer as note values that fill it, rests included."""
     spans: list[tuple[Fraction, Fraction, Chord | None]] = []
     at = bar.start
     for chord in layer[bisect_left(layer, bar.start, key=lambda chord: chord.end) :]:
@@ -132,8 +137,6 @@ def values(layer: tuple[Chord, ...], bar: Bar) -> list[Value]:
             spans.append((at, start, None))
         spans.append((start, end, chord))
         at = end
-    if not spans:
-        return []
     if at < bar.end:
         spans.append((at, bar.end, None))
     tuplets = _tuplets({edge - bar.origin for start, end, _ in spans for edge in (start, end)})
@@ -157,9 +160,8 @@ def _chords(notes: list[Note], place: Callable[[int], Fraction], shortest: Fract
     """Notes that start and end together, highest first among those that start together."""
     together: dict[tuple[Fraction, Fraction], set[int]] = defaultdict(set)
     for note in notes:
-        start = place(note.start_ticks)
-        end = max(place(note.end_ticks), start + shortest)
-        together[start, end].add(note.pitch)
+        start, end = place(note.start_ticks), place(note.end_ticks)
+        together[start, end if end > start else start + shortest].add(note.pitch)
     chords = [Chord(start, end, tuple(sorted(pitches))) for (start, end), pitches in together.items()]
     return sorted(chords, key=lambda chord: (chord.start, -chord.pitches[-1], chord.end))
 
@@ -264,13 +266,12 @@ def _split(
 
 def _readable(start: Fraction, length: Fraction, stop: Fraction, metre: TimeSignature, rest: bool) -> bool:
     """Whether a note of this length may stand here without hiding the beat; a rest, without syncopation."""
+    compound = metre.numerator % 3 == 0 and metre.numerator > 3
+    beat = Fraction(12 if compound else 4, metre.denominator)
     dotted = length.numerator % 3 == 0
     base = length * Fraction(2, 3) if dotted else length
     end = start + length
-    if start % (base if rest else base / 2) or (dotted and end != stop and end.denominator > 1):
+    if start % (base if rest else base / 2) or (dotted and end != stop and end % min(beat, Fraction(3, 2))):
         return False
-    if metre.numerator % 3 or metre.numerator == 3:
-        return True
-    beat = Fraction(12, metre.denominator)
     in_one_beat = start // beat == (end - PLAIN[-1]) // beat
-    return in_one_beat or (start % beat == 0 and length % beat == 0)
+    return not compound or in_one_beat or (start % beat == 0 and length % beat == 0)
