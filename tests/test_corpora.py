@@ -8,6 +8,7 @@ import http.server
 import io
 import json
 import multiprocessing
+import os
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from generator.corpora import download, entries, folder, open_corpus, parallel, 
 from generator.corpora.archives import FramesCorpus, MaestroCorpus
 from generator.corpora.base import Corpus, Facts, Piece
 from generator.corpora.music21_package import Music21Corpus, _title_key
+from generator.corpora.shards import prepare
 from generator.errors import CarouselError
 from generator.music import midi
 from generator.music.score import Note, Score, Tempo, TimeSignature, Voice
@@ -252,6 +254,14 @@ def test_a_few_pieces_give_some_of_each_split(found: set[str]) -> None:
     assert sorted(piece.name for _, piece in parted) == sorted(found)
 
 
+def test_a_file_name_may_be_any_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (b"\xff.txt", "Ärger 日本.txt".encode()):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("a text")
+    monkeypatch.setenv(download.CACHE, str(tmp_path / "cache"))
+    shards = prepare(open_corpus(tmp_path), progress=False)
+    assert {name for split in shards.splits for name in shards.split(split).names} == {"\ufffd.txt", "Ärger 日本.txt"}
+
+
 # Folders of music
 
 
@@ -262,6 +272,8 @@ def write(path: Path, score: Score) -> None:
 
 def test_a_folder_is_searched_through_and_through(tmp_path: Path) -> None:
     write(tmp_path / "a" / "b" / "one.MID", music(60, 62))
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "nowhere.mid").symlink_to(tmp_path / "gone")
     write(tmp_path / "two.midi", music(64, 65))
     (tmp_path / "notes.txt").write_text("about them")
     (tmp_path / "tunes.abc").write_text("X:1\nT:First\nM:4/4\nK:C\nCDEF|\n\nX:2\nT:Second\nM:4/4\nK:C\nEFGA|\n")

@@ -157,7 +157,7 @@ def test_humdrum(tmp_path: Path) -> None:
         ("a.xml", b"<score-partwise><part-list>", "cannot be read as MusicXML"),
         ("a.mxl", b"PK\3\4 not a zip", "cannot be read as MusicXML"),
         ("a.krn", b"\0\1\2", "cannot be read as Humdrum"),
-        ("a.abc", b"\xff\xfe\0garbage", "cannot be read as ABC"),
+        ("a.abc", b"\xff\xfe\0\1\2", "cannot be read as ABC"),
         ("a.pdf", b"%PDF", "not written music"),
     ],
 )
@@ -168,6 +168,14 @@ def test_bad_files_are_refused_in_a_line(tmp_path: Path, name: str, data: bytes,
         notation.read(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_tune_in_latin_1_keeps_its_title(tmp_path: Path) -> None:
+    path = tmp_path / "a.abc"
+    path.write_bytes("X:1\r\nT:Café\r\nM:4/4\r\nK:C\r\nCDEF|\r\n".encode("latin-1"))
+    assert notation.read(path)[0].title == "Café"
+    path.write_bytes("\ufeffX:1\nT:Café\nM:4/4\nK:C\nCDEF|\n".encode())
+    assert notation.read(path)[0].title == "Café"
 
 
 def test_a_packed_giant_is_refused(tmp_path: Path) -> None:

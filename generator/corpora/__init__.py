@@ -13,7 +13,7 @@ from generator.corpora.base import Corpus, Facts, Piece
 from generator.corpora.download import MIRROR, fetch, mirror_folder
 from generator.corpora.folder import FolderCorpus
 from generator.corpora.music21_package import Music21Corpus, Reading
-from generator.corpora.paths import all_files, open_path
+from generator.corpora.paths import all_files, named, open_path
 from generator.corpora.text import TextCorpus
 from generator.errors import CarouselError
 from generator.music.score import Voice
@@ -77,7 +77,7 @@ def _mirrored_files(name: str, entry: dict[str, Any]) -> list[tuple[str, Path]]:
     mirror = mirror_folder()
     root = (mirror or Path()) / entry["folder"]
     files = [
-        (path.relative_to(root).as_posix(), path)
+        path
         for path in (all_files(root) if mirror else ())
         if fnmatch(path.name, entry["include"]) and not fnmatch(path.name, entry["exclude"])
     ]
@@ -86,4 +86,4 @@ def _mirrored_files(name: str, entry: dict[str, Any]) -> list[tuple[str, Path]]:
             f"{name}: fetch {entry['source']} into a folder called {entry['folder']}, and let {MIRROR} name "
             f"the folder that holds it (now {mirror or 'unset'})"
         )
-    return files
+    return named(files, root)

@@ -97,6 +97,10 @@ def fingerprint(files: Iterable[tuple[str, Path]], *how: str) -> str:
     """SHA-256 over how files are read and over each file's name and bytes."""
     digest = hashlib.sha256("\0".join(how).encode())
     for name, path in files:
-        with path.open("rb") as file:
-            digest.update(name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+        digest.update(name.encode() + b"\0")
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError:  # the reader will name it
+            digest.update(b"unreadable")
     return digest.hexdigest()

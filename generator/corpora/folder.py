@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
 import music21
-import symusic
 
 from generator.corpora.base import Corpus, Facts, Piece, Progress, fingerprint
 from generator.corpora.parallel import in_order
@@ -41,8 +41,7 @@ class FolderCorpus(Corpus):
         return ("train", "validation", "test") if self.by_composition else ("train", "validation")
 
     def fingerprint(self) -> str:
-        versions = (VERSION, music21.__version__, symusic.__version__ if hasattr(symusic, "__version__") else "")
-        return fingerprint(self.files, *versions, str(self.by_composition))
+        return fingerprint(self.files, VERSION, music21.__version__, version("symusic"), str(self.by_composition))
 
     def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:
         self.skipped = []

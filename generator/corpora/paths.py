@@ -33,10 +33,10 @@ def open_path(path: Path) -> Corpus:
     if found:
         kind, reason = folder.suited_tokenizer(found)
         title = f"{_count(found)} from {name}"
-        return folder.FolderCorpus(Facts(name, title, LICENCE, str(path), "music", kind, reason), _named(found, path))
+        return folder.FolderCorpus(Facts(name, title, LICENCE, str(path), "music", kind, reason), named(found, path))
     if texts:
         title = f"{_count(texts)} from {name}"
-        return text.TextCorpus(Facts(name, title, LICENCE, str(path), "text", "char"), _named(texts, path))
+        return text.TextCorpus(Facts(name, title, LICENCE, str(path), "text", "char"), named(texts, path))
     raise CarouselError(
         f"{path}: no music ({' '.join(folder.SUFFIXES)}) and no text ({' '.join(text.SUFFIXES)}) in it; "
         f"it holds {_count(files)}; choose another folder"
@@ -52,8 +52,10 @@ def all_files(root: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
-def _named(files: list[Path], root: Path) -> list[tuple[str, Path]]:
-    return [(file.relative_to(root).as_posix() if file != root else file.name, file) for file in files]
+def named(files: list[Path], root: Path) -> list[tuple[str, Path]]:
+    """Each file with its name below `root`, which may be the file itself; bytes that are no UTF-8 are replaced."""
+    names = (file.relative_to(root).as_posix() if file != root else file.name for file in files)
+    return [(os.fsencode(name).decode("utf-8", "replace"), file) for name, file in zip(names, files, strict=True)]
 
 
 def _count(files: list[Path]) -> str:

@@ -107,7 +107,7 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
         )
     wanted = tokenizer if isinstance(tokenizer, str) else json.dumps(tokenizer.to_json(), sort_keys=True)
     digest = hashlib.sha256("\0".join((str(FORMAT), corpus.fingerprint(), wanted, _code())).encode()).hexdigest()
-    folder = cache_folder() / "shards" / f"{Path(corpus.name).stem}-{digest[:16]}"
+    folder = cache_folder() / "shards" / f"{Path(corpus.name).stem[:40]}-{digest[:16]}"
     shards = _load(folder, corpus.facts)
     if shards is None:
         with _bar(f"{Path(corpus.name).name}: reading", progress) as report:

@@ -85,7 +85,8 @@ def read_each(
 
 def _check_size(path: Path) -> None:
     try:
-        size = path.stat().st_size
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 size = sum(member.file_size for member in archive.infolist())
@@ -101,7 +102,10 @@ def _check_size(path: Path) -> None:
 
 def _tunes(path: Path) -> list[str]:
     """The tunes of an ABC file, each under the header lines that come before the first one."""
-    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:  # older tunes come in Latin-1, where every byte is a character
+        text = path.read_text(encoding="latin-1")
     head, *tunes = re.split(r"^(?=X:)", text, flags=re.MULTILINE)
     if not tunes:
         return [text]
