@@ -254,6 +254,18 @@ def test_a_performance_becomes_readable() -> None:
     assert sum(1 for _ in root.iter("pitch")) >= len(played)
 
 
+def test_a_keyboard_beside_other_voices_has_two_staves_and_one_part() -> None:
+    flute = line("72:1 74:1 76:1 77:1", 0)
+    chords = [Note(0, 48, pitch, 80, 1) for pitch in (36, 52, 60, 67)]
+    drums = line("36:1/2 42:1/2 38:1/2 42:1/2 36:1/2 42:1/2 38:1/2 42:1/2", 2)
+    voices = (Voice("Flute", 73), Voice("", 0), Voice("", 0, drum=True))
+    piece = Score.from_events([*flute, *chords, *drums], ticks_per_quarter=12, voices=voices)
+    root = ET.fromstring(engraving.to_musicxml(piece))
+    assert [name.text for name in root.iter("part-name")] == ["Flute", "Acoustic Grand Piano", "Drums"]
+    assert [channel.text for channel in root.iter("midi-channel")] == ["1", "2", "10"]
+    assert [part.findtext(".//staves") for part in root.findall("part")] == [None, "2", None]
+
+
 def test_a_recording_of_a_pianist_is_engraved(asap: list[Path]) -> None:
     from generator.music import midi
 
