@@ -158,6 +158,8 @@ def test_humdrum(tmp_path: Path) -> None:
         ("a.mxl", b"PK\3\4 not a zip", "cannot be read as MusicXML"),
         ("a.krn", b"\0\1\2", "cannot be read as Humdrum"),
         ("a.abc", b"\xff\xfe\0\1\2", "cannot be read as ABC"),
+        ("a.abc", b"X:1\nM:4/4\nK:C\nC9999999|\n", "longer than a day"),
+        ("a.abc", b"X:1\nM:1/1024\nL:1/1024\nK:C\nC|C|\n", "a metre of 1/1024|cannot be read as ABC"),
         ("a.pdf", b"%PDF", "not written music"),
     ],
 )

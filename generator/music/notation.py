@@ -31,6 +31,9 @@ TICKS_PER_QUARTER = 10_080
 """2^5 · 3^2 · 5 · 7: exact for 128th notes and for tuplets of 3, 5, 6, 7 and 9."""
 MAX_BYTES = 64 * 2**20
 """Larger files, packed or unpacked, are not scores that anyone wrote."""
+MAX_QUARTERS = 100_000
+"""A day of music."""
+METRES = frozenset((beats, unit) for beats in range(1, 256) for unit in (1, 2, 4, 8, 16, 32, 64))
 FORMATS = {".xml": "musicxml", ".musicxml": "musicxml", ".mxl": "musicxml", ".abc": "abc", ".krn": "humdrum"}
 NAMES = {"musicxml": "MusicXML", "abc": "ABC", "humdrum": "Humdrum"}
 
@@ -182,6 +185,10 @@ def _convert(stream: Any, stated: frozenset[tuple[int, int]], regular: bool, exp
             voices.append(_voice(part, len(voices)))
     if not notes:
         raise ValueError("it has no notes")
+    if max(note.end_ticks for note in notes) > MAX_QUARTERS * TICKS_PER_QUARTER:
+        raise ValueError("it lasts longer than a day")
+    if strange := [metre for _, metre in metres if metre not in METRES]:
+        raise ValueError("it has a metre of {}/{}".format(*strange[0]))
     title = (stream.metadata.bestTitle if stream.metadata else None) or ""
     events += without_overlaps(notes)
     return Score.from_events(
