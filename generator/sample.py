@@ -21,7 +21,7 @@ from generator.errors import CarouselError
 from generator.music import midi, notation
 from generator.music.score import Bar, Clock, Note, Score, Tempo, Voice, pitch_name
 from generator.options import SamplingOptions, add_arguments, given
-from generator.streaming.engine import load
+from generator.streaming.engine import Model, load
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import Event
@@ -94,6 +94,26 @@ def line(event: Event, clock: Clock, voices: Sequence[Voice]) -> str:
     return f"{start:9.3f} {end - start:7.3f}  {voices[event.voice].name}  {pitch_name(event.pitch)}\n"
 
 
+def start(given_: argparse.Namespace, model: Model) -> Stream:
+    """The stream that the command line asks for: resumed, primed or cold."""
+    options = given(given_, SamplingOptions)
+    if given_.resume is not None:
+        if given_.prime is not None:
+            raise CarouselError("a resumed stream has its primer already; leave --prime out")
+        return model.resume(Snapshot.load(given_.resume), **options)
+    if given_.prime is None:
+        return model.stream(**options)
+    prime = read_primer(given_.prime, model.tokenizer.medium)
+    stream = model.stream(prime, **options)
+    if isinstance(prime, str):
+        unknown = set(prime) - set(stream.history())
+        if unknown == set(prime):
+            raise CarouselError(f"no character of {prime[:20]!r} is known to this checkpoint; write what it has read")
+        if unknown:
+            print(f"unknown to this checkpoint: {' '.join(sorted(unknown))}", file=sys.stderr)
+    return stream
+
+
 def sample(given_: argparse.Namespace) -> None:
     """Do what the command line asks."""
     model = load(given_.checkpoint)
@@ -102,20 +122,7 @@ def sample(given_: argparse.Namespace) -> None:
         sinks.check(given_.output, Score if music else str)
     if not music and (given_.bars is not None or given_.seconds is not None):
         raise CarouselError("--bars and --seconds are for music; give --tokens")
-    options = given(given_, SamplingOptions)
-    if given_.resume is not None:
-        if given_.prime is not None:
-            raise CarouselError("a resumed stream has its primer already; leave --prime out")
-        stream = model.resume(Snapshot.load(given_.resume), **options)
-    else:
-        prime = None if given_.prime is None else read_primer(given_.prime, model.tokenizer.medium)
-        stream = model.stream(prime, **options)
-        if isinstance(prime, str):
-            unknown = set(prime) - set(str(stream.history()))
-            if unknown == set(prime):
-                raise CarouselError(f"no character of {prime[:20]!r} is known to this checkpoint; prime it in its language")
-            if unknown:
-                print(f"unknown to this checkpoint: {' '.join(sorted(unknown))}", file=sys.stderr)
+    stream = start(given_, model)
     voices = model.tokenizer.voices if music else ()
     clock = Clock(model.tokenizer.ticks_per_quarter if music else 1)
     path: Path | None = given_.output

@@ -68,7 +68,8 @@ def test_the_same_command_gives_the_same_bytes(name: str, tmp_path: Path) -> Non
     music = load(CHECKPOINTS / name).tokenizer.medium == "music"
     length = ["--bars", "64"] if music else ["--tokens", "2000"]
     outputs = {}
-    for key, more in {"a": [], "b": [], "1": ["--chunk", "1"], "97": ["--chunk", "97"], "other": ["--seed", "8"]}.items():
+    variants = {"a": [], "b": [], "1": ["--chunk", "1"], "97": ["--chunk", "97"], "other": ["--seed", "8"]}
+    for key, more in variants.items():
         out = tmp_path / f"{key}.{'mid' if music else 'txt'}"
         assert sample.main([str(CHECKPOINTS / name), "--seed", "7", *length, *more, "-o", str(out)]) == 0
         outputs[key] = out.read_bytes()

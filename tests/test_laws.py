@@ -1,4 +1,4 @@
-"""The laws of streams, at temperature above 0, for text and for music, on the tiny fakes and on the shipped checkpoints."""
+"""The laws of streams, above temperature 0, for text and music, on the tiny fakes and on the shipped checkpoints."""
 
 from __future__ import annotations
 

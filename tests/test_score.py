@@ -1,4 +1,4 @@
-"""The score tokenizer: what the grid can express comes back exactly, and every walk through the grammar is valid music."""
+"""The score tokenizer: what the grid can express comes back exactly; every walk through the grammar is valid."""
 
 from __future__ import annotations
 

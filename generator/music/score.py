@@ -146,7 +146,7 @@ class Score:
         return max((note.end_ticks for note in self.notes), default=0)
 
     def bar_starts(self) -> Iterator[tuple[int, TimeSignature]]:
-        """Every bar's start in ticks with its metre, from tick 0 to the end of the last note; 4/4 where nothing is said."""
+        """Every bar's start in ticks with its metre, up to the end of the last note; 4/4 where nothing is said."""
         changes = list(self.time_signatures)
         if not changes or changes[0].start_ticks > 0:
             changes.insert(0, TimeSignature(0, 4, 4))

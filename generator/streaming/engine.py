@@ -101,9 +101,16 @@ class Engine:
                 f"this take belongs to the checkpoint with fingerprint {snapshot.fingerprint[:16]}…, "
                 f"not to {self.fingerprint[:16]}…; load that one"
             )
-        if snapshot.state.h.shape != self.backend.zero().h.shape or not 0 <= snapshot.token < self.tokenizer.vocab_size:
+        vocabulary = range(self.tokenizer.vocab_size)
+        sound = snapshot.state.h.shape == self.backend.zero().h.shape and snapshot.token in vocabulary
+        try:
+            stream = Stream(self, snapshot)
+            sound = sound and all(token in vocabulary for token in snapshot.primer)
+            stream.allowed()
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            sound = False
+        if not sound:
             raise CarouselError("this take does not fit its checkpoint; it was damaged or edited")
-        stream = Stream(self, snapshot)
         if options:
             stream.set(**options)
         return stream

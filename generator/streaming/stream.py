@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from generator.options import SamplingOptions
 from generator.streaming.snapshot import Snapshot
-from generator.tokenizers.base import Event
+from generator.tokenizers.base import Event, Mask
 
 if TYPE_CHECKING:
     from generator.streaming.engine import Engine
@@ -54,6 +54,10 @@ class Stream:
     def horizon_ticks(self) -> int:
         """Every event that starts before this tick has been yielded."""
         return self._decoder.horizon_ticks
+
+    def allowed(self) -> Mask:
+        """What the grammar lets come next, shape (vocab_size,). Read-only."""
+        return self._decoder.allowed()
 
     def take(self, tokens: int) -> Iterator[Event]:
         """Advance by up to `tokens` tokens; yield the events that they complete."""
@@ -116,7 +120,7 @@ class Stream:
         if self._position % MARK_EVERY == 0:
             self._marks.append(self.snapshot())
         self._token, self._state = self._engine.step(
-            self._token, self._state, self._decoder.allowed(), self.options, self._position
+            self._token, self._state, self.allowed(), self.options, self._position
         )
         self._position += 1
         if self._token == self._engine.tokenizer.end and self.options.at_end == "stop":

@@ -15,6 +15,7 @@ from generator.tokenizers.base import Event, Mask, Tokens
 UNKNOWN = 0
 END = 1
 SPECIAL = ("<unknown>", "<end>")
+MOST_CHARACTERS = 2**16 - len(SPECIAL)
 REPLACEMENT = "\ufffd"
 """What the unknown token decodes to (Unicode's replacement character)."""
 
@@ -58,6 +59,8 @@ class CharTokenizer:
     def __init__(self, characters: str) -> None:
         if not characters:
             raise CarouselError("a char tokenizer needs at least one character")
+        if len(characters) > MOST_CHARACTERS:
+            raise CarouselError(f"{len(characters)} different characters; tokens have 16 bits, for {MOST_CHARACTERS}")
         self.characters = characters
         self._ids = {character: index + len(SPECIAL) for index, character in enumerate(characters)}
         self.vocab_size = len(SPECIAL) + len(characters)
