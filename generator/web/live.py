@@ -70,7 +70,7 @@ class Live(ABC):
 
     def _advance(self, until: float) -> None:
         deadline = time.monotonic() + BUDGET_SECONDS
-        while self._horizon() < until and not self._stream.ended and time.monotonic() < deadline:
+        while not self._reaches(until) and not self._stream.ended and time.monotonic() < deadline:
             if self._options is not self._applied:
                 self._applied = self._options
                 self._stream.set(**self._applied)
@@ -80,6 +80,10 @@ class Live(ABC):
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """What the browser needs to know before the first chunk, as JSON."""
+
+    def _reaches(self, position: float) -> bool:
+        """Whether enough is known to play up to a position."""
+        return self._horizon() >= position
 
     @abstractmethod
     def _horizon(self) -> float:
@@ -162,6 +166,13 @@ class LiveMusic(Live):
 
     def _horizon(self) -> float:
         return self._seconds(self._horizon_ticks())
+
+    def _reaches(self, position: float) -> bool:
+        """The first chunk has a note in it, for nobody waits for the silence before a pickup."""
+        horizon = self._horizon_ticks()
+        return super()._reaches(position) and (
+            self._sent > 0 or any(isinstance(event, Note) and event.start_ticks < horizon for event in self._events)
+        )
 
     def _horizon_ticks(self) -> int:
         return int(self._stream.horizon_ticks)

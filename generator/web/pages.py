@@ -101,11 +101,11 @@ def controls(medium: str, names: list[str]) -> None:
         return str(OPTIONS[name].metadata["help"])
 
     st.selectbox("Checkpoint", names, key=key["checkpoint"])
-    left, right = st.columns([4, 1], vertical_alignment="bottom")
-    left.number_input(
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+    row.number_input(
         "Seed", int(OPTIONS["seed"].metadata["minimum"]), SAFE_INTEGER, key=key["seed"], help=words("seed")
     )
-    right.button(
+    row.button(
         "", icon=":material/casino:", help="Another seed", on_click=roll, args=(key["seed"],), key=f"{medium}-dice"
     )
     bounds = OPTIONS["temperature"].metadata

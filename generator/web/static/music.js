@@ -49,8 +49,12 @@ class Music {
     return Math.max(0, Math.min(currentTime - (outputLatency || 0) - this.origin, this.horizon));
   }
 
+  load(voices) {
+    return this.synth.load(voices).catch((error) => this.stage.say(error.message));
+  }
+
   prepare({ voices }) {
-    this.synth.load(voices).catch((error) => this.stage.say(error.message));
+    this.load(voices);
     if (this.origin === null) this.legend(voices);
   }
 
@@ -63,7 +67,7 @@ class Music {
     this.voices = live.voices;
     this.legend(live.voices);
     this.roll.reset();
-    this.ready = this.synth.load(live.voices);
+    this.ready = this.load(live.voices);
   }
 
   async accept(chunk) {
@@ -173,7 +177,8 @@ class Music {
   get report() {
     const { scheduled, latest, underruns, firstSound } = this;
     const clock = this.synth.context?.state ?? "none";
-    return { scheduled, latest, underruns, firstSound, clock, sounding: this.synth.sounding.size };
+    const { level, sounding } = this.synth;
+    return { scheduled, latest, underruns, firstSound, clock, level, sounding: sounding.size };
   }
 }
 

@@ -123,8 +123,9 @@ class Stage {
       if (chunk.seq <= this.sequence) return;
       this.sequence = chunk.seq;
       this.options = chunk.options;
-      view.accept(chunk);
-      if (this.find(".status").textContent) this.say("");
+      await view.accept(chunk);
+      if (this.quietUntil) this.say("");
+      this.quietUntil = 0;
     } catch (error) {
       if (this.live !== live || this.state === "idle") return;
       if (error.final) this.stop(error.message);
@@ -132,9 +133,11 @@ class Stage {
         this.quietUntil = performance.now() + RETRY_MS;
         this.say("The server is silent; trying again …");
       }
+      return;
     } finally {
       this.busy = false;
     }
+    this.tick(); // at a start, or after a gap, more is needed at once
   }
 
   /* Build a file of what has been heard, now, and hand it over. */

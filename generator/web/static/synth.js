@@ -4,8 +4,9 @@
 
 import { instrument } from "./stage.js";
 
-const GAIN = 0.35; // of one note at full velocity, as in the WAV files
+const GAIN = 0.7; // of one note at full velocity; the limiter adds some
 const FLOOR = 1e-5; // 100 dB below full
+const CUT_SECONDS = 0.05; // for that fall, where a tone is cut off
 const ROOM = 0.16; // share of reverberation
 const ROOM_SECONDS = 1.8;
 
@@ -17,7 +18,7 @@ export class Synth {
     this.instruments = new Map();
     this.sounding = new Set();
     this.volume = 0.8;
-    this.scheduled = 0;
+    this.exclusive = new Map(); // class → the tone that the next one of its class cuts off
   }
 
   /* Fetch the samples of these voices, unless they are here. */
@@ -48,8 +49,17 @@ export class Synth {
     const room = new ConvolverNode(context, { buffer: impulse(context) });
     const wet = new GainNode(context, { gain: ROOM });
     this.bus = new GainNode(context, { gain: this.volume });
-    this.bus.connect(limiter).connect(context.destination);
+    this.meter = new AnalyserNode(context, { fftSize: 2048 });
+    this.bus.connect(limiter).connect(this.meter).connect(context.destination);
     this.bus.connect(room).connect(wet).connect(limiter);
+  }
+
+  /* The loudest of the last 2048 samples that went out, 1 being full scale. */
+  get level() {
+    if (!this.bus) return 0;
+    const samples = new Float32Array(this.meter.fftSize);
+    this.meter.getFloatTimeDomainData(samples);
+    return samples.reduce((loudest, sample) => Math.max(loudest, Math.abs(sample)), 0);
   }
 
   setVolume(volume) {
@@ -64,7 +74,12 @@ export class Synth {
       .filter((zone) => zone.low_pitch <= pitch && pitch <= zone.high_pitch)
       .filter((zone) => zone.low_velocity <= velocity && velocity <= zone.high_velocity)
       .map((zone) => new Tone(this, zone, pitch, velocity, when));
-    this.scheduled += 1;
+    for (const tone of tones.filter(({ zone }) => zone.exclusive_class)) {
+      // An open hi-hat ends when the closed one is struck.
+      const key = `${program} ${drum} ${tone.zone.exclusive_class}`;
+      this.exclusive.get(key)?.fall(when, CUT_SECONDS);
+      this.exclusive.set(key, tone);
+    }
     return { release: (at) => tones.forEach((tone) => tone.release(at)) };
   }
 
@@ -94,6 +109,7 @@ class Tone {
     this.key = new GainNode(context);
     this.zone = zone;
     this.source = source;
+    this.fallen = Infinity;
     const path = [source, ...filters(context, zone, when), level, this.key, new StereoPannerNode(context, { pan: zone.pan }), bus];
     path.reduce((from, to) => from.connect(to));
     sounding.add(this);
@@ -110,6 +126,8 @@ class Tone {
   }
 
   fall(at, release) {
+    if (at >= this.fallen) return;
+    this.fallen = at;
     const seconds = Math.max(0.01, release);
     this.key.gain.cancelScheduledValues(at);
     this.key.gain.setValueAtTime(1, at);
@@ -129,7 +147,9 @@ function envelope(param, { delay, attack, hold, decay, sustain }, when, scale) {
 
 function filters(context, zone, when) {
   if (zone.filter_hertz > 12000 && zone.filter_envelope_cents >= 0) return [];
-  const filter = new BiquadFilterNode(context, { type: "lowpass", frequency: zone.filter_hertz, Q: zone.filter_q_db });
+  // The resonance counts from the flat response's 3 dB below its corner.
+  const settings = { type: "lowpass", frequency: zone.filter_hertz, Q: zone.filter_q_db - 3.01 };
+  const filter = new BiquadFilterNode(context, settings);
   const { delay, attack, hold, decay, sustain } = zone.filter_envelope;
   if (zone.filter_envelope_cents) {
     const top = when + delay + attack;

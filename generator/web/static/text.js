@@ -16,7 +16,7 @@ class Text {
     this.element = document.createElement("div");
     this.element.className = "text";
     this.element.innerHTML =
-      '<div class="page" tabindex="0" role="log" aria-label="Text" data-hint="Press Start. The text is written while you read."></div><button class="follow" hidden>↓ Follow</button>';
+      '<div class="page" tabindex="0" role="log" aria-live="off" aria-label="Text" data-hint="Press Start. The text is written while you read."></div><button class="follow" hidden>↓ Follow</button>';
     this.page = this.element.querySelector(".page");
     this.back = this.element.querySelector(".follow");
     this.following = true;
