@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import music21
+
 from generator.corpora.base import Corpus, Facts, Piece, Progress, fingerprint
 from generator.corpora.parallel import in_order
 from generator.corpora.splits import split_of
@@ -54,8 +56,6 @@ class Music21Corpus(Corpus):
 
     def files(self) -> list[Path]:
         """The files of written music, collection by collection, sorted by name."""
-        import music21
-
         root = Path(music21.__file__).parent / "corpus"
         return [
             path
@@ -65,8 +65,6 @@ class Music21Corpus(Corpus):
         ]
 
     def fingerprint(self) -> str:
-        import music21
-
         how = (VERSION, music21.__version__, repr(self.reading))
         return fingerprint(((f"{path.parent.name}/{path.name}", path) for path in self.files()), *how)
 
