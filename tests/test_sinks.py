@@ -183,6 +183,14 @@ def test_the_pedal_holds_and_the_next_strike_lets_go() -> None:
     assert {strike.stop_seconds for strike in forgotten} == {0.75}, "a pedal that is never lifted ends with the piece"
 
 
+def test_the_end_of_a_piece_is_looked_for_once_not_for_each_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    end_ticks = Score.end_ticks.fget
+    monkeypatch.setattr(Score, "end_ticks", property(lambda score: asked.append(score) or end_ticks(score)))
+    assert len(wav.strikes(chorale(20), general_midi())) >= 160
+    assert len(asked) == 1
+
+
 def test_a_closed_hi_hat_cuts_an_open_one_off() -> None:
     opened, closed = Note(0, 100, 46, 100), Note(500, 100, 42, 100)
     alone = sound(music(opened, drum=True))

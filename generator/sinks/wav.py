@@ -3,7 +3,7 @@
 Memory does not grow with the music: a block is mixed, limited and written before the next one is begun, and what it
 holds does not depend on where it is cut. The path of a sample is the soundfont standard's: interpolate the recording,
 low-pass filter, envelope, pan. The filter feeds on its own past, which no array operation does, so the path is one
-numba kernel.
+numba kernel, which leaves the interpreter to other threads.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def strikes(score: Score, soundfont: Soundfont) -> list[Strike]:
 
     A note is held by the pedal, let go when its key strikes again, cut off by a note of its exclusive class.
     """
-    clock = score.clock()
+    clock, piece_end_ticks = score.clock(), score.end_ticks
     zones = [soundfont.zones_for(voice.program, voice.drum) for voice in score.voices]
     pedals: dict[int, list[tuple[int, bool]]] = defaultdict(list)
     for pedal in score.pedals:
@@ -166,7 +166,7 @@ def strikes(score: Score, soundfont: Soundfont) -> list[Strike]:
     by_class: dict[tuple[int, int], list[Strike]] = {}
     for note in score.notes:
         start = clock.seconds(note.start_ticks)
-        stop = clock.seconds(_let_go(note.end_ticks, pedals[note.voice], score.end_ticks))
+        stop = clock.seconds(_let_go(note.end_ticks, pedals[note.voice], piece_end_ticks))
         own = [
             Strike(start, stop, note.pitch, note.velocity, zone)
             for zone in zones[note.voice]
@@ -188,7 +188,8 @@ def _let_go(end_ticks: int, pedals: list[tuple[int, bool]], piece_end_ticks: int
     after = bisect_right(pedals, (end_ticks, True))
     if after == 0 or not pedals[after - 1][1]:
         return end_ticks
-    return next((ticks for ticks, down in pedals[after:] if not down), max(end_ticks, piece_end_ticks))
+    up = next((index for index in range(after, len(pedals)) if not pedals[index][1]), None)
+    return pedals[up][0] if up is not None else max(end_ticks, piece_end_ticks)
 
 
 def _recording(zone: Zone) -> npt.NDArray[np.float32]:
@@ -201,7 +202,7 @@ def _recording(zone: Zone) -> npt.NDArray[np.float32]:
     return np.concatenate([samples[:1], samples, np.zeros(2, np.float32)])
 
 
-@njit(error_model="numpy")
+@njit(error_model="numpy", nogil=True)
 def _level(envelope: Envelope, seconds: float, release_seconds: float) -> float:
     """An envelope's level, 0 to 1, `seconds` after the start of a note that is let go after `release_seconds`."""
     held = min(seconds, release_seconds) - envelope.delay
@@ -215,13 +216,13 @@ def _level(envelope: Envelope, seconds: float, release_seconds: float) -> float:
     return max(0.0, level - max(0.0, seconds - release_seconds) / envelope.release)
 
 
-@njit(error_model="numpy")
+@njit(error_model="numpy", nogil=True)
 def _amplitude(tone: Tone, seconds: float) -> float:
     level = _level(tone.volume, seconds, tone.release_seconds) - max(0.0, seconds - tone.cut_seconds) / CUT_SECONDS
     return 10.0 ** (5.0 * (level - 1.0)) if level > 0.0 else 0.0
 
 
-@njit(error_model="numpy")
+@njit(error_model="numpy", nogil=True)
 def _play(out: Block, recording: npt.NDArray[np.float32], tone: Tone, state: State) -> bool:
     """Add the next frames of a tone to `out`; whether it goes on. The state is left where the frames end."""
     position, played, past, past_past = state[0], int(state[1]), state[2], state[3]
