@@ -14,15 +14,23 @@ from generator.tokenizers.score_grammar import DURATION, PITCH, POSITION, TEMPO,
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the grid could not express of one score. Where all but `notes` is zero, the score comes back exactly."""
+    """What the grid could not express of one score's notes.
+
+    Where all but `notes` is zero, each note comes back with its start, length and pitch. Not counted: velocities and
+    pedals, which the vocabulary has not; voices that another one plays; tempos, which move to a bar line and to the
+    nearest value; and bars that break off before their metre is full.
+    """
 
     notes: int
     """Notes kept."""
     dropped: int
     """Notes without a voice or a pitch in the vocabulary, or at the place of another one."""
+    cut: int
+    """Notes shortened: by the next one of their voice, or of their pitch where the voice holds chords."""
     max_onset_error_quarters: float
     mean_onset_error_quarters: float
     max_duration_error_quarters: float
+    """Before notes are cut."""
     metres_changed: int
     """Bars whose metre the vocabulary has not."""
 
@@ -53,10 +61,11 @@ def quantise(score: Score, table: Table) -> tuple[list[MusicEvent], Report]:
             abs(before.duration_ticks * TICKS_PER_QUARTER / score.ticks_per_quarter - duration) / TICKS_PER_QUARTER
         )
         placed.append(replace(note, start_ticks=start, duration_ticks=duration, voice=voice, velocity=DEFAULT_VELOCITY))
-    notes = _one_at_a_time(table, placed)
+    notes, cut = _one_at_a_time(table, placed)
     report = Report(
         notes=len(notes),
         dropped=len(score.notes) - len(notes),
+        cut=cut,
         max_onset_error_quarters=max(onset_errors, default=0.0),
         mean_onset_error_quarters=float(np.mean(onset_errors)) if onset_errors else 0.0,
         max_duration_error_quarters=max(duration_errors),
@@ -140,11 +149,15 @@ def _assign(table: Table, score: Score) -> list[int | None]:
     return assigned
 
 
-def _one_at_a_time(table: Table, notes: list[Note]) -> list[Note]:
-    """Let each voice sound as its part allows: later notes cut earlier ones; at one place the higher note stays."""
+def _one_at_a_time(table: Table, notes: list[Note]) -> tuple[list[Note], int]:
+    """Let each voice sound as its part allows: later notes cut earlier ones; at one place the higher note stays.
+
+    Also how many notes were cut.
+    """
     durations = table.columns[DURATION]
     kept: list[Note] = []
     sounding: dict[tuple[int, int], int] = {}
+    cut: set[int] = set()
     for note in sorted(notes, key=lambda note: (note.start_ticks, note.voice, -note.pitch, -note.duration_ticks)):
         key = (note.voice, -1 if table.parts[note.voice].monophonic else note.pitch)
         index = sounding.get(key)
@@ -154,9 +167,10 @@ def _one_at_a_time(table: Table, notes: list[Note]) -> list[Note]:
             if not len(fitting):
                 continue
             kept[index] = replace(before, duration_ticks=int(fitting[-1]))
+            cut.add(index)
         sounding[key] = len(kept)
         kept.append(note)
-    return kept
+    return kept, len(cut)
 
 
 def to_grid(score: Score) -> Score:
