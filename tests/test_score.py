@@ -205,6 +205,18 @@ def test_voices_are_matched_by_name_then_by_register() -> None:
     assert tokenizer.quantise(shuffled)[0].notes == expected
 
 
+def test_an_odd_metre_is_left_out_of_the_vocabulary() -> None:
+    metres = (TimeSignature(0, 4, 4), TimeSignature(1920, 100, 64))
+    tokenizer = ScoreTokenizer.fit([replace(four_voices(), time_signatures=metres)])
+    assert tokenizer.table.metres == [(4, 4)]
+
+
+def test_the_mask_is_read_only() -> None:
+    decoder = ScoreTokenizer.fit([four_voices()]).decoder()
+    with pytest.raises(ValueError, match="read-only"):
+        decoder.allowed()[0] = True
+
+
 def test_nothing_to_encode_is_refused() -> None:
     tokenizer = ScoreTokenizer.fit([four_voices()])
     with pytest.raises(CarouselError, match="no note"):

@@ -28,9 +28,9 @@ def from_json(data: dict[str, Any]) -> Tokenizer:
         CarouselError: the kind is unknown or a field is missing or broken.
     """
     kind = data.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise CarouselError(f"unknown kind of tokenizer {kind!r}; it needs a newer Carousel")
     try:
         return KINDS[kind].from_json(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise CarouselError(f"a broken {kind} tokenizer ({error!r}); restore the checkpoint") from error

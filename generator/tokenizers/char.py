@@ -61,6 +61,10 @@ class CharTokenizer:
             raise CarouselError("a char tokenizer needs at least one character")
         if len(characters) > MOST_CHARACTERS:
             raise CarouselError(f"{len(characters)} different characters; tokens have 16 bits, for {MOST_CHARACTERS}")
+        if len(set(characters)) < len(characters):
+            raise CarouselError("a char tokenizer's characters are distinct; restore the checkpoint")
+        if any("\ud800" <= character <= "\udfff" for character in characters):
+            raise CarouselError("half a surrogate pair is no character; give text that is UTF-8")
         self.characters = characters
         self._ids = {character: index + len(SPECIAL) for index, character in enumerate(characters)}
         self.vocab_size = len(SPECIAL) + len(characters)
@@ -111,4 +115,7 @@ class CharTokenizer:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> CharTokenizer:
-        return CharTokenizer(data["characters"])
+        characters = data["characters"]
+        if not isinstance(characters, str):
+            raise CarouselError("a char tokenizer's characters are one string; restore the checkpoint")
+        return CharTokenizer(characters)

@@ -67,6 +67,8 @@ class Table:
                 and values[END] == [0]
                 and values[PEDAL] == [0, 1]
                 and values[NOTE_OFF] == pitches == list(range(pitches[0], pitches[-1] + 1))
+                and 0 <= pitches[0] <= pitches[-1] <= 127
+                and all(1 <= velocity <= 127 for velocity in values[VELOCITY])
                 and values[TIME_SHIFT] == list(range(1, len(values[TIME_SHIFT]) + 1))
             )
         except (AttributeError, IndexError, TypeError, ValueError):

@@ -32,6 +32,7 @@ from generator.tokenizers.score_grammar import (
     Part,
     ScoreDecoder,
     Table,
+    is_metre,
 )
 from generator.tokenizers.score_grid import Report, bars_of, quantise, to_grid, whole_tempo
 
@@ -96,7 +97,7 @@ class ScoreTokenizer:
                 positions.add(note.start_ticks - int(starts[bar]))
                 durations.add(min(note.duration_ticks, LONGEST_TICKS))
         for metre in list(metres):
-            if not 0 < TimeSignature(0, *metre).bar_ticks(TICKS_PER_QUARTER) <= LONGEST_TICKS:
+            if not is_metre(*metre) or not 0 < TimeSignature(0, *metre).bar_ticks(TICKS_PER_QUARTER) <= LONGEST_TICKS:
                 del metres[metre]
         metres = metres or Counter([(4, 4)])
         keys = _most_played(parts)

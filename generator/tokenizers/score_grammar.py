@@ -23,6 +23,8 @@ from generator.tokenizers.base import Event, Mask
 
 TICKS_PER_QUARTER = 12
 KINDS = ("end", "bar", "time-signature", "tempo", "position", "voice", "pitch", "duration")
+LARGEST_VALUE = 2**16
+"""Of any row: far beyond a bar of 64 whole notes in ticks."""
 END, BAR, TIME_SIGNATURE, TEMPO, POSITION, VOICE, PITCH, DURATION = range(len(KINDS))
 
 
@@ -40,6 +42,11 @@ class Part:
     @property
     def voice(self) -> Voice:
         return Voice(self.name, self.program, self.drum)
+
+
+def is_metre(numerator: int, denominator: int) -> bool:
+    """Whether a vocabulary may hold this metre: up to 64 notes a bar, each a whole, a half … a sixty-fourth."""
+    return 1 <= numerator <= 64 and denominator in (1, 2, 4, 8, 16, 32, 64)
 
 
 class Table:
@@ -62,6 +69,8 @@ class Table:
             self.kinds.append(KINDS.index(kind))
             if kind == "time-signature":
                 numerator, denominator = (int(number) for number in text.split("/"))
+                if not is_metre(numerator, denominator):
+                    raise CarouselError(f"the vocabulary's {row!r} is no metre")
                 self.metres.append((numerator, denominator))
                 text = str(len(self.metres) - 1)
             self.values.append(int(text) if text else 0)
@@ -82,7 +91,8 @@ class Table:
         for kind in (POSITION, PITCH, DURATION, VOICE, TEMPO):
             values = self.columns[kind]
             steps = np.diff(values)
-            if (steps < 1).any() or (kind in (PITCH, VOICE) and (steps != 1).any()) or values.min() < 0:
+            gaps = (steps < 1).any() or (kind in (PITCH, VOICE) and (steps != 1).any())
+            if gaps or values.min() < 0 or values.max() > LARGEST_VALUE:
                 raise CarouselError(f"the vocabulary's {KINDS[kind]} rows do not rise as they should")
         low, high = self.values[self.first[PITCH]], self.values[self.past[PITCH] - 1]
         voices = self.past[VOICE] - self.first[VOICE]
@@ -130,6 +140,8 @@ class ScoreDecoder:
         # Pitch to the tick where it ends, for each voice.
         self._sounding: list[dict[int, int]] = [{} for _ in table.parts]
         self._mask: Mask = np.zeros(len(table.rows), dtype=np.bool_)
+        self._view = self._mask.view()
+        self._view.flags.writeable = False
         if state is not None:
             self._memory = _Memory(**state["memory"])
             for voice, pitch, end in state["sounding"]:
@@ -200,6 +212,7 @@ class ScoreDecoder:
                 del pitches[pitch]
 
     def allowed(self) -> Mask:
+        """Shape (vocab_size,), read-only; it changes with the next call. Never all `False`."""
         table, memory, mask = self._table, self._memory, self._mask
         mask[:] = False
         if memory.last == END:
@@ -223,7 +236,7 @@ class ScoreDecoder:
             self._open_positions()
             if memory.last == DURATION:
                 self._open_voices()
-        return mask
+        return self._view
 
     def _open(self, kind: int) -> None:
         self._mask[self._table.first[kind] : self._table.past[kind]] = True
