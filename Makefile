@@ -56,7 +56,8 @@ train-bach: setup  ## train checkpoints/bach anew
 
 train-folk: setup  ## train checkpoints/folk anew
 	$(BIN)/python -m generator.train folk-tunes --out checkpoints/folk \
-		--hidden-size 384 --lanes 16 --passes 4 --dropout-layers 0.1 --dropout-output 0.1 --dropout-weights 0.1 --validations 16
+		--hidden-size 384 --lanes 16 --steps 4200 --no-augment \
+		--dropout-layers 0.1 --dropout-output 0.1 --dropout-weights 0.1 --validations 14
 
 train-shakespeare: setup  ## train checkpoints/shakespeare anew
 	$(BIN)/python -m generator.train tinyshakespeare --out checkpoints/shakespeare \

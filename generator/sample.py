@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from generator import command, sinks
@@ -24,7 +25,7 @@ from generator.options import SamplingOptions, add_arguments, given
 from generator.streaming.engine import Model, load
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
-from generator.tokenizers.base import Event
+from generator.tokenizers.base import Event, Tokenizer
 
 DEFAULT_TOKENS = 2000
 """Of a file, where no length is given."""
@@ -56,34 +57,59 @@ def read_primer(text: str, medium: str) -> str | Score:
     raise CarouselError(f"{path}: not a music file; this checkpoint is primed with MIDI, MusicXML, ABC or krn")
 
 
-def until_bars(stream: Stream, count: int) -> Iterator[Event]:
-    """The events of that many bars. The bar line that follows them is undone, so that the stream can go on with it."""
-    for event in stream:
-        count -= isinstance(event, Bar)
-        if count < 0:
-            stream.rewind(1)
-            return
-        yield event
+@dataclass(frozen=True)
+class Drawn:
+    """What one token gave."""
+
+    position: int
+    """Of the stream before the token."""
+    horizon_ticks: int
+    """Of the stream after it."""
+    events: list[Event]
 
 
-def until_seconds(stream: Stream, limit: float, clock: Clock) -> Iterator[Event]:
-    """The events that start before a time, in seconds from the start of the stream."""
-    for event in stream:
-        assert not isinstance(event, str)
-        if isinstance(event, Tempo):
-            clock.set(event)
-        if clock.seconds(event.start_ticks) < limit:
-            yield event
-        if clock.seconds(stream.horizon_ticks) >= limit:
-            return
+def in_chunks(stream: Stream, size: int) -> Iterator[Drawn]:
+    """Token by token, but drawn so many at a time."""
+    while not stream.ended:
+        chunk = []
+        for _ in range(size):
+            position = stream.position
+            events = list(stream.take(1))
+            chunk.append(Drawn(position, stream.horizon_ticks, events))
+        yield from chunk
 
 
-def in_chunks(stream: Stream, tokens: int | None, size: int) -> Iterator[Event]:
-    """The events of that many tokens, or all, drawn so many tokens at a time."""
-    while not stream.ended and (tokens is None or tokens > 0):
-        step = size if tokens is None else min(size, tokens)
+def until_tokens(stream: Stream, count: int | None, size: int) -> Iterator[Event]:
+    """The events of that many tokens, or all there will ever be."""
+    left = count
+    while not stream.ended and left != 0:
+        step = size if left is None else min(size, left)
         yield from list(stream.take(step))
-        tokens = None if tokens is None else tokens - step
+        left = None if left is None else left - step
+
+
+def until_bars(stream: Stream, count: int, size: int) -> Iterator[Event]:
+    """The events of that many bars. The bar line that follows them is undone, so that the stream can go on with it."""
+    for drawn in in_chunks(stream, size):
+        count -= any(isinstance(event, Bar) for event in drawn.events)
+        if count < 0:
+            stream.rewind(stream.position - drawn.position)
+            return
+        yield from drawn.events
+
+
+def until_seconds(stream: Stream, limit: float, clock: Clock, size: int) -> Iterator[Event]:
+    """The events that start before a time, in seconds from the start of the stream."""
+    for drawn in in_chunks(stream, size):
+        for event in drawn.events:
+            assert not isinstance(event, str)
+            if isinstance(event, Tempo):
+                clock.set(event)
+            if clock.seconds(event.start_ticks) < limit:
+                yield event
+        if clock.seconds(drawn.horizon_ticks) >= limit:
+            stream.rewind(stream.position - drawn.position - 1)
+            return
 
 
 def line(event: Event, clock: Clock, voices: Sequence[Voice]) -> str:
@@ -104,57 +130,68 @@ def start(given_: argparse.Namespace, model: Model) -> Stream:
     if given_.prime is None:
         return model.stream(**options)
     prime = read_primer(given_.prime, model.tokenizer.medium)
-    stream = model.stream(prime, **options)
     if isinstance(prime, str):
-        unknown = set(prime) - set(stream.history())
+        known = str(model.tokenizer.decode(model.tokenizer.encode(prime)[:-1]))
+        unknown = set(prime) - set(known)
         if unknown == set(prime):
             raise CarouselError(f"no character of {prime[:20]!r} is known to this checkpoint; write what it has read")
         if unknown:
             print(f"unknown to this checkpoint: {' '.join(sorted(unknown))}", file=sys.stderr)
-    return stream
+        print(known, end="", flush=True)
+    return model.stream(prime, **options)
+
+
+def check(given_: argparse.Namespace, tokenizer: Tokenizer) -> None:
+    """Find out before the work what could not be done after it."""
+    music = tokenizer.medium == "music"
+    if not music and (given_.bars is not None or given_.seconds is not None):
+        raise CarouselError("--bars and --seconds are for music; give --tokens")
+    if given_.bars is not None and tokenizer.kind == "performance":
+        raise CarouselError("a performance has no bars; give --seconds")
+    if given_.output is not None:
+        sinks.check(given_.output, Score if music else str)
+    if given_.save is not None and not given_.save.parent.is_dir():
+        raise CarouselError(f"{given_.save}: the folder {given_.save.parent} does not exist; make it first")
 
 
 def sample(given_: argparse.Namespace) -> None:
     """Do what the command line asks."""
     model = load(given_.checkpoint)
-    music = model.tokenizer.medium == "music"
-    if given_.output is not None:
-        sinks.check(given_.output, Score if music else str)
-    if not music and (given_.bars is not None or given_.seconds is not None):
-        raise CarouselError("--bars and --seconds are for music; give --tokens")
+    tokenizer, path = model.tokenizer, given_.output
+    check(given_, tokenizer)
     stream = start(given_, model)
-    voices = model.tokenizer.voices if music else ()
-    clock = Clock(model.tokenizer.ticks_per_quarter if music else 1)
-    path: Path | None = given_.output
-    kept: list[Event] = list(stream.past()) if path is not None or given_.resume is not None else []
+    # The past is wanted for the file, and for the tempo that it left behind.
+    kept: list[Event] = list(stream.past()) if path is not None or tokenizer.medium == "music" else []
+    clock = Clock(tokenizer.ticks_per_quarter)
     for event in kept:
         if isinstance(event, Tempo):
             clock.set(event)
     if given_.bars is not None:
-        events = until_bars(stream, given_.bars)
+        events = until_bars(stream, given_.bars, given_.chunk)
     elif given_.seconds is not None:
-        events = until_seconds(stream, clock.seconds(stream.horizon_ticks) + given_.seconds, clock)
+        limit = clock.seconds(stream.horizon_ticks) + given_.seconds
+        events = until_seconds(stream, limit, clock, given_.chunk)
     else:
-        tokens = given_.tokens if given_.tokens is not None or path is None else DEFAULT_TOKENS
-        events = in_chunks(stream, tokens, given_.chunk)
-    if not music and given_.prime is not None:
-        print("".join(map(str, stream.past())), end="", flush=True)
+        tokens = DEFAULT_TOKENS if given_.tokens is None and path is not None else given_.tokens
+        events = until_tokens(stream, tokens, given_.chunk)
     try:
         for event in events:
-            if not music:
+            if isinstance(event, str):
                 print(event, end="", flush=True)
             elif path is None:
                 if isinstance(event, Tempo):
                     clock.set(event)
-                print(line(event, clock, voices), end="", flush=True)
+                print(line(event, clock, tokenizer.voices), end="", flush=True)
             if path is not None:
                 kept.append(event)
     except KeyboardInterrupt:
         if path is None and given_.save is None:
             raise
         print("stopped; keeping what there is", file=sys.stderr)
+        stream.rewind(0)  # a token that was half drawn is drawn again
+        kept = list(stream.past()) if path is not None else []
     if path is not None:
-        sinks.write(model.tokenizer.collect(kept), path)
+        sinks.write(tokenizer.collect(kept), path)
     if given_.save is not None:
         stream.snapshot().save(given_.save)
 

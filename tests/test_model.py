@@ -144,6 +144,12 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "size": (edit_config(hidden_size=-5), "hidden_size is -5"),
     "huge": (edit_config(hidden_size=10**9), "hidden_size"),
     "newer": (edit_config(attention="yes"), "newer"),
+    "other tokenizer": (
+        lambda folder: (folder / "tokenizer.json").write_text(
+            (folder / "tokenizer.json").read_text().replace("xyz", "XYZ")
+        ),
+        "another config.json or tokenizer.json",
+    ),
     "list": (lambda folder: (folder / "config.json").write_text("[1]"), "not a JSON object"),
     "kind": (lambda folder: (folder / "tokenizer.json").write_text('{"kind": "bpe"}'), "unknown kind"),
     "no rows": (lambda folder: (folder / "tokenizer.json").write_text('{"kind": "score"}'), "broken score tokenizer"),

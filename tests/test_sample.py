@@ -70,12 +70,15 @@ def test_the_same_command_gives_the_same_bytes_however_chunked(models: Path, tmp
     assert outputs["a"] == outputs["b"] == outputs["one"] == outputs["many"] != outputs["other"]
 
 
+@pytest.mark.parametrize("chunk", [1, 97])
 @pytest.mark.parametrize("length", ["--tokens", "--bars"])
-def test_saved_and_resumed_is_as_never_stopped(models: Path, tmp_path: Path, length: str) -> None:
+def test_saved_and_resumed_is_as_never_stopped(models: Path, tmp_path: Path, length: str, chunk: int) -> None:
     model, take = models / "score", tmp_path / "evening.take"
     for whole, first, rest in ((900, 333, 567), (60, 40, 20)):
         assert run(model, "--seed", 3, length, whole, "-o", tmp_path / "whole.mid") == 0
-        assert run(model, "--seed", 3, length, first, "-o", tmp_path / "first.mid", "--save", take) == 0
+        assert (
+            run(model, "--seed", 3, length, first, "--chunk", chunk, "-o", tmp_path / "first.mid", "--save", take) == 0
+        )
         assert run(model, "--resume", take, length, rest, "-o", tmp_path / "resumed.mid") == 0
         assert (tmp_path / "whole.mid").read_bytes() == (tmp_path / "resumed.mid").read_bytes()
 
@@ -84,7 +87,7 @@ def test_bars_are_counted(models: Path, tmp_path: Path) -> None:
     assert run(models / "score", "--bars", 16, "-o", tmp_path / "a.mid") == 0
     model = sample.load(models / "score")
     stream = model.stream()
-    events = list(sample.until_bars(stream, 16))
+    events = list(sample.until_bars(stream, 16, size=7))
     assert len(model.tokenizer.collect(events).bars) == 16
     assert mido.MidiFile(tmp_path / "a.mid").type == 1
     assert pretty_midi.PrettyMIDI(str(tmp_path / "a.mid")).get_end_time() > 0
@@ -127,6 +130,8 @@ BAD = [
     (["char", "--tokens", "many"], "--tokens"),
     (["score", "--seconds", "inf"], "--seconds"),
     (["char", "--bars", "4"], "--bars"),
+    (["performance", "--bars", "4"], "no bars"),
+    (["char", "--tokens", "5", "--save", "nowhere/a.take"], "does not exist"),
     (["char", "--top-p", "2"], "--top-p"),
     (["nothing"], "no such checkpoint"),
     (["score", "--prime", "no such file"], "no such file"),

@@ -119,6 +119,7 @@ def test_at_end(kind: str) -> None:
     assert events[-1] == end if isinstance(end, str) else isinstance(events[-1], end)
     assert list(stopped.take(10)) == []
     assert model.resume(stopped.snapshot()).ended
+    assert list(model.resume(stopped.snapshot(), at_end="next").take(50))
     onward = model.stream(seed=1, at_end="next")
     tokens = 4 * stopped.position
     assert len([e for e in onward.take(tokens) if e == end or (kind != "char" and isinstance(e, PieceEnd))]) > 1
@@ -128,6 +129,15 @@ def test_at_end(kind: str) -> None:
         list(never.take(1))
         ids.append(never.snapshot().token)
     assert model.tokenizer.end not in ids
+
+
+def test_a_change_that_changes_nothing_is_not_recorded_and_time_runs_one_way() -> None:
+    stream = Model(tiny("char")).stream(seed=4)
+    list(stream.take(10))
+    stream.set(seed=4)
+    assert len(stream.snapshot().timeline) == 1
+    with pytest.raises(CarouselError, match="cannot rewind by -5"):
+        stream.rewind(-5)
 
 
 def test_history_is_a_score_with_bars(fake: Model) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generator import train
+from generator import train, trainer
 from generator.corpora import open_corpus
 from generator.corpora.batches import IGNORED, Batches, one_pass
 from generator.corpora.shards import prepare
@@ -105,10 +105,13 @@ def test_training_learns_and_writes_a_whole_checkpoint(novel: Path, tmp_path: Pa
     assert len("".join(map(str, model.stream(seed=1).take(100)))) == 100
 
 
-def test_a_killed_run_resumes_to_the_same_weights(novel: Path, tmp_path: Path) -> None:
-    """SIGKILL, not a polite signal: what counts is what lies on the disk."""
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_resumes_to_the_same_weights(novel: Path, tmp_path: Path, by: signal.Signals) -> None:
+    """What counts is what lies on the disk, after SIGKILL as after Ctrl-C."""
     quick = {**os.environ, "CAROUSEL_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
-    script = "import generator.train as t, sys; t.SAVE_SECONDS = 0; sys.exit(t.main(sys.argv[1:]))"
+    script = (
+        "import generator.train as t, generator.trainer as r, sys; r.SAVE_SECONDS = 0; sys.exit(t.main(sys.argv[1:]))"
+    )
 
     def start(out: Path, *more: str) -> subprocess.Popen[bytes]:
         arguments = command(novel, out, "--validations", "4", *more)[3:]
@@ -118,22 +121,22 @@ def test_a_killed_run_resumes_to_the_same_weights(novel: Path, tmp_path: Path) -
     assert start(whole).wait() == 0
     process = start(killed)
     deadline = time.monotonic() + 120
-    while not (killed / train.METRICS).exists() or not (killed / train.METRICS).read_text():
+    while not (killed / trainer.METRICS).exists() or not (killed / trainer.METRICS).read_text():
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    step = train.read_state(killed)[0]["counters"]["step"]
+    process.send_signal(by)
+    assert process.wait() == (130 if by == signal.SIGINT else -signal.SIGKILL)
+    step = trainer.read_state(killed)[0]["counters"]["step"]
     assert 0 < step < 60
     assert start(killed, "--resume").wait() == 0
     assert Checkpoint.load(killed).fingerprint == Checkpoint.load(whole).fingerprint
-    one, two = train.read_state(whole)[1], train.read_state(killed)[1]
+    one, two = trainer.read_state(whole)[1], trainer.read_state(killed)[1]
     assert one.keys() == two.keys()
     assert all(np.array_equal(one[name].numpy(), two[name].numpy()) for name in one)
     logs = [
         [{key: json.loads(row)[key] for key in ("step", "loss", "validation")} for row in path.read_text().splitlines()]
-        for path in (whole / train.METRICS, killed / train.METRICS)
+        for path in (whole / trainer.METRICS, killed / trainer.METRICS)
     ]
     assert logs[0] == logs[1]
 
@@ -145,7 +148,7 @@ def test_ctrl_c_saves_and_exits(novel: Path, tmp_path: Path) -> None:
     arguments[arguments.index("60")] = "100000"
     process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not (out / train.METRICS).exists():
+    while not (out / trainer.METRICS).exists():
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)
@@ -155,15 +158,15 @@ def test_ctrl_c_saves_and_exits(novel: Path, tmp_path: Path) -> None:
     assert process.returncode == 130
     assert b"Traceback" not in errors
     assert b"--resume" in errors
-    assert train.read_state(out)[0]["counters"]["step"] > 0
+    assert trainer.read_state(out)[0]["counters"]["step"] > 0
 
 
 def test_resuming_nothing_or_something_else_is_refused(novel: Path, tmp_path: Path) -> None:
     with pytest.raises(CarouselError, match="nothing to resume"):
-        train.read_state(tmp_path)
-    (tmp_path / train.STATE).write_bytes(b"\x00" * 100)
+        trainer.read_state(tmp_path)
+    (tmp_path / trainer.STATE).write_bytes(b"\x00" * 100)
     with pytest.raises(CarouselError, match="not a training state"):
-        train.read_state(tmp_path)
+        trainer.read_state(tmp_path)
     out = tmp_path / "model"
     assert train.main([str(novel), "--out", str(out), *RECIPE]) == 0
     novel.write_text(novel.read_text() + "And one day more.\n")

@@ -21,6 +21,8 @@ from generator.model.lstm import LanguageModel, ModelConfig
 from generator.tokenizers.base import Tokenizer
 
 WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer.json", "card.md"
+MADE_FOR = "made_for"
+"""The key in the weights' metadata that says which sizes and tokenizer they were trained with (SHA-256)."""
 LARGEST_JSON = 64 * 2**20
 """Bytes; a larger JSON file is refused unread."""
 
@@ -51,8 +53,9 @@ class Checkpoint:
 
     def model(self) -> LanguageModel:
         """The model in its form for reading whole sequences, in evaluation mode."""
-        model = LanguageModel(self.config)
-        model.load_state_dict(self.weights)
+        with torch.device("meta"):  # no random numbers are drawn for weights that are replaced at once
+            model = LanguageModel(self.config)
+        model.load_state_dict(self.weights, assign=True)
         return model.eval()
 
     def save(self, folder: str | Path) -> None:
@@ -71,7 +74,7 @@ class Checkpoint:
             with atomic_write(folder / name) as file:
                 file.write(text.encode())
         with atomic_write(folder / WEIGHTS) as file:
-            file.write(save(self.weights))
+            file.write(save(self.weights, {MADE_FOR: _made_for(self.config, self.tokenizer)}))
 
     @staticmethod
     def load(folder: str | Path) -> Checkpoint:
@@ -101,8 +104,8 @@ class Checkpoint:
                 "restore the tokenizer that the model was trained with"
             )
         card = folder / CARD
-        weights = _read_weights(folder / WEIGHTS, config)
-        text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+        weights = _read_weights(folder / WEIGHTS, config, _made_for(config, tokenizer))
+        text = _read_bytes(card, LARGEST_JSON).decode(errors="replace") if card.is_file() else ""
         return Checkpoint(config, weights, tokenizer, text, folder.name)
 
 
@@ -129,12 +132,18 @@ def _read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def _read_weights(path: Path, config: ModelConfig) -> dict[str, Tensor]:
+def _made_for(config: ModelConfig, tokenizer: Tokenizer) -> str:
+    return hashlib.sha256(_canonical(config.to_json()) + _canonical(tokenizer.to_json())).hexdigest()
+
+
+def _read_weights(path: Path, config: ModelConfig, made_for: str) -> dict[str, Tensor]:
     with torch.device("meta"):
         expected = {name: tuple(value.shape) for name, value in LanguageModel(config).state_dict().items()}
     size = sum(4 * torch.Size(shape).numel() for shape in expected.values())
     try:
-        weights = load(_read_bytes(path, 2 * size + LARGEST_JSON))
+        data = _read_bytes(path, 2 * size + LARGEST_JSON)
+        weights = load(data)
+        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
     except SafetensorError as error:
         raise CarouselError(f"{path}: cut off or not a safetensors file; restore the checkpoint") from error
     for name, shape in expected.items():
@@ -143,6 +152,9 @@ def _read_weights(path: Path, config: ModelConfig) -> dict[str, Tensor]:
         found = tuple(weights[name].shape)
         if found != shape:
             raise CarouselError(f"{path}: {name} has shape {found}, but config.json asks for {shape}")
-        if not weights[name].is_floating_point() or not bool(torch.isfinite(weights[name]).all()):
+        weights[name] = weights[name].float()
+        if not bool(torch.isfinite(weights[name]).all()):
             raise CarouselError(f"{path}: {name} holds values that are not finite numbers; restore the checkpoint")
-    return {name: weights[name].float() for name in expected}
+    if metadata.get(MADE_FOR, made_for) != made_for:
+        raise CarouselError(f"{path}: trained with another config.json or tokenizer.json; restore the checkpoint")
+    return {name: weights[name] for name in expected}

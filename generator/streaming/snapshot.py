@@ -45,7 +45,6 @@ class Snapshot:
     timeline: tuple[Change, ...]
     primer: tuple[int, ...]
     decoder: dict[str, Any]
-    ended: bool = False
 
     @property
     def options(self) -> SamplingOptions:
@@ -67,7 +66,6 @@ class Snapshot:
             "position": self.position,
             "timeline": [[position, asdict(options)] for position, options in self.timeline],
             "decoder": self.decoder,
-            "ended": self.ended,
         }
         with atomic_write(path) as file:
             file.write(save(tensors, {"carousel": json.dumps(fields)}))
@@ -108,7 +106,14 @@ class Snapshot:
                 timeline=timeline,
                 primer=tuple(np.asarray(tensors["primer"]).tolist()),
                 decoder=dict(fields["decoder"]),
-                ended=bool(fields["ended"]),
             )
-        except (SafetensorError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except (
+            SafetensorError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise CarouselError(f"{path}: cut off or not a take; choose another file") from error

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from generator.errors import CarouselError
 from generator.options import SamplingOptions
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers.base import Event, Mask
@@ -32,7 +33,7 @@ class Stream:
 
     def _restore(self, snapshot: Snapshot) -> None:
         self._state, self._token, self._position = snapshot.state, snapshot.token, snapshot.position
-        self._timeline, self._primer, self._ended = snapshot.timeline, snapshot.primer, snapshot.ended
+        self._timeline, self._primer = snapshot.timeline, snapshot.primer
         self._decoder = self._engine.tokenizer.decoder(snapshot.decoder)
 
     @property
@@ -47,8 +48,9 @@ class Stream:
 
     @property
     def ended(self) -> bool:
-        """Whether a piece's end has stopped the stream (`at_end="stop"`)."""
-        return self._ended
+        """Whether a piece's end has stopped the stream (`at_end="stop"`); with another `at_end` it goes on."""
+        at_end = self._token == self._engine.tokenizer.end and self._position > len(self._primer)
+        return at_end and self.options.at_end == "stop"
 
     @property
     def horizon_ticks(self) -> int:
@@ -62,12 +64,12 @@ class Stream:
     def take(self, tokens: int) -> Iterator[Event]:
         """Advance by up to `tokens` tokens; yield the events that they complete."""
         for _ in range(tokens):
-            if self._ended:
+            if self.ended:
                 return
             yield from self._advance()
 
     def __iter__(self) -> Iterator[Event]:
-        while not self._ended:
+        while not self.ended:
             yield from self._advance()
 
     def set(self, **changes: Any) -> None:
@@ -77,6 +79,8 @@ class Stream:
             CarouselError: a value is out of its bounds.
         """
         options = replace(self.options, **changes)
+        if options == self.options:
+            return
         kept = tuple(change for change in self._timeline if change[0] < self._position)
         self._timeline = (*kept, (self._position, options))
 
@@ -91,11 +95,16 @@ class Stream:
             timeline=self._timeline,
             primer=self._primer,
             decoder=self._decoder.state(),
-            ended=self._ended,
         )
 
     def rewind(self, tokens: int) -> None:
-        """Go back by up to `tokens` tokens, not into the primer; later changes of options are forgotten."""
+        """Go back by up to `tokens` tokens, not into the primer; later changes of options are forgotten.
+
+        Raises:
+            CarouselError: `tokens` is negative.
+        """
+        if tokens < 0:
+            raise CarouselError(f"cannot rewind by {tokens} tokens; give 0 or more")
         target = max(len(self._primer), self._position - tokens)
         while self._marks and self._marks[-1].position > target:
             self._marks.pop()
@@ -123,8 +132,6 @@ class Stream:
             self._token, self._state, self.allowed(), self.options, self._position
         )
         self._position += 1
-        if self._token == self._engine.tokenizer.end and self.options.at_end == "stop":
-            self._ended = True
         return self._decoder.feed(self._token)
 
     def _force(self, token: int) -> list[Event]:
