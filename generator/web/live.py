@@ -97,8 +97,13 @@ class Live(ABC):
     def _chunk(self) -> dict[str, Any]:
         """What became known since the last chunk, as JSON."""
 
-    @abstractmethod
     def heard(self, position: float) -> Any:
+        """The piece as far as `position`; a pull under way is waited for."""
+        with self._lock:
+            return self._heard(position)
+
+    @abstractmethod
+    def _heard(self, position: float) -> Any:
         """The piece as far as `position`."""
 
 
@@ -132,7 +137,7 @@ class LiveText(Live):
             del self._characters[: MAX_CHARACTERS // 2]
         return {"text": text, "horizon": self._sent}
 
-    def heard(self, position: float) -> str:
+    def _heard(self, position: float) -> str:
         """The primer, which stands on the page too, and what was typed after it."""
         return self._primer + "".join(self._characters[: max(0, int(position) - self._forgotten)])
 
@@ -222,7 +227,7 @@ class LiveMusic(Live):
         self._events = [*in_force.values(), *new]
         self._sent -= half + len(new) - len(self._events)
 
-    def heard(self, position: float) -> Score:
+    def _heard(self, position: float) -> Score:
         end = bisect_left(range(self._horizon_ticks()), position, key=self._seconds)
         return excerpt(self._tokenizer.collect(list(self._events)), self._start_ticks, end)
 
