@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,21 +17,22 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     """A binary file that replaces `path` when the block ends, and leaves no trace when it raises.
 
     Raises:
-        CarouselError: the folder does not exist, or the system refuses the write (no space, no permission).
+        CarouselError: the folder does not exist, `path` is something other than a file, or the system refuses the write
+            (no space, no permission).
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise CarouselError(f"{path}: the folder {path.parent} does not exist; make it first")
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
+        if path.exists() and not path.is_file():  # a folder, or a device, which a rename would do away with
+            raise CarouselError(f"{path}: there is something that is not a file; choose another name")
+        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        with unfinished.open("xb") as file:
+            temporary = unfinished
             yield file
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
         temporary = None
     except OSError as error:
