@@ -78,6 +78,8 @@ def test_a_track_a_voice_and_a_conductor() -> None:
     assert file.type == 1
     assert [message.type for message in file.tracks[0]] == ["time_signature", "set_tempo", "set_tempo", "end_of_track"]
     assert [track.name for track in file.tracks[1:]] == ["Voice 0", "Voice 1", "Voice 2"]
+    instruments = [m.name for track in file.tracks for m in track if m.type == "instrument_name"]
+    assert instruments == ["Violin", "Drums", "Cello"], "General MIDI's names of programs 40 and 42"
     assert [{m.channel for m in track if not m.is_meta} for track in file.tracks[1:]] == [{0}, {9}, {1}]
     assert file.length == pytest.approx(2 * 60 / 90 + 0.5 * 60 / 60)
 
@@ -94,7 +96,7 @@ def test_pretty_midi_reads_it() -> None:
 
 def test_channel_nine_is_left_to_the_drums() -> None:
     file = mido.MidiFile(file=io.BytesIO(midi.to_bytes(piece(voices=15, drum=-1))))
-    assert [track[1].channel for track in file.tracks[1:]] == [*range(9), *range(10, 16)]
+    assert [track[2].channel for track in file.tracks[1:]] == [*range(9), *range(10, 16)]
     with pytest.raises(CarouselError, match="more than 15 pitched voices"):
         midi.to_bytes(piece(voices=16, drum=-1))
 
@@ -102,7 +104,7 @@ def test_channel_nine_is_left_to_the_drums() -> None:
 def test_a_note_ends_before_the_next_of_its_pitch_begins() -> None:
     score = Score(480, (Voice("Piano"),), (Note(0, 480, 60), Note(480, 480, 60)))
     kinds = [m.type for m in mido.MidiFile(file=io.BytesIO(midi.to_bytes(score))).tracks[1]]
-    assert kinds[2:-1] == ["note_on", "note_off", "note_on", "note_off"]
+    assert kinds[3:-1] == ["note_on", "note_off", "note_on", "note_off"]
 
 
 def test_writing_needs_a_folder(tmp_path: Path) -> None:

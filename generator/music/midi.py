@@ -2,7 +2,8 @@
 
 Reading goes through symusic: about 4,000 piano performances a second, and it refuses damaged bytes instead of guessing.
 Writing goes through mido: pretty_midi keeps times as seconds and so cannot keep ticks and a tempo map exact, while
-what is written here must be the same bytes each time and come back as the same ticks. pretty_midi reads it.
+what is written here must be the same bytes each time and come back as the same ticks. pretty_midi names the programs,
+and reads the files.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import mido
+import pretty_midi
 import symusic
 
 from generator.atomic import atomic_write
@@ -142,8 +144,10 @@ def to_bytes(score: Score) -> bytes:
         conductor.append((tempo.start_ticks, mido.MetaMessage("set_tempo", tempo=microseconds)))
     file.tracks.append(_track(conductor, scale))
     for index, (voice, channel) in enumerate(zip(score.voices, _channels(score.voices), strict=True)):
+        instrument = "Drums" if voice.drum else pretty_midi.program_to_instrument_name(voice.program)
         messages: list[tuple[int, Any]] = [
             (0, mido.MetaMessage("track_name", name=voice.name)),
+            (0, mido.MetaMessage("instrument_name", name=instrument)),
             (0, mido.Message("program_change", program=voice.program, channel=channel)),
         ]
         file.tracks.append(_track(messages + _played(score, index, channel), scale))
