@@ -148,8 +148,14 @@ def test_law_5_a_change_takes_effect_exactly_where_it_is_made(kind: str) -> None
     assert one.snapshot().timeline == ((0, two.options), (50, one.options))
 
 
+def resident_bytes() -> int:
+    """Of this process; 0 where the system does not tell."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * resource.getpagesize() if statm.exists() else 0
+
+
 def test_law_6_constant_memory(fake: Model) -> None:
-    """A long stream holds no more than a short one; the process grows by less than a few pages."""
+    """A long stream holds no more than a short one."""
     stream = fake.stream(seed=3)
 
     def run(tokens: int) -> None:
@@ -158,11 +164,10 @@ def test_law_6_constant_memory(fake: Model) -> None:
         gc.collect()
 
     run(6_000)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    objects = len(gc.get_objects())
+    objects, before = len(gc.get_objects()), resident_bytes()
     run(12_000)
     assert len(gc.get_objects()) - objects < 200
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2_000  # KB
+    assert resident_bytes() - before < 2**20
 
 
 @pytest.mark.slow
@@ -174,8 +179,7 @@ def test_law_6_a_million_tokens_weigh_what_ten_thousand_do() -> None:
         for _ in stream.take(tokens):
             pass
         gc.collect()
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        sizes.append(pages * resource.getpagesize())
+        sizes.append(resident_bytes())
     assert sizes[1] - sizes[0] < 2**20
 
 
@@ -201,7 +205,8 @@ def test_law_7_valid_music(any_model: Model, options: dict[str, Any]) -> None:
     assert starts == sorted(starts)
     score = any_model.tokenizer.collect(events)
     check_valid(score)
-    assert all(event.start_ticks <= stream.horizon_ticks for event in events)
+    horizon = stream.horizon_ticks
+    assert all(event.start_ticks >= horizon for event in stream.take(200))
 
 
 @pytest.mark.slow

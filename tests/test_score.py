@@ -158,7 +158,6 @@ def test_a_walk_through_one_piece_encodes_to_the_same_notes(seed: int) -> None:
 def test_a_piece_ends_after_its_last_note() -> None:
     tokenizer = ScoreTokenizer.fit([four_voices(1), replace(four_voices(1), notes=(Note(0, 480 * 16, 60),))])
     score = replace(four_voices(1), notes=(Note(0, 480 * 16, 60),))
-    events = [event for token in tokenizer.encode(score) for event in tokenizer.decoder().feed(int(token))][:0]
     decoder = tokenizer.decoder()
     events = [event for token in tokenizer.encode(score) for event in decoder.feed(int(token))]
     assert events[-1] == PieceEnd(16 * 12)

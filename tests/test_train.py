@@ -62,6 +62,15 @@ def test_every_token_is_a_target_once_but_for_the_last_windows() -> None:
     assert (np.bincount(targets, minlength=tokenizer.vocab_size) <= expected).all()
 
 
+def test_a_pass_is_held_in_small_types() -> None:
+    tokenizer = ScoreTokenizer.fit([four_voices()])
+    batches = lay_out(tokenizer, pieces_of(tokenizer), augment=True)
+    assert (batches.inputs.dtype, batches.targets.dtype) == (np.uint16, np.int32)
+    last = np.array([2**16 - 1], dtype=np.uint16)
+    whole = lay_out(tokenizer, [np.concatenate([pieces_of(tokenizer)[0], last])] * 9)
+    assert whole.inputs.max() == whole.targets.max() == 2**16 - 1
+
+
 def test_a_pass_is_a_function_of_seed_and_number() -> None:
     tokenizer = ScoreTokenizer.fit([four_voices()])
     pieces = pieces_of(tokenizer)
@@ -181,8 +190,7 @@ def test_presets_are_valid_and_a_given_length_replaces_theirs() -> None:
     assert train.options_of("standard", {"steps": 5}).passes is None
 
 
-@pytest.mark.parametrize("medium", ["music"])
-def test_music_of_ones_own(medium: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_music_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of MIDI files becomes a checkpoint that streams."""
     from generator.music import midi
 
