@@ -112,8 +112,8 @@ class Trainer:
             self.pass_number, self.window = self.pass_number + 1, 0
             self.batches = self._pass(self.pass_number)
             self.state = self.model.zero_state(self.batches.inputs.shape[1])
-        inputs = torch.from_numpy(np.ascontiguousarray(self.batches.inputs[self.window]))
-        targets = torch.from_numpy(np.ascontiguousarray(self.batches.targets[self.window]))
+        inputs = torch.from_numpy(self.batches.inputs[self.window].astype(np.int64, order="C"))
+        targets = torch.from_numpy(self.batches.targets[self.window].astype(np.int64, order="C"))
         warm = torch.from_numpy(~self.batches.cold[self.window]).float().unsqueeze(1)
         self.state = [(h * warm, c * warm) for h, c in self.state]
         rate = self.options.learning_rate * 0.5 * (1 + math.cos(math.pi * self.progress))

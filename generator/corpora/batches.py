@@ -25,10 +25,13 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Batches:
-    """One pass: `inputs` and `targets` of shape (windows, lanes, steps); before a window, `cold` lanes are zeroed."""
+    """One pass: `inputs` and `targets` of shape (windows, lanes, steps); before a window, `cold` lanes are zeroed.
 
-    inputs: npt.NDArray[np.int64]
-    targets: npt.NDArray[np.int64]
+    A whole pass is in memory, so in the smallest types that hold it; torch wants each window as int64.
+    """
+
+    inputs: Tokens
+    targets: npt.NDArray[np.int32]
     cold: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -62,7 +65,7 @@ def one_pass(
         starts.append(chosen + length)
         stream.append(piece)
         length += len(piece)
-    tokens = np.concatenate(stream).astype(np.int64)
+    tokens = np.concatenate(stream)
     # Everybody starts somewhere else in each pass, so that window edges fall on other tokens.
     shift = int(random.integers(length))
     tokens = np.roll(tokens, -shift)
@@ -71,15 +74,15 @@ def one_pass(
     return _lanes(tokens, cuts, tokenizer.start, lanes, steps)
 
 
-def _lanes(tokens: npt.NDArray[np.int64], cuts: npt.NDArray[np.int64], start: int, lanes: int, steps: int) -> Batches:
-    inputs: list[npt.NDArray[np.int64]] = []
-    targets: list[npt.NDArray[np.int64]] = []
+def _lanes(tokens: Tokens, cuts: npt.NDArray[np.int64], start: int, lanes: int, steps: int) -> Batches:
+    inputs: list[Tokens] = []
+    targets: list[npt.NDArray[np.int32]] = []
     cold: list[npt.NDArray[np.bool_]] = []
     edges = [0, *cuts.tolist(), len(tokens)]
     for left, right in pairwise(edges):
         windows = -(-(right - left) // steps)
-        before = np.full(windows * steps, start, dtype=np.int64)
-        after = np.full(windows * steps, IGNORED, dtype=np.int64)
+        before = np.full(windows * steps, start, dtype=np.uint16)
+        after = np.full(windows * steps, IGNORED, dtype=np.int32)
         before[1 : right - left] = tokens[left : right - 1]
         before[0] = start if left else tokens[-1]
         after[: right - left] = tokens[left:right]
