@@ -48,7 +48,8 @@ def validate(options: Any) -> None:
             continue
         whole = isinstance(spec.default, int) or "int" in str(spec.type)
         kind = int if whole else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kind) or not math.isfinite(value):
+        finite = not isinstance(value, float) or math.isfinite(value)
+        if isinstance(value, bool) or not isinstance(value, kind) or not finite:
             raise CarouselError(f"{flag} is {value!r}; give {'a whole number' if whole else 'a number'}")
         if (low is not None and value < low) or (high is not None and value > high):
             raise CarouselError(f"{flag} is {value}; {bounds_text(spec)}")
