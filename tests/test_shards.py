@@ -13,7 +13,7 @@ import pytest
 from generator.corpora import open_corpus
 from generator.corpora.base import Corpus, Facts, Piece, Progress
 from generator.corpora.download import CACHE
-from generator.corpora.shards import INDEX, Shards, prepare
+from generator.corpora.shards import INDEX, Shards, _sources, prepare
 from generator.errors import CarouselError
 from generator.music.score import Note, Score, Voice
 from generator.tokenizers import fit
@@ -206,3 +206,16 @@ def test_a_real_folder_of_performances(asap: list[Path], tmp_path: Path) -> None
     assert shards.tokenizer.kind == "performance"
     assert sum(len(shards.split(name)) for name in shards.splits) == 4
     assert [name for name, _ in shards.skipped] == ["broken.mid"]
+
+
+def test_shards_are_built_anew_when_the_code_that_reads_pieces_changes() -> None:
+    code = "import sys, generator.corpora.shards as _\nfor name in sorted(sys.modules): print(name)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    modules = {
+        Path(*name.split(".")[1:]).with_suffix(".py") for name in loaded.split() if name.startswith("generator.")
+    }
+    read = {path for path in modules if path.parent.name in ("tokenizers", "corpora", "music")}
+    sources = {path.relative_to(ROOT / "generator") for path in _sources()}
+    assert len(read) > 15
+    assert read <= sources
+    assert Path("corpora/batches.py") not in sources

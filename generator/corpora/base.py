@@ -90,7 +90,7 @@ class Corpus(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """SHA-256, as hex, over all that decides what `read` gives: the files' bytes and the way they are read."""
+        """SHA-256, as hex, over what decides, beside the code, what `read` gives: files and how they are read."""
 
 
 def fingerprint(files: Iterable[tuple[str, Path]], *how: str) -> str:

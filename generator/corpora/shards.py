@@ -120,11 +120,18 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
 
 
 def _code() -> str:
-    """A digest of the tokenizers' source: tokens that another version made are not reused."""
+    """A digest of the source that reads and encodes pieces: tokens that another version made are not reused."""
     digest = hashlib.sha256()
-    for path in sorted(Path(generator.tokenizers.__file__).parent.glob("*.py")):
+    for path in _sources():
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _sources() -> list[Path]:
+    root = Path(generator.tokenizers.__file__).parents[1]
+    readers = (path for path in (root / "corpora").glob("*.py") if path.name != "batches.py")
+    music = (root / "music" / f"{name}.py" for name in ("bars", "midi", "notation", "score", "voices"))
+    return sorted([*(root / "tokenizers").glob("*.py"), *readers, *music])
 
 
 def _build(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, report: Callable[[int, int], None]) -> None:

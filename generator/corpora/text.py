@@ -9,7 +9,6 @@ from generator.corpora.base import Corpus, Facts, Piece, Progress, fingerprint
 from generator.corpora.splits import train_and_validation
 from generator.errors import CarouselError
 
-VERSION = "1"
 SUFFIXES = (".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org")
 """What counts as text in a folder. A single file may have any name."""
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
@@ -47,7 +46,7 @@ class TextCorpus(Corpus):
         self.files = files
 
     def fingerprint(self) -> str:
-        return fingerprint(self.files, VERSION)
+        return fingerprint(self.files)
 
     def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:
         self.skipped = []
