@@ -99,10 +99,10 @@ class Visit:
         self.page.goto(url)
         self.page.locator(".play:not([disabled])").wait_for()
 
-    def turn_to_text(self) -> None:
-        """To the other page, by its link."""
-        self.page.get_by_role("link", name="Text").click()
-        self.page.locator(".text").wait_for()
+    def turn_to(self, medium: str) -> None:
+        """To the page of a medium, by its link."""
+        self.page.get_by_role("link", name=medium.capitalize()).click()
+        self.page.locator(f".view .{medium}").wait_for()
         self.page.locator(".play:not([disabled])").wait_for()
 
     @property

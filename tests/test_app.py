@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -16,6 +17,7 @@ import mido
 import pretty_midi
 import pytest
 from playwright.sync_api import Browser
+from streamlit.testing.v1 import AppTest
 
 from generator.music import midi
 from tests.browser import ROOT, Visit, chromium, command, server
@@ -140,7 +142,7 @@ def test_downloads_are_what_was_heard(visit: Visit) -> None:
 
 def test_text_types_itself(visit: Visit) -> None:
     """Text grows at the speed that is asked for, follows its end unless the reader scrolls up, and can be saved."""
-    visit.turn_to_text()
+    visit.turn_to("text")
     visit.page.get_by_label("Begin with").fill("to be")
     visit.start()
     visit.until("c.typed > 20")
@@ -160,6 +162,21 @@ def test_text_types_itself(visit: Visit) -> None:
     text = saved(visit, ".downloads [data-format=txt]").decode()
     assert text.startswith("to be") and len(text) == 5 + visit.report["typed"]
     assert shown.replace("\n", "") == text.replace("\n", "")
+
+
+def test_each_page_keeps_its_settings(visit: Visit) -> None:
+    """Turning the page stops the music; what was set and kept there is found again."""
+    seed = visit.page.get_by_label("Seed", exact=True)
+    seed.fill("123")
+    visit.start()
+    visit.press("keep")
+    visit.page.locator(".kept li").wait_for()
+    visit.turn_to("text")
+    assert seed.input_value() == "7" and visit.page.locator(".kept li").count() == 0
+    visit.turn_to("music")
+    assert seed.input_value() == "123"
+    assert visit.page.locator(".kept li .name").inner_text() == "tune, seed 123"
+    assert visit.report["state"] == "idle"
 
 
 def test_visitors_do_not_meet(browser: Browser, url: str) -> None:
@@ -261,3 +278,24 @@ def test_a_port_in_use_is_said(url: str, folder: Path) -> None:
     done = subprocess.run(command(folder, port), cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode != 0
     assert f"Port {port} is not available" in done.stdout + done.stderr
+
+
+def script(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The pages without a browser, for a folder of checkpoints."""
+    monkeypatch.setattr("sys.argv", ["app.py", str(folder)])
+    return AppTest.from_file(str(ROOT / "generator" / "web" / "pages.py"), default_timeout=60).run()
+
+
+def test_an_empty_shelf_says_how_to_fill_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = script(tmp_path / "nowhere", monkeypatch)
+    assert "python -m generator.train" in page.info[0].value and not page.exception
+
+
+def test_a_broken_checkpoint_is_one_line(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(folder / "tune", tmp_path / "tune")
+    weights = tmp_path / "tune" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "tokenizer.json").write_text("{")
+    page = script(tmp_path, monkeypatch)
+    assert "cut off" in page.error[0].value and "\n" not in page.error[0].value and not page.exception

@@ -25,7 +25,7 @@ from generator.web.routes import FORMATS, STATIC, registry
 from generator.web.visitors import Visitor
 
 OPTIONS = {spec.name: spec for spec in fields(SamplingOptions)}
-SETTINGS = ("checkpoint", "seed", "temperature", "top_p", "typed")
+SAMPLING = ("temperature", "top_p")
 # The temperature slider's end. Beyond it there is only noise, and a longer slider would be hard to set.
 WILDEST = 2.0
 # The largest whole number that a browser can hold.
@@ -37,9 +37,6 @@ def main() -> None:
     st.set_page_config("Carousel", STATIC / "icon.svg", layout="wide")
     st.html(STATIC / "page.css")
     st.logo(STATIC / "logo.svg", size="large")
-    for key in st.session_state.keys() & {f"{medium}-{name}" for medium in FORMATS for name in SETTINGS}:
-        # Streamlit forgets a widget that a run does not show; a value that is set stays, so each page finds its own.
-        st.session_state[key] = st.session_state[key]
     music = st.Page(partial(page, "music"), title="Music", icon=":material/music_note:", url_path="music", default=True)
     text = st.Page(partial(page, "text"), title="Text", icon=":material/notes:", url_path="text")
     st.navigation([music, text]).run()
@@ -92,42 +89,33 @@ def perform(medium: str, model: Model) -> None:
 
 def controls(medium: str, names: list[str]) -> None:
     """The widgets. Temperature and top-p are obeyed at once, the others by the next start."""
-    key = {name: f"{medium}-{name}" for name in (*SETTINGS, "file")}
-    st.session_state.setdefault(key["seed"], 7)
-    st.session_state.setdefault(key["temperature"], OPTIONS["temperature"].default)
-    st.session_state.setdefault(key["top_p"], OPTIONS["top_p"].default)
+    defaults = {"checkpoint": names[0], "seed": 7, "typed": ""}
+    defaults |= {name: OPTIONS[name].default for name in SAMPLING}
+    saved = st.session_state.get(f"{medium}-saved", {})
+    for name, default in defaults.items():
+        # Streamlit forgets the widgets of a page that is left; whoever comes back finds what was set.
+        if f"{medium}-{name}" not in st.session_state:
+            st.session_state[f"{medium}-{name}"] = saved.get(name, default)
 
-    def words(name: str) -> str:
-        return str(OPTIONS[name].metadata["help"])
+    def bounds(name: str) -> dict[str, Any]:
+        facts = OPTIONS[name].metadata
+        return {"min_value": facts["minimum"], "max_value": facts["maximum"], "help": facts["help"]}
 
-    st.selectbox("Checkpoint", names, key=key["checkpoint"])
+    st.selectbox("Checkpoint", names, key=f"{medium}-checkpoint")
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
-    row.number_input(
-        "Seed", int(OPTIONS["seed"].metadata["minimum"]), SAFE_INTEGER, key=key["seed"], help=words("seed")
-    )
-    row.button(
-        "", icon=":material/casino:", help="Another seed", on_click=roll, args=(key["seed"],), key=f"{medium}-dice"
-    )
-    bounds = OPTIONS["temperature"].metadata
-    top = min(WILDEST, float(bounds["maximum"]))
-    st.slider(
-        "Temperature", float(bounds["minimum"]), top, step=0.05, key=key["temperature"], help=words("temperature")
-    )
-    bounds = OPTIONS["top_p"].metadata
-    st.slider("Top-p", bounds["minimum"], bounds["maximum"], step=0.01, key=key["top_p"], help=words("top_p"))
+    row.number_input("Seed", key=f"{medium}-seed", **bounds("seed") | {"max_value": SAFE_INTEGER})
+    row.button("", icon=":material/casino:", help="Another seed", on_click=roll, args=(medium,), key=f"{medium}-dice")
+    st.slider("Temperature", step=0.05, key=f"{medium}-temperature", **bounds("temperature") | {"max_value": WILDEST})
+    st.slider("Top-p", step=0.01, key=f"{medium}-top_p", **bounds("top_p"))
     if medium == "text":
-        st.text_area("Begin with", key=key["typed"], height=90, placeholder="ROMEO:", max_chars=primers.MAX_CHARACTERS)
-    file = st.file_uploader(
-        "Go on from a file",
-        primers.SUFFIXES[medium],
-        key=key["file"],
-        help="Heard or read by the model first; only its last part counts.",
-    )
-    if file:
+        st.text_area("Begin with", key="text-typed", height=90, placeholder="ROMEO:", max_chars=primers.MAX_CHARACTERS)
+    words = "The model reads it before the start; only its last part counts."
+    if st.file_uploader("Go on from a file", primers.SUFFIXES[medium], key=f"{medium}-file", help=words):
         try:
             uploaded(medium)
         except CarouselError as error:
             st.error(str(error))
+    st.session_state[f"{medium}-saved"] = {name: setting(medium, name) for name in defaults}
 
 
 def start(medium: str, model: Model) -> None:
@@ -162,9 +150,9 @@ def remove(medium: str) -> None:
         visitor.remove(int(st.session_state[f"{medium}-stage"].remove))
 
 
-def roll(key: str) -> None:
+def roll(medium: str) -> None:
     """Another seed."""
-    st.session_state[key] = random.randrange(10_000)
+    st.session_state[f"{medium}-seed"] = random.randrange(10_000)
 
 
 def tell(error: CarouselError) -> None:
@@ -194,7 +182,7 @@ def setting(medium: str, name: str) -> Any:
 
 def sampling(medium: str) -> dict[str, float]:
     """The options that a stream obeys while it plays."""
-    return {name: setting(medium, name) for name in ("temperature", "top_p")}
+    return {name: setting(medium, name) for name in SAMPLING}
 
 
 def uploaded(medium: str) -> Any:

@@ -20,8 +20,10 @@ class Text {
     this.page = this.element.querySelector(".page");
     this.back = this.element.querySelector(".follow");
     this.following = true;
+    this.top = 0; // where the page was last scrolled to
     this.page.addEventListener("scroll", () => {
       this.following = this.page.scrollTop + this.page.clientHeight >= this.page.scrollHeight - NEAR;
+      this.top = this.page.scrollTop;
       this.back.hidden = this.following;
     });
     this.back.addEventListener("click", () => this.follow(true));
@@ -92,14 +94,20 @@ class Text {
       this.block.className = className;
       this.block.append("");
       this.page.append(this.block);
-      if (this.following && this.page.childElementCount > BLOCKS) this.page.firstChild.remove();
+      if (this.following && this.page.childElementCount > BLOCKS) {
+        this.page.firstChild.remove();
+        this.top = this.page.scrollTop;
+      }
     }
     this.block.firstChild.appendData(text);
   }
 
   follow(always = false) {
+    // Whoever has scrolled up since the last time is left alone, also before the browser says so.
     if (always) this.following = true;
+    else if (this.page.scrollTop < this.top - NEAR) this.following = false;
     if (this.following) this.page.scrollTop = this.page.scrollHeight;
+    this.top = this.page.scrollTop;
     this.back.hidden = this.following;
   }
 
