@@ -219,7 +219,7 @@ def checkpoints(medium: str) -> dict[str, Path]:
             kind = json.loads(path.read_bytes())["kind"]
         except (OSError, ValueError, TypeError, KeyError):
             continue
-        if kind in KINDS and KINDS[kind].medium == medium:
+        if isinstance(kind, str) and kind in KINDS and KINDS[kind].medium == medium:
             found[path.parent.name] = path.parent
     return found
 

@@ -71,7 +71,10 @@ class Music {
   }
 
   async accept(chunk) {
-    await this.ready;
+    const ready = this.ready;
+    await ready;
+    // Stopped, or begun anew, while the instruments were on their way.
+    if (ready !== this.ready || this.stopped !== null) return;
     const { synth } = this;
     const now = synth.context.currentTime;
     if (this.origin === null) {

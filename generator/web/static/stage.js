@@ -32,7 +32,7 @@ class Stage {
     this.pulls = 0;
     this.busy = false;
     this.quietUntil = 0;
-    this.seenMessage = 0;
+    this.seenMessage = null;
     this.view = new View(this);
     this.find(".view").append(this.view.element);
     this.find(".extra").append(...(this.view.controls ?? []));
@@ -55,6 +55,8 @@ class Stage {
     this.trigger = setTriggerValue;
     this.view.prepare(data);
     if (this.state === "starting" && data.live && data.live.take !== this.live?.take) this.begin(data.live);
+    // What was said before this page was shown is not said again.
+    this.seenMessage ??= data.message?.number ?? 0;
     if (data.message && data.message.number !== this.seenMessage) {
       this.seenMessage = data.message.number;
       if (this.state === "starting") this.state = "idle";
