@@ -87,7 +87,6 @@ def test_music_plays_and_obeys_the_temperature_at_once(visit: Visit) -> None:
 @pytest.mark.slow
 def test_music_plays_for_a_minute(visit: Visit) -> None:
     report = plays_without_a_gap(visit, 60)
-    assert report["latest"] > 60
     assert report["sounding"] < 400, "tones are not let go"
 
 
@@ -176,7 +175,7 @@ def test_each_page_keeps_its_settings(visit: Visit) -> None:
     visit.turn_to("music")
     assert seed.input_value() == "123"
     assert visit.page.locator(".kept li .name").inner_text() == "tune, seed 123"
-    assert visit.report["state"] == "idle"
+    assert visit.report["state"] == "idle" and visit.page.locator(".view > *").count() == 1
 
 
 def test_visitors_do_not_meet(browser: Browser, url: str) -> None:

@@ -252,7 +252,9 @@ export function mounts(View) {
       Object.defineProperty(window, "carousel", { get: () => stage.report, configurable: true });
     }
     stage.update(component);
+    // Streamlit also calls this where a newer call has overtaken this one; only what has left the page is closed.
     return () => {
+      if (root.host.isConnected) return;
       stages.delete(root);
       stage.close();
     };
