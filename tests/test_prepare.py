@@ -77,7 +77,12 @@ def test_ctrl_c_leaves_nothing_half_done(tmp_path: Path, cache: Path) -> None:
         (folder / f"{number}.abc").write_text(tune.format(number))
     command = [sys.executable, "-m", "generator.prepare", str(folder)]
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test run in the background ignores it
     )
     deadline = time.monotonic() + 120
     while not list(cache.glob("shards/.*/*")) and time.monotonic() < deadline:
