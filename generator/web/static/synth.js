@@ -4,7 +4,6 @@
 
 import { instrument } from "./stage.js";
 
-const GAIN = 0.7; // of one note at full velocity; the limiter adds some
 const FLOOR = 1e-5; // 100 dB below full
 const CUT_SECONDS = 0.05; // for that fall, where a tone is cut off
 const ROOM = 0.16; // share of reverberation
@@ -103,7 +102,7 @@ class Tone {
       source.loop = true;
       [source.loopStart, source.loopEnd] = zone.loop.map((frame) => frame / zone.buffer.sampleRate);
     }
-    const peak = GAIN * zone.gain * (velocity / 127) ** 2;
+    const peak = zone.gain * (velocity / 127) ** 2;
     const level = new GainNode(context, { gain: 0 });
     envelope(level.gain, zone.volume, when, (value) => peak * decibels(value));
     this.key = new GainNode(context);
