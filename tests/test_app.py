@@ -56,6 +56,7 @@ def visit(browser: Browser, url: str) -> Iterator[Visit]:
 def plays_without_a_gap(visit: Visit, seconds: float) -> dict[str, Any]:
     """Listen for so long on the audio clock; the report at the end."""
     visit.start()
+    visit.until("c.level > 0.01")
     begin = visit.report["position"]
     visit.until(f"c.position >= {begin + seconds}")
     report = visit.report
