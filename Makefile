@@ -25,6 +25,10 @@ setup: .venv/.installed  ## make .venv with what the app needs
 	$(PIP) -r requirements-dev.txt
 	touch $@
 
+.venv/.installed-bench: requirements-bench.txt .venv/.installed
+	$(PIP) -r requirements-bench.txt
+	touch $@
+
 app: setup  ## open the app in the browser
 	$(BIN)/streamlit run app.py
 
@@ -44,9 +48,15 @@ format: .venv/.installed-dev  ## put the code into its style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: setup  ## measure the speed of the shipped checkpoints
-	$(BIN)/python -m generator.bench checkpoints/bach
-	$(BIN)/python -m generator.bench checkpoints/shakespeare
+bench: .venv/.installed-bench  ## measure speed beside rivals, into build/bench; leave the machine alone meanwhile
+	mkdir -p build/bench
+	$(BIN)/python -m benchmarks.step > build/bench/step.json
+	$(BIN)/python -m benchmarks.limit > build/bench/limit.json
+	$(BIN)/python -m benchmarks.grammar checkpoints/bach > build/bench/grammar.json
+	$(BIN)/python -m benchmarks.length --picture docs/length.svg > build/bench/length.json
+	$(BIN)/python -m benchmarks.start > build/bench/start.json
+	$(BIN)/python -m benchmarks.listeners checkpoints/bach > build/bench/listeners-bach.json
+	$(BIN)/python -m benchmarks.listeners checkpoints/shakespeare > build/bench/listeners-shakespeare.json
 
 # The commands that made the shipped checkpoints, under an hour each on two cores.
 
@@ -61,4 +71,4 @@ train-folk: setup  ## train checkpoints/folk anew
 
 train-shakespeare: setup  ## train checkpoints/shakespeare anew
 	$(BIN)/python -m generator.train tinyshakespeare --out checkpoints/shakespeare \
-		--hidden-size 608 --passes 24 --dropout-layers 0.4 --dropout-output 0.4 --dropout-weights 0.3 --validations 24
+		--hidden-size 608 --passes 24 --dropout-layers 0.4 --dropout-output 0.4 --dropout-weights 0.3 --validations 24 --averaging 0

@@ -8,7 +8,8 @@ Figures, each the mean over pieces:
 - voices_sounding: share of beats, from the first note to the end of the last, at whose start every voice sounds.
 - notes_in_range: share of notes within the range that their voice has in the corpus's training split.
 - tonic_ending: share of pieces whose last chord lies in the tonic triad, major or minor, of the key that music21's
-  analysis (Krumhansl and Schmuckler) finds, with the tonic in its lowest note.
+  analysis finds (the method of Krumhansl and Schmuckler with the weights of Aarden and Essen), with the tonic in its
+  lowest note.
 - whole_bars: share of bars, but for a piece's first and last, that their notes fill: the first begins with the bar, the
   last ends with it, and none is silent for a quarter or more.
 """
@@ -24,12 +25,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import music21 as m21
-
 sys.path.insert(0, os.fspath(Path(__file__).parents[1]))
 
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
+from generator.music.keys import likely
 from generator.music.score import Score
 from generator.streaming.engine import Model, load
 
@@ -56,11 +56,7 @@ def voices_sounding(score: Score) -> float:
 
 
 def tonic_ending(score: Score) -> bool:
-    stream = m21.stream.Stream()
-    for note in score.notes:
-        pitch = m21.note.Note(note.pitch, quarterLength=note.duration_ticks / score.ticks_per_quarter)
-        stream.insert(note.start_ticks / score.ticks_per_quarter, pitch)
-    tonic = stream.analyze("key").tonic.pitchClass
+    tonic = likely(score.notes) % 12
     last = [note for note in score.notes if note.end_ticks == score.end_ticks]
     classes = {(note.pitch - tonic) % 12 for note in last}
     lowest = (min(note.pitch for note in last) - tonic) % 12
@@ -93,7 +89,7 @@ def measure(pieces: list[Score], ranges: list[tuple[int, int]]) -> dict[str, Any
         "voices_sounding": round(mean(map(voices_sounding, pieces)), 4),
         "notes_in_range": round(mean(ranges[n.voice][0] <= n.pitch <= ranges[n.voice][1] for n in notes), 4),
         "tonic_ending": round(mean(map(tonic_ending, pieces)), 4),
-        "whole_bars": round(mean(bars), 4),
+        "whole_bars": round(mean(bars), 4) if bars else None,
     }
 
 
@@ -111,6 +107,20 @@ def generated(model: Model, count: int, **options: Any) -> list[Score]:
     return [piece for piece in pieces if piece.notes]
 
 
+def compare(model: Model, shards: Shards, pieces: int, **options: Any) -> dict[str, dict[str, Any]]:
+    """The figures of so many generated pieces, beside those of as many training and validation pieces."""
+    train = of_corpus(model, shards, "train", 10**9)
+    ranges = []
+    for voice in range(len(model.tokenizer.voices)):
+        pitches = [note.pitch for piece in train for note in piece.notes if note.voice == voice]
+        ranges.append((min(pitches), max(pitches)))
+    return {
+        "generated": measure(generated(model, pieces, **options), ranges),
+        "train": measure(train[:pieces], ranges),
+        "validation": measure(of_corpus(model, shards, "validation", pieces), ranges),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
@@ -121,21 +131,9 @@ def main() -> None:
     given = parser.parse_args()
     model = load(given.checkpoint)
     shards = prepare(open_corpus(given.corpus), model.tokenizer)
-    train = of_corpus(model, shards, "train", 10**9)
-    ranges = []
-    for voice in range(len(model.tokenizer.voices)):
-        pitches = [note.pitch for piece in train for note in piece.notes if note.voice == voice]
-        ranges.append((min(pitches), max(pitches)))
     options = {"temperature": given.temperature, "top_p": given.top_p}
-    result = {
-        "checkpoint": given.checkpoint.name,
-        "corpus": given.corpus,
-        **options,
-        "generated": measure(generated(model, given.pieces, **options), ranges),
-        "train": measure(train[: given.pieces], ranges),
-        "validation": measure(of_corpus(model, shards, "validation", given.pieces), ranges),
-    }
-    print(json.dumps(result, indent=2))
+    found = compare(model, shards, given.pieces, **options)
+    print(json.dumps({"checkpoint": given.checkpoint.name, "corpus": given.corpus, **options, **found}, indent=2))
 
 
 if __name__ == "__main__":

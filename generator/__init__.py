@@ -8,11 +8,36 @@ for event in stream.take(256):
     print(event)
 """
 
-from generator.errors import CarouselError
-from generator.options import SamplingOptions
-from generator.sinks import write
-from generator.streaming.engine import Engine, Model, load
-from generator.streaming.snapshot import Snapshot
-from generator.streaming.stream import Stream
+import importlib
+import typing
 
 __all__ = ["CarouselError", "Engine", "Model", "SamplingOptions", "Snapshot", "Stream", "load", "write"]
+
+if typing.TYPE_CHECKING:
+    from generator.errors import CarouselError
+    from generator.options import SamplingOptions
+    from generator.sinks import write
+    from generator.streaming.engine import Engine, Model, load
+    from generator.streaming.snapshot import Snapshot
+    from generator.streaming.stream import Stream
+else:
+    # Each name is imported when it is first asked for (PEP 562): torch takes seconds, and not every command needs it.
+    _HOMES = {
+        "CarouselError": "errors",
+        "Engine": "streaming.engine",
+        "Model": "streaming.engine",
+        "SamplingOptions": "options",
+        "Snapshot": "streaming.snapshot",
+        "Stream": "streaming.stream",
+        "load": "streaming.engine",
+        "write": "sinks",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

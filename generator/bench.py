@@ -2,8 +2,9 @@
 
     python -m generator.bench checkpoints/bach
 
-Both sample with the same options from the same weights, in turn, for several rounds; the ratio is the median of the
-pairs. JSON, one object.
+Both sample from the same weights, alone and many side by side, in turn, for several rounds; a ratio is the median of
+the pairs. Ours keeps to the grammar and decodes the events; the loop does neither. `product` says how int8 is
+multiplied: `fp32_product`, several times slower, where the CPU has no exact int8 instructions. JSON, one object.
 """
 
 from __future__ import annotations
@@ -20,38 +21,50 @@ from typing import Any
 import torch
 
 from generator import command
+from generator.model.backends import AUTO, BACKENDS
 from generator.model.lstm import LanguageModel
 from generator.streaming.engine import Model, load
+from generator.streaming.stream import Stream
 
 ROUNDS = 5
+STREAMS = (1, 8, 32, 128)
 
 
-def bench(model: Model, tokens: int) -> dict[str, Any]:
-    """Tokens a second of one stream and of the loop, and the median of their ratios."""
-    stream = model.stream(seed=0, temperature=1.0)
+def bench(model: Model, backend: str, tokens: int) -> dict[str, Any]:
+    """Tokens a second of some streams together and of the loop with as many lanes, and the median of their ratios."""
+    engine = model.engine(backend)
     reference = model.checkpoint.model()
+    rows = []
+    for count in STREAMS:
+        streams = [engine.stream(seed=seed) for seed in range(count)]
+        steps = max(1, tokens // count)
 
-    def ours() -> None:
-        for _ in stream.take(tokens):
-            pass
+        def ours(streams: list[Stream] = streams, steps: int = steps) -> None:
+            engine.pull(streams, steps)
 
-    def loop() -> None:
-        sample_with_nn_lstm(reference, model.tokenizer.start, tokens)
+        def loop(count: int = count, steps: int = steps) -> None:
+            sample_with_nn_lstm(reference, model.tokenizer.start, steps, count)
 
-    ours()
-    loop()
-    pairs = [(speed(ours, tokens), speed(loop, tokens)) for _ in range(ROUNDS)]
+        ours()
+        loop()
+        pairs = [(speed(ours, steps * count), speed(loop, steps * count)) for _ in range(ROUNDS)]
+        rows.append(
+            {
+                "streams": count,
+                "tokens_per_second": round(statistics.median(ours for ours, _ in pairs)),
+                "nn_lstm_loop_tokens_per_second": round(statistics.median(loop for _, loop in pairs)),
+                "ratio": round(statistics.median(ours / loop for ours, loop in pairs), 2),
+            }
+        )
     return {
         "checkpoint": model.checkpoint.name,
-        "backend": stream.snapshot().backend,
+        "backend": engine.backend.name,
+        "product": engine.backend.product,
         "machine": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "tokens": tokens,
         "rounds": ROUNDS,
-        "stream_tokens_per_second": round(statistics.median(stream for stream, _ in pairs)),
-        "nn_lstm_loop_tokens_per_second": round(statistics.median(loop for _, loop in pairs)),
-        "ratio": round(statistics.median(stream / loop for stream, loop in pairs), 2),
+        "rows": rows,
     }
 
 
@@ -63,10 +76,10 @@ def speed(work: Callable[[], None], tokens: int) -> float:
 
 
 @torch.inference_mode()
-def sample_with_nn_lstm(model: LanguageModel, start: int, tokens: int) -> None:
-    """The rival: `nn.LSTM` called for one token at a time, softmax and multinomial, without a grammar."""
-    token, state = torch.tensor([[start]]), None
-    for _ in range(tokens):
+def sample_with_nn_lstm(model: LanguageModel, start: int, steps: int, lanes: int = 1) -> None:
+    """The rival: `nn.LSTM` called for one token a lane at a time, softmax and multinomial, without a grammar."""
+    token, state = torch.full((lanes, 1), start), None
+    for _ in range(steps):
         x, state = model.lstm(model.embedding(token), state)
         probabilities = torch.softmax(model.output(x[:, -1]), dim=-1)
         token = torch.multinomial(probabilities, 1)
@@ -77,9 +90,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = command.parser("bench", __doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a folder, such as checkpoints/bach")
     parser.add_argument("--tokens", type=command.positive, default=500, metavar="N", help="a round (default: 500)")
+    parser.add_argument("--backend", choices=(AUTO, *BACKENDS), default=AUTO, help="default: auto, which is int8")
 
     def work(given: argparse.Namespace) -> None:
-        print(json.dumps(bench(load(given.checkpoint), given.tokens), indent=2))
+        print(json.dumps(bench(load(given.checkpoint), given.backend, given.tokens), indent=2))
 
     return command.run(parser, work, arguments)
 

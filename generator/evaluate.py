@@ -14,24 +14,34 @@ from typing import Any
 from generator import command
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, Split, prepare
+from generator.model.backends import BACKENDS, surprise
+from generator.model.backends import prepare as prepare_backend
 from generator.model.checkpoint import Checkpoint
 from generator.tokenizers.base import Tokenizer
 
 CONVENTION = "one carried stream from a cold start, END tokens included"
 
 
-def evaluate(checkpoint: Checkpoint, shards: Shards, split: str) -> dict[str, Any]:
+def evaluate(checkpoint: Checkpoint, shards: Shards, split: str, backend: str | None = None) -> dict[str, Any]:
     """The scores of one split, as `evaluate` prints them.
 
+    Args:
+        backend: read through this backend's steps, as a stream does, not through torch's LSTM.
+
     Raises:
-        CarouselError: the corpus has no such split.
+        CarouselError: the corpus has no such split, or there is no such backend.
     """
     part = shards.split(split)
-    nats = float(checkpoint.model().surprise(part.tokens, checkpoint.tokenizer.start).sum())
+    start = checkpoint.tokenizer.start
+    if backend is None:
+        nats = float(checkpoint.model().surprise(part.tokens, start).sum())
+    else:
+        nats = float(surprise(prepare_backend(backend, checkpoint), part.tokens, start).sum())
     scores: dict[str, Any] = {
         "corpus": shards.facts.name,
         "split": split,
         "convention": CONVENTION,
+        **({"backend": backend} if backend else {}),
         "pieces": len(part),
         "tokens": len(part.tokens),
         "nats_per_token": nats / len(part.tokens),
@@ -76,10 +86,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("corpus", metavar="CORPUS", help="a name from data/corpora.toml, or a file or folder")
     parser.add_argument("--split", help="train, validation or test (default: test where there is one, else validation)")
 
+    parser.add_argument("--backend", choices=BACKENDS, help="read token by token through it, as a stream does")
+
     def run(given: argparse.Namespace) -> None:
         checkpoint = Checkpoint.load(given.checkpoint)
         shards = prepare(open_corpus(given.corpus), checkpoint.tokenizer)
-        print(json.dumps(evaluate(checkpoint, shards, given.split or default_split(shards)), indent=2))
+        print(json.dumps(evaluate(checkpoint, shards, given.split or default_split(shards), given.backend), indent=2))
 
     return command.run(parser, run, arguments)
 

@@ -140,6 +140,9 @@ class TrainingOptions:
     dropout_layers: float = option(0.3, "share dropped between the layers", minimum=0, maximum=0.99)
     dropout_output: float = option(0.3, "share dropped before the output layer", minimum=0, maximum=0.99)
     dropout_weights: float = option(0.2, "share of the recurrent weights dropped", minimum=0, maximum=0.99)
+    averaging: float = option(
+        0.999, "decay of the moving average of the weights, which is what is kept; 0: none", minimum=0, maximum=0.999999
+    )
     augment: bool = option(True, "read each piece in a random variant: transposed, stretched in time")
     cold_share: float = option(0.1, "share of the pieces that begin from a zero state", minimum=0, maximum=1)
     validations: int = option(20, "how often the validation split is read", minimum=1, maximum=100_000)

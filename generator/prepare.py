@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 
 from generator import command
 from generator.corpora import open_corpus
@@ -48,6 +49,11 @@ def summary(shards: Shards) -> str:
     for name in shards.splits:
         split = shards.split(name)
         lines.append(f"  {name:<11} {_many(len(split), 'piece')}, {_many(len(split.tokens), 'token')}")
+    if shards.report:
+        errors = {name: value for name, value in shards.report.items() if name.startswith(("max_", "mean_"))}
+        counts = {name: value for name, value in shards.report.items() if name not in errors}
+        lines.append("  as tokens   " + _listed(f"{value:,} {name}" for name, value in counts.items()))
+        lines.append("              " + _listed(f"{name} {value:.4g}" for name, value in errors.items()))
     if shards.skipped:
         lines.append(f"  skipped     {len(shards.skipped):,}")
         lines += [f"    {name}: {reason}" for name, reason in shards.skipped[:NAMED]]
@@ -55,6 +61,10 @@ def summary(shards: Shards) -> str:
             lines.append(f"    and {len(shards.skipped) - NAMED:,} more")
     lines.append(f"  kept in     {shards.folder}")
     return "\n".join(lines)
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words).replace("_", " ")
 
 
 def _many(count: int, thing: str) -> str:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generator import command, sinks
-from generator.corpora.folder import MIDI_SUFFIXES
 from generator.corpora.text import read_text
 from generator.errors import CarouselError
-from generator.music import midi, notation
+from generator.model.backends import AUTO, BACKENDS
+from generator.music import files
 from generator.music.score import Bar, Clock, Note, Score, Tempo, Voice, pitch_name
 from generator.options import SamplingOptions, add_arguments, given
 from generator.streaming.engine import Model, load
@@ -43,18 +43,14 @@ def read_primer(text: str, medium: str) -> str | Score:
     except OSError:
         exists = False
     if medium == "text":
-        if exists and path.suffix.lower() in (*MIDI_SUFFIXES, *notation.FORMATS):
+        if exists and path.suffix.lower() in files.SUFFIXES:
             raise CarouselError(f"{path}: a music file, but this checkpoint speaks text; give a text file or text")
         return read_text(path) if exists else text
     if not exists:
         raise CarouselError(
             f"{text}: no such file; a music checkpoint is primed with a MIDI, MusicXML, ABC or krn file"
         )
-    if path.suffix.lower() in MIDI_SUFFIXES:
-        return midi.read(path)
-    if path.suffix.lower() in notation.FORMATS:
-        return notation.read(path)[0]
-    raise CarouselError(f"{path}: not a music file; this checkpoint is primed with MIDI, MusicXML, ABC or krn")
+    return files.read(path)[0]
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,7 @@ def until_tokens(stream: Stream, count: int | None, size: int) -> Iterator[Event
     left = count
     while not stream.ended and left != 0:
         step = size if left is None else min(size, left)
-        yield from list(stream.take(step))
+        yield from stream.pull(step)
         left = None if left is None else left - step
 
 
@@ -126,9 +122,11 @@ def start(given_: argparse.Namespace, model: Model) -> Stream:
     if given_.resume is not None:
         if given_.prime is not None:
             raise CarouselError("a resumed stream has its primer already; leave --prime out")
-        return model.resume(Snapshot.load(given_.resume), **options)
+        snapshot = Snapshot.load(given_.resume)
+        return model.engine(given_.backend or snapshot.backend).resume(snapshot, **options)
+    engine = model.engine(given_.backend or AUTO)
     if given_.prime is None:
-        return model.stream(**options)
+        return engine.stream(**options)
     prime = read_primer(given_.prime, model.tokenizer.medium)
     if isinstance(prime, str):
         known = str(model.tokenizer.decode(model.tokenizer.encode(prime)[:-1]))
@@ -138,7 +136,7 @@ def start(given_: argparse.Namespace, model: Model) -> Stream:
         if unknown:
             print(f"unknown to this checkpoint: {' '.join(sorted(unknown))}", file=sys.stderr)
         print(known, end="", flush=True)
-    return model.stream(prime, **options)
+    return engine.stream(prime, **options)
 
 
 def check(given_: argparse.Namespace, tokenizer: Tokenizer) -> None:
@@ -212,6 +210,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the whole stream to this file")
     parser.add_argument("--save", type=Path, metavar="FILE.take", help="at the end, save the stream to go on later")
     parser.add_argument("--resume", type=Path, metavar="FILE.take", help="go on with a saved stream")
+    parser.add_argument(
+        "--backend",
+        choices=(AUTO, *BACKENDS),
+        help="how to multiply (default: auto, which is int8; of a saved stream, the one that it began with)",
+    )
     return command.run(parser, sample, arguments)
 
 

@@ -20,17 +20,20 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn, TimeRemainingColumn
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
 
 from generator import card
 from generator.atomic import atomic_write
 from generator.corpora.batches import IGNORED, Batches, one_pass
+from generator.corpora.progress import bar
 from generator.corpora.shards import Shards
 from generator.errors import CarouselError
-from generator.model.checkpoint import Checkpoint
+from generator.model.checkpoint import Checkpoint, make_folder
 from generator.model.lstm import Dropout, LanguageModel, ModelConfig
 from generator.options import TrainingOptions
 from generator.streaming.engine import Model
@@ -63,6 +66,8 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
         )
+        self.average = AveragedModel(self.model, multi_avg_fn=self._average).eval()
+        self.averaged: LanguageModel = self.average.module  # type: ignore[assignment]
         train = shards.split("train")
         self.pieces = [train[index] for index in range(len(train))]
         self.lanes = min(options.lanes, max(1, len(train.tokens) // (options.window * LEAST_WINDOWS)))
@@ -81,6 +86,11 @@ class Trainer:
         self.best = math.inf
         self.seconds = 0.0
         self.loss = math.nan
+
+    def _average(self, average: Any, current: Any, updates: int | Tensor) -> None:
+        """An exponential moving average (Polyak and Juditsky 1992) that forgets its beginnings faster."""
+        decay = min(self.options.averaging, (1 + int(updates)) / (10 + int(updates)))
+        torch._foreach_lerp_(average, current, 1 - decay)
 
     def _pass(self, number: int) -> Batches:
         options = self.options
@@ -127,40 +137,28 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
         self.optimizer.step()
+        self.average.update_parameters(self.model)
         self.state = [(h.detach().float(), c.detach().float()) for h, c in state]
         self.step, self.window = self.step + 1, self.window + 1
         return loss.item()
 
     def validate(self) -> float:
         """Nats a token over the validation split, in lanes (quick; `evaluate` reads it as one stream)."""
-        self.model.eval()
         split = self.shards.split("validation")
         lanes = max(1, min(VALIDATION_LANES, len(split.tokens) // 64))
-        return float(self.model.surprise(split.tokens, self.tokenizer.start, lanes=lanes).mean())
+        return float(self.averaged.surprise(split.tokens, self.tokenizer.start, lanes=lanes).mean())
 
     def begin(self) -> None:
         """Start afresh in the folder; what an earlier run logged there goes."""
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CarouselError(
-                f"{self.out}: cannot make this folder: {error.strerror}; choose another --out"
-            ) from error
+        make_folder(self.out)
         (self.out / STATE).unlink(missing_ok=True)
         with atomic_write(self.out / METRICS):
             pass
 
     def run(self) -> None:
         """Train to the end; Ctrl-C saves and raises KeyboardInterrupt."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(),
-        )
-        bar = Progress(*columns, console=self.console, speed_estimate_period=300)
-        with _interrupts() as interrupted, bar as progress:
-            task = progress.add_task("training", total=1.0, figures="")
+        columns = (TextColumn("{task.fields[figures]}"), TimeRemainingColumn())
+        with _interrupts() as interrupted, bar("training", *columns, console=self.console, figures="") as show:
             saved = mark = time.monotonic()
             while not self.finished and not interrupted.is_set():
                 loss = self.update()
@@ -169,7 +167,7 @@ class Trainer:
                 self.loss = loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * loss
                 speed = self.batches.inputs[0].size / took
                 figures = f"step {self.step}  loss {self.loss:.4f}  best {self.best:.4f}  {speed:,.0f} tokens/s"
-                progress.update(task, completed=self.progress, figures=figures)
+                show(completed=self.progress, total=1.0, figures=figures)
                 if not math.isfinite(loss):
                     raise CarouselError(f"{self.out}: the loss is {loss}; try a lower --learning-rate")
                 if int(self.progress * self.options.validations) > self.validated or self.progress >= 1:
@@ -179,6 +177,11 @@ class Trainer:
                     self.save()
                     saved = mark = time.monotonic()
             self.save()
+        if self.progress < 1 and self.finished:
+            count = self.options.patience
+            self.console.print(
+                f"stopped at step {self.step}: no better validation in the last {count}; the best is kept"
+            )
         if interrupted.is_set() and not self.finished:
             self.console.print(f"stopped at step {self.step}; go on with the same command and --resume")
             raise KeyboardInterrupt
@@ -187,7 +190,7 @@ class Trainer:
         """Validate, keep the weights if they are the best, log, and show a short sample."""
         self.validated = max(self.validated + 1, int(self.progress * self.options.validations))
         nats = self.validate()
-        checkpoint = Checkpoint.of(self.model, self.tokenizer)
+        checkpoint = Checkpoint.of(self.averaged, self.tokenizer)
         better = nats < self.best
         if better:
             self.best, self.worse = nats, 0
@@ -222,9 +225,11 @@ class Trainer:
 
     def save(self) -> None:
         """Write everything that the future of this run depends on."""
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        if self.model.config.tied:
-            del tensors["model.output.weight"]
+        tensors = {"averaged": self.average.n_averaged}
+        for kind, model in (("model", self.model), ("average", self.averaged)):
+            tensors |= {f"{kind}.{name}": value for name, value in model.state_dict().items()}
+            if self.model.config.tied:
+                del tensors[f"{kind}.output.weight"]
         for index, (h, c) in enumerate(self.state):
             tensors[f"state.h{index}"], tensors[f"state.c{index}"] = h, c
         for number, values in self.optimizer.state_dict()["state"].items():
@@ -260,10 +265,12 @@ class Trainer:
             file.write("".join(row for row in rows if _logged_step(row) <= self.step).encode())
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
-        weights = {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}
-        if self.model.config.tied:
-            weights["output.weight"] = weights["embedding.weight"]
-        self.model.load_state_dict(weights)
+        for kind, model in (("model.", self.model), ("average.", self.averaged)):
+            weights = {name.removeprefix(kind): value for name, value in tensors.items() if name.startswith(kind)}
+            if self.model.config.tied:
+                weights["output.weight"] = weights["embedding.weight"]
+            model.load_state_dict(weights)
+        self.average.n_averaged.copy_(tensors["averaged"])
         layers = range(self.model.config.num_layers)
         self.state = [(tensors[f"state.h{layer}"], tensors[f"state.c{layer}"]) for layer in layers]
         optimizer = self.optimizer.state_dict()

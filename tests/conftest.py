@@ -32,10 +32,10 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def mirror() -> Path:
-    """The folder of downloaded corpora; a test that needs it skips where there is none."""
+    """The folder of downloaded corpora. Without one a test that needs it is skipped; where `CI` is set it fails."""
     folder = os.environ.get("CAROUSEL_MIRROR")
     if not folder:
-        pytest.skip("CAROUSEL_MIRROR names no folder of downloaded corpora")
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("CAROUSEL_MIRROR names no folder of downloaded corpora")
     path = (ROOT / folder).resolve()
     assert path.is_dir(), f"CAROUSEL_MIRROR is {folder}, which is not a folder"
     return path

@@ -95,7 +95,7 @@ def imported(paths: list[Path]) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
                 names.add(node.module.partition(".")[0])
     owners = metadata.packages_distributions()
-    outside = names - sys.stdlib_module_names - {"app", "generator", "tests"}
+    outside = names - sys.stdlib_module_names - {"app", "benchmarks", "generator", "tests"}
     return {owner.lower().replace("_", "-") for name in outside for owner in owners.get(name, [f"nobody's {name}"])}
 
 

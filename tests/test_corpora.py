@@ -232,7 +232,7 @@ def test_a_folder_of_texts_has_a_piece_a_file(tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_bytes(b"\xff")
     (tmp_path / ".hidden.txt").write_text("no")
     corpus = open_corpus(tmp_path)
-    assert corpus.title == f"31 .txt from {tmp_path.name}"
+    assert corpus.facts.title == f"31 .txt from {tmp_path.name}"
     train, validation = names(corpus, "train"), names(corpus, "validation")
     assert len(train) + len(validation) == 30
     assert 1 <= len(validation) <= 8

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.responses import Response
 
 from generator.errors import CarouselError
-from generator.music.score import Bar, Note, Score, Tempo, TimeSignature
+from generator.music.score import Note, Score, Tempo
 from generator.streaming.engine import Model
 from generator.tokenizers.score import ScoreTokenizer
-from generator.web import instruments, live, primers
-from generator.web.live import LiveMusic, LiveText, excerpt
+from generator.web import instruments, live, primers, routes, visitors
+from generator.web.live import LiveMusic, LiveText
 from generator.web.visitors import KEPT, Registry, Visitor
 from tests.conftest import four_voices, random_checkpoint, tiny
 
@@ -149,21 +152,21 @@ def test_memory_is_bounded(text: Model, music: Model, monkeypatch: pytest.Monkey
     assert len(take.heard(1000)) <= 200 and whole[:1000].endswith(take.heard(1000))
 
 
-notes = st.builds(Note, st.integers(0, 100), st.integers(1, 50), st.integers(0, 127))
-
-
-@given(st.lists(notes, max_size=20), st.integers(0, 120), st.integers(0, 120))
-def test_an_excerpt_is_a_piece_of_its_own(found: list[Note], start: int, end: int) -> None:
-    metres = (TimeSignature(0, 3, 4), TimeSignature(36, 4, 4))
-    bars = tuple(Bar(at) for at in (0, 36, 84))
-    score = Score(
-        12, TUNE.voices, tuple(sorted(found, key=lambda note: note.start_ticks)), metres, (Tempo(0, 60.0),), (), bars
-    )
-    part = excerpt(score, start, end)
-    assert len(part.notes) == sum(start <= note.start_ticks < end for note in found)
-    assert all(note.start_ticks >= 0 and note.end_ticks <= end - start for note in part.notes)
-    assert part.time_signatures[0] == TimeSignature(0, *((4, 4) if start >= 36 else (3, 4)))
-    assert part.tempos == (Tempo(0, 60.0),)
+def test_the_pedal_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is remembered from the middle on begins with the pedal as it was."""
+    monkeypatch.setattr(live, "MAX_EVENTS", 300)
+    model = Model(tiny("performance"))
+    forgetful, other = (LiveMusic(model.stream(seed=4), "a", model.tokenizer) for _ in range(2))
+    monkeypatch.setattr(other, "_forget", lambda: None)
+    held = []
+    for sequence in range(12):
+        for take in (forgetful, other):
+            take.pull(sequence, 30.0 * sequence + 30)
+        everything, since = other.heard(1e6), forgetful._start_ticks
+        pedals = forgetful.heard(1e6).pedals
+        assert pedals == everything.between(since, 10**9).pedals
+        held.append(bool(pedals) and pedals[0].start_ticks == 0)
+    assert forgetful._start_ticks > 0 and any(held)
 
 
 def test_takes_are_kept_and_removed(text: Model) -> None:
@@ -174,7 +177,9 @@ def test_takes_are_kept_and_removed(text: Model) -> None:
     with pytest.raises(CarouselError, match="nothing has been heard"):
         visitor.keep(number, 0)
     take.pull(0, 50)
-    kept = [visitor.keep(number, 10 + index) for index in range(KEPT)]
+    for index in range(KEPT):
+        assert visitor.keep(number, 10 + index) == []
+    kept = list(visitor.kept("text"))[::-1]
     with pytest.raises(CarouselError, match="remove one"):
         visitor.keep(number, 10)
     assert list(visitor.kept("text")) == kept[::-1] and not visitor.kept("music")
@@ -185,6 +190,70 @@ def test_takes_are_kept_and_removed(text: Model) -> None:
     assert visitor.start(LiveText(text.stream(), "b")) != number
     with pytest.raises(CarouselError, match="no longer here"):
         visitor.take(number)
+
+
+def test_a_full_shelf_lets_the_oldest_takes_go(text: Model, music: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of a medium is bounded by what it holds, not by its number alone; the newest always stays."""
+    monkeypatch.setitem(visitors.SHELF, "text", 100)
+    visitor = Visitor()
+    lines, tune = LiveText(text.stream(), "lines"), LiveMusic(music.stream(seed=3), "tune", music.tokenizer)
+    numbers = {take: visitor.start(take) for take in (lines, tune)}
+    lines.pull(0, 200)
+    tune.pull(0, 20.0)
+    assert [visitor.keep(numbers[lines], length) for length in (40, 30, 30)] == [[], [], []]
+    for length, gone, left in ((20, 1, [20, 30, 30]), (60, 2, [60, 20]), (200, 2, [200])):
+        assert visitor.keep(numbers[lines], length) == ["lines"] * gone
+        assert [kept.size for kept in visitor.kept("text").values()] == left
+    assert visitor.keep(numbers[tune], 9.0) == [], "the shelves of the two media are apart"
+    [size] = [kept.size for kept in visitor.kept("music").values()]
+    monkeypatch.setitem(visitors.SHELF, "music", 2 * size)
+    assert size > 0 and [visitor.keep(numbers[tune], 9.0) for _ in range(2)] == [[], ["tune"]]
+    assert visitor.playing("music") == (numbers[tune], tune)
+
+
+def test_downloads_leave_the_pulls_their_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are asked for, few are built at once, and a listener does not wait for them."""
+    released = threading.Event()
+    building: list[int] = []
+    most = []
+
+    def slow(body: dict[str, Any]) -> Response:
+        building.append(1)
+        most.append(len(building))
+        released.wait()
+        building.pop()
+        return Response()
+
+    monkeypatch.setattr(routes, "download", slow)
+    monkeypatch.setattr(routes, "pull", lambda body: Response())
+    app = Starlette(routes=routes.routes())
+
+    async def ask(route: str) -> int:
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"{}"}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        path = f"/carousel/{route}"
+        scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b"", "root_path": ""}
+        await app(scope, receive, send)  # type: ignore[arg-type]
+        return int(sent[0]["status"])
+
+    async def rush() -> list[int]:
+        downloads = [asyncio.create_task(ask("download")) for _ in range(100)]
+        try:
+            while not most:
+                await asyncio.sleep(0.01)
+            pulled = await asyncio.wait_for(ask("pull"), 60)
+        finally:
+            released.set()
+        return [pulled, *await asyncio.gather(*downloads)]
+
+    assert asyncio.run(rush()) == [200] * 101
+    assert max(most) <= routes.DOWNLOADS
 
 
 def test_a_full_house_gives_away_the_place_of_who_is_long_gone() -> None:

@@ -12,38 +12,23 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from generator.errors import CarouselError
-from generator.model.backends import prepare
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import Dropout, LanguageModel, ModelConfig
 from tests.conftest import tiny
 
 
-def test_stepping_equals_torchs_lstm() -> None:
+def test_the_training_form_equals_torchs_lstm() -> None:
     checkpoint = tiny("char")
     model = checkpoint.model()
-    backend = prepare("fp32", checkpoint)
     tokens = torch.randint(checkpoint.config.vocab_size, (3, 40))
     with torch.no_grad():
-        out, _ = model.lstm(model.embedding(tokens))
+        out, (h, c) = model.lstm(model.embedding(tokens))
         expected = model.output(out)
         read, after = model(tokens, model.zero_state(3))
     assert torch.allclose(read, expected, atol=1e-5)
-    state = backend.zero(3)
-    for step in range(40):
-        logits, state = backend.step(tokens[:, step], state)
-        assert torch.allclose(logits, expected[:, step], atol=1e-4)
-    for layer, (h, c) in enumerate(after):
-        assert torch.allclose(state.h[layer], h, atol=1e-5)
-        assert torch.allclose(state.c[layer], c, atol=1e-5)
-
-
-def test_a_step_leaves_the_old_state_as_it_was() -> None:
-    backend = prepare("fp32", tiny("char"))
-    old = backend.zero()
-    _, new = backend.step(torch.tensor([3]), old)
-    assert not old.h.any()
-    assert not old.c.any()
-    assert new.h.any()
+    for layer, state in enumerate(after):
+        assert torch.allclose(state[0], h[layer], atol=1e-5)
+        assert torch.allclose(state[1], c[layer], atol=1e-5)
 
 
 def test_surprise_is_the_negative_log_likelihood() -> None:

@@ -8,15 +8,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import mido
 import pretty_midi
 import pytest
 
-from generator import evaluate, sample
+from generator import bench, evaluate, sample
 from generator.music import midi
 from generator.music.score import Score
-from tests.conftest import ROOT, four_voices, tiny
+from generator.streaming.engine import Engine
+from generator.streaming.snapshot import Snapshot
+from generator.tokenizers.char import CharTokenizer
+from tests.conftest import ROOT, four_voices, random_checkpoint, tiny
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +127,61 @@ def test_music_without_a_file_is_listed_note_by_note(models: Path, capsys: pytes
     assert any("Soprano" in line or "Bass" in line for line in lines)
 
 
+def test_a_primer_is_read_by_the_model_once(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the file it is decoded; the past is replayed only where there is more of it."""
+    midi.write(four_voices(2), tmp_path / "mine.mid")
+    (tmp_path / "mine.txt").write_text("abc")
+    command = ["--tokens", 40, "--save", tmp_path / "a.take", "-o"]
+    read: list[int] = []
+    begin = Engine.begin
+
+    def noted(engine: Engine, primer: list[int], timeline: Any) -> Snapshot:
+        read.append(len(primer))
+        return begin(engine, primer, timeline)
+
+    for kind, suffix in (("score", "mid"), ("performance", "mid"), ("char", "txt")):
+        out, primer = tmp_path / f"{kind}.{suffix}", tmp_path / f"mine.{suffix}"
+        read.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(Engine, "begin", noted)
+            assert run(models / kind, "--prime", primer, *command, out) == 0
+        assert len(read) == 1
+        written = out.read_bytes()
+        assert run(models / kind, "--resume", tmp_path / "a.take", "--tokens", 1, "-o", out) == 0
+        assert len(written) <= len(out.read_bytes())
+        stream = sample.load(models / kind).resume(Snapshot.load(tmp_path / "a.take"))
+        sample.sinks.write(stream.history(), out)
+        assert out.read_bytes() == written
+
+
+def test_text_needs_no_library_of_music(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("abc")
+    code = "import sys; from generator import sample; assert sample.main(sys.argv[1:]) == 0; print(*sys.modules)"
+    command = [models / "char", "--tokens", "20", "--prime", tmp_path / "mine.txt", "-o", tmp_path / "out.txt"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, command)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not {"music21", "symusic", "verovio", "pretty_midi"} & set(done.stdout.splitlines()[-1].split())
+
+
+def test_at_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At a piece's end the next one begins, or nothing more is said, or there is no such end."""
+    model = tmp_path / "model"
+    random_checkpoint(CharTokenizer(" abcdefgh")).save(model)  # a new line is the end of a piece, and nothing else
+    said = {}
+    for how in ("next", "never", "stop"):
+        assert run(model, "--seed", 3, "--tokens", 2000, "--at-end", how, "--save", tmp_path / f"{how}.take") == 0
+        said[how] = capsys.readouterr().out
+    assert run(model, "--seed", 3, "--tokens", 2000) == 0
+    assert capsys.readouterr().out == said["next"]
+    assert len(said["next"]) == len(said["never"]) == 2000
+    assert said["next"].count("\n") > 2 and "\n" not in said["never"]
+    assert said["stop"] == said["next"][: said["next"].index("\n") + 1]
+    assert run(model, "--resume", tmp_path / "stop.take", "--tokens", 50) == 0
+    assert capsys.readouterr().out == "", "what has stopped stays so"
+    assert run(model, "--resume", tmp_path / "stop.take", "--tokens", 50, "--at-end", "next") == 0
+    assert len(capsys.readouterr().out) == 50
+
+
 BAD = [
     (["char", "--temperature", "-1"], "--temperature"),
     (["char", "--temperature", "nan"], "--temperature"),
@@ -133,6 +192,7 @@ BAD = [
     (["performance", "--bars", "4"], "no bars"),
     (["char", "--tokens", "5", "--save", "nowhere/a.take"], "does not exist"),
     (["char", "--top-p", "2"], "--top-p"),
+    (["char", "--at-end", "now"], "--at-end"),
     (["nothing"], "no such checkpoint"),
     (["score", "--prime", "no such file"], "no such file"),
     (["score", "--prime", "PRIMER.txt"], "not a music file"),
@@ -221,3 +281,38 @@ def test_history_of_a_stream_is_what_the_file_holds(models: Path, tmp_path: Path
     history = stream.history()
     assert isinstance(history, Score)
     assert midi.to_bytes(history) == (tmp_path / "a.mid").read_bytes()
+
+
+def test_a_backend_is_chosen_and_a_saved_stream_keeps_its_own(models: Path, tmp_path: Path) -> None:
+    take = tmp_path / "a.take"
+    assert run(models / "score", "--backend", "fp32", "--tokens", 90, "-o", tmp_path / "a.mid", "--save", take) == 0
+    assert Snapshot.load(take).backend == "fp32"
+    assert run(models / "score", "--resume", take, "--tokens", 90, "-o", tmp_path / "b.mid", "--save", take) == 0
+    assert Snapshot.load(take).backend == "fp32"
+    assert run(models / "score", "--backend", "fp32", "--tokens", 180, "-o", tmp_path / "c.mid") == 0
+    assert (tmp_path / "b.mid").read_bytes() == (tmp_path / "c.mid").read_bytes()
+    assert run(models / "score", "--tokens", 10, "-o", tmp_path / "d.mid", "--save", take) == 0
+    assert Snapshot.load(take).backend == "int8"
+
+
+def test_evaluate_reads_through_a_backend(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "text.txt").write_text("hello world\n" * 100)
+    found = []
+    for extra in ([], ["--backend", "fp32"], ["--backend", "int8"]):
+        assert evaluate.main([str(models / "char"), str(tmp_path / "text.txt"), *extra]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert [scores.get("backend") for scores in found] == [None, "fp32", "int8"]
+    assert found[1]["nats_per_token"] == pytest.approx(found[0]["nats_per_token"], rel=1e-4)
+    assert found[2]["nats_per_token"] == pytest.approx(found[0]["nats_per_token"], rel=0.02)
+
+
+def test_bench_prints_a_row_for_each_number_of_streams(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main([str(models / "char"), "--tokens", "8"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["streams"] for row in found["rows"]] == list(bench.STREAMS)
+    assert all(row["tokens_per_second"] > 0 and row["ratio"] > 0 for row in found["rows"])
+    assert found["backend"] == "int8"
+    assert found["product"] in ("int_mm", "fp32_product")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import generator
 from generator import CarouselError, Engine, Snapshot
 from generator.music.score import Bar, PieceEnd, Score
+from generator.streaming.batch import CHUNK, Job
 from generator.streaming.engine import Model
-from generator.streaming.stream import MARK_EVERY, MARKS
 from generator.tokenizers.performance_grammar import NOTE_OFF, PEDAL, VOCABULARY
 from tests.conftest import four_voices, random_checkpoint, tiny
 
@@ -42,13 +42,35 @@ def test_rewind_goes_back_exactly(fake: Model, forward: int, back: int) -> None:
     assert list(stream.take(60)) == list(fresh.take(60))
 
 
-def test_rewind_past_the_marks_replays_from_the_start() -> None:
+def test_marks_are_few_and_a_rewind_re_runs_little(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model(tiny("char"))
     stream = model.stream(seed=4)
-    text = "".join(map(str, stream.take(MARK_EVERY * MARKS + 900)))
-    stream.rewind(MARK_EVERY * MARKS + 500)
-    assert stream.position == 400
-    assert "".join(map(str, stream.take(100))) == text[400:500]
+    text = "".join(map(str, stream.pull(300 * CHUNK)))
+    assert len(stream._marks) <= 10
+    stepped = 0
+    serve = Engine.serve
+
+    def counted(engine: Engine, jobs: list[Job]) -> None:
+        nonlocal stepped
+        stepped += sum(job.count for job in jobs)
+        serve(engine, jobs)
+
+    monkeypatch.setattr(Engine, "serve", counted)
+    for back in (3, 100, 2000, 10_000):
+        stepped, here = 0, stream.position
+        stream.rewind(back)
+        assert stepped <= back + CHUNK
+        assert stream.position == here - back
+        assert "".join(map(str, stream.pull(50)))[:back] == text[here - back :][:50]
+
+
+def test_a_resumed_stream_rewinds_beyond_where_it_was_resumed() -> None:
+    model = Model(tiny("char"))
+    stream = model.stream("hello", seed=4)
+    text = "".join(map(str, stream.pull(1000)))
+    resumed = model.resume(stream.snapshot())
+    resumed.rewind(900)
+    assert "".join(map(str, resumed.pull(100))) == text[100:200]
 
 
 def test_rewind_forgets_later_changes() -> None:
@@ -85,16 +107,8 @@ def test_a_text_primer_goes_through_the_same_step_as_sampling() -> None:
     text = "".join(map(str, stream.take(40)))
     assert stream.history() == "hello world" + text
     again = model.stream("hello", seed=2)
-    engine = Engine(model)
-    snapshot = again.snapshot()
-    state, token = snapshot.state, snapshot.token
-    for following in model.tokenizer.encode(" world")[:-1]:
-        state, token = engine.feed(token, state), int(following)
-    assert np.array_equal(state.h, stream_start_state(model, "hello world").h)
-
-
-def stream_start_state(model: Model, primer: str):  # type: ignore[no-untyped-def]
-    return model.stream(primer, seed=2).snapshot().state
+    assert "".join(map(str, again.read(model.tokenizer.encode(" world")[:-1].tolist()))) == " world"
+    assert list(again.take(40)) == list(text)
 
 
 def test_unknown_characters_in_a_primer_do_no_harm_and_are_never_said() -> None:
@@ -121,7 +135,7 @@ def test_at_end(kind: str) -> None:
     assert model.resume(stopped.snapshot()).ended
     assert list(model.resume(stopped.snapshot(), at_end="next").take(50))
     onward = model.stream(seed=1, at_end="next")
-    tokens = 4 * stopped.position
+    tokens = 20 * stopped.position
     assert len([e for e in onward.take(tokens) if e == end or (kind != "char" and isinstance(e, PieceEnd))]) > 1
     never = model.stream(seed=1, at_end="never")
     ids = []

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from generator import train, trainer
 from generator.corpora import open_corpus
@@ -143,11 +145,85 @@ def test_a_stopped_run_resumes_to_the_same_weights(novel: Path, tmp_path: Path, 
     one, two = trainer.read_state(whole)[1], trainer.read_state(killed)[1]
     assert one.keys() == two.keys()
     assert all(np.array_equal(one[name].numpy(), two[name].numpy()) for name in one)
+    assert one["averaged"] == 60 and one["average.output.bias"].shape == one["model.output.bias"].shape
     logs = [
         [{key: json.loads(row)[key] for key in ("step", "loss", "validation")} for row in path.read_text().splitlines()]
         for path in (whole / trainer.METRICS, killed / trainer.METRICS)
     ]
     assert logs[0] == logs[1]
+
+
+def run_of(novel: Path, out: Path, **changes: Any) -> trainer.Trainer:
+    """A run that is ready to begin."""
+    recipe = {"hidden_size": 24, "embedding_dim": 8, "lanes": 4, "window": 16, "steps": 40, **changes}
+    shards = prepare(open_corpus(novel), progress=False)
+    return trainer.Trainer(shards, out, TrainingOptions(**recipe), Console(quiet=True))
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_what_is_kept_is_the_moving_average(novel: Path, tmp_path: Path, tied: bool) -> None:
+    """Every update draws it towards the weights, at first much, and never further than the option says."""
+    run = run_of(novel, tmp_path / "model", averaging=0.5, embedding_dim=24 if tied else 8)
+    run.begin()
+    expected: dict[str, np.ndarray] = {}
+    for update in range(20):
+        run.update()
+        decay = min(0.5, (1 + update) / (10 + update)) if update else 0.0
+        for name, value in run.model.state_dict().items():
+            now = value.double().numpy()
+            expected[name] = decay * expected.get(name, now) + (1 - decay) * now
+    kept = run.averaged.state_dict()
+    assert kept.keys() == expected.keys()
+    for name, value in kept.items():
+        assert np.allclose(value.numpy(), expected[name], atol=1e-6), name
+    assert not np.allclose(kept["output.bias"].numpy(), run.model.output.bias.detach().numpy(), atol=1e-6)
+    run.report(1.0)
+    weights = Checkpoint.load(run.out).weights
+    assert all(np.array_equal(weights[name].numpy(), kept[name].numpy()) for name in kept)
+    run.save()
+    other = run_of(novel, run.out, averaging=0.5, embedding_dim=24 if tied else 8)
+    other.load()
+    assert other.average.n_averaged == 20
+    assert all(np.array_equal(other.averaged.state_dict()[name], value) for name, value in kept.items())
+
+
+def test_without_averaging_the_last_weights_are_kept(novel: Path, tmp_path: Path) -> None:
+    run = run_of(novel, tmp_path / "model", averaging=0.0)
+    for _ in range(5):
+        run.update()
+        kept = run.averaged.state_dict()
+        assert all(np.array_equal(kept[name], value) for name, value in run.model.state_dict().items())
+
+
+@pytest.mark.parametrize("averaging", [-0.1, 1.0, float("nan"), "0.5"])
+def test_an_average_forgets(averaging: Any) -> None:
+    with pytest.raises(CarouselError, match=r"^--averaging is "):
+        TrainingOptions(averaging=averaging)
+
+
+def test_a_run_that_gets_no_better_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """The more it learns of this text the less it expects the last tenth; the best weights are the first ones."""
+    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
+    path, out = tmp_path / "text.txt", tmp_path / "model"
+    path.write_text("b" + "a" * 8999 + "b" * 1000)
+    command = [str(path), "--out", str(out), *RECIPE, "--validations", "20", "--patience", "3"]
+    assert train.main(command) == 0
+    counters = trainer.read_state(out)[0]["counters"]
+    rows = [json.loads(line) for line in (out / trainer.METRICS).read_text().splitlines()]
+    nats = [row["validation"] for row in rows]
+    assert len(rows) == counters["validated"] == 4 and counters["worse"] == 3
+    assert counters["step"] == rows[-1]["step"] < 60
+    assert counters["best"] == nats[0] == min(nats)
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"stopped at step {counters['step']}: no better validation in the last 3; the best is kept" in said
+    checkpoint = Checkpoint.load(out)
+    shards = prepare(open_corpus(path), checkpoint.tokenizer, progress=False)
+    tokens = shards.split("validation").tokens
+    lanes = min(trainer.VALIDATION_LANES, len(tokens) // 64)
+    kept = checkpoint.model().surprise(tokens, checkpoint.tokenizer.start, lanes=lanes).mean()
+    assert kept == pytest.approx(nats[0], abs=1e-5)
+    assert train.main([*command, "--resume"]) == 0
+    assert trainer.read_state(out)[0]["counters"] == counters, "there is nothing more to do"
 
 
 def test_ctrl_c_saves_and_exits(novel: Path, tmp_path: Path) -> None:

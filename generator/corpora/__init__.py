@@ -12,7 +12,6 @@ from generator.corpora.archives import FramesCorpus, MaestroCorpus
 from generator.corpora.base import Corpus, Facts, Piece
 from generator.corpora.download import MIRROR, fetch, mirror_folder
 from generator.corpora.folder import FolderCorpus
-from generator.corpora.music21_package import Music21Corpus, Reading
 from generator.corpora.paths import all_files, named, open_path
 from generator.corpora.text import TextCorpus
 from generator.errors import CarouselError
@@ -58,6 +57,8 @@ def _named(name: str, entry: dict[str, Any]) -> Corpus:
     facts = Facts(name, entry["title"], entry["licence"], entry["source"], medium, entry["tokenizer"])
     match entry["loader"]:
         case "music21":
+            from generator.corpora.music21_package import Music21Corpus, Reading  # music21 is slow to import
+
             return Music21Corpus(facts, Reading.from_entry(entry))
         case "text":
             return TextCorpus(facts, [(name, fetch(entry["source"], entry["sha256"]))])

@@ -52,18 +52,6 @@ class Corpus(ABC):
         return self.facts.name
 
     @property
-    def title(self) -> str:
-        return self.facts.title
-
-    @property
-    def licence(self) -> str:
-        return self.facts.licence
-
-    @property
-    def source(self) -> str:
-        return self.facts.source
-
-    @property
     def medium(self) -> Medium:
         return self.facts.medium
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import platformdirs
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from generator.corpora.progress import bar
 from generator.errors import CarouselError
 
 MIRROR, CACHE = "CAROUSEL_MIRROR", "CAROUSEL_CACHE"
@@ -58,8 +56,8 @@ def fetch(url: str, sha256: str) -> Path:
     pooch.get_logger().setLevel(logging.WARNING)
     folder = cache_folder() / "downloads"
     try:
-        with _Bar(name) as bar:
-            downloader = pooch.HTTPDownloader(progressbar=bar)
+        with bar(name, DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as show:
+            downloader = pooch.HTTPDownloader(progressbar=_Bar(show))
             path = pooch.retrieve(url, f"sha256:{sha256}", f"{sha256[:8]}-{name}", folder, downloader=downloader)
     except requests.RequestException as error:
         tip = f"put it into the folder that {MIRROR} names" if not mirror else f"no file of its SHA-256 is in {mirror}"
@@ -86,28 +84,17 @@ def _alike(folder: Path, name: str) -> Iterator[Path]:
 
 
 class _Bar:
-    """A rich progress bar as pooch wants one: with `total`, `update`, `reset` and `close`."""
+    """A progress bar as pooch wants one: with `total`, `update`, `reset` and `close`."""
 
-    def __init__(self, name: str) -> None:
-        columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._progress.add_task(name, total=None)
+    def __init__(self, show: Callable[..., None]) -> None:
         self.total = 0
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
+        self._show = show
 
     def update(self, size: int) -> None:
-        self._progress.update(self._task, advance=size, total=self.total)
+        self._show(advance=size, total=self.total)
 
     def reset(self) -> None:
-        self._progress.reset(self._task)
+        self._show(completed=0)
 
     def close(self) -> None:
         """The bar closes with its block."""

@@ -7,17 +7,13 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
-import music21
-
 from generator.corpora.base import Corpus, Facts, Piece, Progress, fingerprint
 from generator.corpora.parallel import in_order
 from generator.corpora.splits import split_of, train_and_validation
 from generator.errors import CarouselError
-from generator.music import midi, notation
+from generator.music.files import MIDI, read_each
 from generator.music.score import Score
 
-MIDI_SUFFIXES = (".mid", ".midi")
-SUFFIXES = (*MIDI_SUFFIXES, *notation.FORMATS)
 GRID = 12
 """Positions a quarter that the score tokenizer can tell apart."""
 SAMPLE = 20
@@ -39,7 +35,7 @@ class FolderCorpus(Corpus):
         return ("train", "validation", "test") if self.by_composition else ("train", "validation")
 
     def fingerprint(self) -> str:
-        return fingerprint(self.files, music21.__version__, version("symusic"), str(self.by_composition))
+        return fingerprint(self.files, version("music21"), version("symusic"), str(self.by_composition))
 
     def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:
         self.skipped = []
@@ -50,10 +46,10 @@ class FolderCorpus(Corpus):
 
     def _pieces(self, progress: Progress | None) -> Iterator[Piece]:
         sizes = [path.stat().st_size for _, path in self.files]
-        written = in_order(_read_notation, [path for _, path in self.files if path.suffix.lower() in notation.FORMATS])
+        written = in_order(read_each, [path for _, path in self.files if path.suffix.lower() not in MIDI])
         done = 0
         for (name, path), size in zip(self.files, sizes, strict=True):
-            found = next(written) if path.suffix.lower() in notation.FORMATS else _read_midi(path)
+            found = read_each(path) if path.suffix.lower() in MIDI else next(written)
             for number, score in enumerate(found, 1):
                 if isinstance(score, CarouselError):
                     if len(self.files) == len(found) == 1:
@@ -73,30 +69,15 @@ def composition(name: str) -> str:
 
 def suited_tokenizer(files: Sequence[Path]) -> tuple[str, str]:
     """The kind of tokenizer that suits files of music, and why."""
-    recorded = [path for path in files if path.suffix.lower() in MIDI_SUFFIXES]
+    recorded = [path for path in files if path.suffix.lower() in MIDI]
     if not recorded:
         return "score", "the files are written music"
     on_grid = onsets = 0
     for path in recorded[:: -(-len(recorded) // SAMPLE)]:
-        for score in _read_midi(path):
+        for score in read_each(path):
             if isinstance(score, Score):
                 onsets += len(score.notes)
                 on_grid += sum(note.start_ticks * GRID % score.ticks_per_quarter == 0 for note in score.notes)
     if on_grid >= 0.9 * onsets:
         return "score", f"{on_grid} of {onsets} onsets lie on the grid of {GRID} a quarter"
     return "performance", f"only {on_grid} of {onsets} onsets lie on the grid of {GRID} a quarter"
-
-
-def _read_midi(path: Path) -> list[Score | CarouselError]:
-    try:
-        return [midi.read(path)]
-    except CarouselError as error:
-        return [error]
-
-
-def _read_notation(path: Path) -> list[Score | CarouselError]:
-    """Runs in a process of its own."""
-    try:
-        return list(notation.read_each(path))
-    except CarouselError as error:
-        return [error]

@@ -9,6 +9,7 @@ from pathlib import Path
 from generator.corpora import folder, text
 from generator.corpora.base import Corpus, Facts
 from generator.errors import CarouselError
+from generator.music.files import SUFFIXES
 
 LICENCE = "not stated: whoever owns the files decides"
 
@@ -21,11 +22,11 @@ def open_path(path: Path) -> Corpus:
     """
     if path.is_file():
         files = [path]
-        found = files if path.suffix.lower() in folder.SUFFIXES else []
+        found = files if path.suffix.lower() in SUFFIXES else []
         texts = files
     elif path.is_dir():
         files = all_files(path)
-        found = [file for file in files if file.suffix.lower() in folder.SUFFIXES]
+        found = [file for file in files if file.suffix.lower() in SUFFIXES]
         texts = [file for file in files if file.suffix.lower() in text.SUFFIXES]
     else:
         raise CarouselError(f"{path}: neither a file nor a folder; check the path")
@@ -38,7 +39,7 @@ def open_path(path: Path) -> Corpus:
         title = f"{_count(texts)} from {name}"
         return text.TextCorpus(Facts(name, title, LICENCE, str(path), "text", "char"), named(texts, path))
     raise CarouselError(
-        f"{path}: no music ({' '.join(folder.SUFFIXES)}) and no text ({' '.join(text.SUFFIXES)}) in it; "
+        f"{path}: no music ({' '.join(SUFFIXES)}) and no text ({' '.join(text.SUFFIXES)}) in it; "
         f"it holds {_count(files)}; choose another folder"
     )
 

@@ -2,7 +2,7 @@
 
 A folder per corpus and tokenizer in the cache, named after what went into it:
 
-    index.json           the tokenizer, the splits, the pieces' names, what was skipped, each file's SHA-256
+    index.json           the tokenizer, the splits, the pieces' names, what was skipped or moved, each file's SHA-256
     train.tokens         uint16, little-endian: the pieces one after another, each ending with the end token
     train.offsets        int64, little-endian: where each piece begins, and at last where the last one ends
     validation.tokens …
@@ -16,21 +16,19 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import tee
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import generator.tokenizers
-from generator.corpora.base import Corpus, Facts
+from generator.corpora.base import Corpus, Facts, Progress
 from generator.corpora.download import CACHE, cache_folder
+from generator.corpora.progress import bar
 from generator.errors import CarouselError
 from generator.tokenizers.base import Tokenizer, Tokens
 
@@ -70,6 +68,8 @@ class Shards:
     """SHA-256, as hex, of the tokenizer and of all tokens: equal keys train alike."""
     skipped: tuple[tuple[str, str], ...]
     """(file or piece, reason) of everything left out."""
+    report: dict[str, float]
+    """What the tokenizer could not express, by the names of its report's fields, over all pieces; empty for text."""
     _splits: dict[str, Split]
 
     @property
@@ -110,8 +110,10 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
     folder = cache_folder() / "shards" / f"{Path(corpus.name).stem[:40]}-{digest[:16]}"
     shards = _load(folder, corpus.facts)
     if shards is None:
-        with _bar(f"{Path(corpus.name).name}: reading", progress) as report:
-            _build(corpus, tokenizer, folder, report)
+        times = (TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left"))
+        label = f"{Path(corpus.name).name}: reading"
+        with bar(label, TaskProgressColumn(show_speed=True), *times, visible=progress) as show:
+            _build(corpus, tokenizer, folder, lambda done, total: show(completed=done, total=total))
         shards = _load(folder, corpus.facts)
         if shards is None:
             raise CarouselError(f"{folder}: what was written cannot be read back; check the disk or set {CACHE}")
@@ -130,17 +132,18 @@ def _code() -> str:
 def _sources() -> list[Path]:
     root = Path(generator.tokenizers.__file__).parents[1]
     readers = (path for path in (root / "corpora").glob("*.py") if path.name != "batches.py")
-    music = (root / "music" / f"{name}.py" for name in ("bars", "midi", "notation", "score", "voices"))
+    writers = ("engraving.py", "layout.py", "soundfont.py")
+    music = (path for path in (root / "music").glob("*.py") if path.name not in writers)
     return sorted([*(root / "tokenizers").glob("*.py"), *readers, *music])
 
 
-def _build(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, report: Callable[[int, int], None]) -> None:
+def _build(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: Progress) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
             made = Path(temporary) / folder.name
             made.mkdir()
-            _write(corpus, tokenizer, made, report)
+            _write(corpus, tokenizer, made, progress)
             _put(made, folder, corpus.facts)
     except OSError as error:
         raise CarouselError(
@@ -161,8 +164,8 @@ def _put(made: Path, folder: Path, facts: Facts) -> None:
     made.rename(folder)
 
 
-def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, report: Callable[[int, int], None]) -> None:
-    pieces = corpus.read(report)
+def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: Progress) -> None:
+    pieces = corpus.read(progress)
     if isinstance(tokenizer, str):
         # Read once: what the fit has consumed waits in memory for the encoder.
         pieces, training = tee(pieces)
@@ -176,6 +179,8 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, report: Cal
     offsets: dict[str, list[int]] = {split: [0] for split in corpus.splits}
     names: dict[str, list[str]] = {split: [] for split in corpus.splits}
     unencoded: list[tuple[str, str]] = []
+    reports: list[dict[str, float]] = []
+    quantise = getattr(tokenizer, "quantise", None)
     try:
         for split, piece in pieces:
             try:
@@ -186,6 +191,8 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, report: Cal
             files[split].write(np.ascontiguousarray(tokens, dtype="<u2").tobytes())
             offsets[split].append(offsets[split][-1] + len(tokens))
             names[split].append(piece.name)
+            if quantise:
+                reports.append(asdict(quantise(piece.content)[1]))
     finally:
         for file in files.values():
             file.close()
@@ -201,11 +208,26 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, report: Cal
         "tokenizer": tokenizer.to_json(),
         "splits": filled,
         "skipped": skipped,
+        "report": _total(reports),
         "sha256": {
             f"{split}.{what}": _sha256(folder / f"{split}.{what}") for split in filled for what in ("tokens", "offsets")
         },
     }
     (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
+
+
+def _total(reports: list[dict[str, float]]) -> dict[str, float]:
+    """The reports of many pieces as one: the largest `max`, the `mean` over all notes, the sum of everything else."""
+    total: dict[str, float] = {}
+    for name in reports[0] if reports else ():
+        if name.startswith("max_"):
+            total[name] = max(report[name] for report in reports)
+        elif name.startswith("mean_"):
+            notes = sum(report["notes"] for report in reports)
+            total[name] = sum(report[name] * report["notes"] for report in reports) / notes
+        else:
+            total[name] = sum(report[name] for report in reports)
+    return total
 
 
 def _load(folder: Path, facts: Facts) -> Shards | None:
@@ -229,6 +251,7 @@ def _load(folder: Path, facts: Facts) -> Shards | None:
             generator.tokenizers.from_json(index["tokenizer"]),
             hashlib.sha256(content.encode()).hexdigest(),
             tuple((name, reason) for name, reason in index["skipped"]),
+            index["report"],
             splits,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -238,17 +261,3 @@ def _load(folder: Path, facts: Facts) -> Shards | None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _bar(label: str, visible: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error; yields what to call with the bytes done and the bytes in all."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True))
-    times = (TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left"))
-    with Progress(*columns, *times, console=Console(stderr=True), transient=True, disable=not visible) as progress:
-        task = progress.add_task(label, total=None)
-
-        def report(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        yield report

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from typing import TypeVar
 
 from generator.corpora.base import Piece
 from generator.errors import CarouselError
-from generator.music.score import MusicEvent, Score
-
-E = TypeVar("E", bound=MusicEvent)
 
 VALIDATION_FROM, TEST_FROM = 0.90, 0.95
 
@@ -58,34 +53,5 @@ def cut(piece: Piece) -> tuple[Piece, Piece]:
     at = max((start for start, _ in content.bar_starts() if start <= wanted), default=0)
     if at == 0:
         raise CarouselError(f"{piece.name}: a single piece of so few bars is too little to learn from; give more music")
-    return Piece(piece.name, _span(content, 0, at)), Piece(
-        f"{piece.name} (last tenth)", _span(content, at, content.end_ticks)
-    )
-
-
-def _span(score: Score, start: int, end: int) -> Score:
-    """The bars from `start` on and before `end`, moved to begin at 0 with the metre and the tempo in force there."""
-    notes = _moved(score.notes, start, end)
-    return replace(
-        score,
-        notes=tuple(
-            replace(note, duration_ticks=min(note.duration_ticks, end - start - note.start_ticks)) for note in notes
-        ),
-        time_signatures=_in_force(score.time_signatures, start, end),
-        tempos=_in_force(score.tempos, start, end),
-        pedals=_moved(score.pedals, start, end),
-        bars=_moved(score.bars, start, end),
-        piece_ends=(),
-    )
-
-
-def _moved(events: tuple[E, ...], start: int, end: int) -> tuple[E, ...]:
-    return tuple(
-        replace(event, start_ticks=event.start_ticks - start) for event in events if start <= event.start_ticks < end
-    )
-
-
-def _in_force(events: tuple[E, ...], start: int, end: int) -> tuple[E, ...]:
-    before = [replace(event, start_ticks=0) for event in events if event.start_ticks < start]
-    within = _moved(events, start, end)
-    return within if within and within[0].start_ticks == 0 else (*before[-1:], *within)
+    first, last = content.between(0, at), content.between(at, content.end_ticks)
+    return Piece(piece.name, first), Piece(f"{piece.name} (last tenth)", last)

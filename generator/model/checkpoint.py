@@ -61,10 +61,7 @@ class Checkpoint:
     def save(self, folder: str | Path) -> None:
         """Write the four files, each whole or not at all; the weights last."""
         folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CarouselError(f"{folder}: cannot make this folder: {error.strerror}; choose another place") from error
+        make_folder(folder)
         texts = {
             CONFIG: json.dumps(self.config.to_json(), indent=2) + "\n",
             TOKENIZER: json.dumps(self.tokenizer.to_json(), ensure_ascii=False, indent=1) + "\n",
@@ -107,6 +104,18 @@ class Checkpoint:
         weights = _read_weights(folder / WEIGHTS, config, _made_for(config, tokenizer))
         text = _read_bytes(card, LARGEST_JSON).decode(errors="replace") if card.is_file() else ""
         return Checkpoint(config, weights, tokenizer, text, folder.name)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a checkpoint, if it is not there.
+
+    Raises:
+        CarouselError: the system refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CarouselError(f"{folder}: cannot make this folder: {error.strerror}; choose another place") from error
 
 
 def _canonical(value: Any) -> bytes:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """h and c, fp32, of shape (layers, streams, hidden_size). A step makes a new state; the old one stays valid."""
+    """h and c, fp32, each of shape (layers, hidden_size). A step makes a new state; the old one stays valid."""
 
-    h: Tensor
-    c: Tensor
+    h: Floats
+    c: Floats
+
+    def __post_init__(self) -> None:
+        self.h.flags.writeable = self.c.flags.writeable = False
 
     @staticmethod
-    def zero(layers: int, hidden_size: int, streams: int = 1) -> State:
+    def zero(layers: int, hidden_size: int) -> State:
         """What a cold stream remembers: nothing."""
-        shape = (layers, streams, hidden_size)
-        return State(torch.zeros(shape), torch.zeros(shape))
+        shape = (layers, hidden_size)
+        return State(np.zeros(shape, np.float32), np.zeros(shape, np.float32))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import accumulate, count, groupby
@@ -20,6 +19,7 @@ import music21
 import pretty_midi
 import verovio
 
+from generator.music.keys import analyse
 from generator.music.layout import Layout, Staff, Value, lay_out, values
 from generator.music.score import Score
 
@@ -190,24 +190,20 @@ def _ends(score: Score, layout: Layout) -> set[int]:
 
 
 def _keys(score: Score, layout: Layout) -> dict[int, int]:
-    """For the first bar of each piece in the score, its key's sharps (flats below 0) by Krumhansl's and Schmuckler's
-    analysis."""
+    """For the first bar of each piece in the score, its key's sharps (flats below 0)."""
     keys: dict[int, int] = {}
     first = 0
     for end in sorted(_ends(score, layout)):
         start_ticks, end_ticks = (
             edge * score.ticks_per_quarter for edge in (layout.bars[first].start, layout.bars[end].end)
         )
-        weights: Counter[int] = Counter()
-        for note in score.notes:
-            if start_ticks <= note.start_ticks < end_ticks and not score.voices[note.voice].drum:
-                weights[note.pitch % 12] += note.duration_ticks
-        # The analysis looks at how long each pitch class sounds, so twelve notes say it all.
-        sums = m21.stream.Stream(
-            [m21.note.Note(60 + pitch, quarterLength=length) for pitch, length in sorted(weights.items())]
-        )
-        if weights:
-            keys[first] = sums.analyze("key").sharps
+        notes = [
+            note
+            for note in score.notes
+            if start_ticks <= note.start_ticks < end_ticks and not score.voices[note.voice].drum
+        ]
+        if notes:
+            keys[first] = analyse(notes).sharps
         first = end + 1
     return keys
 

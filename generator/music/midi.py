@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import mido
-import pretty_midi
-import symusic
 
 from generator.atomic import atomic_write
 from generator.errors import CarouselError
@@ -60,6 +58,8 @@ def read(data: bytes | str | Path, name: str = "") -> Score:
         raise CarouselError(f"{name}: {size / 2**20:.0f} MB is too large for MIDI; the limit is {MAX_BYTES >> 20} MB")
     if not data:
         raise CarouselError(f"{name}: the file is empty; take it out or fetch it again")
+    import symusic  # slow to import, as pretty_midi is, and not needed by those who only look at suffixes
+
     try:
         file: Any = symusic.Score.from_midi(data)
     except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
@@ -133,6 +133,8 @@ def to_bytes(score: Score) -> bytes:
     Raises:
         CarouselError: there are more than 15 pitched voices.
     """
+    import pretty_midi
+
     scale = max(1, -(-RESOLUTION // score.ticks_per_quarter)) if score.ticks_per_quarter < RESOLUTION else 1
     file = mido.MidiFile(type=1, ticks_per_beat=score.ticks_per_quarter * scale, charset="utf-8")
     conductor: list[tuple[int, Any]] = [(0, mido.MetaMessage("track_name", name=score.title))] if score.title else []

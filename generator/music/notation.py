@@ -19,8 +19,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import music21 as m21
-
 from generator.errors import CarouselError
 from generator.music import bars
 from generator.music.bars import IrregularBars, Measure
@@ -128,7 +126,9 @@ def _stated_metres(tune: str) -> frozenset[tuple[int, int]]:
 
 def _parse(source: str | Path, form: str) -> Any:
     """A music21 stream. Never through music21's cache: its files are pickles."""
-    converter = m21.converter.Converter()
+    import music21  # slow to import, and not needed by those who only look at suffixes
+
+    converter = music21.converter.Converter()
     if isinstance(source, Path):
         converter.parseFileNoPickle(source, format=form)
     else:
@@ -216,12 +216,12 @@ def _sounds(part: Any) -> list[_Sound]:
     """The pitched notes of a part, in order of their start."""
     sounds: list[_Sound] = []
     for element in part.flatten().notes:
-        if element.duration.isGrace or isinstance(element, m21.harmony.Harmony) or not element.quarterLength:
+        if element.duration.isGrace or "Harmony" in element.classSet or not element.quarterLength:
             continue
         start = _quarters(element.offset)
         end = start + _quarters(element.quarterLength)
         for member in element.notes if element.isChord else [element]:
-            if isinstance(member, m21.note.Note):
+            if member.isNote:
                 pitch = min(127, max(0, round(member.pitch.ps)))
                 velocity = min(127, member.volume.velocity or DEFAULT_VELOCITY)
                 tied = member.tie is not None and member.tie.type in ("stop", "continue")
@@ -290,4 +290,4 @@ def _quarters(value: Any) -> Fraction:
 
 def _is(line: Any, direction: str) -> bool:
     """Whether a bar line is a repeat sign of this direction."""
-    return isinstance(line, m21.bar.Repeat) and line.direction == direction
+    return line is not None and "Repeat" in line.classSet and bool(line.direction == direction)

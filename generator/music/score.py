@@ -8,9 +8,9 @@ minute make a tick of 10 ms.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 DEFAULT_VELOCITY = 80
 DEFAULT_TEMPO = 120.0
@@ -84,6 +84,7 @@ class PieceEnd:
 
 
 MusicEvent = Note | TimeSignature | Tempo | Pedal | Bar | PieceEnd
+E = TypeVar("E", bound=MusicEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,39 @@ class Score:
             length = metre.bar_ticks(self.ticks_per_quarter)
             for start in range(metre.start_ticks, until, max(1, length)):
                 yield start, metre
+
+    def between(self, start_ticks: int, end_ticks: int) -> Score:
+        """The stretch from `start_ticks`, best a bar line, up to `end_ticks`, moved to begin at tick 0.
+
+        It has the notes that start there, cut off at its end. The metre, the tempo and the pedals in force at its start
+        stand at its beginning.
+        """
+
+        def moved(events: Iterable[E]) -> tuple[E, ...]:
+            return tuple(
+                replace(event, start_ticks=event.start_ticks - start_ticks)
+                for event in events
+                if start_ticks <= event.start_ticks < end_ticks
+            )
+
+        def held(events: Iterable[E], voice: Callable[[E], int] = lambda _: 0) -> tuple[E, ...]:
+            before = {voice(event): event for event in events if event.start_ticks <= start_ticks}
+            later = (event for event in events if event.start_ticks > start_ticks)
+            return tuple(replace(event, start_ticks=0) for event in before.values()) + moved(later)
+
+        notes = (
+            replace(note, duration_ticks=min(note.duration_ticks, end_ticks - note.start_ticks)) for note in self.notes
+        )
+        pedals = held(self.pedals, lambda pedal: pedal.voice)
+        return replace(
+            self,
+            notes=moved(notes),
+            time_signatures=held(self.time_signatures),
+            tempos=held(self.tempos),
+            pedals=tuple(pedal for pedal in pedals if pedal.down or pedal.start_ticks),
+            bars=moved(self.bars),
+            piece_ends=moved(self.piece_ends),
+        )
 
     def clock(self) -> Clock:
         """The map from this score's ticks to seconds."""

@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from generator.atomic import atomic_write
 from generator.errors import CarouselError
+from generator.jit import compiled
 from generator.music.score import Score
 from generator.music.soundfont import Envelope, Soundfont, Zone, general_midi
 
@@ -202,7 +202,7 @@ def _recording(zone: Zone) -> npt.NDArray[np.float32]:
     return np.concatenate([samples[:1], samples, np.zeros(2, np.float32)])
 
 
-@njit(error_model="numpy", nogil=True)
+@compiled
 def _level(envelope: Envelope, seconds: float, release_seconds: float) -> float:
     """An envelope's level, 0 to 1, `seconds` after the start of a note that is let go after `release_seconds`."""
     held = min(seconds, release_seconds) - envelope.delay
@@ -216,13 +216,13 @@ def _level(envelope: Envelope, seconds: float, release_seconds: float) -> float:
     return max(0.0, level - max(0.0, seconds - release_seconds) / envelope.release)
 
 
-@njit(error_model="numpy", nogil=True)
+@compiled
 def _amplitude(tone: Tone, seconds: float) -> float:
     level = _level(tone.volume, seconds, tone.release_seconds) - max(0.0, seconds - tone.cut_seconds) / CUT_SECONDS
     return 10.0 ** (5.0 * (level - 1.0)) if level > 0.0 else 0.0
 
 
-@njit(error_model="numpy", nogil=True)
+@compiled
 def _play(out: Block, recording: npt.NDArray[np.float32], tone: Tone, state: State) -> bool:
     """Add the next frames of a tone to `out`; whether it goes on. The state is left where the frames end."""
     position, played, past, past_past = state[0], int(state[1]), state[2], state[3]

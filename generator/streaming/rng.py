@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-_MASK = 2**64 - 1
-_GOLDEN = 0x9E3779B97F4A7C15
+import numpy as np
+
+from generator.jit import compiled
+
+_GOLDEN, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(1)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_SHIFTS = tuple(np.uint64(bits) for bits in (30, 27, 31, 11))
 
 
-def _mix(z: int) -> int:
+@compiled
+def _mix(z: np.uint64) -> np.uint64:
     """The finaliser of SplitMix64 (Steele, Lea and Flood 2014, variant 13 of Stafford's mixers)."""
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-    return z ^ (z >> 31)
+    z = (z ^ (z >> _SHIFTS[0])) * _FIRST
+    z = (z ^ (z >> _SHIFTS[1])) * _SECOND
+    return z ^ (z >> _SHIFTS[2])
 
 
+@compiled
 def uniform(seed: int, position: int) -> float:
     """The number in [0, 1), with 53 random bits, that belongs to this seed at this position."""
-    return (_mix((_mix(seed & _MASK) + _GOLDEN * (position + 1)) & _MASK) >> 11) * 2.0**-53
+    mixed = _mix(_mix(np.uint64(seed)) + _GOLDEN * (np.uint64(position) + _ONE))
+    return float(mixed >> _SHIFTS[3]) * 2.0**-53

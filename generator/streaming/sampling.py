@@ -5,7 +5,9 @@
 3. top-k: the k likeliest stay;
 4. top-p: of these the likeliest that together reach p (Holtzman et al. 2020); the first to reach it stays;
 5. min-p: of these those of at least p times the largest probability (Nguyen et al. 2024);
-6. what stays is renormalised, and a uniform number draws from its cumulative sum in the order of ids.
+6. a uniform number draws from the cumulative sum of what stays, in the order of ids.
+
+In float64, each sum in one order, with an exponential made of IEEE operations: the same token on every CPU.
 """
 
 from __future__ import annotations
@@ -13,40 +15,108 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from generator.jit import compiled
 from generator.options import SamplingOptions
-from generator.tokenizers.base import Mask
+
+_LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
+"""ln 2 in two parts, the first of which has room for being multiplied exactly (as in Sun's fdlibm, e_exp.c)."""
+_ROUND = np.float64(3 << 51)
+"""Added to a float it leaves the nearest whole number in the last bits; taken off again, that number as a float."""
+_ONE_BITS, _ROUND_BITS = np.float64(1).view(np.int64), _ROUND.view(np.int64)
+_LOWEST = -708.0
 
 
-def distribution(logits: npt.NDArray[np.float32], allowed: Mask, options: SamplingOptions) -> npt.NDArray[np.float64]:
-    """The probabilities to draw from, shape (vocab_size,), summing to 1. `logits` and `allowed` have that shape too."""
-    masked = np.where(allowed, logits.astype(np.float64), -np.inf)
-    if options.temperature == 0:
-        return np.asarray(np.arange(len(masked)) == masked.argmax(), dtype=np.float64)
+@compiled
+def exp(x: np.float64) -> np.float64:
+    """e to the power of x, for x of at most 0; 0 below -708. The series to the thirteenth power, within 1e-15."""
+    low = x < _LOWEST
+    x = max(x, np.float64(_LOWEST))
+    rounded = x * _LOG2_E + _ROUND
+    k = rounded - _ROUND
+    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+    y = 1 / 479001600 + r * (1 / 6227020800)
+    y = 1 / 3628800 + r * (1 / 39916800 + r * y)
+    y = 1 / 40320 + r * (1 / 362880 + r * y)
+    y = 1 / 720 + r * (1 / 5040 + r * y)
+    y = 1 / 24 + r * (1 / 120 + r * y)
+    y = 1.0 + r * (1.0 + r * (0.5 + r * (1 / 6 + r * y)))
+    exponent = (np.float64(rounded).view(np.int64) - _ROUND_BITS) << 52
+    power = np.int64(exponent + _ONE_BITS).view(np.float64)
+    return np.float64(0.0) if low else y * power
+
+
+@compiled
+def weigh(
+    logits: npt.NDArray[np.float32],
+    allowed: npt.NDArray[np.bool_],
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    min_p: float,
+    weights: npt.NDArray[np.float64],
+) -> None:
+    """One stream's probabilities into `weights`, shape (vocab_size,), in proportion: the likeliest token has 1."""
+    best = -1
+    for token in range(len(logits)):
+        if allowed[token] and (best < 0 or logits[token] > logits[best]):
+            best = token
+    if temperature == 0:
+        weights[:] = 0.0
+        weights[best] = 1.0
+        return
     # The largest logit is taken off before the division, so that a tiny temperature cannot overflow.
-    p = np.exp((masked - masked.max()) / max(options.temperature, 1e-6))
-    p /= p.sum()
-    if 0 < options.top_k < len(p) or options.top_p < 1:
-        order = np.argsort(-p, kind="stable")
-        ranked = p[order]
-        keep = np.ones(len(p), dtype=np.bool_)
-        if options.top_k:
-            keep[options.top_k :] = False
-        if options.top_p < 1:
-            total = ranked[keep].sum()
-            before = np.cumsum(ranked) - ranked
-            keep &= before < options.top_p * total
-            keep[0] = True
-        p[order[~keep]] = 0.0
-    if options.min_p > 0:
-        p[p < options.min_p * p.max()] = 0.0
-    return np.asarray(p / p.sum())
+    largest, cool = np.float64(logits[best]), max(temperature, 1e-6)
+    count = 0
+    for token in range(len(logits)):
+        weight = exp((np.float64(logits[token]) - largest) / cool)
+        weights[token] = weight if allowed[token] else np.float64(0.0)
+        count += allowed[token]
+    if 0 < top_k < count or top_p < 1:
+        _keep_likeliest(weights, count, top_k, top_p)
+    if min_p > 0:
+        for token in range(len(weights)):
+            if weights[token] < min_p:
+                weights[token] = 0.0
 
 
-def draw(probabilities: npt.NDArray[np.float64], uniform: float) -> int:
-    """The token at which the cumulative sum passes `uniform`, a number in [0, 1)."""
-    cumulative = np.cumsum(probabilities)
-    token = int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
-    if token < len(probabilities) and probabilities[token] > 0:
-        return token
+@compiled
+def _keep_likeliest(weights: npt.NDArray[np.float64], count: int, top_k: int, top_p: float) -> None:
+    """Top-k and top-p: what does not stay gets weight 0."""
+    order = np.argsort(-weights, kind="mergesort")
+    most = min(top_k, count) if top_k else count
+    total = 0.0
+    for rank in range(most):
+        total += weights[order[rank]]
+    before, kept = 0.0, 0
+    while kept < most and (kept == 0 or top_p >= 1 or before < top_p * total):
+        before += weights[order[kept]]
+        kept += 1
+    for rank in range(kept, len(weights)):
+        weights[order[rank]] = 0.0
+
+
+@compiled
+def draw(weights: npt.NDArray[np.float64], number: float) -> int:
+    """The token at which the cumulative sum of weights passes `number`, in [0, 1), times their total."""
+    total = 0.0
+    for token in range(len(weights)):
+        total += weights[token]
+    reached, last = 0.0, 0
+    for token in range(len(weights)):
+        if weights[token] > 0:
+            reached += weights[token]
+            last = token
+            if reached > number * total:
+                return token
     # Rounding may carry a number near 1 past the last possible token.
-    return int(np.flatnonzero(probabilities)[-1])
+    return last
+
+
+def distribution(
+    logits: npt.NDArray[np.float32], allowed: npt.NDArray[np.bool_], options: SamplingOptions
+) -> npt.NDArray[np.float64]:
+    """The probabilities that one stream draws from, shape (vocab_size,), summing to 1."""
+    weights = np.zeros(len(logits), np.float64)
+    filters = options.temperature, options.top_k, options.top_p, options.min_p
+    weigh(logits, allowed, *filters, weights)
+    return np.asarray(weights / weights.sum())

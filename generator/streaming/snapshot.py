@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.numpy import load, save
 
 from generator.atomic import atomic_write
 from generator.errors import CarouselError
@@ -54,9 +53,9 @@ class Snapshot:
     def save(self, path: str | Path) -> None:
         """Write a take."""
         tensors = {
-            "h": self.state.h[:, 0].contiguous(),
-            "c": self.state.c[:, 0].contiguous(),
-            "primer": torch.tensor(self.primer, dtype=torch.int32),
+            "h": self.state.h,
+            "c": self.state.c,
+            "primer": np.array(self.primer, np.int32),
         }
         fields = {
             "version": VERSION,
@@ -90,12 +89,12 @@ class Snapshot:
             fields = json.loads(header["__metadata__"]["carousel"])
             if fields["version"] > VERSION:
                 raise CarouselError(f"{path}: made by a newer Carousel; update this one")
-            h, c = tensors["h"].float().unsqueeze(1), tensors["c"].float().unsqueeze(1)
+            h, c = tensors["h"].astype(np.float32), tensors["c"].astype(np.float32)
             timeline = tuple((int(position), SamplingOptions(**options)) for position, options in fields["timeline"])
             positions = [position for position, _ in timeline]
             if positions[0] != 0 or sorted(positions) != positions or positions[-1] > fields["position"]:
                 raise ValueError("timeline")
-            if h.shape != c.shape or h.dim() != 3 or not bool(torch.isfinite(torch.cat([h, c])).all()):
+            if h.shape != c.shape or h.ndim != 2 or not np.isfinite([h, c]).all() or np.abs(h).max() > 1:
                 raise ValueError("state")
             return Snapshot(
                 fingerprint=str(fields["fingerprint"]),
@@ -104,7 +103,7 @@ class Snapshot:
                 token=int(fields["token"]),
                 position=int(fields["position"]),
                 timeline=timeline,
-                primer=tuple(np.asarray(tensors["primer"]).tolist()),
+                primer=tuple(tensors["primer"].tolist()),
                 decoder=dict(fields["decoder"]),
             )
         except (

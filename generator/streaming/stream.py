@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from generator.errors import CarouselError
 from generator.options import SamplingOptions
-from generator.streaming.snapshot import Snapshot
+from generator.streaming.batch import CHUNK, Job
+from generator.streaming.snapshot import Change, Snapshot
 from generator.tokenizers.base import Event, Mask
 
 if TYPE_CHECKING:
     from generator.streaming.engine import Engine
-
-MARK_EVERY = 64
-MARKS = 64
-"""Snapshots kept for rewinding: one every so many tokens, at most so many."""
 
 
 class Stream:
@@ -28,7 +24,7 @@ class Stream:
 
     def __init__(self, engine: Engine, snapshot: Snapshot) -> None:
         self._engine = engine
-        self._marks: deque[Snapshot] = deque([snapshot], maxlen=MARKS)
+        self._marks = [snapshot]
         self._restore(snapshot)
 
     def _restore(self, snapshot: Snapshot) -> None:
@@ -62,15 +58,19 @@ class Stream:
         return self._decoder.allowed()
 
     def take(self, tokens: int) -> Iterator[Event]:
-        """Advance by up to `tokens` tokens; yield the events that they complete."""
+        """Advance by up to `tokens` tokens, one at a time; yield the events that they complete."""
         for _ in range(tokens):
             if self.ended:
                 return
-            yield from self._advance()
+            yield from self._advance(1)
+
+    def pull(self, tokens: int) -> list[Event]:
+        """Advance by up to `tokens` tokens at once, which is faster; return the events that they complete."""
+        return self._engine.pull([self], tokens)[0]
 
     def __iter__(self) -> Iterator[Event]:
         while not self.ended:
-            yield from self._advance()
+            yield from self._advance(1)
 
     def set(self, **changes: Any) -> None:
         """Change options from the next token on; the change is recorded in the take.
@@ -116,34 +116,59 @@ class Stream:
 
     def past(self) -> Iterator[Event]:
         """Every event since the start, primer included. It is replayed, not stored, so it costs what it cost then."""
-        past = Stream(self._engine, self._engine.begin((), self._timeline))
+        decoder = self._engine.tokenizer.decoder()
         for token in self._primer:
-            yield from past._force(token)
-        yield from past._replay(self._position, self._timeline)
+            yield from decoder.feed(token)
+        if self._position > len(self._primer):
+            past = Stream(self._engine, self._engine.begin(self._primer, self._timeline))
+            yield from past._replay(self._position, self._timeline)
 
     def history(self) -> Any:
         """Everything since the start, primer included, as a `str` or a `Score`; replayed, as `past`."""
         return self._engine.tokenizer.collect(list(self.past()))
 
-    def _advance(self) -> list[Event]:
-        if self._position % MARK_EVERY == 0:
-            self._marks.append(self.snapshot())
-        self._token, self._state = self._engine.step(
-            self._token, self._state, self.allowed(), self.options, self._position
-        )
-        self._position += 1
-        return self._decoder.feed(self._token)
+    def job(self, tokens: int, given: Sequence[int] = ()) -> Job:
+        """The next tokens, at most so many, as work for the engine; `accept` takes the answer."""
+        to_mark = CHUNK - self._position % CHUNK
+        if to_mark == CHUNK and not given:
+            self._mark()
+        count = min(tokens, to_mark)
+        memory = self._decoder.memory
+        return Job(self._state, self._token, self._position, memory, self.options, count, given[:count])
 
-    def _force(self, token: int) -> list[Event]:
-        """Feed a given token, as a primer does."""
-        self._state = self._engine.feed(self._token, self._state)
-        self._token = token
-        self._position += 1
-        return self._decoder.feed(token)
+    def accept(self, job: Job) -> list[Event]:
+        """Be where the finished job leads; return the events that its tokens complete."""
+        assert job.after is not None
+        self._state, self._token = job.after, job.said[-1]
+        self._position += len(job.said)
+        return [event for token in job.said for event in self._decoder.feed(token)]
 
-    def _replay(self, until: int, timeline: tuple[tuple[int, SamplingOptions], ...]) -> Iterator[Event]:
+    def read(self, tokens: Sequence[int]) -> Iterator[Event]:
+        """Go through given tokens, as a primer does; yield the events that they complete."""
+        end = self._position + len(tokens)
+        while left := end - self._position:
+            yield from self._advance(left, tokens[-left:])
+
+    def _mark(self) -> None:
+        """Remember this moment for rewinding, and thin out the others, one to each doubling of their age: so there are
+        few, and going back by n tokens re-runs about n at most."""
+        now = self._position // CHUNK
+
+        def stays(mark: Snapshot) -> bool:
+            place = mark.position // CHUNK
+            return now > place and place % (1 << (now - place).bit_length() - 1) == 0
+
+        self._marks = [*filter(stays, self._marks), self.snapshot()]
+
+    def _advance(self, tokens: int, given: Sequence[int] = ()) -> list[Event]:
+        job = self.job(tokens, given)
+        self._engine.serve([job])
+        return self.accept(job)
+
+    def _replay(self, until: int, timeline: tuple[Change, ...]) -> Iterator[Event]:
         """Advance to a position under a recorded timeline."""
         while self._position < until:
             self._timeline = tuple(change for change in timeline if change[0] <= self._position)
-            yield from self._advance()
+            later = [position for position, _ in timeline if position > self._position]
+            yield from self._advance(min([until, *later]) - self._position)
         self._timeline = timeline

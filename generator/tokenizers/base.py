@@ -1,7 +1,8 @@
-"""What every tokenizer is: a vocabulary table, an encoder, and a decoder that is also the grammar.
+"""What every tokenizer is: a vocabulary table, an encoder, a grammar, and a decoder that keeps to the grammar.
 
-A decoder is fed one token at a time and yields the events that are now complete. `allowed()` masks what may come next,
-so that every sampled stream is a valid piece by construction. Its whole state is a small JSON value.
+The grammar says what may come next, so that every sampled stream is a valid piece by construction. It works on many
+streams at once, each of which is a row of integers. A decoder has one such row: it is fed one token at a time and
+yields the events that are now complete. Its whole state is a small JSON value.
 """
 
 from __future__ import annotations
@@ -15,11 +16,39 @@ from generator.music.score import MusicEvent, Voice
 
 Tokens = npt.NDArray[np.uint16]
 Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
 Event = str | MusicEvent
+
+LARGEST_COUNT = 2**53
+"""Of ticks, notes and characters in a state from outside: whole in every reader of JSON, and far from where an int64
+overflows."""
+
+
+class Grammar(Protocol):
+    """What may follow what, for `n` streams at once. All that it remembers of a stream is one row of int64."""
+
+    size: int
+    """int64s in a row."""
+
+    def begin(self) -> Rows:
+        """The row of a stream that has said nothing, shape (size,)."""
+
+    def allowed(self, memory: Rows, masks: Mask) -> None:
+        """Write which tokens may come next into `masks`, shape (n, vocab_size); `memory` has shape (n, size).
+
+        No row is all `False` while every token was allowed when it came.
+        """
+
+    def advance(self, memory: Rows, tokens: Rows) -> None:
+        """Take one token a stream, shape (n,), each below vocab_size; `memory`, shape (n, size), changes in place."""
 
 
 class Decoder(Protocol):
     """Tokens to events, incrementally, and the grammar of what may follow."""
+
+    @property
+    def memory(self) -> Rows:
+        """Its row of the grammar's memory, shape (size,), current after every `feed`."""
 
     def feed(self, token: int) -> list[Event]:
         """Take one token; return the events it completes (often none)."""
@@ -33,6 +62,55 @@ class Decoder(Protocol):
 
     def state(self) -> dict[str, Any]:
         """Everything the decoder remembers, as a JSON value; `Tokenizer.decoder(state)` goes on from it."""
+
+
+class GrammarDecoder:
+    """What every decoder is made of: one row of a grammar's memory, `memory`.
+
+    Raises:
+        ValueError: the state, which may come from outside, is not one of this grammar.
+    """
+
+    def __init__(self, grammar: Grammar, vocab_size: int, state: dict[str, Any] | None) -> None:
+        self._grammar = grammar
+        self._rows: Rows = grammar.begin()[np.newaxis]
+        self._tokens: Rows = np.zeros(1, dtype=np.int64)
+        self._masks: Mask = np.zeros((1, vocab_size), dtype=np.bool_)
+        self._view: Mask = self._masks[0]
+        self._view.flags.writeable = False
+        self.memory: Rows = self._rows[0]
+        if state is None:
+            return
+        try:
+            self._restore(state)
+        except (AttributeError, LookupError, TypeError) as error:
+            raise ValueError("a decoder's state lacks a value or has one of the wrong kind") from error
+        if not self.allowed().any():
+            raise ValueError("nothing may follow a decoder's state")
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Write the state into `memory`. Compiled code trusts that memory, so nothing unsound may get there."""
+        raise NotImplementedError
+
+    def allowed(self) -> Mask:
+        """Shape (vocab_size,), read-only; it changes with the next call."""
+        self._grammar.allowed(self._rows, self._masks)
+        return self._view
+
+    def _advance(self, token: int) -> None:
+        self._tokens[0] = token
+        self._grammar.advance(self._rows, self._tokens)
+
+
+def whole(value: Any, low: int, high: int) -> int:
+    """A value from outside, if it is a whole number from `low` to `high`.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"a decoder's state holds a value that is no whole number from {low} to {high}")
+    return value
 
 
 class Tokenizer(Protocol):
@@ -61,6 +139,9 @@ class Tokenizer(Protocol):
     @property
     def start(self) -> int:
         """The token that a cold stream is fed first, with a zero state. It completes no event."""
+
+    @property
+    def grammar(self) -> Grammar: ...
 
     def encode(self, piece: Any) -> Tokens:
         """A piece as tokens, the end token last.

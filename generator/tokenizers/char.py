@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from generator.errors import CarouselError
 from generator.music.score import Voice
-from generator.tokenizers.base import Event, Mask, Tokens
+from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Mask, Rows, Tokens, whole
 
 UNKNOWN = 0
 END = 1
@@ -20,13 +20,34 @@ REPLACEMENT = "\ufffd"
 """What the unknown token decodes to (Unicode's replacement character)."""
 
 
-class CharDecoder:
-    """Every token is one complete character; any character may follow any other."""
+class CharGrammar:
+    """Any character may follow any other, so there is nothing to remember; the unknown is never said."""
+
+    size: int = 0
+
+    def __init__(self, sampled: Mask) -> None:
+        self._sampled = sampled
+
+    def begin(self) -> Rows:
+        return np.zeros(0, dtype=np.int64)
+
+    def allowed(self, memory: Rows, masks: Mask) -> None:
+        masks[:] = self._sampled
+
+    def advance(self, memory: Rows, tokens: Rows) -> None:
+        pass
+
+
+class CharDecoder(GrammarDecoder):
+    """Every token is one complete character."""
 
     def __init__(self, tokenizer: CharTokenizer, state: dict[str, Any] | None = None) -> None:
         self._characters = tokenizer.characters
-        self._mask = tokenizer.sampled
-        self._count: int = state["count"] if state else 0
+        self._count = 0
+        super().__init__(tokenizer.grammar, tokenizer.vocab_size, state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._count = whole(state["count"], 0, LARGEST_COUNT)
 
     def feed(self, token: int) -> list[Event]:
         self._count += 1
@@ -35,9 +56,6 @@ class CharDecoder:
         if token == END:
             return ["\n"]
         return [self._characters[token - len(SPECIAL)]]
-
-    def allowed(self) -> Mask:
-        return self._mask
 
     @property
     def horizon_ticks(self) -> int:
@@ -69,8 +87,7 @@ class CharTokenizer:
         self._ids = {character: index + len(SPECIAL) for index, character in enumerate(characters)}
         self.vocab_size = len(SPECIAL) + len(characters)
         self.start = self._ids.get("\n", END)
-        self.sampled: Mask = np.arange(self.vocab_size) != UNKNOWN
-        self.sampled.flags.writeable = False
+        self.grammar = CharGrammar(np.arange(self.vocab_size) != UNKNOWN)
 
     @staticmethod
     def fit(pieces: Iterable[str]) -> CharTokenizer:

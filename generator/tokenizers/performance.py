@@ -27,6 +27,7 @@ from generator.tokenizers.performance_grammar import (
     VELOCITY,
     VOCABULARY,
     PerformanceDecoder,
+    PerformanceGrammar,
     Table,
 )
 
@@ -84,6 +85,7 @@ class PerformanceTokenizer:
             CarouselError: the table is not that of a performance.
         """
         self.table = Table(vocabulary)
+        self.grammar = PerformanceGrammar(self.table)
         self.vocab_size = len(self.table.entries)
         self.end = self.start = self.table.end
 
@@ -209,7 +211,7 @@ class PerformanceTokenizer:
         return self.collect([event for token in tokens.tolist() for event in decoder.feed(token)])
 
     def decoder(self, state: dict[str, Any] | None = None) -> PerformanceDecoder:
-        return PerformanceDecoder(self.table, state)
+        return PerformanceDecoder(self.grammar, state)
 
     def augment(self, tokens: Tokens, random: np.random.Generator) -> Tokens:
         """Transposed within the piano and stretched in time; ticks that differ still differ, so notes keep a length."""

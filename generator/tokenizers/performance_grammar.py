@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from generator.errors import CarouselError
+from generator.jit import compiled
 from generator.music.score import Note, Pedal, PieceEnd
-from generator.tokenizers.base import Event, Mask
+from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Mask, Rows, whole
 
 KINDS = (END, NOTE_ON, NOTE_OFF, TIME_SHIFT, VELOCITY, PEDAL) = (
     "end",
@@ -82,36 +83,182 @@ class Table:
         self.velocities = values[VELOCITY]
 
 
-class PerformanceDecoder:
-    """Tokens to notes, each complete at its note-off, and the mask of what may follow.
+# The vocabulary as the compiled loops read it: one array, because every one that a call is given costs time. Its rows
+# hold each token's kind and value, each kind's first token and the one past its last; shape (4, vocab_size), 0 where a
+# row is over.
+KIND, VALUE, FIRST, PAST = range(4)
+IS_END, IS_ON, IS_OFF, IS_SHIFT, IS_VELOCITY, IS_PEDAL = range(len(KINDS))
 
-    The mask is one array, changed in place by `feed`. Within a tick the last token tells how far the order has come.
+# A row of memory: these fields, then for each key the tick at which the note that sounds there started, then for each
+# key that note's velocity, 0 where there is none.
+TICK, LAST, FLOOR, IN_VELOCITY, PEDAL_DOWN, STARTS = range(6)
+"""`LAST` is the last token, `FLOOR` the lowest key that may still start at this tick, `IN_VELOCITY` the velocity token
+in force, -1 until a piece's first note."""
+SILENT = 2**62
+"""In the place of a start: later than all of them."""
+
+
+@compiled
+def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
+    """`Grammar.advance`. A token that is not allowed leads nowhere, but never out of the row."""
+    keys, lowest = rules[PAST, IS_ON] - rules[FIRST, IS_ON], rules[VALUE, rules[FIRST, IS_ON]]
+    for stream in range(len(tokens)):
+        row, token = memory[stream], tokens[stream]
+        kind, value = rules[KIND, token], rules[VALUE, token]
+        row[LAST] = token
+        if kind == IS_SHIFT:
+            row[TICK] += value
+            row[FLOOR] = 0
+        elif kind == IS_ON:
+            at = STARTS + value - lowest
+            row[at], row[at + keys] = row[TICK], rules[VALUE, row[IN_VELOCITY]]
+            row[FLOOR] = value - lowest + 1
+        elif kind == IS_OFF:
+            at = STARTS + value - lowest
+            row[at], row[at + keys] = SILENT, 0
+        elif kind == IS_VELOCITY:
+            row[IN_VELOCITY] = token
+        elif kind == IS_PEDAL:
+            row[PEDAL_DOWN] = value
+        else:
+            row[TICK] += PAUSE
+            row[IN_VELOCITY] = -1
+
+
+@compiled
+def open_kind(rules: Rows, mask: Mask, kind: int) -> None:
+    for token in range(rules[FIRST, kind], rules[PAST, kind]):
+        mask[token] = True
+
+
+@compiled
+def open_ons(rules: Rows, row: Rows, mask: Mask) -> bool:
+    """The notes that may start now; whether there are any."""
+    first = rules[FIRST, IS_ON]
+    found = False
+    for key in range(row[FLOOR], rules[PAST, IS_ON] - first):
+        silent = row[STARTS + key] == SILENT
+        mask[first + key] = silent
+        found |= silent
+    return found
+
+
+@compiled
+def open_offs(rules: Rows, row: Rows, mask: Mask, low: int, past: int) -> None:
+    """The notes that may end now, from the key `low` to before `past`."""
+    for key in range(low, past):
+        mask[rules[FIRST, IS_OFF] + key] = row[STARTS + key] != SILENT
+
+
+@compiled
+def open_next(rules: Rows, row: Rows, mask: Mask) -> None:
+    """What may come next. Within a tick the last token tells how far the order has come."""
+    kind, value = rules[KIND, row[LAST]], rules[VALUE, row[LAST]]
+    first, past = rules[FIRST], rules[PAST]
+    if kind == IS_VELOCITY:
+        open_ons(rules, row, mask)
+        return
+    if row[IN_VELOCITY] < 0:  # a piece opens with a note at its first tick
+        open_kind(rules, mask, IS_VELOCITY)
+        mask[first[IS_PEDAL] + 1] = kind == IS_END
+        return
+    keys = past[IS_ON] - first[IS_ON]
+    next_off = value - rules[VALUE, first[IS_ON]] + 1 if kind == IS_OFF else 0
+    oldest, due = SILENT, 0
+    for key in range(keys):
+        if row[STARTS + key] < oldest:
+            oldest, due = row[STARTS + key], key
+    left = min(oldest, row[TICK]) + HOLD_LIMIT - row[TICK]
+    if left == 0:  # what has reached the limit ends now; only lower notes may end before it
+        open_offs(rules, row, mask, next_off, due + 1)
+        return
+    if open_ons(rules, row, mask):
+        open_kind(rules, mask, IS_VELOCITY)
+        mask[row[IN_VELOCITY]] = False
+    if kind in (IS_SHIFT, IS_OFF):
+        open_offs(rules, row, mask, next_off, keys)
+        mask[first[IS_PEDAL] + 1 - row[PEDAL_DOWN]] = True
+    if kind != IS_SHIFT or value == past[IS_SHIFT] - first[IS_SHIFT]:
+        for token in range(first[IS_SHIFT], min(past[IS_SHIFT], first[IS_SHIFT] + left)):
+            mask[token] = True
+    if kind in (IS_OFF, IS_PEDAL) and oldest == SILENT and row[PEDAL_DOWN] == 0:
+        mask[first[IS_END]] = True
+
+
+@compiled
+def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
+    """`Grammar.allowed`."""
+    masks[:] = False
+    for stream in range(len(memory)):
+        open_next(rules, memory[stream], masks[stream])
+
+
+class PerformanceGrammar:
+    """The grammar of one vocabulary, for many streams at once."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.keys = len(table.spans[NOTE_ON])
+        self.size = STARTS + 2 * self.keys
+        self.rules: Rows = np.zeros((4, len(table.entries)), dtype=np.int64)
+        self.rules[KIND] = [KINDS.index(kind) for kind, _ in table.entries]
+        self.rules[VALUE] = [value for _, value in table.entries]
+        self.rules[FIRST, : len(KINDS)] = [table.spans[kind].start for kind in KINDS]
+        self.rules[PAST, : len(KINDS)] = [table.spans[kind].stop for kind in KINDS]
+
+    def begin(self) -> Rows:
+        row = np.zeros(self.size, dtype=np.int64)
+        row[LAST], row[IN_VELOCITY] = self.table.end, -1
+        row[STARTS : STARTS + self.keys] = SILENT
+        return row
+
+    def allowed(self, memory: Rows, masks: Mask) -> None:
+        allowed(self.rules, memory, masks)
+
+    def advance(self, memory: Rows, tokens: Rows) -> None:
+        advance(self.rules, memory, tokens)
+
+
+class PerformanceDecoder(GrammarDecoder):
+    """Tokens to notes, each complete at its note-off.
+
+    Its state is the fields of its memory, and `[key, start tick, velocity]` of each note that sounds, in their order.
     """
 
-    def __init__(self, table: Table, state: dict[str, Any] | None = None) -> None:
-        self._table = table.entries
-        self._end = table.end
-        self._lowest = table.lowest
-        self._mask: Mask = np.zeros(len(table.entries), dtype=np.bool_)
-        self._view = self._mask.view()
-        self._view.flags.writeable = False
-        spans = table.spans
-        self._ons, self._offs, self._shifts, self._velocities, self._pedals = (
-            self._mask[spans[kind].start : spans[kind].stop]
-            for kind in (NOTE_ON, NOTE_OFF, TIME_SHIFT, VELOCITY, PEDAL)
-        )
-        self._first_velocity = spans[VELOCITY].start
-        state = state or {"tick": 0, "last": self._end, "floor": 0, "velocity": None, "pedal": 0, "sounding": []}
-        self._tick: int = state["tick"]
-        self._last: int = state["last"]
-        self._floor: int = state["floor"]  # lowest note-on, as an index, that may still come at this tick
-        self._velocity: int | None = state["velocity"]  # token in force; None until a piece's first note
-        self._pedal: int = state["pedal"]
-        self._sounding: dict[int, tuple[int, int]] = {p: (start, velocity) for p, start, velocity in state["sounding"]}
-        self._on: Mask = np.zeros(len(self._ons), dtype=np.bool_)
-        self._on[list(self._sounding)] = True
-        self._silent: Mask = ~self._on
-        self._update()
+    def __init__(self, grammar: PerformanceGrammar, state: dict[str, Any] | None = None) -> None:
+        self._table = grammar.table
+        super().__init__(grammar, len(grammar.table.entries), state)
+        self._starts, self._velocities = self.memory[STARTS:].reshape(2, -1)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        table, row = self._table, self.memory
+        velocities, keys = table.spans[VELOCITY], len(table.spans[NOTE_ON])
+        tick = row[TICK] = whole(state["tick"], 0, LARGEST_COUNT)
+        row[LAST] = whole(state["last"], 0, len(table.entries) - 1)
+        row[FLOOR] = whole(state["floor"], 0, keys)
+        if state["velocity"] is not None:
+            row[IN_VELOCITY] = whole(state["velocity"], velocities.start, velocities.stop - 1)
+        elif table.entries[row[LAST]][0] not in (END, PEDAL) or state["floor"] or state["sounding"]:
+            raise ValueError("a decoder's state has notes without a velocity")
+        row[PEDAL_DOWN] = whole(state["pedal"], 0, 1)
+        for key, start, velocity in state["sounding"]:
+            at = STARTS + whole(key, 0, keys - 1)
+            row[at] = whole(start, max(0, tick - HOLD_LIMIT), tick)
+            row[at + keys] = whole(velocity, 1, 127)
+
+    def state(self) -> dict[str, Any]:
+        tick, last, floor, velocity, pedal = self.memory[:STARTS].tolist()
+        keys = np.flatnonzero(self._starts != SILENT)
+        keys = keys[np.argsort(self._starts[keys], kind="stable")]
+        return {
+            **{"tick": tick, "last": last, "floor": floor, "velocity": None if velocity < 0 else velocity},
+            **{"pedal": pedal, "sounding": np.stack((keys, self._starts[keys], self._velocities[keys]), 1).tolist()},
+        }
+
+    @property
+    def horizon_ticks(self) -> int:
+        """No note that still sounds has started before."""
+        return int(min(self._starts.min(), self.memory[TICK]))
 
     def feed(self, token: int) -> list[Event]:
         """Take one token; return the note, pedal change or end that it completes.
@@ -119,94 +266,22 @@ class PerformanceDecoder:
         Raises:
             CarouselError: the grammar does not allow the token here. An end at the start of a piece is nothing.
         """
-        if not self._mask[token]:
-            if token == self._last == self._end:
+        kind, value = self._table.entries[token]
+        tick = int(self.memory[TICK])
+        if not self.allowed()[token]:
+            if token == self.memory[LAST] == self._table.end:
                 return []
-            kind, value = self._table[token]
             raise CarouselError(
                 f"token {token} ({kind} {value}) cannot follow here; encode the piece with this tokenizer"
             )
-        kind, value = self._table[token]
         events: list[Event] = []
-        tick = self._tick
-        if kind == TIME_SHIFT:
-            self._tick += value
-            self._floor = 0
-        elif kind == NOTE_ON:
-            index = value - self._lowest
-            assert self._velocity is not None
-            self._sounding[index] = (tick, self._table[self._velocity][1])
-            self._on[index], self._silent[index] = True, False
-            self._floor = index + 1
-        elif kind == NOTE_OFF:
-            index = value - self._lowest
-            start, velocity = self._sounding.pop(index)
-            self._on[index], self._silent[index] = False, True
+        if kind == NOTE_OFF:
+            key = value - self._table.lowest
+            start, velocity = int(self._starts[key]), int(self._velocities[key])
             events.append(Note(start, tick - start, value, velocity))
-        elif kind == VELOCITY:
-            self._velocity = token
         elif kind == PEDAL:
-            self._pedal = value
             events.append(Pedal(tick, bool(value)))
-        else:
+        elif kind == END:
             events.append(PieceEnd(tick))
-            self._tick += PAUSE
-            self._velocity = None
-        self._last = token
-        self._update()
+        self._advance(token)
         return events
-
-    def _oldest(self) -> int:
-        """Start of the note that has sounded longest; notes are kept in the order of their starts."""
-        for start, _ in self._sounding.values():
-            return start
-        return self._tick
-
-    def _update(self) -> None:
-        """Write the mask anew from the state."""
-        kind, value = self._table[self._last]
-        self._mask.fill(False)
-        floor = self._floor
-        if kind == VELOCITY:
-            self._ons[floor:] = self._silent[floor:]
-            return
-        if self._velocity is None:  # a piece opens with a note at its first tick
-            self._velocities.fill(True)
-            self._pedals[1] = kind == END
-            return
-        next_off = value - self._lowest + 1 if kind == NOTE_OFF else 0
-        oldest = self._oldest()
-        left = oldest + HOLD_LIMIT - self._tick
-        if left == 0:  # what has reached the limit ends now; only lower notes may end before it
-            due = min(index for index, (start, _) in self._sounding.items() if start == oldest)
-            self._offs[next_off : due + 1] = self._on[next_off : due + 1]
-            return
-        self._ons[floor:] = self._silent[floor:]
-        if self._ons.any():
-            self._velocities.fill(True)
-            self._velocities[self._velocity - self._first_velocity] = False
-        if kind in (TIME_SHIFT, NOTE_OFF):
-            self._offs[next_off:] = self._on[next_off:]
-            self._pedals[1 - self._pedal] = True
-        if kind != TIME_SHIFT or value == len(self._shifts):
-            self._shifts[:left] = True
-        if kind in (NOTE_OFF, PEDAL) and not self._sounding and not self._pedal:
-            self._mask[self._end] = True
-
-    def allowed(self) -> Mask:
-        """Shape (vocab_size,), read-only; it changes with the next `feed`. Never the end alone."""
-        return self._view
-
-    @property
-    def horizon_ticks(self) -> int:
-        return self._oldest()
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "tick": self._tick,
-            "last": self._last,
-            "floor": self._floor,
-            "velocity": self._velocity,
-            "pedal": self._pedal,
-            "sounding": [[index, start, velocity] for index, (start, velocity) in self._sounding.items()],
-        }

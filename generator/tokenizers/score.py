@@ -1,8 +1,9 @@
 """Metre-aware music: bars, positions on a grid of 12 ticks a quarter, voices, pitches, durations, metres and tempos.
 
 Bar lines and positions are tokens of their own, so the model reads where in the bar it stands instead of having to
-count; a note's length is said when it begins, so nothing is left hanging. The vocabulary holds the values that occur in
-the training split; what a score has beyond them goes to the nearest one, and `quantise` reports how far.
+count. Every bar line says the piece's key, and pitches count from its tonic, so a cadence looks the same in all keys. A
+note's length is said when it begins, so nothing is left hanging. The vocabulary holds the values that occur in the
+training split; what a score has beyond them goes to the nearest one, and `quantise` reports how far.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.errors import CarouselError
+from generator.music.keys import KEYS, above_c, likely, transposed
 from generator.music.score import DEFAULT_TEMPO, Note, Score, Tempo, TimeSignature, Voice
 from generator.tokenizers.base import Tokens
+from generator.tokenizers.score_decoder import ScoreDecoder
 from generator.tokenizers.score_grammar import (
     BAR,
     DURATION,
     END,
+    MOVES,
     PITCH,
     POSITION,
     TEMPO,
@@ -30,7 +34,7 @@ from generator.tokenizers.score_grammar import (
     TIME_SIGNATURE,
     VOICE,
     Part,
-    ScoreDecoder,
+    ScoreGrammar,
     Table,
     is_metre,
 )
@@ -54,6 +58,7 @@ class ScoreTokenizer:
 
     def __init__(self, table: Table) -> None:
         self.table = table
+        self.grammar = ScoreGrammar(table)
         self.vocab_size = len(table.rows)
         self.end = self.start = table.first[END]
         self.voices: tuple[Voice, ...] = tuple(part.voice for part in table.parts)
@@ -102,8 +107,9 @@ class ScoreTokenizer:
         metres = metres or Counter([(4, 4)])
         keys = _most_played(parts)
         table_parts = [_part(voices[key], parts[key]) for key in keys]
-        low, high = min(part.low for part in table_parts), max(part.high for part in table_parts)
-        rows = ["end", "bar"]
+        low = min(part.low + MOVES[part.drum][0] for part in table_parts)
+        high = max(part.high + MOVES[part.drum][1] for part in table_parts)
+        rows = ["end", *(f"bar {key}" for key in KEYS)]
         rows += [f"time-signature {n}/{d}" for n, d in sorted(metres, key=lambda metre: (-metres[metre], metre))]
         rows += [f"tempo {tempo}" for tempo in sorted(tempos)]
         rows += [f"position {ticks}" for ticks in sorted(positions) if ticks < LONGEST_TICKS]
@@ -142,6 +148,7 @@ class ScoreTokenizer:
             for event in grid.time_signatures
         }
         tempos = {event.start_ticks: int(event.quarters_per_minute) for event in grid.tempos}
+        key = likely(note for note in grid.notes if not table.parts[note.voice].drum)
         tokens: list[int] = []
         notes = iter(grid.notes)
         note = next(notes, None)
@@ -150,14 +157,14 @@ class ScoreTokenizer:
                 tokens.append(table.first[TIME_SIGNATURE] + metres[start])
             if start in tempos:
                 tokens.append(table.ids[TEMPO, tempos[start]])
-            tokens.append(table.first[BAR])
+            tokens.append(table.ids[BAR, key])
             position = -1
             while note is not None and note.start_ticks < start + metre.bar_ticks(TICKS_PER_QUARTER):
                 if note.start_ticks - start != position:
                     position = note.start_ticks - start
                     tokens.append(table.ids[POSITION, position])
                 tokens.append(table.ids[VOICE, note.voice])
-                tokens.append(table.ids[PITCH, note.pitch])
+                tokens.append(table.ids[PITCH, note.pitch - (0 if table.parts[note.voice].drum else above_c(key))])
                 tokens.append(table.ids[DURATION, note.duration_ticks])
                 note = next(notes, None)
         tokens.append(self.end)
@@ -168,7 +175,7 @@ class ScoreTokenizer:
         return self.collect([event for token in tokens for event in decoder.feed(int(token))])
 
     def decoder(self, state: dict[str, Any] | None = None) -> ScoreDecoder:
-        return ScoreDecoder(self.table, state)
+        return ScoreDecoder(self.grammar, state)
 
     def collect(self, events: list[Any]) -> Score:
         return Score.from_events(events, ticks_per_quarter=TICKS_PER_QUARTER, voices=self.voices)
@@ -180,7 +187,9 @@ class ScoreTokenizer:
         table = self.table
         at = np.flatnonzero((tokens >= table.first[PITCH]) & (tokens < table.past[PITCH]))
         voice = tokens[at - 1].astype(np.int64) - table.first[VOICE]
-        pitch = tokens[at].astype(np.int64) - table.first[PITCH] + table.lowest_pitch
+        bars = (tokens >= table.first[BAR]) & (tokens < table.past[BAR])
+        keys = tokens[bars].astype(np.int64) - table.first[BAR]
+        pitch = tokens[at].astype(np.int64) - table.first[PITCH] + table.lowest_pitch + above_c(keys[0])
         drums = np.array([part.drum for part in table.parts])[voice]
         low = np.array([part.low for part in table.parts])[voice] - pitch
         high = np.array([part.high for part in table.parts])[voice] - pitch
@@ -190,8 +199,10 @@ class ScoreTokenizer:
         choices = [interval for interval in TRANSPOSITIONS if least <= interval <= most]
         if not choices:
             return tokens
+        interval = int(random.choice(choices))
         moved = tokens.astype(np.int64)
-        moved[at[~drums]] += int(random.choice(choices))
+        moved[bars] = table.first[BAR] + transposed(keys, interval)
+        moved[at[~drums]] += interval + above_c(keys[0]) - above_c(transposed(keys, interval)[0])
         return moved.astype(np.uint16)
 
     def cold_starts(self, tokens: Tokens) -> npt.NDArray[np.int64]:

@@ -4,6 +4,9 @@
     bars     = one or more of: [time-signature] [tempo] bar {position notes}
     notes    = one or more of: voice pitch duration
 
+A piece's first bar line says the key, and all its bar lines repeat it. A pitch is written as it would be with the tonic
+moved to the nearest C, so that a chord has one spelling in all keys; drums, whose pitches are instruments, stay.
+
 Positions rise within a bar. At one position voices rise; a voice that may hold chords repeats with falling pitches. A
 monophonic voice begins its next note when the last one has ended; no voice sounds one pitch twice at once; each voice
 keeps to the range that it has in the training split.
@@ -11,21 +14,27 @@ keeps to the range that it has in the training split.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from generator.errors import CarouselError
-from generator.music.score import Bar, Note, PieceEnd, Tempo, TimeSignature, Voice
-from generator.tokenizers.base import Event, Mask
+from generator.jit import compiled
+from generator.music.keys import KEYS, above_c
+from generator.music.score import TimeSignature, Voice
+from generator.tokenizers.base import Mask, Rows
 
 TICKS_PER_QUARTER = 12
 KINDS = ("end", "bar", "time-signature", "tempo", "position", "voice", "pitch", "duration")
 LARGEST_VALUE = 2**16
 """Of any row: far beyond a bar of 64 whole notes in ticks."""
 END, BAR, TIME_SIGNATURE, TEMPO, POSITION, VOICE, PITCH, DURATION = range(len(KINDS))
+
+
+MOVES = {False: (-6, 5), True: (0, 0)}
+"""How far pitches of melodic voices and of drums move, at most, when the tonic moves to C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +61,8 @@ def is_metre(numerator: int, denominator: int) -> bool:
 class Table:
     """The vocabulary: one row a token, a kind and a value, grouped by kind; encode, decode and masks all read it.
 
-    A row is written as `kind value`: `position 36`, `pitch 60`, `time-signature 3/4`. Values rise within a kind;
-    pitches have no gaps.
+    A row is written as `kind value`: `position 36`, `pitch 60`, `time-signature 3/4`, `bar D minor`. Values rise within
+    a kind; pitches have no gaps.
     """
 
     def __init__(self, rows: Sequence[str], parts: Sequence[Part]) -> None:
@@ -73,6 +82,8 @@ class Table:
                     raise CarouselError(f"the vocabulary's {row!r} is no metre")
                 self.metres.append((numerator, denominator))
                 text = str(len(self.metres) - 1)
+            elif kind == "bar":
+                text = str(KEYS.index(text) if text in KEYS else -1)
             self.values.append(int(text) if text else 0)
         kinds = np.array(self.kinds)
         self.first = [int(np.searchsorted(kinds, kind)) for kind in range(len(KINDS))]
@@ -92,14 +103,15 @@ class Table:
             values = self.columns[kind]
             steps = np.diff(values)
             gaps = (steps < 1).any() or (kind in (PITCH, VOICE) and (steps != 1).any())
-            if gaps or values.min() < 0 or values.max() > LARGEST_VALUE:
+            if gaps or (kind != PITCH and values.min() < 0) or values.max() > LARGEST_VALUE:
                 raise CarouselError(f"the vocabulary's {KINDS[kind]} rows do not rise as they should")
-        low, high = self.values[self.first[PITCH]], self.values[self.past[PITCH] - 1]
+        if list(self.columns[BAR]) != list(range(len(KEYS))):
+            raise CarouselError("the vocabulary's bars do not name every key")
         voices = self.past[VOICE] - self.first[VOICE]
         if (
             voices != len(self.parts)
-            or high > 127
-            or not all(low <= part.low <= part.high <= high and 0 <= part.program <= 127 for part in self.parts)
+            or not all(0 <= part.low <= part.high <= 127 and 0 <= part.program <= 127 for part in self.parts)
+            or not all(self.writes(part.low, part) and self.writes(part.high, part) for part in self.parts)
         ):
             raise CarouselError("the vocabulary's voices do not fit its rows")
         if self.values[self.first[POSITION]] != 0 or self.values[self.first[DURATION]] < 1:
@@ -107,181 +119,216 @@ class Table:
         if self.values[self.first[TEMPO]] < 1 or any(self.bar_ticks(index) < 1 for index in range(len(self.metres))):
             raise CarouselError("the vocabulary holds a tempo or a metre of no length")
 
+    def writes(self, pitch: int, part: Part) -> bool:
+        """Whether a pitch can be written in every key."""
+        below, above = MOVES[part.drum]
+        return bool(self.columns[PITCH][0] <= pitch + below and pitch + above <= self.columns[PITCH][-1])
+
     def bar_ticks(self, metre: int) -> int:
         """Length of a bar of that metre in ticks."""
         return TimeSignature(0, *self.metres[metre]).bar_ticks(TICKS_PER_QUARTER)
 
 
-@dataclass(slots=True)
-class _Memory:
-    """All that the decoder remembers. Metre, tempo, voice are values of their rows; -1 where there is none yet."""
+# The vocabulary as the compiled loops read it: one array, because every one that a call is given costs time. Its rows
+# hold each token's kind and value, each kind's first token and the one past its last, each metre's ticks a bar, each
+# voice's lowest and highest pitch and whether it is monophonic and drums; shape (9, vocab_size), 0 where a row is over.
+KIND, VALUE, FIRST, PAST, LENGTH, LOW, HIGH, MONOPHONIC, DRUM = range(9)
 
-    last: int = END
-    """Kind of the last token."""
-    bar_start: int = 0
-    bar_ticks: int = 0
-    now: int = 0
-    position: int = -1
-    metre: int = -1
-    tempo: int = -1
-    voice: int = -1
-    pitch: int = -1
-    """Pitch of the last note of `voice` at this position; 128 before its first."""
-    notes: int = 0
-    """Notes of this piece so far."""
+# A row of memory: these fields, whose values are those of the vocabulary's rows, or -1 where there is none yet …
+FIELDS = ("last", "bar_start", "bar_ticks", "now", "position", "key", "metre", "tempo", "voice", "pitch", "notes")
+LAST, BAR_START, BAR_TICKS, NOW, AT_POSITION, IN_KEY, IN_METRE, AT_TEMPO, IN_VOICE, AT_PITCH, NOTES = range(len(FIELDS))
+"""`LAST` is the kind of the last token, `AT_PITCH` the pitch of the last note of `IN_VOICE` at this position, `NOTES`
+how many this piece has so far."""
+# … then ticks, of which those up to `NOW` are past: the end of the note that ends last; for each voice, from when on it
+# may begin a note; for each voice and pitch, the end of its last note.
+LAST_END = len(FIELDS)
+FREE = LAST_END + 1
+ABOVE = 128
+"""In the place of a pitch: above all of them."""
 
 
-class ScoreDecoder:
-    """Tokens to notes and bar lines, one at a time; a note is complete with its duration."""
+@compiled
+def voices(rules: Rows) -> int:
+    return int(rules[PAST, VOICE] - rules[FIRST, VOICE])
 
-    def __init__(self, table: Table, state: dict[str, Any] | None = None) -> None:
-        self._table = table
-        self._memory = _Memory()
-        # Pitch to the tick where it ends, for each voice.
-        self._sounding: list[dict[int, int]] = [{} for _ in table.parts]
-        self._mask: Mask = np.zeros(len(table.rows), dtype=np.bool_)
-        self._view = self._mask.view()
-        self._view.flags.writeable = False
-        if state is not None:
-            self._memory = _Memory(**state["memory"])
-            for voice, pitch, end in state["sounding"]:
-                self._sounding[voice][pitch] = end
 
-    def state(self) -> dict[str, Any]:
-        sounding = [[v, pitch, end] for v, pitches in enumerate(self._sounding) for pitch, end in pitches.items()]
-        return {"memory": asdict(self._memory), "sounding": sounding}
+@compiled
+def end_of(rules: Rows, voice: int, pitch: int) -> int:
+    """Where in a row the end of a note stands."""
+    pitches = rules[PAST, PITCH] - rules[FIRST, PITCH]
+    return FREE + voices(rules) + voice * int(pitches) + pitch - int(rules[VALUE, rules[FIRST, PITCH]])
 
-    @property
-    def horizon_ticks(self) -> int:
-        return self._memory.now
 
-    def feed(self, token: int) -> list[Event]:
-        table, memory = self._table, self._memory
-        kind, value = table.kinds[token], table.values[token]
-        memory.last = kind
+@compiled
+def moved(rules: Rows, row: Rows) -> int:
+    """What to add to a pitch as it is written."""
+    return 0 if rules[DRUM, row[IN_VOICE]] else int(above_c(row[IN_KEY]))
+
+
+@compiled
+def hold(rules: Rows, row: Rows, voice: int, pitch: int, end: int) -> None:
+    """Let a note sound until `end`."""
+    row[end_of(rules, voice, pitch)] = end
+    row[LAST_END] = max(row[LAST_END], end)
+    if rules[MONOPHONIC, voice]:
+        row[FREE + voice] = max(row[FREE + voice], end)
+    else:  # as soon as any of its pitches is free
+        first, past = end_of(rules, voice, rules[LOW, voice]), end_of(rules, voice, rules[HIGH, voice]) + 1
+        row[FREE + voice] = row[first:past].min()
+
+
+@compiled
+def finish_bar(row: Rows) -> None:
+    """Go to the bar's end; there is no bar then until the next bar line."""
+    row[NOW] = row[BAR_START] + row[BAR_TICKS]
+    row[BAR_START], row[BAR_TICKS] = row[NOW], 0
+
+
+@compiled
+def finish_piece(rules: Rows, row: Rows) -> None:
+    """The piece ends with the bar, or with the bar in which its last note ends."""
+    finish_bar(row)
+    if row[IN_METRE] >= 0:
+        length = rules[LENGTH, row[IN_METRE]]
+        late = max(0, row[LAST_END] - row[NOW])
+        row[NOW] += (late + length - 1) // length * length
+    row[BAR_START] = row[NOW]
+    row[AT_POSITION : AT_PITCH + 1] = -1
+    row[NOTES] = 0
+
+
+@compiled
+def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
+    """`Grammar.advance`. A token that is not allowed leads nowhere, but never out of the row."""
+    for stream in range(len(tokens)):
+        row, kind, value = memory[stream], rules[KIND, tokens[stream]], rules[VALUE, tokens[stream]]
+        row[LAST] = kind
         if kind == POSITION:
-            memory.position, memory.voice = value, -1
-            self._move_to(memory.bar_start + value)
+            row[AT_POSITION], row[IN_VOICE] = value, -1
+            row[NOW] = row[BAR_START] + value
         elif kind == VOICE:
-            memory.pitch = memory.pitch if memory.voice == value else 128
-            memory.voice = value
+            row[AT_PITCH] = row[AT_PITCH] if row[IN_VOICE] == value else ABOVE
+            row[IN_VOICE] = value
         elif kind == PITCH:
-            memory.pitch = value
+            row[AT_PITCH] = value + moved(rules, row)
         elif kind == DURATION:
-            memory.notes += 1
-            self._sounding[memory.voice][memory.pitch] = memory.now + value
-            return [Note(memory.now, value, memory.pitch, voice=memory.voice)]
+            row[NOTES] += 1
+            lowest, highest = rules[VALUE, rules[FIRST, PITCH]], rules[VALUE, rules[PAST, PITCH] - 1]
+            if row[IN_VOICE] >= 0 and lowest <= row[AT_PITCH] <= highest:
+                hold(rules, row, row[IN_VOICE], row[AT_PITCH], row[NOW] + value)
         elif kind == TIME_SIGNATURE:
-            self._finish_bar()
-            memory.metre = value
-            return [TimeSignature(memory.now, *table.metres[value])]
+            finish_bar(row)
+            row[IN_METRE] = value
         elif kind == TEMPO:
-            self._finish_bar()
-            memory.tempo = value
-            return [Tempo(memory.now, float(value))]
+            finish_bar(row)
+            row[AT_TEMPO] = value
         elif kind == BAR:
-            self._finish_bar()
-            memory.bar_start, memory.bar_ticks = memory.now, table.bar_ticks(memory.metre)
-            memory.position = -1
-            return [Bar(memory.now)]
+            finish_bar(row)
+            row[BAR_TICKS] = rules[LENGTH, row[IN_METRE]]
+            row[AT_POSITION], row[IN_KEY] = -1, value
         else:
-            return self._end()
-        return []
+            finish_piece(rules, row)
 
-    def _end(self) -> list[Event]:
-        """The piece ends with the bar, or with the bar in which its last note ends."""
-        memory = self._memory
-        self._finish_bar()
-        last = max((end for pitches in self._sounding for end in pitches.values()), default=0)
-        if memory.metre >= 0:
-            length = self._table.bar_ticks(memory.metre)
-            while memory.now < last:
-                self._move_to(memory.now + length)
-        self._memory = _Memory(now=memory.now, bar_start=memory.now)
-        return [PieceEnd(memory.now)]
 
-    def _finish_bar(self) -> None:
-        memory = self._memory
-        self._move_to(memory.bar_start + memory.bar_ticks)
-        memory.bar_start, memory.bar_ticks = memory.now, 0
+@compiled
+def open_all(rules: Rows, mask: Mask, kind: int, but: int) -> None:
+    """All tokens of a kind, but not the one with the value that is in force; -1 for none."""
+    for token in range(rules[FIRST, kind], rules[PAST, kind]):
+        mask[token] = rules[VALUE, token] != but
 
-    def _move_to(self, tick: int) -> None:
-        self._memory.now = tick
-        for pitches in self._sounding:
-            for pitch in [pitch for pitch, end in pitches.items() if end <= tick]:
-                del pitches[pitch]
 
-    def allowed(self) -> Mask:
-        """Shape (vocab_size,), read-only; it changes with the next call. Never all `False`."""
-        table, memory, mask = self._table, self._memory, self._mask
-        mask[:] = False
-        if memory.last == END:
-            self._open(TIME_SIGNATURE)
-        elif memory.last == TIME_SIGNATURE:
-            self._open_other(TEMPO, memory.tempo)
-            mask[table.first[BAR]] = memory.tempo >= 0
-        elif memory.last == TEMPO:
-            mask[table.first[BAR]] = True
-        elif memory.last == POSITION:
-            self._open_voices()
-        elif memory.last == VOICE:
-            self._open_pitches()
-        elif memory.last == PITCH:
-            self._open(DURATION)
+@compiled
+def open_bars(rules: Rows, row: Rows, mask: Mask) -> None:
+    if row[IN_KEY] < 0:
+        open_all(rules, mask, BAR, -1)
+    else:
+        mask[rules[FIRST, BAR] + row[IN_KEY]] = True
+
+
+@compiled
+def open_positions(rules: Rows, row: Rows, mask: Mask) -> None:
+    """Positions later in this bar at which some voice is free."""
+    free = row[FREE : FREE + voices(rules)].min()
+    low, past = max(row[AT_POSITION] + 1, free - row[BAR_START]), row[BAR_TICKS]
+    for token in range(rules[FIRST, POSITION], rules[PAST, POSITION]):
+        mask[token] = low <= rules[VALUE, token] < past
+
+
+@compiled
+def open_voices(rules: Rows, row: Rows, mask: Mask) -> None:
+    """The voice of the last note, if it may hold a lower one too, and those after it that are free."""
+    first, last = rules[FIRST, VOICE], row[IN_VOICE]
+    for voice in range(last + 1, voices(rules)):
+        mask[first + voice] = row[FREE + voice] <= row[NOW]
+    if last >= 0 and not rules[MONOPHONIC, last]:
+        for pitch in range(rules[LOW, last], min(row[AT_PITCH], rules[HIGH, last] + 1)):
+            if row[end_of(rules, last, pitch)] <= row[NOW]:
+                mask[first + last] = True
+                break
+
+
+@compiled
+def open_pitches(rules: Rows, row: Rows, mask: Mask) -> None:
+    voice = row[IN_VOICE]
+    base = rules[FIRST, PITCH] - rules[VALUE, rules[FIRST, PITCH]] - moved(rules, row)
+    for pitch in range(rules[LOW, voice], min(row[AT_PITCH], rules[HIGH, voice] + 1)):
+        mask[base + pitch] = row[end_of(rules, voice, pitch)] <= row[NOW]
+
+
+@compiled
+def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
+    """`Grammar.allowed`."""
+    masks[:] = False
+    for stream in range(len(memory)):
+        row, mask = memory[stream], masks[stream]
+        last = row[LAST]
+        if last == END:
+            open_all(rules, mask, TIME_SIGNATURE, -1)
+        elif last == TIME_SIGNATURE:
+            open_all(rules, mask, TEMPO, row[AT_TEMPO])
+            if row[AT_TEMPO] >= 0:
+                open_bars(rules, row, mask)
+        elif last == TEMPO:
+            open_bars(rules, row, mask)
+        elif last == POSITION:
+            open_voices(rules, row, mask)
+        elif last == VOICE:
+            open_pitches(rules, row, mask)
+        elif last == PITCH:
+            open_all(rules, mask, DURATION, -1)
         else:
-            mask[table.first[BAR]] = True
-            self._open_other(TIME_SIGNATURE, memory.metre)
-            self._open_other(TEMPO, memory.tempo)
-            mask[table.first[END]] = memory.notes > 0
-            self._open_positions()
-            if memory.last == DURATION:
-                self._open_voices()
-        return self._view
+            open_bars(rules, row, mask)
+            open_all(rules, mask, TIME_SIGNATURE, row[IN_METRE])
+            open_all(rules, mask, TEMPO, row[AT_TEMPO])
+            mask[rules[FIRST, END]] = row[NOTES] > 0
+            open_positions(rules, row, mask)
+            if last == DURATION:
+                open_voices(rules, row, mask)
 
-    def _open(self, kind: int) -> None:
-        self._mask[self._table.first[kind] : self._table.past[kind]] = True
 
-    def _open_other(self, kind: int, current: int) -> None:
-        """All rows of a kind but the one in force."""
-        table = self._table
-        for token in range(table.first[kind], table.past[kind]):
-            self._mask[token] = table.values[token] != current
+class ScoreGrammar:
+    """The grammar of one vocabulary, for many streams at once."""
 
-    def _open_positions(self) -> None:
-        """Positions later in this bar at which some voice is free."""
-        table, memory = self._table, self._memory
-        free = min(self._free_from(voice) for voice in range(len(table.parts)))
-        low = max(memory.position + 1, free - memory.bar_start)
-        first, past = np.searchsorted(table.columns[POSITION], (low, memory.bar_ticks))
-        if first < past:
-            self._mask[table.first[POSITION] + first : table.first[POSITION] + past] = True
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        parts = table.parts
+        columns: tuple[Iterable[int], ...] = (
+            *(table.kinds, table.values, table.first, table.past),
+            map(table.bar_ticks, range(len(table.metres))),
+            *zip(*((part.low, part.high, part.monophonic, part.drum) for part in parts), strict=True),
+        )
+        self.rules: Rows = np.zeros((9, len(table.rows)), dtype=np.int64)
+        for row, column in enumerate(map(list, columns)):
+            self.rules[row, : len(column)] = column
+        self.size = FREE + len(parts) * (1 + table.past[PITCH] - table.first[PITCH])
 
-    def _free_from(self, voice: int) -> int:
-        """The first tick at which a voice may begin a note."""
-        part, pitches = self._table.parts[voice], self._sounding[voice]
-        if not pitches:
-            return 0
-        if part.monophonic:
-            return max(pitches.values())
-        within = sum(part.low <= pitch <= part.high for pitch in pitches)
-        return 0 if within <= part.high - part.low else min(pitches.values())
+    def begin(self) -> Rows:
+        row = np.zeros(self.size, dtype=np.int64)
+        row[AT_POSITION : AT_PITCH + 1] = -1
+        return row
 
-    def _open_voices(self) -> None:
-        table, memory = self._table, self._memory
-        for voice in range(max(0, memory.voice), len(table.parts)):
-            part = table.parts[voice]
-            if voice == memory.voice:
-                free = not part.monophonic and any(
-                    pitch not in self._sounding[voice] for pitch in range(part.low, min(memory.pitch, part.high + 1))
-                )
-            else:
-                free = self._free_from(voice) <= memory.now
-            self._mask[table.first[VOICE] + voice] = free
+    def allowed(self, memory: Rows, masks: Mask) -> None:
+        allowed(self.rules, memory, masks)
 
-    def _open_pitches(self) -> None:
-        table, memory = self._table, self._memory
-        part = table.parts[memory.voice]
-        base = table.first[PITCH] - table.lowest_pitch
-        self._mask[base + part.low : base + min(part.high + 1, memory.pitch)] = True
-        for pitch in self._sounding[memory.voice]:
-            self._mask[base + pitch] = False
+    def advance(self, memory: Rows, tokens: Rows) -> None:
+        advance(self.rules, memory, tokens)

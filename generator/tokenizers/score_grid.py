@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.music.score import DEFAULT_TEMPO, DEFAULT_VELOCITY, MusicEvent, Note, Score, Tempo, TimeSignature
-from generator.tokenizers.score_grammar import DURATION, PITCH, POSITION, TEMPO, TICKS_PER_QUARTER, Table
+from generator.tokenizers.score_grammar import DURATION, POSITION, TEMPO, TICKS_PER_QUARTER, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def quantise(score: Score, table: Table) -> tuple[list[MusicEvent], Report]:
     duration_errors = [0.0]
     for before, note in zip(score.notes, grid.notes, strict=True):
         voice = assigned[note.voice]
-        if voice is None or (PITCH, note.pitch) not in table.ids:
+        if voice is None or not table.writes(note.pitch, table.parts[voice]):
             continue
         bar = int(np.searchsorted(starts, note.start_ticks, side="right")) - 1
         room = positions[positions < table.bar_ticks(bars[bar][1])]

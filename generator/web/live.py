@@ -9,16 +9,13 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from threading import Lock
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from generator.errors import CarouselError
 from generator.music.score import Bar, Clock, MusicEvent, Note, Pedal, PieceEnd, Score, Tempo, TimeSignature
 from generator.streaming.stream import Stream
-
-E = TypeVar("E", bound=MusicEvent)
 
 MAX_EVENTS = 100_000
 """A take remembers this many events of music, some four hours, before it forgets the oldest half."""
@@ -74,7 +71,7 @@ class Live(ABC):
             if self._options is not self._applied:
                 self._applied = self._options
                 self._stream.set(**self._applied)
-            for event in self._stream.take(TOKENS):
+            for event in self._stream.pull(TOKENS):
                 self._hear(event)
 
     @abstractmethod
@@ -217,47 +214,18 @@ class LiveMusic(Live):
         }
 
     def _forget(self) -> None:
-        """Halve a very long memory at a bar line; the last tempo and metre stay, for they still hold."""
+        """Halve a very long memory at a bar line; the last tempo, metre and pedals stay, for they still hold."""
         if len(self._events) <= MAX_EVENTS:
             return
         half = MAX_EVENTS // 2
         old, new = self._events[:half], self._events[half:]
         self._start_ticks = next((event.start_ticks for event in new if isinstance(event, Bar)), new[0].start_ticks)
-        in_force = {type(event): event for event in old if isinstance(event, Tempo | TimeSignature)}
+        holding = (event for event in old if isinstance(event, Tempo | TimeSignature | Pedal))
+        in_force = {(type(event), getattr(event, "voice", 0)): event for event in holding}
         self._events = [*in_force.values(), *new]
         self._sent -= half + len(new) - len(self._events)
 
     def _heard(self, position: float) -> Score:
         end = bisect_left(range(self._horizon_ticks()), position, key=self._seconds)
-        return excerpt(self._tokenizer.collect(list(self._events)), self._start_ticks, end)
-
-
-def excerpt(score: Score, start_ticks: int, end_ticks: int) -> Score:
-    """The notes that start in a stretch of a score, cut off at its end, with the metre and tempo that hold there."""
-    inside = range(start_ticks, end_ticks)
-
-    def moved(events: Iterable[E]) -> tuple[E, ...]:
-        return tuple(
-            replace(event, start_ticks=event.start_ticks - start_ticks)
-            for event in events
-            if event.start_ticks in inside
-        )
-
-    def in_force(events: Sequence[E]) -> tuple[E, ...]:
-        before = [event for event in events if event.start_ticks <= start_ticks][-1:]
-        return tuple(replace(event, start_ticks=0) for event in before) + moved(
-            event for event in events if event.start_ticks > start_ticks
-        )
-
-    notes = (
-        replace(note, duration_ticks=min(note.duration_ticks, end_ticks - note.start_ticks)) for note in score.notes
-    )
-    return replace(
-        score,
-        notes=moved(notes),
-        time_signatures=in_force(score.time_signatures),
-        tempos=in_force(score.tempos),
-        pedals=moved(score.pedals),
-        bars=moved(score.bars),
-        piece_ends=moved(score.piece_ends),
-    )
+        score: Score = self._tokenizer.collect(list(self._events))
+        return score.between(self._start_ticks, end)

@@ -131,16 +131,20 @@ def start(medium: str, model: Model) -> None:
             visitor = registry().visitor(st.session_state["visitor"])
         visitor.start(live)
     except CarouselError as error:
-        tell(error)
+        tell(str(error))
 
 
 def keep(medium: str) -> None:
     """What has been heard goes to the shelf."""
     wish = st.session_state[f"{medium}-stage"].keep
     try:
-        registry().visitor(st.session_state.get("visitor", "")).keep(int(wish["take"]), float(wish["position"]))
+        visitor = registry().visitor(st.session_state.get("visitor", ""))
+        gone = visitor.keep(int(wish["take"]), float(wish["position"]))
     except CarouselError as error:
-        tell(error)
+        tell(str(error))
+    else:
+        if gone:
+            tell(f"kept; the shelf is full, so the oldest had to go: {', '.join(gone)}")
 
 
 def remove(medium: str) -> None:
@@ -155,10 +159,10 @@ def roll(medium: str) -> None:
     st.session_state[f"{medium}-seed"] = random.randrange(10_000)
 
 
-def tell(error: CarouselError) -> None:
+def tell(words: str) -> None:
     """Have the stage show one line, once."""
     number = st.session_state.get("message", {"number": 0})["number"] + 1
-    st.session_state["message"] = {"number": number, "text": str(error)}
+    st.session_state["message"] = {"number": number, "text": words}
 
 
 def present() -> Visitor | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from generator.corpora import folder, text
+from generator.corpora import text
 from generator.errors import CarouselError
+from generator.music import files
 from generator.music.score import Score
 from generator.sample import read_primer
-from generator.web.live import excerpt
 
-SUFFIXES = {"music": folder.SUFFIXES, "text": text.SUFFIXES}
+SUFFIXES = {"music": files.SUFFIXES, "text": text.SUFFIXES}
 """The files that may be uploaded, by medium."""
 MAX_CHARACTERS = 2000
 MAX_NOTES = 400
@@ -44,4 +44,4 @@ def last_part(piece: str | Score) -> str | Score:
         return piece
     start = piece.notes[-MAX_NOTES].start_ticks
     bars = [bar for bar, _ in piece.bar_starts() if bar <= start]
-    return excerpt(piece, bars[-1] if bars else start, piece.end_ticks + 1)
+    return piece.between(bars[-1] if bars else start, piece.end_ticks + 1)

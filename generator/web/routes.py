@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from anyio import CapacityLimiter, to_thread
 from starlette.background import BackgroundTask
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -34,6 +34,8 @@ STATIC = Path(__file__).parent / "static"
 MAX_BODY_BYTES = 4096
 FORMATS = {"music": ("mid", "wav", "musicxml", "svg"), "text": ("txt",)}
 """What a take can be downloaded as, by medium."""
+DOWNLOADS = 2
+"""So many are built at once, in threads of their own: a slow WAV file must not keep a listener waiting."""
 MAX_POSITION = 1e9
 
 
@@ -47,7 +49,7 @@ def routes() -> list[BaseRoute]:
     """Everything the app serves beside Streamlit's own routes."""
     return [
         Route("/carousel/pull", _answer(pull), methods=["POST"]),
-        Route("/carousel/download", _answer(download), methods=["POST"]),
+        Route("/carousel/download", _answer(download, CapacityLimiter(DOWNLOADS)), methods=["POST"]),
         Route("/carousel/instrument", _instrument),
         Mount("/carousel/static", Modules(directory=STATIC)),
     ]
@@ -80,8 +82,14 @@ def download(body: dict[str, Any]) -> Response:
     return FileResponse(path, filename=path.name, background=BackgroundTask(folder.cleanup))
 
 
-def _answer(work: Callable[[dict[str, Any]], Response]) -> Callable[[Request], Any]:
-    """A route that reads a small JSON object, works in a thread, and answers a `CarouselError` with its one line."""
+def _answer(
+    work: Callable[[dict[str, Any]], Response], threads: CapacityLimiter | None = None
+) -> Callable[[Request], Any]:
+    """A route that reads a small JSON object, works in a thread, and answers a `CarouselError` with its one line.
+
+    Args:
+        threads: how many may work at once; None for the server's own threads.
+    """
 
     async def endpoint(request: Request) -> Response:
         try:
@@ -96,7 +104,7 @@ def _answer(work: Callable[[dict[str, Any]], Response]) -> Callable[[Request], A
                 raise CarouselError("the request is not JSON") from None
             if not isinstance(body, dict):
                 raise CarouselError("the request is not a JSON object")
-            return await run_in_threadpool(work, body)
+            return await to_thread.run_sync(work, body, limiter=threads)
         except CarouselError as error:
             return JSONResponse({"error": str(error)}, status_code=409)
 
@@ -106,7 +114,7 @@ def _answer(work: Callable[[dict[str, Any]], Response]) -> Callable[[Request], A
 async def _instrument(request: Request) -> Response:
     try:
         program, drum = (int(request.query_params.get(name, "0")) for name in ("program", "drum"))
-        data = await run_in_threadpool(pack, program, bool(drum))
+        data = await to_thread.run_sync(pack, program, bool(drum))
     except (ValueError, CarouselError) as error:
         return JSONResponse({"error": str(error)}, status_code=404)
     return Response(data, media_type="application/octet-stream", headers={"Cache-Control": "public, max-age=86400"})

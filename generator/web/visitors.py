@@ -1,7 +1,8 @@
 """Who is listening: every visitor's takes, reachable only by that visitor's unguessable token.
 
-The registry is small on purpose: so many visitors, so many kept takes each. In a full house the visitor who has been
-away longest gives the place to the next one, and is told so.
+The registry is small on purpose: so many visitors, so many kept takes each, and of each medium no more of them than one
+live take may remember. In a full house the visitor who has been away longest gives the place to the next one, and is
+told so; on a full shelf the oldest take makes room for the new one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from threading import Lock
 from typing import Any
 
 from generator.errors import CarouselError
-from generator.web.live import Live
+from generator.web.live import MAX_CHARACTERS, MAX_EVENTS, Live
 
 PLACES = 32
 KEPT = 20
@@ -23,6 +24,8 @@ AWAY_SECONDS = 60.0
 """Who has asked for nothing for this long may have to give up the place; a listener's browser asks every second."""
 IDLE_SECONDS = 12 * 3600.0
 """After this long the place is free in any case."""
+SHELF = {"music": MAX_EVENTS, "text": MAX_CHARACTERS}
+"""What a visitor's kept takes of a medium hold together, as `Kept.size`, unless the newest alone holds more."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,15 @@ class Kept:
         """The whole piece."""
         return self.piece
 
+    @property
+    def size(self) -> int:
+        """Events or characters."""
+        piece = self.piece
+        if isinstance(piece, str):
+            return len(piece)
+        events = (piece.notes, piece.time_signatures, piece.tempos, piece.pedals, piece.bars, piece.piece_ends)
+        return sum(map(len, events))
+
 
 @dataclass
 class Visitor:
@@ -52,18 +64,27 @@ class Visitor:
         self.takes.pop(self.playing(live.medium)[0], None)
         return self._add(live)
 
-    def keep(self, number: int, position: float) -> int:
-        """Keep what has been heard of a live take; the number of the kept one.
+    def keep(self, number: int, position: float) -> list[str]:
+        """Keep what has been heard of a live take; the titles of the older ones that had to go for it.
 
         Raises:
-            CarouselError: nothing has been heard yet, or the shelf is full.
+            CarouselError: nothing has been heard yet, or too many are kept.
         """
         live = self.take(number)
         if sum(isinstance(take, Kept) for take in self.takes.values()) >= KEPT:
             raise CarouselError(f"{KEPT} takes are kept already; remove one first")
         if position <= 0:
             raise CarouselError("nothing has been heard yet; press Start first")
-        return self._add(Kept(live.medium, live.title, live.heard(position), position))
+        new = Kept(live.medium, live.title, live.heard(position), position)
+        room = SHELF[live.medium] - new.size
+        gone = []
+        for older, kept in self.kept(live.medium).items():
+            room -= kept.size
+            if room < 0:
+                self.remove(older)
+                gone.append(kept.title)
+        self._add(new)
+        return gone
 
     def take(self, number: int) -> Live | Kept:
         """The take of this number.

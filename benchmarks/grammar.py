@@ -1,0 +1,120 @@
+"""What the grammar costs: the same steps with its masks and without, and with events and all. JSON, one object.
+
+    python -m benchmarks.grammar checkpoints/bach
+
+An untrained model with the checkpoint's tokenizer. `on` and `off` are a backend's steps with sampling, from the middle
+of a piece, 64 tokens at a time from the same memories; `off` has a grammar that allows everything and remembers
+nothing. `whole` is what a caller pays: the decoder and its events included.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.measuring import (
+    Work,
+    add_streams,
+    add_turns,
+    microseconds,
+    parser,
+    pulling,
+    ratio,
+    report,
+    threads,
+    timed,
+    units,
+    untrained,
+    watched,
+)
+from generator import command
+from generator.model.checkpoint import Checkpoint
+from generator.streaming.batch import CHUNK, Batch, Job
+from generator.streaming.engine import Engine
+
+
+class Anything:
+    """The grammar that allows everything."""
+
+    size = 1
+
+    def begin(self) -> npt.NDArray[np.int64]:
+        return np.zeros(1, np.int64)
+
+    def allowed(self, memory: npt.NDArray[np.int64], masks: npt.NDArray[np.bool_]) -> None:
+        masks[:] = True
+
+    def advance(self, memory: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]) -> None:
+        pass
+
+
+def sampling(batch: Batch, jobs: list[Job]) -> Work:
+    """Steps of the same jobs, again and again: backend, grammar, sampling."""
+
+    def work(steps: int) -> None:
+        for _ in range(steps):
+            if not batch.jobs:
+                for job in jobs:
+                    batch.add(replace(job, said=[], after=None))
+            batch.step()
+
+    return work
+
+
+def measure(checkpoint: Checkpoint, size: tuple[int, int], streams: int, given: argparse.Namespace) -> dict[str, Any]:
+    """One row."""
+    tokenizer = checkpoint.tokenizer
+    model = untrained(size, tokenizer, given.embedding)
+    engine = Engine(model, given.backend, rows=streams)
+    callers = [engine.stream(seed=seed) for seed in range(streams)]
+    engine.pull(callers, 2 * CHUNK)
+    jobs = [caller.job(CHUNK) for caller in callers]
+    anything: Any = SimpleNamespace(grammar=Anything(), end=tokenizer.end, vocab_size=tokenizer.vocab_size)
+    free = [replace(job, grammar=anything.grammar.begin()) for job in jobs]
+    contenders = {
+        "on": sampling(Batch(engine.backend, tokenizer, streams), jobs),
+        "off": sampling(Batch(engine.backend, anything, streams), free),
+        "whole": pulling(engine, callers, given.chunk),
+    }
+    found = timed(contenders, given.rounds, given.seconds)
+    return {
+        "units": "x".join(map(str, size)),
+        "streams": streams,
+        **{f"{name}_microseconds": microseconds(seconds) for name, seconds in found.items()},
+        "on_against_off": ratio(found["on"], found["off"]),
+        "whole_against_off": ratio(found["whole"], found["off"]),
+    }
+
+
+def grammar(given: argparse.Namespace) -> None:
+    """Do what the command line asks."""
+    checkpoint = Checkpoint.load(given.checkpoint)
+    with threads(1):
+        cases = watched(product(given.units, given.streams), "grammar")
+        rows = [measure(checkpoint, size, streams, given) for size, streams in cases]
+    tokenizer = checkpoint.tokenizer
+    about = {"tokenizer": tokenizer.kind, "vocabulary": tokenizer.vocab_size, "threads": 1}
+    report("grammar", given, rows=[about | row for row in rows])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    made = parser("grammar", __doc__)
+    made.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a folder, such as checkpoints/bach")
+    made.add_argument("--units", type=units, nargs="+", default=[(3, 512)], metavar="LxH", help="(default: 3x512)")
+    made.add_argument("--embedding", type=command.positive, default=128, metavar="N", help="(default: 128)")
+    add_streams(made, 1, 128)
+    add_turns(made, 0.5)
+    made.add_argument("--backend", default="int8", help="(default: int8)")
+    return command.run(made, grammar, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,178 @@
+"""How near a step is to what the machine can do. JSON, one object.
+
+    python -m benchmarks.limit
+
+Alone, a stream reads every weight once a token, so the rate at which memory is read is the limit. It is measured with a
+compiled sum over a buffer of the weights' own size, which stays in the caches as the weights do, and over a large one,
+which does not. `weights` counts the bytes of the recurrent and output matrices; the tables, of which a step reads one
+row, are not counted.
+
+Together, streams share the weights, so multiplications are the limit. `operations` counts two for each weight and
+stream; the rate is that of the matrix products alone, in the same shapes, with the same torch call (int8:
+`torch._int_mm`). A share is the time of the products, or of the reading, over the time of the step.
+
+`parts` says where a step's time goes, each the difference of two contenders: the matrix products; the cells with what
+else a backend does; grammar and sampling; events with what else a caller pays. With a char tokenizer, whose grammar and
+events cost next to nothing; `benchmarks.grammar` has music's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise, product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmarks.grammar import sampling
+from benchmarks.measuring import (
+    Work,
+    add_model,
+    add_streams,
+    add_threads,
+    add_turns,
+    characters,
+    clock,
+    microseconds,
+    parser,
+    pulling,
+    ratio,
+    report,
+    rounded,
+    threads,
+    timed,
+    untrained,
+    watched,
+)
+from benchmarks.step import stepping
+from generator import command
+from generator.jit import compiled
+from generator.model.backends import BACKENDS
+from generator.model.backends.memory import matrices
+from generator.streaming.batch import CHUNK, Batch
+from generator.streaming.engine import Engine, Model
+
+TYPES = {"int8": torch.int8, "bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+@compiled
+def total(words: npt.NDArray[np.int64]) -> int:
+    """The sum of 8-byte words: as fast as they can be read."""
+    found = 0
+    for index in range(len(words)):  # over an index, it becomes vector instructions
+        found += words[index]
+    return found
+
+
+def reading(size: int, pool: ThreadPoolExecutor, parts: int) -> Work:
+    """Reads so many bytes a step, cut into as many parts as there are threads."""
+    words = np.array_split(np.ones(max(parts, size // 8), np.int64), parts)
+    total(words[0])
+
+    def work(steps: int) -> None:
+        def read(part: npt.NDArray[np.int64]) -> None:
+            for _ in range(steps):
+                total(part)
+
+        list(pool.map(read, words))
+
+    return work
+
+
+def multiplying(shapes: list[tuple[int, int]], streams: int, backend: str) -> Work:
+    """The products of a step alone; `shapes` are those of the matrices, (outputs, terms)."""
+    kind = TYPES[backend]
+    whole = backend == "int8"
+    cases = []
+    for outputs, terms in shapes:
+        left = torch.randint(-127, 128, (streams, terms)).to(kind)
+        right = torch.randint(-127, 128, (outputs, terms)).to(kind).t()
+        cases.append((left, right, torch.zeros((streams, outputs), dtype=torch.int32 if whole else kind)))
+    multiply = torch._int_mm if whole else torch.mm
+
+    def work(steps: int) -> None:
+        for _ in range(steps):
+            for left, right, out in cases:
+                multiply(left, right, out=out)
+
+    return work
+
+
+def measure(model: Model, backend: str, streams: int, count: int, given: argparse.Namespace) -> dict[str, Any]:
+    """One row."""
+    engine = Engine(model, backend, rows=streams)
+    callers = [engine.stream(seed=seed) for seed in range(streams)]
+    shapes = [(matrix.shape[0], matrix.shape[1]) for matrix in matrices(model.checkpoint)]
+    weights = sum(outputs * terms for outputs, terms in shapes)
+    size = weights * TYPES[backend].itemsize
+    with ThreadPoolExecutor(count) as pool:
+        contenders = {
+            "whole": pulling(engine, callers, given.chunk),
+            "sampled": sampling(Batch(engine.backend, engine.tokenizer, streams), [one.job(CHUNK) for one in callers]),
+            "step": stepping(engine.backend, streams),
+            "products": multiplying(shapes, streams, backend),
+        }
+        if streams == 1:
+            contenders["reading"] = reading(size, pool, count)
+        found = timed(contenders, given.rounds, given.seconds)
+    row: dict[str, Any] = {
+        "weights": size,
+        "operations": 2 * weights * streams,
+        "whole_microseconds": microseconds(found["whole"]),
+        "sampled_microseconds": microseconds(found["sampled"]),
+        "step_microseconds": microseconds(found["step"]),
+        "products_microseconds": microseconds(found["products"]),
+    }
+    nested = [row[f"{name}_microseconds"] for name in ("whole", "sampled", "step", "products")]
+    parts = [rounded(outer - inner) for outer, inner in pairwise([*nested, 0.0])]
+    row["parts"] = dict(zip(("events", "sampling", "cells", "products"), parts, strict=True))
+    for name in ("whole", "step", "products"):
+        row[f"{name}_operations_per_second"] = rounded(1e6 * row["operations"] / row[f"{name}_microseconds"])
+    row["whole_share_of_products"] = ratio(found["products"], found["whole"])
+    row["step_share_of_products"] = ratio(found["products"], found["step"])
+    if streams == 1:
+        row["whole_bytes_per_second"] = rounded(1e6 * size / row["whole_microseconds"])
+        row["step_bytes_per_second"] = rounded(1e6 * size / row["step_microseconds"])
+        row["read_bytes_per_second"] = rounded(1e6 * size / microseconds(found["reading"]))
+        row["whole_share_of_reading"] = ratio(found["reading"], found["whole"])
+        row["step_share_of_reading"] = ratio(found["reading"], found["step"])
+    return row
+
+
+def limit(given: argparse.Namespace) -> None:
+    """Do what the command line asks."""
+    rows, large = [], []
+    for count in given.threads:
+        with ThreadPoolExecutor(count) as pool:
+            size = given.megabytes << 20
+            work = reading(size, pool, count)
+            work(1)
+            rates = sorted(size / clock(work, 1) for _ in range(given.rounds))
+        large.append({"threads": count, "bytes": size, "read_bytes_per_second": rounded(rates[len(rates) // 2])})
+    for size, count in watched(product(given.units, given.threads), "limits"):
+        model = untrained(size, characters(given.vocabulary), given.embedding)
+        for streams, backend in product(given.streams, BACKENDS):
+            case = {"units": "x".join(map(str, size)), "threads": count, "streams": streams, "backend": backend}
+            with threads(count):
+                rows.append(case | measure(model, backend, streams, count, given))
+    report("limit", given, large_reads=large, rows=rows)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    made = parser("limit", __doc__)
+    add_model(made, (2, 256), (3, 512), (2, 1024))
+    add_streams(made, 1, 128)
+    add_threads(made)
+    add_turns(made, 0.2)
+    made.add_argument(
+        "--megabytes", type=command.positive, default=512, metavar="MB", help="the large buffer (default: 512)"
+    )
+    return command.run(made, limit, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

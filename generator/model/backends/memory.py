@@ -1,0 +1,74 @@
+"""The memories of many streams, laid out for the matrix products and changed in place: row i of each array is one of
+them.
+
+A layer reads the h of the layer below and its own h of the step before; they lie side by side, so that one product
+serves both. Layer 0 reads its own h alone, for its input comes from a table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from generator.model.checkpoint import Checkpoint
+from generator.model.lstm import ModelConfig
+from generator.model.state import State
+
+H_SCALE = 127
+"""h lies between -1 and 1, so as int8 it is 127 times itself."""
+
+
+def matrices(checkpoint: Checkpoint) -> list[Tensor]:
+    """What `Memory.inputs` are multiplied with, each (outputs, terms): of the layers, then of the output layer."""
+    weights, layers = checkpoint.weights, range(1, checkpoint.config.num_layers)
+    upper = [torch.cat([weights[f"lstm.weight_ih_l{n}"], weights[f"lstm.weight_hh_l{n}"]], dim=1) for n in layers]
+    return [weights["lstm.weight_hh_l0"], *upper, weights["output.weight"]]
+
+
+def gate_biases(checkpoint: Checkpoint) -> list[Tensor]:
+    """The bias of each layer's gates, (4·hidden,)."""
+    weights, layers = checkpoint.weights, range(checkpoint.config.num_layers)
+    return [weights[f"lstm.bias_ih_l{n}"] + weights[f"lstm.bias_hh_l{n}"] for n in layers]
+
+
+class Memory:
+    """h and c of up to `rows` streams; h in the type that a backend multiplies."""
+
+    def __init__(self, config: ModelConfig, rows: int, h_type: type[np.int8 | np.float32]) -> None:
+        layers, hidden = config.num_layers, config.hidden_size
+        widths = [hidden, *(2 * hidden for _ in range(layers - 1)), hidden]
+        self.inputs: list[npt.NDArray[Any]] = [np.zeros((rows, width), h_type) for width in widths]
+        """Of each layer, (rows, hidden or 2·hidden), and of the output layer, (rows, hidden)."""
+        self.c = [np.zeros((rows, hidden), np.float32) for _ in range(layers)]
+        sum_type = torch.int32 if h_type is np.int8 else torch.float32
+        wide = [*(4 * hidden for _ in range(layers)), config.vocab_size]
+        self.sums = [torch.zeros((rows, width), dtype=sum_type) for width in wide]
+        """What the matrix products give: of each layer (rows, 4·hidden), of the output layer (rows, vocab_size)."""
+        self.own = [h[:, -hidden:] for h in self.inputs[:-1]]
+        self.up = [h[:, :hidden] for h in self.inputs[1:]]
+        """Each layer's h is written twice: where the layer itself reads it, and where the one above does."""
+        self.tensors = [torch.from_numpy(h) for h in self.inputs]
+        self._h_type = h_type
+
+    def load(self, row: int, state: State) -> None:
+        """Put a stream's memory into a row."""
+        h = np.rint(state.h * np.float32(H_SCALE)).astype(np.int8) if self._h_type is np.int8 else state.h
+        for layer, c in enumerate(self.c):
+            c[row] = state.c[layer]
+            self.own[layer][row] = self.up[layer][row] = h[layer]
+
+    def save(self, row: int) -> State:
+        """A row as a value."""
+        h = np.stack([own[row] for own in self.own]).astype(np.float32)
+        if self._h_type is np.int8:
+            h /= np.float32(H_SCALE)
+        return State(h, np.stack([c[row] for c in self.c]))
+
+    def move(self, source: int, target: int) -> None:
+        """Copy one row over another."""
+        for array in (*self.inputs, *self.c):
+            array[target] = array[source]

@@ -1,0 +1,31 @@
+"""Music in files: the suffix of a file says how it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from generator.errors import CarouselError
+from generator.music import midi, notation
+from generator.music.score import Score
+
+MIDI = (".mid", ".midi")
+SUFFIXES = (*MIDI, *notation.FORMATS)
+
+
+def read(path: Path) -> list[Score]:
+    """Every piece of a file that can be read; an ABC file may hold many.
+
+    Raises:
+        CarouselError: the suffix is not one of music, or no piece can be read.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise CarouselError(f"{path}: not a music file; use one of {' '.join(SUFFIXES)}")
+    return [midi.read(path)] if path.suffix.lower() in MIDI else notation.read(path)
+
+
+def read_each(path: Path) -> list[Score | CarouselError]:
+    """Each piece of a file, or the reason why that one, or the whole file, cannot be read."""
+    try:
+        return [midi.read(path)] if path.suffix.lower() in MIDI else list(notation.read_each(path))
+    except CarouselError as error:
+        return [error]

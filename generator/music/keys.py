@@ -1,0 +1,52 @@
+"""Keys: twelve tonics in major, then in minor, and which of them a piece's notes make likely."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from generator.jit import compiled
+from generator.music.score import Note
+
+MAJOR = ("C", "D♭", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
+MINOR = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "G♯", "A", "B♭", "B")
+KEYS = (*(f"{tonic} major" for tonic in MAJOR), *(f"{tonic} minor" for tonic in MINOR))
+
+
+@compiled
+def above_c(keys: Any) -> Any:
+    """How many semitones the tonics of keys, an index or indices into `KEYS`, lie above the nearest C: -5 to 6."""
+    tonics = keys % 12
+    return tonics - 12 * (tonics > 6)
+
+
+def transposed(keys: npt.NDArray[np.int64], semitones: int) -> npt.NDArray[np.int64]:
+    """Indices into `KEYS`, that many semitones higher."""
+    return keys // 12 * 12 + (keys + semitones) % 12
+
+
+def analyse(notes: Iterable[Note]) -> Any:
+    """The likeliest key, a `music21.key.Key`, by music21's analysis (Krumhansl and Schmuckler's method with the Aarden
+    and Essen weights); C major where there are no notes."""
+    import music21  # takes a second, and a stream of text never needs it
+
+    m21: Any = music21  # its own annotations are partial
+    weights: Counter[int] = Counter()
+    for note in notes:
+        weights[note.pitch % 12] += note.duration_ticks
+    if not weights:
+        return m21.key.Key("C")
+    # The analysis looks at how long each pitch class sounds, so twelve notes say it all.
+    sums = [m21.note.Note(60 + pitch, quarterLength=length) for pitch, length in sorted(weights.items())]
+    return m21.stream.Stream(sums).analyze("key")
+
+
+def likely(notes: Iterable[Note]) -> int:
+    """The index into `KEYS` of the key that the analysis finds."""
+    key = analyse(notes)
+    tonic: int = key.tonic.pitchClass
+    return tonic + 12 * int(key.mode == "minor")

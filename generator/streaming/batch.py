@@ -1,0 +1,141 @@
+"""The streams that are stepped together: row i of every array is one of them, and a step makes each one token longer.
+
+A job puts a stream's value into a row and takes it out again some tokens later. Rows are packed: the last one moves
+into a gap. No row reads another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from generator.jit import compiled
+from generator.model.backends import Backend
+from generator.model.state import State
+from generator.options import AT_END, SamplingOptions
+from generator.streaming.rng import uniform
+from generator.streaming.sampling import draw, weigh
+from generator.tokenizers.base import Rows, Tokenizer
+
+CHUNK = 64
+"""Tokens of one job at most; who wants more comes back, so nobody waits for long."""
+POSITION, LEFT, SAID, GIVEN, SEED, TOP_K, ENDING = range(7)
+TEMPERATURE, TOP_P, MIN_P = range(3)
+NEXT, NEVER, STOP = range(len(AT_END))
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """Up to `CHUNK` more tokens of one stream: first the `given` ones, then drawn ones, `count` in all."""
+
+    state: State
+    token: int
+    """The last one, not yet fed to the model."""
+    position: int
+    """At which the next token will stand."""
+    grammar: Rows
+    """The grammar's memory, (size,)."""
+    options: SamplingOptions
+    count: int
+    given: Sequence[int] = ()
+    said: list[int] = field(default_factory=list)
+    """The answer; shorter than `count` where a piece's end stopped the stream."""
+    after: State | None = None
+    """The state after them; None while the job is under way."""
+
+
+class Batch:
+    """Up to `rows` jobs under way. Not thread-safe."""
+
+    def __init__(self, backend: Backend, tokenizer: Tokenizer, rows: int) -> None:
+        self.jobs: list[Job] = []
+        self.rows = rows
+        self._backend, self._grammar, self._end = backend, tokenizer.grammar, tokenizer.end
+        vocab_size = tokenizer.vocab_size
+        self._memory = backend.memory(rows)
+        self._grammars = np.zeros((rows, self._grammar.size), np.int64)
+        self._tokens = np.zeros(rows, np.int64)
+        self._counters = np.zeros((rows, 7), np.int64)
+        self._filters = np.zeros((rows, 3), np.float64)
+        self._said = np.zeros((rows, CHUNK), np.int64)
+        self._logits = np.zeros((rows, vocab_size), np.float32)
+        self._masks = np.zeros((rows, vocab_size), np.bool_)
+        self._weights = np.zeros(vocab_size, np.float64)
+
+    def add(self, job: Job) -> None:
+        """Take a job up; there must be a free row."""
+        row, options = len(self.jobs), job.options
+        self._memory.load(row, job.state)
+        self._grammars[row] = job.grammar
+        self._tokens[row] = job.token
+        ending = AT_END.index(options.at_end)
+        given = len(job.given)
+        self._counters[row] = job.position, job.count, 0, given, options.seed, options.top_k, ending
+        self._filters[row] = options.temperature, options.top_p, options.min_p
+        self._said[row, :given] = job.given
+        self.jobs.append(job)
+
+    def step(self) -> bool:
+        """One token more for every job; returns whether any is finished now. Finished jobs have left."""
+        n = len(self.jobs)
+        tokens, grammars, masks = self._tokens[:n], self._grammars[:n], self._masks[:n]
+        self._backend.step(tokens, self._memory, self._logits)
+        self._grammar.allowed(grammars, masks)
+        finished = _say(
+            self._logits, masks, self._counters, self._filters, self._end, self._weights, self._said, tokens
+        )
+        self._grammar.advance(grammars, tokens)
+        if finished:
+            for row in np.flatnonzero(self._counters[:n, LEFT] == 0)[::-1].tolist():
+                self._finish(row)
+        return finished > 0
+
+    def _finish(self, row: int) -> None:
+        job, last = self.jobs[row], len(self.jobs) - 1
+        job.said = self._said[row, : self._counters[row, SAID]].tolist()
+        job.after = self._memory.save(row)
+        if row < last:
+            self._memory.move(last, row)
+            for array in (self._grammars, self._tokens, self._counters, self._filters, self._said):
+                array[row] = array[last]
+            self.jobs[row] = self.jobs[last]
+        self.jobs.pop()
+
+
+@compiled
+def _say(
+    logits: npt.NDArray[np.float32],
+    masks: npt.NDArray[np.bool_],
+    counters: npt.NDArray[np.int64],
+    filters: npt.NDArray[np.float64],
+    end: int,
+    weights: npt.NDArray[np.float64],
+    said: npt.NDArray[np.int64],
+    tokens: npt.NDArray[Any],
+) -> int:
+    """The next token of every stream, into `tokens` and `said`; returns how many jobs are finished."""
+    finished = 0
+    for row in range(len(tokens)):
+        count = counters[row]
+        drawn = count[SAID] >= count[GIVEN]
+        if drawn:
+            if count[ENDING] == NEVER:
+                masks[row, end] = False
+            heat, top_p, min_p = filters[row]
+            weigh(logits[row], masks[row], heat, count[TOP_K], top_p, min_p, weights)
+            tokens[row] = draw(weights, uniform(count[SEED], count[POSITION]))
+        else:
+            tokens[row] = said[row, count[SAID]]
+        said[row, count[SAID]] = tokens[row]
+        count[SAID] += 1
+        count[POSITION] += 1
+        count[LEFT] -= 1
+        if drawn and count[ENDING] == STOP and tokens[row] == end:
+            count[LEFT] = 0
+        if count[LEFT] == 0:
+            finished += 1
+    return finished

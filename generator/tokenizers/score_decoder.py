@@ -1,0 +1,98 @@
+"""Tokens of the score tokenizer to notes and bar lines, one at a time; a note is complete with its duration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from generator.music.keys import KEYS
+from generator.music.score import Bar, Note, PieceEnd, Tempo, TimeSignature
+from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, whole
+from generator.tokenizers.score_grammar import (
+    ABOVE,
+    AT_PITCH,
+    BAR,
+    DURATION,
+    END,
+    FIELDS,
+    FREE,
+    IN_VOICE,
+    KINDS,
+    LARGEST_VALUE,
+    NOW,
+    PITCH,
+    TEMPO,
+    TIME_SIGNATURE,
+    VOICE,
+    ScoreGrammar,
+    hold,
+)
+
+
+class ScoreDecoder(GrammarDecoder):
+    """Its state is the fields of its memory, and `[voice, pitch, end tick]` of each note that sounds."""
+
+    def __init__(self, grammar: ScoreGrammar, state: dict[str, Any] | None = None) -> None:
+        self._table, self._rules = grammar.table, grammar.rules
+        super().__init__(grammar, len(grammar.table.rows), state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        table, row = self._table, self.memory
+        fields = [whole(state["memory"][field], -1, LARGEST_COUNT) for field in FIELDS]
+        last, bar_start, bar_ticks, now, position, key, metre, tempo, voice, pitch, notes = fields
+        lowest, highest = max(0, table.lowest_pitch), min(127, table.values[table.past[PITCH] - 1])
+        in_bar = last not in (END, TIME_SIGNATURE, TEMPO)
+        sound = (
+            0 <= last < len(KINDS)
+            and bar_start >= 0
+            and notes >= 0
+            and key < len(KEYS)
+            and metre < len(table.metres)
+            and voice < len(table.parts)
+            and (pitch in (-1, ABOVE) or lowest <= pitch <= highest)
+            and (last == END or metre >= 0)
+            and (last in (END, TIME_SIGNATURE) or tempo >= 0)
+            and (key >= 0 or not in_bar)
+            and bar_ticks == (table.bar_ticks(metre) if in_bar else 0)
+            and (position < bar_ticks or not in_bar)
+            and now == bar_start + (max(0, position) if in_bar else 0)
+            and (last not in (VOICE, PITCH, DURATION) or voice >= 0)
+            and (last not in (PITCH, DURATION) or lowest <= pitch <= highest)
+        )
+        if not sound:
+            raise ValueError("a decoder's state contradicts its vocabulary or itself")
+        row[: len(FIELDS)] = fields
+        for voice, pitch, end in state["sounding"]:
+            voice, pitch = whole(voice, 0, len(table.parts) - 1), whole(pitch, lowest, highest)
+            hold(self._rules, row, voice, pitch, whole(end, now + 1, now + LARGEST_VALUE))
+
+    def state(self) -> dict[str, Any]:
+        table, memory = self._table, self.memory
+        ends = memory[FREE + len(table.parts) :].reshape(len(table.parts), -1)
+        return {
+            "memory": dict(zip(FIELDS, memory[: len(FIELDS)].tolist(), strict=True)),
+            "sounding": [
+                [voice, table.lowest_pitch + index, int(ends[voice, index])]
+                for voice, index in np.argwhere(ends > memory[NOW]).tolist()
+            ],
+        }
+
+    @property
+    def horizon_ticks(self) -> int:
+        return int(self.memory[NOW])
+
+    def feed(self, token: int) -> list[Event]:
+        self._advance(token)
+        kind, value, now = self._table.kinds[token], self._table.values[token], int(self.memory[NOW])
+        if kind == DURATION:
+            return [Note(now, value, int(self.memory[AT_PITCH]), voice=int(self.memory[IN_VOICE]))]
+        if kind == TIME_SIGNATURE:
+            return [TimeSignature(now, *self._table.metres[value])]
+        if kind == TEMPO:
+            return [Tempo(now, float(value))]
+        if kind == BAR:
+            return [Bar(now)]
+        if kind == END:
+            return [PieceEnd(now)]
+        return []

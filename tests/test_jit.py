@@ -1,0 +1,89 @@
+"""Compiled code: the same bits without numba, without a cache, and for other CPUs (law 8)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, SHIPPED, tiny
+
+WALK = """
+import hashlib, sys
+import torch
+from generator.music import midi
+from generator.streaming.engine import Engine, load
+
+def digest(folder, count, tokens):
+    engine = Engine(load(folder), "int8")
+    streams = [engine.stream(seed=seed, temperature=0.9, top_p=0.97) for seed in range(count)]
+    found = hashlib.sha256()
+    for events in engine.pull(streams, tokens):
+        piece = engine.tokenizer.collect(events)
+        found.update(piece.encode() if isinstance(piece, str) else midi.to_bytes(piece))
+    return found.hexdigest()
+"""
+SAY = "print(digest(sys.argv[1], 2, 60))"
+WITHOUT_NUMBA = "import sys; sys.modules['numba'] = None"
+WITHOUT_CACHE = "import numba.core.caching as caching; caching.CacheImpl._locator_classes = []"
+
+
+def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own, for numba looks at its settings once."""
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("kind", ["char", "score", "performance"])
+def test_without_numba_streams_run_say_so_and_are_the_same(kind: str, tmp_path: Path) -> None:
+    tiny(kind).save(tmp_path / "model")
+    whole = run(WALK + SAY, str(tmp_path / "model"))
+    plain = run(WITHOUT_NUMBA + WALK + SAY, str(tmp_path / "model"))
+    assert plain.stdout == whole.stdout
+    assert plain.stderr.count("numba is missing") == 1
+    assert "Warning" not in whole.stderr
+
+
+def test_without_a_cache_streams_run_and_say_so(tmp_path: Path) -> None:
+    tiny("char").save(tmp_path / "model")
+    whole = run(WALK + SAY, str(tmp_path / "model"))
+    fresh = run(WITHOUT_CACHE + WALK + SAY, str(tmp_path / "model"))
+    assert fresh.stdout == whole.stdout
+    assert fresh.stderr.count("no folder to keep compiled code in") == 1
+
+
+MACHINES = {
+    "this": {},
+    "AVX2": {
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_CPU_FEATURES": "+avx2,+fma",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+    },
+    "SSE": {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "ATEN_CPU_CAPABILITY": "default",
+    },
+}
+GOLDEN = {name: "" for name in SHIPPED}
+"""Of the text or the MIDI files of four streams, 300 tokens each. A take made today plays tomorrow: a change here is a
+change of what every take says."""
+EACH = """
+for threads in (1, 2):
+    torch.set_num_threads(threads)
+    for name in sys.argv[1:]:
+        print(name, digest("checkpoints/" + name, 4, 300))
+"""
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_law_8_a_take_is_the_same_on_every_machine(machine: str) -> None:
+    said = run(WALK + EACH, *SHIPPED, **MACHINES[machine]).stdout.splitlines()
+    assert said == [f"{name} {GOLDEN[name]}" for name in SHIPPED] * 2
