@@ -15,7 +15,7 @@ SAMPLE_TOKENS = 400
 
 def sample(model: Model, tokens: int, seed: int = 7) -> str:
     """A short sample as text; music as note names, a line a voice, bars between strokes."""
-    piece = model.tokenizer.collect(list(model.stream(seed=seed, temperature=0.8).take(tokens)))
+    piece = model.tokenizer.collect(model.stream(seed=seed, temperature=0.8).pull(tokens))
     return piece if isinstance(piece, str) else notes_as_text(piece)
 
 

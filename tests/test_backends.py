@@ -76,15 +76,15 @@ def test_the_products_agree_and_a_wrong_one_is_found_out() -> None:
     tokens = np.random.default_rng(0).integers(0, checkpoint.config.vocab_size, (30, 5))
     found = []
     for product in (fp32_product, int_mm):
-        if not exact(product):
+        if not exact(product, 96, 48):
             continue
         backend = Int8(checkpoint, product)
         memory, logits = backend.memory(5), np.zeros((5, checkpoint.config.vocab_size), np.float32)
         for row in tokens:
             backend.step(row, memory, logits)
         found.append(logits)
-    assert exact(fp32_product)
-    assert exact(fp32_product, 3 * MOST_TERMS + 5)
+    assert exact(fp32_product, 64, 1024)
+    assert exact(fp32_product, 64, 3 * MOST_TERMS + 5)
     assert all((logits == found[0]).all() for logits in found)
 
     def saturating(left: torch.Tensor, right: torch.Tensor, out: torch.Tensor) -> None:
@@ -100,9 +100,9 @@ def test_the_products_agree_and_a_wrong_one_is_found_out() -> None:
     def missing(left: torch.Tensor, right: torch.Tensor, out: torch.Tensor) -> None:
         raise NotImplementedError
 
-    assert not exact(saturating)
-    assert not exact(off_by_one)
-    assert not exact(missing)
+    assert not exact(saturating, 64, 1024)
+    assert not exact(off_by_one, 64, 1024)
+    assert not exact(missing, 64, 1024)
 
 
 def test_the_cell_is_the_lstms_cell() -> None:
@@ -135,12 +135,12 @@ def test_a_cell_that_keeps_everything_never_grows() -> None:
 
 def test_quantising_is_within_half_a_unit_and_rows_of_zeros_stay() -> None:
     matrix = np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32)
-    matrix[3] = 0
+    matrix[3], matrix[4] = 0, 1e-44
     whole, scales = quantise(matrix)
     assert np.abs(whole).max() == 127
     assert np.abs(whole * (scales * 127)[:, None] - matrix).max() <= np.abs(matrix).max() / 254 * 1.001
-    assert scales[3] == 0
-    assert not whole[3].any()
+    assert not scales[3:5].any()
+    assert not whole[3:5].any()
 
 
 def test_the_input_table_is_the_embeddings_product() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,41 +40,55 @@ deeds = st.one_of(
 schedules = st.lists(deeds, min_size=5, max_size=30)
 
 
-def live_through(engine: Engine, schedule: list[Any]) -> list[Stream]:
-    """Every stream of a schedule, when it is over."""
-    streams = [engine.stream(seed=seed) for seed in range(3)]
-    gone: list[Stream] = []
+def live_through(engine: Engine, schedule: list[Any]) -> dict[Stream, list[Any]]:
+    """Every stream of a schedule, with what it said since its start or its last rewind."""
+    primer = engine.tokenizer.decode(np.array([e for s in [engine.stream(seed=9)] for e in said(s, 90)]))
+    streams = [engine.stream(primer if seed == 1 else None, seed=seed) for seed in range(3)]
+    heard: dict[Stream, list[Any]] = {stream: list(stream.past()) for stream in streams}
     for deed, *what in schedule:
+        stream = streams[what[0] % len(streams)] if isinstance(what[0], int) else streams[0]
         if deed == "arrive":
             streams.append(engine.stream(**what[0]))
+            heard[streams[-1]] = []
         elif deed == "leave" and len(streams) > 1:
-            gone.append(streams.pop(what[0] % len(streams)))
+            streams.remove(stream)
         elif deed == "fork":
-            streams.append(engine.resume(streams[what[0] % len(streams)].snapshot()))
+            streams.append(engine.resume(stream.snapshot()))
+            heard[streams[-1]] = list(heard[stream])
         elif deed == "set":
-            streams[what[0] % len(streams)].set(**what[1])
+            stream.set(**what[1])
         elif deed == "rewind":
-            streams[what[0] % len(streams)].rewind(what[1])
+            stream.rewind(what[1])
+            heard[stream] = list(stream.past())
         elif deed == "pull":
-            chosen = {index % len(streams) for index in what[0]}
-            engine.pull([streams[index] for index in chosen], what[1])
-    return streams + gone
+            chosen = [streams[place] for place in {index % len(streams) for index in what[0]}]
+            for one, events in zip(chosen, engine.pull(chosen, what[1]), strict=True):
+                heard[one] += events
+    return heard
+
+
+def said(stream: Stream, tokens: int) -> list[int]:
+    """The next tokens themselves."""
+    found = []
+    for _ in range(tokens):
+        stream.pull(1)
+        found.append(stream.snapshot().token)
+    return found
 
 
 def check_law_4(model: Model, schedule: list[Any], rows: int) -> None:
-    """Each stream of a crowd is where it would be alone."""
-    crowd, alone = Engine(model, "int8", rows=rows), Engine(model, "int8", rows=1)
-    for stream in live_through(crowd, schedule):
+    """Each stream of a crowd says what it would say alone, and is where it would be."""
+    alone = Engine(model, "int8", rows=1)
+    for stream, heard in live_through(Engine(model, "int8", rows=rows), schedule).items():
         snapshot = stream.snapshot()
-        again = alone.resume(snapshot)
-        list(again.past())
-        replayed = alone.resume(alone.begin(snapshot.primer, snapshot.timeline))
-        events = list(replayed._replay(snapshot.position, snapshot.timeline))
-        assert replayed.snapshot().token == snapshot.token
-        assert (replayed.snapshot().state.h == snapshot.state.h).all()
-        assert (replayed.snapshot().state.c == snapshot.state.c).all()
-        assert replayed.snapshot().decoder == snapshot.decoder
-        assert list(stream.past()) == events
+        again = alone.resume(alone.begin(snapshot.primer, snapshot.timeline))
+        events = list(again.past()) + list(again._replay(snapshot.position, snapshot.timeline))
+        assert events == heard
+        lone = again.snapshot()
+        assert lone.token == snapshot.token
+        assert (lone.state.h == snapshot.state.h).all()
+        assert (lone.state.c == snapshot.state.c).all()
+        assert lone.decoder == snapshot.decoder
 
 
 @given(schedule=schedules, rows=st.sampled_from([1, 2, 7, 64]))
@@ -126,26 +143,66 @@ def test_a_long_pull_lets_others_ride_along(monkeypatch: pytest.MonkeyPatch) -> 
     assert order == [0, 1, 2] * 4
 
 
-def test_an_interrupted_step_spoils_no_other_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("method", ["step", "add", "_finish"])
+def test_an_interrupt_spoils_no_other_stream(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it comes: the others' jobs begin again, and so may the interrupted one."""
     model = Model(tiny("char"))
     engine = Engine(model, rows=8)
     stream, other = engine.stream(seed=1), engine.stream(seed=2)
-    step = Batch.step
-    steps = 0
+    waiting = other.job(50)
+    engine._waiting.append(waiting)
+    whole = getattr(Batch, method)
+    calls = 0
 
-    def interrupted(batch: Batch) -> bool:
-        nonlocal steps
-        steps += 1
-        if steps == 20:
+    def interrupted(batch: Batch, *arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == (20 if method == "step" else 1):
             raise KeyboardInterrupt
-        return step(batch)
+        return whole(batch, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Batch, "step", interrupted)
+        patch.setattr(Batch, method, interrupted)
         with pytest.raises(KeyboardInterrupt):
             engine.pull([stream], 50)
     assert stream.position == 0
+    engine.serve([other.job(60)])
+    assert waiting.after is not None
     assert engine.pull([stream, other], 100) == [list(Engine(model).stream(seed=seed).take(100)) for seed in (1, 2)]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timer")
+def test_signals_at_any_moment_leave_the_engine_whole() -> None:
+    """Ctrl-C, a hundred times, in the main thread, while another thread listens."""
+    model = Model(tiny("char"))
+    engine = Engine(model, rows=4)
+    bystander: list[Any] = []
+    thread = threading.Thread(target=lambda: bystander.extend(engine.stream(seed=5).pull(3000)))
+    stream = engine.stream(seed=6)
+    previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    random = np.random.default_rng(0)
+    interrupts = 0
+    try:
+        thread.start()
+        for _ in range(100):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0002, 0.004))
+                while True:
+                    engine.serve([stream.job(64)])
+            except KeyboardInterrupt:
+                interrupts += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:  # one that came late
+        interrupts += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    thread.join(60)
+    assert not thread.is_alive()
+    assert interrupts >= 50
+    assert bystander == list(Engine(model).stream(seed=5).take(3000))
+    assert stream.pull(200) == list(Engine(model).stream(seed=6).take(200))
 
 
 def test_the_limit_is_refused_in_a_clear_word_and_a_stream_let_go_makes_room() -> None:
@@ -184,3 +241,58 @@ def test_a_take_goes_on_with_the_backend_that_it_began_with() -> None:
 def test_an_unknown_backend_is_refused() -> None:
     with pytest.raises(CarouselError, match="no backend 'int4'; choose one of auto, int8"):
         Engine(Model(tiny("char")), "int4")
+
+
+def test_an_engine_without_rows_is_refused() -> None:
+    with pytest.raises(CarouselError, match="0 rows"):
+        Engine(Model(tiny("char")), rows=0)
+
+
+def test_a_model_has_one_engine_a_backend() -> None:
+    model = Model(tiny("char"))
+    assert model.engine("int8") is model.engine("auto") is model.engine()
+    assert model.engine("fp32") is not model.engine()
+
+
+def test_pull_takes_streams_of_its_own_each_once() -> None:
+    model = Model(tiny("char"))
+    engine = Engine(model)
+    stream = engine.stream()
+    for wrong in ([stream, stream], [Engine(model).stream()]):
+        with pytest.raises(CarouselError, match="streams of this engine, each once"):
+            engine.pull(wrong, 4)
+    assert stream.position == 0
+
+
+def test_a_take_of_another_backend_is_refused() -> None:
+    """Its past would be another one."""
+    model = Model(tiny("char"))
+    snapshot = Engine(model, "fp32").stream().snapshot()
+    with pytest.raises(CarouselError, match="made with the backend fp32, not with int8"):
+        Engine(model, "int8").resume(snapshot)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"position": 2**63},
+        {"position": 10**30},
+        {"position": -1},
+        {"primer": (5,) * 9},
+        {"primer": (1.0,)},
+        {"token": 99},
+    ],
+    ids=str,
+)
+def test_a_take_with_impossible_numbers_is_refused(wrong: dict[str, Any]) -> None:
+    model = Model(tiny("char"))
+    with pytest.raises(CarouselError, match="damaged or edited"):
+        model.resume(replace(model.stream().snapshot(), **wrong))
+
+
+def test_a_take_with_an_impossible_primer_is_refused() -> None:
+    model = Model(tiny("score"))
+    duration = model.tokenizer.to_json()["vocabulary"].index("duration 12")
+    snapshot = replace(model.stream().snapshot(), primer=(duration,), position=1)
+    with pytest.raises(CarouselError, match="damaged or edited"):
+        model.resume(snapshot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,19 @@ def test_without_a_cache_streams_run_and_say_so(tmp_path: Path) -> None:
     fresh = run(WITHOUT_CACHE + WALK + SAY, str(tmp_path / "model"))
     assert fresh.stdout == whole.stdout
     assert fresh.stderr.count("no folder to keep compiled code in") == 1
+
+
+def test_a_change_in_one_file_is_compiled_into_another(tmp_path: Path) -> None:
+    """The batch draws with the random numbers of `rng.py`; numba alone would not notice that they changed."""
+    shutil.copytree(ROOT / "generator", tmp_path / "generator", ignore=shutil.ignore_patterns("__pycache__", "web"))
+    tiny("char").save(tmp_path / "model")
+    rng = tmp_path / "generator/streaming/rng.py"
+    said = []
+    for golden in ("0x9E3779B97F4A7C15", "0x9E3779B97F4A7C17"):
+        rng.write_text(rng.read_text().replace("0x9E3779B97F4A7C15", golden))
+        command = [sys.executable, "-c", WALK + SAY, str(tmp_path / "model")]
+        said.append(subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout)
+    assert said[0] != said[1]
 
 
 MACHINES = {

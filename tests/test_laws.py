@@ -220,7 +220,7 @@ def test_law_7_ten_thousand_bars_of_bach() -> None:
         if bars > 10_000:
             break
         events.append(event)
-    score = stream._engine.tokenizer.collect(events)
+    score = stream.engine.tokenizer.collect(events)
     assert len(score.bars) == 10_000
     check_valid(score, monophonic=True)
     file = midi.read(midi.to_bytes(score))

@@ -291,6 +291,7 @@ def test_a_backend_is_chosen_and_a_saved_stream_keeps_its_own(models: Path, tmp_
     assert Snapshot.load(take).backend == "fp32"
     assert run(models / "score", "--backend", "fp32", "--tokens", 180, "-o", tmp_path / "c.mid") == 0
     assert (tmp_path / "b.mid").read_bytes() == (tmp_path / "c.mid").read_bytes()
+    assert run(models / "score", "--resume", take, "--backend", "int8", "--tokens", 9, "-o", tmp_path / "d.mid") == 2
     assert run(models / "score", "--tokens", 10, "-o", tmp_path / "d.mid", "--save", take) == 0
     assert Snapshot.load(take).backend == "int8"
 

@@ -12,10 +12,16 @@ from hypothesis import strategies as st
 from generator.errors import CarouselError
 from generator.options import SamplingOptions
 from generator.streaming.rng import uniform
-from generator.streaming.sampling import distribution, draw
+from generator.streaming.sampling import draw, weigh
 
 LOGITS = np.array([2.0, 1.0, 0.0, -1.0, 3.0], dtype=np.float32)
 ALL = np.ones(5, dtype=np.bool_)
+
+
+def distribution(logits: np.ndarray, allowed: np.ndarray, options: SamplingOptions) -> np.ndarray:
+    weights = np.zeros(len(logits))
+    weigh(logits, allowed, options.temperature, options.top_k, options.top_p, options.min_p, weights)
+    return weights / weights.sum()
 
 
 def softmax(x: np.ndarray) -> np.ndarray:

@@ -58,6 +58,8 @@ def test_a_tokenizer_comes_back(kind: str) -> None:
         score(position="0", duration="9" * 400),
         score(tempo="9" * 5000),
         score(pitch="-1"),
+        score(voice="1"),
+        score(voice="60000"),
         score() | {"vocabulary": [row for row in score()["vocabulary"] if row != "bar D minor"]},
         score() | {"vocabulary": [row.replace("bar D minor", "bar H minor") for row in score()["vocabulary"]]},
         {"kind": "char"},

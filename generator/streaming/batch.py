@@ -44,6 +44,8 @@ class Job:
     given: Sequence[int] = ()
     said: list[int] = field(default_factory=list)
     """The answer; shorter than `count` where a piece's end stopped the stream."""
+    wanted: bool = True
+    """Whether anyone still waits for it."""
     after: State | None = None
     """The state after them; None while the job is under way."""
 
@@ -125,8 +127,8 @@ def _say(
         if drawn:
             if count[ENDING] == NEVER:
                 masks[row, end] = False
-            heat, top_p, min_p = filters[row]
-            weigh(logits[row], masks[row], heat, count[TOP_K], top_p, min_p, weights)
+            temperature, top_p, min_p = filters[row]
+            weigh(logits[row], masks[row], temperature, count[TOP_K], top_p, min_p, weights)
             tokens[row] = draw(weights, uniform(count[SEED], count[POSITION]))
         else:
             tokens[row] = said[row, count[SAID]]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.errors import CarouselError
-from generator.model.backends import AUTO, prepare
+from generator.model.backends import AUTO, name_of, prepare
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import ModelConfig
 from generator.model.state import State
@@ -22,7 +22,10 @@ from generator.options import SamplingOptions
 from generator.streaming.batch import Batch, Job
 from generator.streaming.snapshot import Change, Snapshot
 from generator.streaming.stream import Stream
-from generator.tokenizers.base import Event, Tokenizer
+from generator.tokenizers.base import LARGEST_COUNT, Event, Tokenizer
+
+PATIENCE_SECONDS = 0.05
+"""How long a word that somebody has finished may be lost."""
 
 
 class Model:
@@ -48,11 +51,11 @@ class Model:
 
     def engine(self, backend: str = AUTO) -> Engine:
         """This model's own engine on a backend, made when it is first asked for."""
+        name = name_of(backend)
         with self._lock:
-            if backend not in self._engines:
-                self._engines[backend] = Engine(self, backend)
-                self._engines.setdefault(self._engines[backend].backend.name, self._engines[backend])
-            return self._engines[backend]
+            if name not in self._engines:
+                self._engines[name] = Engine(self, name)
+            return self._engines[name]
 
     def stream(self, prime: Any = None, **options: Any) -> Stream:
         """Start a stream; `options` are fields of `SamplingOptions`, `prime` a `str` or `Score` to go on from.
@@ -90,9 +93,9 @@ def load(folder: str | Path) -> Model:
 class Engine:
     """Steps the streams of one model together, in any number, from any number of threads.
 
-    A stream is a value that waits; a call for its next tokens is a job. Whoever calls while nobody steps does the
-    stepping, for all jobs that wait, until its own are done. No stream changes what another one says (with int8, to
-    the last bit). Jobs that do not fit into the batch wait in line; each is short, so everyone has a turn.
+    A stream is a value that waits; a call for its next tokens is a few jobs. Whoever calls while nobody leads does the
+    stepping, for all jobs in line, until its own are done. No stream changes what another one says (with int8, to the
+    last bit). The line is first come, first served, and no job is longer than `CHUNK` tokens.
     """
 
     def __init__(self, model: Model, backend: str = AUTO, *, rows: int = 256, limit: int = 10_000) -> None:
@@ -105,8 +108,10 @@ class Engine:
                 doubling of its length, so that it can be rewound.
 
         Raises:
-            CarouselError: there is no such backend.
+            CarouselError: there is no such backend, or `rows` is not positive.
         """
+        if rows < 1:
+            raise CarouselError(f"an engine with {rows} rows steps nothing; give 1 or more")
         self.tokenizer = model.tokenizer
         self.config = model.config
         self.fingerprint = model.checkpoint.fingerprint
@@ -115,14 +120,19 @@ class Engine:
         self._streams: WeakSet[Stream] = WeakSet()
         self._batch = Batch(self.backend, self.tokenizer, rows)
         self._waiting: deque[Job] = deque()
-        self._turn = Condition()
-        self._stepping = False
+        # An interrupt may come between any two instructions. `with` on these locks is safe from it; a flag, or an
+        # acquire of our own, would not be.
+        self._lock = Lock()
+        self._leading = Lock()
+        self._finished = Condition(self._lock)
+        self._broken_off = False
 
     def stream(self, prime: Any = None, **options: Any) -> Stream:
         """Start a stream, as `Model.stream`."""
-        chosen = SamplingOptions(**options)
+        timeline = ((0, SamplingOptions(**options)),)
         primer = () if prime is None else self._encode(prime)
-        return self._admitted(Stream(self, self.begin(primer, ((0, chosen),))))
+        self._check_limit()
+        return self._admitted(Stream(self, self.begin(primer, timeline)))
 
     def resume(self, snapshot: Snapshot, **options: Any) -> Stream:
         """Go on from a snapshot, as `Model.resume`."""
@@ -131,23 +141,41 @@ class Engine:
                 f"this take belongs to the checkpoint with fingerprint {snapshot.fingerprint[:16]}…, "
                 f"not to {self.fingerprint[:16]}…; load that one"
             )
-        vocabulary = range(self.tokenizer.vocab_size)
-        shape = (self.config.num_layers, self.config.hidden_size)
-        sound = snapshot.state.h.shape == shape and snapshot.token in vocabulary
+        if snapshot.backend != self.backend.name:
+            raise CarouselError(
+                f"this take was made with the backend {snapshot.backend}, not with {self.backend.name}; use that one"
+            )
         try:
+            self._check(snapshot)
             stream = Stream(self, snapshot)
-            sound = sound and all(token in vocabulary for token in snapshot.primer)
-            stream.allowed()
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            sound = False
-        if not sound:
-            raise CarouselError("this take does not fit its checkpoint; it was damaged or edited")
+        except (ArithmeticError, AttributeError, CarouselError, LookupError, TypeError, ValueError) as error:
+            raise CarouselError("this take does not fit its checkpoint; it was damaged or edited") from error
         if options:
             stream.set(**options)
         return self._admitted(stream)
 
+    def _check(self, snapshot: Snapshot) -> None:
+        """Raise something if a snapshot cannot be one of this model's: compiled code trusts it from here on."""
+        vocabulary = range(self.tokenizer.vocab_size)
+        if snapshot.state.h.shape != (self.config.num_layers, self.config.hidden_size):
+            raise ValueError("state")
+        if not len(snapshot.primer) <= snapshot.position <= LARGEST_COUNT:
+            raise ValueError("position")
+        if not all(isinstance(token, int) and token in vocabulary for token in (snapshot.token, *snapshot.primer)):
+            raise ValueError("token")
+        decoder = self.tokenizer.decoder()
+        for token in snapshot.primer:
+            decoder.feed(token)
+        self.tokenizer.decoder(decoder.state())
+
     def pull(self, streams: Sequence[Stream], tokens: int) -> list[list[Event]]:
-        """Advance each stream by up to `tokens` tokens, side by side; return the events that each one completed."""
+        """Advance each stream by up to `tokens` tokens, side by side; return the events that each one completed.
+
+        Raises:
+            CarouselError: a stream is given twice, or belongs to another engine.
+        """
+        if len(set(streams)) < len(streams) or any(stream.engine is not self for stream in streams):
+            raise CarouselError("pull takes streams of this engine, each once")
         events: list[list[Event]] = [[] for _ in streams]
         targets = [stream.position + tokens for stream in streams]
         while going := [
@@ -163,7 +191,13 @@ class Engine:
 
     def begin(self, primer: Sequence[int], timeline: tuple[Change, ...]) -> Snapshot:
         """The moment after the primer, from which sampling starts; options hold from position 0."""
-        cold = Snapshot(
+        stream = Stream(self, self._cold(timeline))
+        for _ in stream.read(primer):
+            pass
+        return replace(stream.snapshot(), primer=tuple(primer))
+
+    def _cold(self, timeline: tuple[Change, ...]) -> Snapshot:
+        return Snapshot(
             fingerprint=self.fingerprint,
             backend=self.backend.name,
             state=State.zero(self.config.num_layers, self.config.hidden_size),
@@ -173,55 +207,66 @@ class Engine:
             primer=(),
             decoder=self.tokenizer.decoder().state(),
         )
-        stream = Stream(self, cold)
-        for _ in stream.read(primer):
-            pass
-        return replace(stream.snapshot(), primer=tuple(primer))
 
     def serve(self, jobs: Sequence[Job]) -> None:
         """Return when these jobs are done, by whichever thread steps."""
-        with self._turn:
-            self._waiting.extend(jobs)
+        try:
+            with self._lock:
+                self._waiting.extend(jobs)
             while _unfinished(jobs):
-                if self._stepping:
-                    self._turn.wait()
+                if self._leading.locked():
+                    with self._lock:
+                        if _unfinished(jobs) and self._leading.locked():
+                            self._finished.wait(PATIENCE_SECONDS)
                 else:
-                    self._lead(jobs)
+                    with self._leading:
+                        self._lead(jobs)
+                    with self._lock:
+                        self._finished.notify_all()
+        except BaseException:
+            for job in jobs:
+                job.wanted = False
+            raise
 
     def _lead(self, jobs: Sequence[Job]) -> None:
-        """Step until these jobs are done; the lock is held on the way in and out, and let go in between."""
-        self._stepping = True
-        self._turn.release()
-        done = False
-        try:
-            while _unfinished(jobs):
-                self._fill()
-                while not self._batch.step() and not self._has_room():
-                    pass
-                with self._turn:
-                    self._turn.notify_all()
-            done = True
-        finally:
-            self._turn.acquire()
-            self._stepping = False
-            if not done:  # interrupted amid a step: others' jobs are values, and begin again
-                others = [job for job in self._batch.jobs if job not in jobs]
-                self._waiting = deque(job for job in (*others, *self._waiting) if job not in jobs)
-                self._batch.jobs.clear()
-            self._turn.notify_all()
+        """Step until these jobs are done."""
+        if self._broken_off:
+            self._begin_again()
+        self._broken_off = True
+        while _unfinished(jobs):
+            self._fill()
+            while not self._batch.step() and not self._has_room():
+                pass
+            with self._lock:
+                self._finished.notify_all()
+        self._broken_off = False
+
+    def _begin_again(self) -> None:
+        """An exception broke off the last leader's work: no row can be trusted. Jobs are values, and begin again."""
+        with self._lock:
+            waiting = set(self._waiting)
+            again = [job for job in self._batch.jobs if job not in waiting]
+            self._batch.jobs.clear()
+            self._waiting.extendleft(reversed([job for job in again if job.after is None]))
 
     def _has_room(self) -> bool:
         return bool(self._waiting) and len(self._batch.jobs) < self._batch.rows
 
     def _fill(self) -> None:
         """Take up what waits, in order, as far as there is room."""
-        while self._has_room():
-            self._batch.add(self._waiting.popleft())
+        with self._lock:
+            while self._has_room():
+                if self._waiting[0].wanted:
+                    self._batch.add(self._waiting[0])
+                self._waiting.popleft()
+
+    def _check_limit(self) -> None:
+        if len(self._streams) >= self.limit:
+            raise CarouselError(f"{self.limit} streams are alive, and this engine takes no more; let some go")
 
     def _admitted(self, stream: Stream) -> Stream:
-        with self._turn:
-            if len(self._streams) >= self.limit:
-                raise CarouselError(f"{self.limit} streams are alive, and this engine takes no more; let some go")
+        with self._lock:
+            self._check_limit()
             self._streams.add(stream)
         return stream
 

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.jit import compiled
-from generator.options import SamplingOptions
 
 _LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
 """ln 2 in two parts, the first of which has room for being multiplied exactly (as in Sun's fdlibm, e_exp.c)."""
@@ -65,10 +64,10 @@ def weigh(
         weights[best] = 1.0
         return
     # The largest logit is taken off before the division, so that a tiny temperature cannot overflow.
-    largest, cool = np.float64(logits[best]), max(temperature, 1e-6)
+    largest, divisor = np.float64(logits[best]), max(temperature, 1e-6)
     count = 0
     for token in range(len(logits)):
-        weight = exp((np.float64(logits[token]) - largest) / cool)
+        weight = exp((np.float64(logits[token]) - largest) / divisor)
         weights[token] = weight if allowed[token] else np.float64(0.0)
         count += allowed[token]
     if 0 < top_k < count or top_p < 1:
@@ -110,13 +109,3 @@ def draw(weights: npt.NDArray[np.float64], number: float) -> int:
                 return token
     # Rounding may carry a number near 1 past the last possible token.
     return last
-
-
-def distribution(
-    logits: npt.NDArray[np.float32], allowed: npt.NDArray[np.bool_], options: SamplingOptions
-) -> npt.NDArray[np.float64]:
-    """The probabilities that one stream draws from, shape (vocab_size,), summing to 1."""
-    weights = np.zeros(len(logits), np.float64)
-    filters = options.temperature, options.top_k, options.top_p, options.min_p
-    weigh(logits, allowed, *filters, weights)
-    return np.asarray(weights / weights.sum())

@@ -23,14 +23,14 @@ class Stream:
     """
 
     def __init__(self, engine: Engine, snapshot: Snapshot) -> None:
-        self._engine = engine
+        self.engine = engine
         self._marks = [snapshot]
         self._restore(snapshot)
 
     def _restore(self, snapshot: Snapshot) -> None:
         self._state, self._token, self._position = snapshot.state, snapshot.token, snapshot.position
         self._timeline, self._primer = snapshot.timeline, snapshot.primer
-        self._decoder = self._engine.tokenizer.decoder(snapshot.decoder)
+        self._decoder = self.engine.tokenizer.decoder(snapshot.decoder)
 
     @property
     def options(self) -> SamplingOptions:
@@ -45,7 +45,7 @@ class Stream:
     @property
     def ended(self) -> bool:
         """Whether a piece's end has stopped the stream (`at_end="stop"`); with another `at_end` it goes on."""
-        at_end = self._token == self._engine.tokenizer.end and self._position > len(self._primer)
+        at_end = self._token == self.engine.tokenizer.end and self._position > len(self._primer)
         return at_end and self.options.at_end == "stop"
 
     @property
@@ -66,7 +66,7 @@ class Stream:
 
     def pull(self, tokens: int) -> list[Event]:
         """Advance by up to `tokens` tokens at once, which is faster; return the events that they complete."""
-        return self._engine.pull([self], tokens)[0]
+        return self.engine.pull([self], tokens)[0]
 
     def __iter__(self) -> Iterator[Event]:
         while not self.ended:
@@ -87,8 +87,8 @@ class Stream:
     def snapshot(self) -> Snapshot:
         """This moment as a value. The stream goes on; the value stays."""
         return Snapshot(
-            fingerprint=self._engine.fingerprint,
-            backend=self._engine.backend.name,
+            fingerprint=self.engine.fingerprint,
+            backend=self.engine.backend.name,
             state=self._state,
             token=self._token,
             position=self._position,
@@ -109,23 +109,23 @@ class Stream:
         while self._marks and self._marks[-1].position > target:
             self._marks.pop()
         timeline = tuple(change for change in self._timeline if change[0] <= target)
-        past = Stream(self._engine, self._marks[-1] if self._marks else self._engine.begin(self._primer, timeline))
+        past = Stream(self.engine, self._marks[-1] if self._marks else self.engine.begin(self._primer, timeline))
         for _ in past._replay(target, timeline):
             pass
         self._restore(past.snapshot())
 
     def past(self) -> Iterator[Event]:
         """Every event since the start, primer included. It is replayed, not stored, so it costs what it cost then."""
-        decoder = self._engine.tokenizer.decoder()
+        decoder = self.engine.tokenizer.decoder()
         for token in self._primer:
             yield from decoder.feed(token)
         if self._position > len(self._primer):
-            past = Stream(self._engine, self._engine.begin(self._primer, self._timeline))
+            past = Stream(self.engine, self.engine.begin(self._primer, self._timeline))
             yield from past._replay(self._position, self._timeline)
 
     def history(self) -> Any:
         """Everything since the start, primer included, as a `str` or a `Score`; replayed, as `past`."""
-        return self._engine.tokenizer.collect(list(self.past()))
+        return self.engine.tokenizer.collect(list(self.past()))
 
     def job(self, tokens: int, given: Sequence[int] = ()) -> Job:
         """The next tokens, at most so many, as work for the engine; `accept` takes the answer."""
@@ -133,7 +133,7 @@ class Stream:
         if to_mark == CHUNK and not given:
             self._mark()
         count = min(tokens, to_mark)
-        memory = self._decoder.memory
+        memory = self._decoder.memory.copy()
         return Job(self._state, self._token, self._position, memory, self.options, count, given[:count])
 
     def accept(self, job: Job) -> list[Event]:
@@ -145,9 +145,9 @@ class Stream:
 
     def read(self, tokens: Sequence[int]) -> Iterator[Event]:
         """Go through given tokens, as a primer does; yield the events that they complete."""
-        end = self._position + len(tokens)
-        while left := end - self._position:
-            yield from self._advance(left, tokens[-left:])
+        start = self._position
+        while (done := self._position - start) < len(tokens):
+            yield from self._advance(len(tokens) - done, tokens[done : done + CHUNK])
 
     def _mark(self) -> None:
         """Remember this moment for rewinding, and thin out the others, one to each doubling of their age: so there are
@@ -162,7 +162,7 @@ class Stream:
 
     def _advance(self, tokens: int, given: Sequence[int] = ()) -> list[Event]:
         job = self.job(tokens, given)
-        self._engine.serve([job])
+        self.engine.serve([job])
         return self.accept(job)
 
     def _replay(self, until: int, timeline: tuple[Change, ...]) -> Iterator[Event]:

@@ -122,7 +122,7 @@ def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
             row[PEDAL_DOWN] = value
         else:
             row[TICK] += PAUSE
-            row[IN_VELOCITY] = -1
+            row[IN_VELOCITY], row[FLOOR] = -1, 0
 
 
 @compiled

@@ -26,6 +26,7 @@ from generator.tokenizers.score_grammar import (
     BAR,
     DURATION,
     END,
+    MOST_VOICES,
     MOVES,
     PITCH,
     POSITION,
@@ -42,8 +43,6 @@ from generator.tokenizers.score_grid import Report, bars_of, quantise, to_grid, 
 
 LONGEST_TICKS = 16 * TICKS_PER_QUARTER
 """The longest bar and note of a vocabulary."""
-MOST_VOICES = 15
-"""MIDI has 16 channels, one of them for drums."""
 TRANSPOSITIONS = range(-11, 12)
 MONOPHONIC_SHARE = 0.98
 """A voice is monophonic if at least this share of its notes ends before the next one begins."""

@@ -37,6 +37,10 @@ MOVES = {False: (-6, 5), True: (0, 0)}
 """How far pitches of melodic voices and of drums move, at most, when the tonic moves to C."""
 
 
+MOST_VOICES = 15
+"""MIDI has 16 channels, one of them for drums."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A voice of the vocabulary: who plays it, whether it holds one note at a time, and its range of pitches."""
@@ -107,9 +111,11 @@ class Table:
                 raise CarouselError(f"the vocabulary's {KINDS[kind]} rows do not rise as they should")
         if list(self.columns[BAR]) != list(range(len(KEYS))):
             raise CarouselError("the vocabulary's bars do not name every key")
-        voices = self.past[VOICE] - self.first[VOICE]
         if (
-            voices != len(self.parts)
+            list(self.columns[VOICE]) != list(range(len(self.parts)))
+            or len(self.parts) > MOST_VOICES
+            or not all(isinstance(part.name, str) for part in self.parts)
+            or not (self.columns[PITCH][0] >= -6 and self.columns[PITCH][-1] <= 132)
             or not all(0 <= part.low <= part.high <= 127 and 0 <= part.program <= 127 for part in self.parts)
             or not all(self.writes(part.low, part) and self.writes(part.high, part) for part in self.parts)
         ):

@@ -15,7 +15,7 @@ from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import ModelConfig
 from generator.model.state import Floats
 
-__all__ = ["AUTO", "BACKENDS", "Backend", "Memory", "prepare", "surprise"]
+__all__ = ["AUTO", "BACKENDS", "Backend", "Memory", "name_of", "prepare", "surprise"]
 
 
 class Backend(Protocol):
@@ -43,16 +43,20 @@ AUTO = "auto"
 """int8, whose takes sound alike on every machine; how it multiplies is what the CPU decides (`Backend.product`)."""
 
 
+def name_of(backend: str) -> str:
+    """The backend that a name stands for."""
+    return "int8" if backend == AUTO else backend
+
+
 def prepare(name: str, checkpoint: Checkpoint) -> Backend:
     """The backend of that name with the checkpoint's weights.
 
     Raises:
         CarouselError: there is no such backend.
     """
-    name = "int8" if name == AUTO else name
-    if name not in BACKENDS:
+    if name_of(name) not in BACKENDS:
         raise CarouselError(f"no backend {name!r}; choose one of {', '.join((AUTO, *BACKENDS))}")
-    return BACKENDS[name](checkpoint)
+    return BACKENDS[name_of(name)](checkpoint)
 
 
 def surprise(backend: Backend, tokens: npt.NDArray[np.integer[Any]], start: int) -> npt.NDArray[np.float64]:

@@ -20,6 +20,9 @@ from generator.model.backends.products import Product, exact, fp32_product, int_
 from generator.model.checkpoint import Checkpoint
 from generator.model.state import Floats
 
+SMALLEST = 1e-30
+"""A row whose values are all below it counts as zeros; dividing them could go below what fp32 can hold."""
+
 
 class Int8:
     """Weights prepared for int8 products."""
@@ -29,11 +32,12 @@ class Int8:
     def __init__(self, checkpoint: Checkpoint, product: Product | None = None) -> None:
         """`product` is chosen by what the CPU multiplies exactly, unless given."""
         self.config = checkpoint.config
-        self._product = product or (int_mm if exact(int_mm) else fp32_product)
         weights = checkpoint.weights
         first, *biases = [bias.numpy() for bias in gate_biases(checkpoint)]
         table = input_table(weights["embedding.weight"].numpy(), weights["lstm.weight_ih_l0"].numpy(), first)
         quantised = [quantise(matrix.numpy()) for matrix in matrices(checkpoint)]
+        sizes = {whole.shape for whole, _ in quantised}
+        self._product = product or (int_mm if all(exact(int_mm, *size) for size in sizes) else fp32_product)
         self._weights = [self._prepared(torch.from_numpy(whole)) for whole, _ in quantised]
         self._scales = [scales for _, scales in quantised]
         self._added = [table, *(bias[None] for bias in biases)]
@@ -72,11 +76,12 @@ class Int8:
 def quantise(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
     """A matrix (rows, terms) as whole numbers of at most 127, and what a sum with h as int8 is multiplied with, a row.
 
-    A row of zeros has scale 0.
+    A row of nothing but zeros, or nearly so, has scale 0.
     """
     largest = np.abs(matrix).max(axis=1)
+    largest[largest < SMALLEST] = 0
     unit = np.where(largest > 0, largest / np.float32(127), np.float32(1))
-    whole = np.rint(matrix / unit[:, None]).astype(np.int8)
+    whole = np.rint(np.where(largest > 0, 1, 0)[:, None] * matrix / unit[:, None]).astype(np.int8)
     return whole, np.where(largest > 0, unit / np.float32(H_SCALE), np.float32(0)).astype(np.float32)
 
 

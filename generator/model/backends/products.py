@@ -32,19 +32,19 @@ def fp32_product(left: Tensor, right: Tensor, out: Tensor) -> None:
         out += (left[:, part].float() @ right[part].float()).int()
 
 
-def exact(product: Product, terms: int = 1024) -> bool:
-    """Whether a product is right where int8 kernels go wrong: large values, pairs of one sign, one row and many."""
+def exact(product: Product, outputs: int, terms: int) -> bool:
+    """Whether a product of that size is right where int8 kernels go wrong: large values, one row and many."""
     random = torch.Generator().manual_seed(0)
-    right = torch.randint(-127, 128, (64, terms), dtype=torch.int8, generator=random)
-    right[:8], right[8:16] = 127, -127
-    for rows in (1, 3, 16, 61):
+    right = torch.randint(-127, 128, (outputs, terms), dtype=torch.int8, generator=random)
+    right[: outputs // 4], right[outputs // 4 : outputs // 2] = 127, -127
+    for rows in (1, 3, 16, 130):
         left = torch.randint(-127, 128, (rows, terms), dtype=torch.int8, generator=random)
         left[0] = 127
-        out = torch.zeros((rows, 64), dtype=torch.int32)
+        out = torch.zeros((rows, outputs), dtype=torch.int32)
         try:
             product(left, right.t(), out)
         except (AttributeError, NotImplementedError, RuntimeError):
             return False
-        if not torch.equal(out.long(), (left.long().unsqueeze(1) * right.long()).sum(2)):
+        if not torch.equal(out.double(), left.double() @ right.double().t()):
             return False
     return True
