@@ -1,4 +1,4 @@
-"""Floor 1: pieces to token ids and back, each tokenizer with an incremental decoder that is also its grammar."""
+"""Floor 1: pieces to token ids and back, each tokenizer with its grammar and an incremental decoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grammar of a piano performance: its table of tokens, and the decoder that knows what may follow what.
+"""The grammar of a piano performance: its table of tokens, and what may follow what.
 
 A score has exactly one spelling. At one tick note-offs come first, lowest pitch first, then the pedal, then note-ons,
 lowest first, each after a velocity token if its velocity is new; a gap is whole seconds first, then the rest. The
