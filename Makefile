@@ -62,12 +62,13 @@ bench: .venv/.installed-bench  ## measure speed beside rivals, into build/bench;
 
 train-bach: setup  ## train checkpoints/bach anew
 	$(BIN)/python -m generator.train bach-chorales --out checkpoints/bach \
-		--hidden-size 384 --lanes 16 --passes 60 --dropout-layers 0.1 --dropout-output 0.2 --dropout-weights 0.1 --validations 30
+		--hidden-size 512 --lanes 32 --window 64 --passes 70 \
+		--dropout-layers 0.4 --dropout-output 0.5 --dropout-weights 0.4 --validations 35 --patience 6
 
 train-folk: setup  ## train checkpoints/folk anew
 	$(BIN)/python -m generator.train folk-tunes --out checkpoints/folk \
-		--hidden-size 384 --lanes 16 --steps 4200 --no-augment \
-		--dropout-layers 0.1 --dropout-output 0.1 --dropout-weights 0.1 --validations 14
+		--hidden-size 512 --lanes 32 --window 64 --passes 5 \
+		--dropout-layers 0.1 --dropout-output 0.2 --dropout-weights 0.1 --validations 15
 
 train-shakespeare: setup  ## train checkpoints/shakespeare anew
 	$(BIN)/python -m generator.train tinyshakespeare --out checkpoints/shakespeare \

@@ -20,7 +20,7 @@ import argparse
 import json
 import os
 import sys
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -100,10 +100,9 @@ def of_corpus(model: Model, shards: Shards, split: str, count: int) -> list[Scor
 
 def generated(model: Model, count: int, **options: Any) -> list[Score]:
     """One piece a seed, from a cold start to its end."""
-    pieces = []
-    for seed in range(count):
-        events = list(islice(model.stream(seed=seed, at_end="stop", **options), 20_000))
-        pieces.append(model.tokenizer.collect(events))
+    engine = model.engine()
+    streams = [engine.stream(seed=seed, at_end="stop", **options) for seed in range(count)]
+    pieces = [model.tokenizer.collect(events) for events in engine.pull(streams, 20_000)]
     return [piece for piece in pieces if piece.notes]
 
 

@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.jit import compiled
+from generator.model.backends.memory import ROUND
 
 _ONE, _HALF, _BOUND = np.float32(1), np.float32(0.5), np.float32(6.2)
 _P1, _P2, _P3, _P4 = (np.float32(term / 34459425) for term in (4729725, 135135, 990, 1))
 _Q1, _Q2, _Q3, _Q4 = (np.float32(term / 34459425) for term in (16216200, 945945, 13860, 45))
-_ROUND = np.float32(3 << 22)
-"""Added and taken off again, it rounds a small float to the nearest whole number, ties to even."""
 
 
 @compiled
@@ -88,7 +87,7 @@ def cell(
             h[unit] = _HALF * (o_under + _over(o)) * _over(now) / (o_under * _under(now))
         if h_scale > 0:
             for unit in range(hidden):
-                own[stream, unit] = np.int8((h[unit] * h_scale + _ROUND) - _ROUND)
+                own[stream, unit] = np.int8((h[unit] * h_scale + ROUND) - ROUND)
         else:
             for unit in range(hidden):
                 own[stream, unit] = h[unit]

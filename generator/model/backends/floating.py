@@ -50,7 +50,7 @@ class Fp32:
             sums.copy_(memory.tensors[layer][:n].to(self._type) @ self._weights[layer])
             which = tokens if layer == 0 else self._zeros
             own, up = memory.own[layer], memory.up[layer]
-            cell(sums.numpy(), self._ones, self._added[layer], which, c, own, up, self._h, np.float32(0))
+            cell(sums.numpy(), self._ones, self._added[layer], which, c, own, up, self._h, memory.h_scale)
         sums = memory.tensors[-1][:n].to(self._type) @ self._weights[-1]
         np.add(sums.float().numpy(), self._bias, out=logits[:n])
 

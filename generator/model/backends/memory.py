@@ -14,12 +14,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from generator.jit import compiled
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import ModelConfig
-from generator.model.state import State
+from generator.model.state import Floats, State
 
 H_SCALE = 127
 """h lies between -1 and 1, so as int8 it is 127 times itself."""
+ROUND = np.float32(3 << 22)
+"""Added and taken off again, it rounds a small float to the nearest whole number, ties to even."""
 
 
 def matrices(checkpoint: Checkpoint) -> list[Tensor]:
@@ -52,23 +55,56 @@ class Memory:
         self.up = [h[:, :hidden] for h in self.inputs[1:]]
         """Each layer's h is written twice: where the layer itself reads it, and where the one above does."""
         self.tensors = [torch.from_numpy(h) for h in self.inputs]
-        self._h_type = h_type
+        self.h_scale = np.float32(H_SCALE if h_type is np.int8 else 0)
+        """What h is multiplied with to be kept as int8; 0 for fp32."""
+        self._inputs, self._c = tuple(self.inputs), tuple(self.c)
 
     def load(self, row: int, state: State) -> None:
         """Put a stream's memory into a row."""
-        h = np.rint(state.h * np.float32(H_SCALE)).astype(np.int8) if self._h_type is np.int8 else state.h
-        for layer, c in enumerate(self.c):
-            c[row] = state.c[layer]
-            self.own[layer][row] = self.up[layer][row] = h[layer]
+        _load(self._inputs, self._c, row, state.h, state.c, self.h_scale)
 
     def save(self, row: int) -> State:
         """A row as a value."""
-        h = np.stack([own[row] for own in self.own]).astype(np.float32)
-        if self._h_type is np.int8:
-            h /= np.float32(H_SCALE)
-        return State(h, np.stack([c[row] for c in self.c]))
+        shape = (len(self.c), self.c[0].shape[1])
+        h, c = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        _save(self._inputs, self._c, row, h, c, self.h_scale)
+        return State(h, c)
 
     def move(self, source: int, target: int) -> None:
         """Copy one row over another."""
-        for array in (*self.inputs, *self.c):
-            array[target] = array[source]
+        _move(self._inputs, self._c, source, target)
+
+
+Arrays = tuple[npt.NDArray[Any], ...]
+
+
+@compiled
+def _load(inputs: Arrays, cells: Arrays, row: int, h: Floats, c: Floats, h_scale: np.float32) -> None:
+    layers, hidden = h.shape
+    for layer in range(layers):
+        own, up = inputs[layer][row, -hidden:], inputs[layer + 1][row, :hidden]
+        if h_scale > 0:
+            for unit in range(hidden):
+                own[unit] = np.int8((h[layer, unit] * h_scale + ROUND) - ROUND)
+        else:
+            own[:] = h[layer]
+        up[:] = own
+        cells[layer][row] = c[layer]
+
+
+@compiled
+def _save(inputs: Arrays, cells: Arrays, row: int, h: Floats, c: Floats, h_scale: np.float32) -> None:
+    layers, hidden = h.shape
+    for layer in range(layers):
+        own = inputs[layer][row, -hidden:]
+        for unit in range(hidden):
+            h[layer, unit] = np.float32(own[unit]) / h_scale if h_scale > 0 else np.float32(own[unit])
+        c[layer] = cells[layer][row]
+
+
+@compiled
+def _move(inputs: Arrays, cells: Arrays, source: int, target: int) -> None:
+    for layer in range(len(inputs)):
+        inputs[layer][target] = inputs[layer][source]
+    for layer in range(len(cells)):
+        cells[layer][target] = cells[layer][source]
