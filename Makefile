@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup app test test-slow lint format bench train-bach train-folk train-shakespeare
+.PHONY: help setup setup-bench app test test-slow lint format bench train-bach train-folk train-shakespeare
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,8 @@ setup: .venv/.installed  ## make .venv with what the app needs
 .venv/.installed-dev: requirements-dev.txt .venv/.installed
 	$(PIP) -r requirements-dev.txt
 	touch $@
+
+setup-bench: .venv/.installed-bench  ## add to .venv what the benchmarks' rivals need
 
 .venv/.installed-bench: requirements-bench.txt .venv/.installed
 	$(PIP) -r requirements-bench.txt

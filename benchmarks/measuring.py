@@ -26,6 +26,7 @@ from generator import command
 from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import LanguageModel, ModelConfig
+from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Engine, Model
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import Tokenizer
@@ -83,7 +84,9 @@ def add_turns(made: argparse.ArgumentParser, seconds: float) -> None:
     made.add_argument(
         "--seconds", type=command.positive_seconds, default=seconds, metavar="S", help=f"a turn (default: {seconds})"
     )
-    made.add_argument("--chunk", type=command.positive, default=8, metavar="N", help="tokens a pull (default: 8)")
+    made.add_argument(
+        "--chunk", type=command.positive, default=CHUNK, metavar="N", help=f"tokens a pull (default: {CHUNK}, a job)"
+    )
 
 
 def optional(name: str) -> Any:
