@@ -52,7 +52,7 @@ def voices_sounding(score: Score) -> float:
         start = -(-note.start_ticks // beat) * beat
         for at in range(start, note.end_ticks, beat):
             sounding[at].add(note.voice)
-    return mean(len(found) == voices for found in sounding.values())
+    return mean(len(found) == voices for found in sounding.values()) if sounding else 0.0  # shorter than a beat
 
 
 def tonic_ending(score: Score) -> bool:
