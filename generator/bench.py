@@ -23,6 +23,7 @@ import torch
 from generator import command
 from generator.model.backends import AUTO, BACKENDS
 from generator.model.lstm import LanguageModel
+from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Model, load
 from generator.streaming.stream import Stream
 
@@ -37,7 +38,7 @@ def bench(model: Model, backend: str, tokens: int) -> dict[str, Any]:
     rows = []
     for count in STREAMS:
         streams = [engine.stream(seed=seed) for seed in range(count)]
-        steps = max(1, tokens // count)
+        steps = max(CHUNK, tokens // count)
 
         def ours(streams: list[Stream] = streams, steps: int = steps) -> None:
             engine.pull(streams, steps)
