@@ -40,6 +40,19 @@ def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedP
     return done
 
 
+DRAW = """
+import numpy as np
+from generator.streaming.batch import CHUNK, _say
+
+counters = np.array([[0, CHUNK, 0, 0, 5, 0, 0]])
+filters, said, tokens = np.array([[1.0, 1.0, 0.0]]), np.zeros((1, CHUNK), np.int64), np.zeros(1, np.int64)
+for _ in range(CHUNK):
+    _say(np.zeros((1, 99), np.float32), np.ones((1, 99), np.bool_), counters, filters, 0, np.zeros(99), said, tokens)
+print(said.tolist())
+"""
+"""What the batch draws from logits that are all alike."""
+
+
 @pytest.mark.parametrize("kind", ["char", "score", "performance"])
 def test_without_numba_streams_run_say_so_and_are_the_same(kind: str, tmp_path: Path) -> None:
     tiny(kind).save(tmp_path / "model")
@@ -50,23 +63,21 @@ def test_without_numba_streams_run_say_so_and_are_the_same(kind: str, tmp_path: 
     assert "Warning" not in whole.stderr
 
 
-def test_without_a_cache_streams_run_and_say_so(tmp_path: Path) -> None:
-    tiny("char").save(tmp_path / "model")
-    whole = run(WALK + SAY, str(tmp_path / "model"))
-    fresh = run(WITHOUT_CACHE + WALK + SAY, str(tmp_path / "model"))
-    assert fresh.stdout == whole.stdout
+def test_without_a_cache_compiled_code_runs_and_says_so() -> None:
+    number = "from generator.streaming.rng import uniform; print(uniform(7, 0).hex())"
+    fresh = run(f"{WITHOUT_CACHE}\n{number}")
+    assert fresh.stdout == run(number).stdout
     assert fresh.stderr.count("no folder to keep compiled code in") == 1
 
 
 def test_a_change_in_one_file_is_compiled_into_another(tmp_path: Path) -> None:
     """The batch draws with the random numbers of `rng.py`; numba alone would not notice that they changed."""
     shutil.copytree(ROOT / "generator", tmp_path / "generator", ignore=shutil.ignore_patterns("__pycache__", "web"))
-    tiny("char").save(tmp_path / "model")
     rng = tmp_path / "generator/streaming/rng.py"
     said = []
     for golden in ("0x9E3779B97F4A7C15", "0x9E3779B97F4A7C17"):
         rng.write_text(rng.read_text().replace("0x9E3779B97F4A7C15", golden))
-        command = [sys.executable, "-c", WALK + SAY, str(tmp_path / "model")]
+        command = [sys.executable, "-c", DRAW]
         said.append(subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout)
     assert said[0] != said[1]
 
