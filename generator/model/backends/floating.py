@@ -45,13 +45,14 @@ class Fp32:
         n = len(tokens)
         if len(self._zeros) < n:
             self._zeros = np.zeros(n, np.int64)
+        parts = memory.parts(n)
         for layer, c in enumerate(memory.c):
-            sums = memory.sums[layer][:n]
-            sums.copy_(memory.tensors[layer][:n].to(self._type) @ self._weights[layer])
+            h, sums, found = parts[layer]
+            sums.copy_(h.to(self._type) @ self._weights[layer])
             which = tokens if layer == 0 else self._zeros
             own, up = memory.own[layer], memory.up[layer]
-            cell(sums.numpy(), self._ones, self._added[layer], which, c, own, up, self._h, memory.h_scale)
-        sums = memory.tensors[-1][:n].to(self._type) @ self._weights[-1]
+            cell(found, self._ones, self._added[layer], which, c, own, up, self._h, memory.h_scale)
+        sums = parts[-1][0].to(self._type) @ self._weights[-1]
         np.add(sums.float().numpy(), self._bias, out=logits[:n])
 
 

@@ -61,15 +61,16 @@ class Int8:
         n = len(tokens)
         if len(self._zeros) < n:
             self._zeros = np.zeros(n, np.int64)
+        parts = memory.parts(n)
         for layer, c in enumerate(memory.c):
-            sums = memory.sums[layer][:n]
-            self._product(memory.tensors[layer][:n], self._weights[layer], sums)
+            h, sums, found = parts[layer]
+            self._product(h, self._weights[layer], sums)
             which = tokens if layer == 0 else self._zeros
             own, up = memory.own[layer], memory.up[layer]
-            cell(sums.numpy(), self._scales[layer], self._added[layer], which, c, own, up, self._h, memory.h_scale)
-        sums = memory.sums[-1][:n]
-        self._product(memory.tensors[-1][:n], self._weights[-1], sums)
-        _scaled(sums.numpy(), self._scales[-1], self._bias, logits)
+            cell(found, self._scales[layer], self._added[layer], which, c, own, up, self._h, memory.h_scale)
+        h, sums, found = parts[-1]
+        self._product(h, self._weights[-1], sums)
+        _scaled(found, self._scales[-1], self._bias, logits)
 
 
 def quantise(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:

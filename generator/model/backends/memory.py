@@ -38,6 +38,10 @@ def gate_biases(checkpoint: Checkpoint) -> list[Tensor]:
     return [weights[f"lstm.bias_ih_l{n}"] + weights[f"lstm.bias_hh_l{n}"] for n in layers]
 
 
+Part = tuple[Tensor, Tensor, npt.NDArray[Any]]
+"""A product's input, its sums, and the same sums for NumPy."""
+
+
 class Memory:
     """h and c of up to `rows` streams; h in the type that a backend multiplies."""
 
@@ -54,10 +58,18 @@ class Memory:
         self.own = [h[:, -hidden:] for h in self.inputs[:-1]]
         self.up = [h[:, :hidden] for h in self.inputs[1:]]
         """Each layer's h is written twice: where the layer itself reads it, and where the one above does."""
-        self.tensors = [torch.from_numpy(h) for h in self.inputs]
+        self._parts: tuple[int, list[Part]] = (0, [])
         self.h_scale = np.float32(H_SCALE if h_type is np.int8 else 0)
         """What h is multiplied with to be kept as int8; 0 for fp32."""
         self._inputs, self._c = tuple(self.inputs), tuple(self.c)
+
+    def parts(self, rows: int) -> list[Part]:
+        """The first rows of what each product reads and writes; making these anew for every step would cost a tenth."""
+        if self._parts[0] != rows:
+            inputs = [torch.from_numpy(h)[:rows] for h in self.inputs]
+            sums = [whole[:rows] for whole in self.sums]
+            self._parts = rows, [(x, y, y.numpy()) for x, y in zip(inputs, sums, strict=True)]
+        return self._parts[1]
 
     def load(self, row: int, state: State) -> None:
         """Put a stream's memory into a row."""
