@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from generator.errors import CarouselError
 
@@ -14,9 +15,15 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells count it."""
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, where argparse would print the usage first."""
+        self.exit(2, f"{self.prog}: {message}; --help lists what there is\n")
+
+
 def parser(name: str, docstring: str | None) -> argparse.ArgumentParser:
     """A parser whose description and example are a module's docstring."""
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=f"python -m generator.{name}",
         description=docstring,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -123,7 +123,10 @@ def start(given_: argparse.Namespace, model: Model) -> Stream:
         if given_.prime is not None:
             raise CarouselError("a resumed stream has its primer already; leave --prime out")
         snapshot = Snapshot.load(given_.resume)
-        return model.engine(given_.backend or snapshot.backend).resume(snapshot, **options)
+        try:
+            return model.engine(given_.backend or snapshot.backend).resume(snapshot, **options)
+        except CarouselError as error:
+            raise CarouselError(f"{given_.resume}: {error}") from error
     engine = model.engine(given_.backend or AUTO)
     if given_.prime is None:
         return engine.stream(**options)
@@ -137,6 +140,11 @@ def start(given_: argparse.Namespace, model: Model) -> Stream:
             print(f"unknown to this checkpoint: {' '.join(sorted(unknown))}", file=sys.stderr)
         print(known, end="", flush=True)
     return engine.stream(prime, **options)
+
+
+def seconds_of(score: Score) -> float:
+    """Seconds from the start to the end of the last note."""
+    return score.clock().seconds(score.end_ticks)
 
 
 def check(given_: argparse.Namespace, tokenizer: Tokenizer) -> None:
@@ -189,7 +197,10 @@ def sample(given_: argparse.Namespace) -> None:
         stream.rewind(0)  # a token that was half drawn is drawn again
         kept = list(stream.past()) if path is not None else []
     if path is not None:
-        sinks.write(tokenizer.collect(kept), path)
+        piece = tokenizer.collect(kept)
+        sinks.write(piece, path)
+        extent = f"{len(piece):,} characters" if isinstance(piece, str) else f"{seconds_of(piece):.0f} s of music"
+        print(f"{path}: {extent}, seed {stream.options.seed}", file=sys.stderr)
     if given_.save is not None:
         stream.snapshot().save(given_.save)
 
@@ -207,7 +218,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--chunk", type=command.positive, default=1, metavar="N", help="draw N tokens at a time (default: 1)"
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the whole stream to this file")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=f"write the whole stream to this file; without a length {DEFAULT_TOKENS} tokens",
+    )
     parser.add_argument("--save", type=Path, metavar="FILE.take", help="at the end, save the stream to go on later")
     parser.add_argument("--resume", type=Path, metavar="FILE.take", help="go on with a saved stream")
     parser.add_argument(

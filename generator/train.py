@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+# torch's threads wait for each other at every step. Spinning while they wait, they would starve each other as soon as
+# anything else runs on the machine. This is read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from rich.console import Console
 

@@ -42,6 +42,10 @@ STATE = "training.safetensors"
 METRICS = "metrics.jsonl"
 SAVE_SECONDS = 60
 VALIDATION_LANES = 16
+VALIDATION_SECONDS = 6
+"""A run with a length in minutes reads the validation split at most this often."""
+WARM_SHARE = 0.05
+"""Of a run: after it the learning rate is at its peak, however few updates that were."""
 LEAST_WINDOWS = 32
 """Windows in a pass, at least: of a small corpus fewer lanes are read, so that it still gives many updates."""
 
@@ -79,6 +83,9 @@ class Trainer:
         self.steps = min(lengths, default=None)
         if self.steps is None and options.minutes is None:
             raise CarouselError("training needs a length; give --steps, --passes or --minutes")
+        self.validations = options.validations
+        if options.minutes is not None:
+            self.validations = max(1, min(options.validations, round(60 * options.minutes / VALIDATION_SECONDS)))
         self.autocast = options.precision == "bf16" or (
             options.precision == "auto" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         )
@@ -128,7 +135,9 @@ class Trainer:
         self.state = [(h * warm, c * warm) for h, c in self.state]
         rate = self.options.learning_rate * 0.5 * (1 + math.cos(math.pi * self.progress))
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (self.step + 1) / max(1, self.options.warm_up))
+            group["lr"] = rate * min(
+                1.0, max((self.step + 1) / max(1, self.options.warm_up), self.progress / WARM_SHARE)
+            )
         self.model.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
             logits, state = self.model(inputs, self.state)
@@ -170,7 +179,7 @@ class Trainer:
                 show(completed=self.progress, total=1.0, figures=figures)
                 if not math.isfinite(loss):
                     raise CarouselError(f"{self.out}: the loss is {loss}; try a lower --learning-rate")
-                if int(self.progress * self.options.validations) > self.validated or self.progress >= 1:
+                if int(self.progress * self.validations) > self.validated or self.progress >= 1:
                     self.report(speed)
                     mark = time.monotonic()
                 if now - saved > SAVE_SECONDS:
@@ -188,7 +197,7 @@ class Trainer:
 
     def report(self, speed: float) -> None:
         """Validate, keep the weights if they are the best, log, and show a short sample."""
-        self.validated = max(self.validated + 1, int(self.progress * self.options.validations))
+        self.validated = max(self.validated + 1, int(self.progress * self.validations))
         nats = self.validate()
         checkpoint = Checkpoint.of(self.averaged, self.tokenizer)
         better = nats < self.best

@@ -226,6 +226,14 @@ def test_a_run_that_gets_no_better_stops(tmp_path: Path, monkeypatch: pytest.Mon
     assert trainer.read_state(out)[0]["counters"] == counters, "there is nothing more to do"
 
 
+def test_a_run_of_seconds_warms_up_and_validates_seldom(novel: Path, tmp_path: Path) -> None:
+    run = run_of(novel, tmp_path / "short", steps=None, minutes=0.2, warm_up=1000)
+    assert run.validations == 2
+    run.seconds = 6.0  # half of it
+    run.update()
+    assert run.optimizer.param_groups[0]["lr"] == pytest.approx(run.options.learning_rate / 2)
+
+
 def test_ctrl_c_saves_and_exits(novel: Path, tmp_path: Path) -> None:
     out = tmp_path / "model"
     environment = {**os.environ, "CAROUSEL_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
