@@ -9,13 +9,15 @@ sigmoid(x) = (1 + tanh(x/2)) / 2. Divisions are slow, so fractions are added and
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from generator.jit import compiled
-from generator.model.backends.memory import ROUND
+from generator.model.backends.memory import ROUND, Memory
 
 _ONE, _HALF, _BOUND = np.float32(1), np.float32(0.5), np.float32(6.2)
 _P1, _P2, _P3, _P4 = (np.float32(term / 34459425) for term in (4729725, 135135, 990, 1))
@@ -93,3 +95,26 @@ def cell(
                 own[stream, unit] = h[unit]
         for unit in range(hidden):
             up[stream, unit] = own[stream, unit]
+
+
+def through_layers(
+    tokens: npt.NDArray[np.int64],
+    memory: Memory,
+    multiply: Callable[[int, Tensor, Tensor], None],
+    scales: Sequence[npt.NDArray[np.float32]],
+    added: Sequence[npt.NDArray[np.float32]],
+) -> None:
+    """Take the first streams of a memory through all layers, up to what the output layer reads.
+
+    Args:
+        tokens: (streams,), which choose the row of `added[0]`; of the other layers' there is one.
+        multiply: (layer, input, sums): writes a layer's matrix product into `sums`.
+        scales: of each layer, as `cell` wants them; so `added`.
+    """
+    parts = memory.parts(len(tokens))
+    for layer, c in enumerate(memory.c):
+        h, sums, found = parts[layer]
+        multiply(layer, h, sums)
+        which = memory.zeros if layer else tokens
+        own, up = memory.own[layer], memory.up[layer]
+        cell(found, scales[layer], added[layer], which, c, own, up, memory.h, memory.h_scale)

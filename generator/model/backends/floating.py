@@ -11,9 +11,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from generator.model.backends.cell import cell
+from generator.model.backends.cell import through_layers
 from generator.model.backends.memory import Memory, gate_biases, matrices
 from generator.model.checkpoint import Checkpoint
 from generator.model.state import Floats
@@ -34,26 +35,19 @@ class Fp32:
         self._weights = [matrix.to(self._type).t() for matrix in matrices(checkpoint)]
         self._added = [table.numpy(), *(bias[None].numpy() for bias in biases[1:])]
         self._bias = weights["output.bias"].numpy()
-        self._ones = np.ones(4 * self.config.hidden_size, np.float32)
-        self._h = np.zeros(self.config.hidden_size, np.float32)
-        self._zeros = np.zeros(0, np.int64)
+        self._ones = [np.ones(4 * self.config.hidden_size, np.float32)] * self.config.num_layers
 
     def memory(self, rows: int) -> Memory:
         return Memory(self.config, rows, np.float32)
 
     def step(self, tokens: npt.NDArray[np.int64], memory: Memory, logits: Floats) -> None:
-        n = len(tokens)
-        if len(self._zeros) < n:
-            self._zeros = np.zeros(n, np.int64)
-        parts = memory.parts(n)
-        for layer, c in enumerate(memory.c):
-            h, sums, found = parts[layer]
-            sums.copy_(h.to(self._type) @ self._weights[layer])
-            which = tokens if layer == 0 else self._zeros
-            own, up = memory.own[layer], memory.up[layer]
-            cell(found, self._ones, self._added[layer], which, c, own, up, self._h, memory.h_scale)
-        sums = parts[-1][0].to(self._type) @ self._weights[-1]
-        np.add(sums.float().numpy(), self._bias, out=logits[:n])
+        through_layers(tokens, memory, self._multiply, self._ones, self._added)
+        h, sums, found = memory.parts(len(tokens))[-1]
+        self._multiply(-1, h, sums)
+        np.add(found, self._bias, out=logits[: len(tokens)])
+
+    def _multiply(self, layer: int, h: Tensor, sums: Tensor) -> None:
+        sums.copy_(h.to(self._type) @ self._weights[layer])
 
 
 class Bf16(Fp32):

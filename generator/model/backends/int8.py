@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from generator.jit import compiled
-from generator.model.backends.cell import cell
+from generator.model.backends.cell import through_layers
 from generator.model.backends.memory import H_SCALE, Memory, gate_biases, matrices
 from generator.model.backends.products import Product, exact, fp32_product, int_mm
 from generator.model.checkpoint import Checkpoint
@@ -42,8 +42,6 @@ class Int8:
         self._scales = [scales for _, scales in quantised]
         self._added = [table, *(bias[None] for bias in biases)]
         self._bias = weights["output.bias"].numpy()
-        self._h = np.zeros(self.config.hidden_size, np.float32)
-        self._zeros = np.zeros(0, np.int64)
 
     def _prepared(self, whole: Tensor) -> Tensor:
         """(rows, terms) as what the product multiplies with, (terms, rows)."""
@@ -58,19 +56,13 @@ class Int8:
         return Memory(self.config, rows, np.int8)
 
     def step(self, tokens: npt.NDArray[np.int64], memory: Memory, logits: Floats) -> None:
-        n = len(tokens)
-        if len(self._zeros) < n:
-            self._zeros = np.zeros(n, np.int64)
-        parts = memory.parts(n)
-        for layer, c in enumerate(memory.c):
-            h, sums, found = parts[layer]
-            self._product(h, self._weights[layer], sums)
-            which = tokens if layer == 0 else self._zeros
-            own, up = memory.own[layer], memory.up[layer]
-            cell(found, self._scales[layer], self._added[layer], which, c, own, up, self._h, memory.h_scale)
-        h, sums, found = parts[-1]
-        self._product(h, self._weights[-1], sums)
+        through_layers(tokens, memory, self._multiply, self._scales, self._added)
+        h, sums, found = memory.parts(len(tokens))[-1]
+        self._multiply(-1, h, sums)
         _scaled(found, self._scales[-1], self._bias, logits)
+
+    def _multiply(self, layer: int, h: Tensor, sums: Tensor) -> None:
+        self._product(h, self._weights[layer], sums)
 
 
 def quantise(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:

@@ -58,6 +58,9 @@ class Memory:
         self.own = [h[:, -hidden:] for h in self.inputs[:-1]]
         self.up = [h[:, :hidden] for h in self.inputs[1:]]
         """Each layer's h is written twice: where the layer itself reads it, and where the one above does."""
+        self.h = np.zeros(hidden, np.float32)
+        """One stream's h while a layer is worked out."""
+        self.zeros = np.zeros(rows, np.int64)
         self._parts: tuple[int, list[Part]] = (0, [])
         self.h_scale = np.float32(H_SCALE if h_type is np.int8 else 0)
         """What h is multiplied with to be kept as int8; 0 for fp32."""
