@@ -66,7 +66,7 @@ class Trainer:
         config = ModelConfig(
             self.tokenizer.vocab_size, options.embedding_dim, options.hidden_size, options.num_layers, tied
         )
-        self.model = LanguageModel(config, dropout)
+        self.model = LanguageModel(config, dropout, options.time_scale)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
         )
@@ -140,16 +140,26 @@ class Trainer:
             )
         self.model.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-            logits, state = self.model(inputs, self.state)
+            hidden, state = self.model.read(inputs, self.state)
+            logits = self.model.say(hidden)
         loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss + self._penalty(hidden)).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
         self.optimizer.step()
         self.average.update_parameters(self.model)
         self.state = [(h.detach().float(), c.detach().float()) for h, c in state]
         self.step, self.window = self.step + 1, self.window + 1
         return loss.item()
+
+    def _penalty(self, hidden: Tensor) -> Tensor | float:
+        """On large h and on h that jumps: AR and TAR of Merity, McCann and Socher 2017."""
+        penalty: Tensor | float = 0.0
+        if self.options.activation_penalty:
+            penalty = penalty + self.options.activation_penalty * hidden.square().mean()
+        if self.options.jump_penalty:
+            penalty = penalty + self.options.jump_penalty * hidden.diff(dim=1).square().mean()
+        return penalty
 
     def validate(self) -> float:
         """Nats a token over the validation split, in lanes (quick; `evaluate` reads it as one stream)."""

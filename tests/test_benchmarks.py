@@ -16,7 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import length, limit, listeners, measuring, rivals, step
+from benchmarks import length, limit, listeners, measuring, memory, rivals, step
 from generator.model.backends import BACKENDS
 from generator.model.lstm import LanguageModel, ModelConfig
 from tests.conftest import ROOT, tiny
@@ -241,6 +241,23 @@ def test_who_is_behind_is_named() -> None:
         case | {"who": "GPT-2 at 8", "left_out": "its cache would take 3 GB"},
     ]
     assert step.behind(rows) == [case | {"who": "nn.LSTM", "ours": "fp32"} | fast]
+
+
+def test_memory_is_learned_where_a_window_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--length", "24", "--units", "32", "--batch", "32", "--updates", "1200", "--learning-rate", "0.005"]
+    found = run("memory", capsys, "adding", *flags, "--networks", "lstm")
+    loss = {row["who"]: row["loss"] for row in found["rows"]}
+    assert loss["lstm"] < 0.02 < 0.1 < loss["window of 16"] < loss["guessing"] == 0.1667
+
+
+def test_copying_is_guessed_by_whoever_remembers_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    inputs, targets = memory.copying(3, 30)
+    assert inputs.shape == (3, 50, 10) and (inputs.sum(dim=2) == 1).all()
+    digits = inputs[:, :10].argmax(dim=2)
+    assert torch.equal(targets[:, -10:], digits) and (targets[:, :-10] == memory.BLANK).all()
+    found = run("memory", capsys, "copy", "--length", "30", "--units", "8", "--updates", "3", "--networks", "rnn")
+    loss = {row["who"]: row["loss"] for row in found["rows"]}
+    assert loss["rnn"] > loss["window of 16"] == pytest.approx(loss["guessing"], rel=0.01)
 
 
 @pytest.mark.parametrize("text", ["3x", "x3", "0x4", "3x0", "3", "-1x4", "3x4x5"])

@@ -52,6 +52,15 @@ def test_a_fresh_model_keeps_what_it_has() -> None:
         assert (forget == 1).all()
 
 
+def test_a_time_scale_spreads_what_cells_keep() -> None:
+    model = LanguageModel(ModelConfig(10, 8, 64, 2), time_scale=100)
+    for layer in range(2):
+        _, _, bias_ih, bias_hh = model.layer_weights(layer)
+        spans = (bias_ih + bias_hh)[64:128].exp()
+        assert 1 <= spans.min() < 20 and 80 < spans.max() <= 99
+        assert torch.equal(bias_hh[:64], -bias_hh[64:128]) and not bias_hh[128:].any()
+
+
 def test_dropout_uses_one_mask_for_all_steps() -> None:
     model = LanguageModel(ModelConfig(10, 8, 16, 1), Dropout(embedding=0.5))
     model.train()

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from generator import train, trainer
@@ -185,6 +186,20 @@ def test_what_is_kept_is_the_moving_average(novel: Path, tmp_path: Path, tied: b
     other.load()
     assert other.average.n_averaged == 20
     assert all(np.array_equal(other.averaged.state_dict()[name], value) for name, value in kept.items())
+
+
+def test_penalties_keep_h_small_and_smooth(novel: Path, tmp_path: Path) -> None:
+    found = {}
+    for name in ("none", "activation_penalty", "jump_penalty"):
+        penalty = {name: 20.0} if name != "none" else {}
+        run = run_of(novel, tmp_path / name, averaging=0.0, learning_rate=0.03, warm_up=1, **penalty)
+        for _ in range(40):
+            run.update()
+        inputs = torch.from_numpy(run.batches.inputs[0].astype(np.int64))
+        hidden, _ = run.averaged.read(inputs, run.model.zero_state(len(inputs)))
+        found[name] = hidden.square().mean().item(), hidden.diff(dim=1).square().mean().item()
+    assert found["activation_penalty"][0] < 0.5 * found["none"][0]
+    assert found["jump_penalty"][1] < 0.5 * found["none"][1]
 
 
 def test_without_averaging_the_last_weights_are_kept(novel: Path, tmp_path: Path) -> None:

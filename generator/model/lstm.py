@@ -58,10 +58,32 @@ class Dropout:
     """Of the recurrent weights themselves (weight-drop)."""
 
 
+def initialise(lstm: nn.LSTM, time_scale: int = 0) -> None:
+    """Orthogonal recurrent weights, and biases that let a new cell keep what it has.
+
+    Forget-gate biases are 1; or, with a time scale of T steps, the logarithm of a number drawn from 1 to T - 1, and
+    the input gates' biases their negatives, so that cells forget over all spans up to T (Tallec and Ollivier 2018).
+    """
+    hidden = lstm.hidden_size
+    for name, parameter in lstm.named_parameters():
+        if name.startswith("weight_hh"):
+            for gate in parameter.data.chunk(4):
+                nn.init.orthogonal_(gate)
+        elif name.startswith("weight_ih"):
+            nn.init.xavier_uniform_(parameter)
+        else:
+            nn.init.zeros_(parameter)
+            if name.startswith("bias_hh"):
+                forget = parameter.data[hidden : 2 * hidden].fill_(1.0)
+                if time_scale:
+                    forget.uniform_(1, max(2, time_scale - 1)).log_()
+                    parameter.data[:hidden] = -forget
+
+
 class LanguageModel(nn.Module):
     """Next-token logits from tokens and a carried state."""
 
-    def __init__(self, config: ModelConfig, dropout: Dropout | None = None) -> None:
+    def __init__(self, config: ModelConfig, dropout: Dropout | None = None, time_scale: int = 0) -> None:
         super().__init__()
         self.config = config
         self.dropout = dropout or Dropout()
@@ -70,25 +92,14 @@ class LanguageModel(nn.Module):
         self.output = nn.Linear(config.hidden_size, config.vocab_size)
         if config.tied:
             self.output.weight = self.embedding.weight
-        self.reset_parameters()
+        self.reset_parameters(time_scale)
 
-    def reset_parameters(self) -> None:
-        """Orthogonal recurrent weights, and forget-gate biases of 1 so that a new cell keeps what it has."""
-        hidden = self.config.hidden_size
+    def reset_parameters(self, time_scale: int = 0) -> None:
         nn.init.normal_(self.embedding.weight, std=self.config.embedding_dim**-0.5)
         nn.init.zeros_(self.output.bias)
         if not self.config.tied:
             nn.init.xavier_uniform_(self.output.weight)
-        for name, parameter in self.lstm.named_parameters():
-            if name.startswith("weight_hh"):
-                for gate in parameter.data.chunk(4):
-                    nn.init.orthogonal_(gate)
-            elif name.startswith("weight_ih"):
-                nn.init.xavier_uniform_(parameter)
-            else:
-                nn.init.zeros_(parameter)
-                if name.startswith("bias_hh"):
-                    parameter.data[hidden : 2 * hidden] = 1.0
+        initialise(self.lstm, time_scale)
 
     def layer_weights(self, layer: int) -> list[Tensor]:
         """weight_ih (4·hidden, in), weight_hh (4·hidden, hidden), bias_ih, bias_hh; gates in order i, f, g, o."""
@@ -100,18 +111,27 @@ class LanguageModel(nn.Module):
 
     def forward(self, tokens: Tensor, state: LayerStates) -> tuple[Tensor, LayerStates]:
         """Read tokens (lanes, steps) from a state; return logits (lanes, steps, vocab_size) and the state after."""
+        hidden, after = self.read(tokens, state)
+        return self.say(hidden), after
+
+    def say(self, hidden: Tensor) -> Tensor:
+        """Logits from what the last layer has read."""
+        return self.output(self._drop(hidden, self.dropout.output))  # type: ignore[no-any-return]
+
+    def read(self, tokens: Tensor, state: LayerStates) -> tuple[Tensor, LayerStates]:
+        """As `forward`, without the output layer: the last layer's h at each step, (lanes, steps, hidden_size)."""
         x = self._drop(self.embedding(tokens), self.dropout.embedding)
         after: LayerStates = []
         for layer in range(self.config.num_layers):
+            if layer:
+                x = self._drop(x, self.dropout.layers)
             weights = self.layer_weights(layer)
             if self.training and self.dropout.weights:
                 weights[1] = F.dropout(weights[1], self.dropout.weights)
             h, c = state[layer]
             x, h, c = torch.lstm(x, (h.unsqueeze(0), c.unsqueeze(0)), weights, True, 1, 0.0, self.training, False, True)
             after.append((h[0], c[0]))
-            last = layer + 1 == self.config.num_layers
-            x = self._drop(x, self.dropout.output if last else self.dropout.layers)
-        return self.output(x), after
+        return x, after
 
     @torch.no_grad()
     def surprise(self, tokens: npt.NDArray[np.integer[Any]], start: int, *, lanes: int = 1) -> npt.NDArray[np.float64]:
