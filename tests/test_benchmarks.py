@@ -260,6 +260,21 @@ def test_copying_is_guessed_by_whoever_remembers_nothing(capsys: pytest.CaptureF
     assert loss["rnn"] > loss["window of 16"] == pytest.approx(loss["guessing"], rel=0.01)
 
 
+def test_ablation_changes_one_part_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "poem.txt").write_text("a rose is a rose\n\n" * 400)
+    sizes = ["--hidden-size", "8", "--embedding-dim", "4", "--lanes", "4", "--window", "16", "--dropout-embedding", "0"]
+    found = run("ablation", capsys, str(tmp_path / "poem.txt"), "--steps", "6", *sizes)
+    names = [row["who"] for row in found["rows"]]
+    assert names[0] == "recipe" and "without moving average" in names and "with tied embedding" in names
+    assert "without dropout of the embedding" not in names, "the recipe has none"
+    assert all(row["updates"] == 6 and row["nats"] > 0 for row in found["rows"])
+    averaged = found["rows"][names.index("without moving average")]
+    assert averaged["worth"] == pytest.approx(averaged["nats"] - found["rows"][0]["nats"], abs=1e-3)
+
+
 @pytest.mark.parametrize("text", ["3x", "x3", "0x4", "3x0", "3", "-1x4", "3x4x5"])
 def test_sizes_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
