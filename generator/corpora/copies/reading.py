@@ -127,7 +127,9 @@ def symbols_of(rules: Rows, tokens: Tokens) -> Symbols:
     if not rules[FIGURES, INTERVALS]:
         return np.asarray(tokens)  # the tokens themselves, and what is mapped from disk stays there
     symbols = np.empty(len(tokens), dtype=np.uint16)
-    return symbols[: _symbols(rules, begin(), np.asarray(tokens), symbols)].copy()
+    symbols = symbols[: _symbols(rules, begin(), np.asarray(tokens), symbols)].copy()
+    symbols.flags.writeable = False  # as what is mapped: a loop is compiled for one of the two
+    return symbols
 
 
 def in_order(tokenizer: Tokenizer, events: Iterable[Event]) -> list[Note | PieceEnd]:
