@@ -57,7 +57,7 @@ from generator.trainer import Trainer
 
 DEFAULT = "jsb-chorales"
 RECIPE: dict[str, Any] = {
-    "passes": 150.0,
+    "passes": 180.0,
     "lanes": 32,
     "window": 64,
     "cold_share": 1.0,
