@@ -223,17 +223,17 @@ def options_of(changes: dict[str, Any]) -> TrainingOptions:
 
 def polyphony(asked: argparse.Namespace, made_by: str) -> None:
     """Do what the command line asks."""
-    corpus = FramesFile(Path(asked.file)) if asked.file else open_corpus(DEFAULT)
     changes = given(asked, TrainingOptions)
+    if asked.checkpoint is not None and (changes or asked.resume or asked.out):
+        raise CarouselError("--checkpoint is measured as it is; leave out what is for training")
+    if asked.resume and not asked.out:
+        raise CarouselError("--resume goes on in a folder; give --out")
+    corpus = FramesFile(Path(asked.file)) if asked.file else open_corpus(DEFAULT)
     run: dict[str, Any] = {}
     if asked.checkpoint is not None:
-        if changes or asked.resume or asked.out:
-            raise CarouselError("--checkpoint is measured as it is; leave out what is for training")
         checkpoint = Checkpoint.load(asked.checkpoint)
         shards = prepare(corpus, checkpoint.tokenizer)
     else:
-        if asked.resume and not asked.out:
-            raise CarouselError("--resume goes on in a folder; give --out")
         shards = prepare(corpus, FramesTokenizer.kind)
         with tempfile.TemporaryDirectory() as temporary:
             out = asked.out or Path(temporary) / "polyphony"
