@@ -152,8 +152,8 @@ def check(given_: argparse.Namespace, tokenizer: Tokenizer) -> None:
     music = tokenizer.medium == "music"
     if not music and (given_.bars is not None or given_.seconds is not None):
         raise CarouselError("--bars and --seconds are for music; give --tokens")
-    if given_.bars is not None and tokenizer.kind == "performance":
-        raise CarouselError("a performance has no bars; give --seconds")
+    if given_.bars is not None and tokenizer.kind in ("performance", "frames"):
+        raise CarouselError(f"this checkpoint speaks {tokenizer.kind}, which has no bars; give --seconds")
     if given_.output is not None:
         sinks.check(given_.output, Score if music else str)
     if given_.save is not None and not given_.save.parent.is_dir():

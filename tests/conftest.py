@@ -13,8 +13,10 @@ from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import LanguageModel, ModelConfig
 from generator.music.score import Note, Score, TimeSignature, Voice
 from generator.streaming.engine import Model, load
+from generator.tokenizers import KINDS
 from generator.tokenizers.base import Tokenizer
 from generator.tokenizers.char import CharTokenizer
+from generator.tokenizers.frames import FramesTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
@@ -75,11 +77,12 @@ def tiny(kind: str) -> Checkpoint:
         "char": CharTokenizer("\n abcdefghijklmnopqrstuvwxyzéß"),
         "score": ScoreTokenizer.fit([four_voices()]),
         "performance": PerformanceTokenizer(),
+        "frames": FramesTokenizer(2, 90.0),
     }
     return random_checkpoint(tokenizers[kind])
 
 
-@pytest.fixture(scope="session", params=["char", "score", "performance"])
+@pytest.fixture(scope="session", params=KINDS)
 def fake(request: pytest.FixtureRequest) -> Model:
     """The tiny fake of every kind."""
     return Model(tiny(request.param))
@@ -94,7 +97,7 @@ def shipped(request: pytest.FixtureRequest) -> Model:
     return load(ROOT / "checkpoints" / request.param)
 
 
-@pytest.fixture(scope="session", params=["char", "score", "performance", *SHIPPED])
+@pytest.fixture(scope="session", params=[*KINDS, *SHIPPED])
 def any_model(request: pytest.FixtureRequest) -> Model:
     """The fakes and the shipped checkpoints."""
     if request.param in SHIPPED:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from generator.music.keys import KEYS
 from generator.music.score import Note
+from generator.tokenizers import KINDS
 from generator.tokenizers.base import Event, Mask, Rows, Tokenizer
 from generator.tokenizers.score import ScoreTokenizer
 from generator.tokenizers.score_grammar import Part, Table
@@ -43,7 +44,7 @@ def ensemble() -> ScoreTokenizer:
 
 
 TOKENIZERS: dict[str, Tokenizer] = {
-    **{kind: tiny(kind).tokenizer for kind in ("char", "score", "performance")},
+    **{kind: tiny(kind).tokenizer for kind in KINDS},
     "ensemble": ensemble(),
 }
 names = st.sampled_from(sorted(TOKENIZERS))
@@ -191,6 +192,9 @@ DAMAGES = [
     *(("performance", field, -1) for field in ("tick", "last", "floor", "velocity", "pedal")),
     *(("performance", field, 2**63) for field in ("tick", "last", "floor", "velocity", "pedal")),
     ("performance", "velocity", None),
+    *(("frames", field, value) for field in ("tick", "last", "said", "sounding") for value in (-1, 2**63, None)),
+    *(("frames", "said", keys) for keys in ([88], [-1], [0, 87], ["0"])),
+    *(("frames", "last", token) for token in (0, 2, 15, 103)),
 ]
 
 
@@ -231,9 +235,10 @@ SOUNDING = [
         ("performance", note)
         for note in ([88, 0, 80], [-1, 0, 80], [39, -1, 80], [39, 6, 80], [39, 0, 0], [39, 0, 128])
     ),
+    *(("frames", note) for note in ([88, 0], [-1, 0], [39, -1], [39, 2], [39, 0, 80])),
     *(
         (name, note)
-        for name in ("ensemble", "performance")
+        for name in ("ensemble", "performance", "frames")
         for note in (3, [3], [3, 60], [3, 60, 13, 1], [3, 60, None])
     ),
 ]
@@ -243,7 +248,12 @@ SOUNDING = [
 def test_a_note_that_cannot_sound_is_refused(name: str, note: Any) -> None:
     tokenizer = TOKENIZERS[name]
     playing = ("velocity 80", "note_on 60", "time_shift 5")
-    rows, sound = (OPENING, [0, 60, 13]) if name == "ensemble" else (playing, [39, 0, 80])
+    frames = ("transposed 0", "pitch 60", "frame-end", "frame-end")
+    rows, sound = {
+        "ensemble": (OPENING, [0, 60, 13]),
+        "performance": (playing, [39, 0, 80]),
+        "frames": (frames, [39, 0]),
+    }[name]
     state = after(tokenizer, *rows).state()
     assert tokenizer.decoder(put(state, ("sounding",), [sound])).state()["sounding"] == [sound]
     with pytest.raises(ValueError):

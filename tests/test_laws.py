@@ -20,6 +20,7 @@ from generator.options import SamplingOptions
 from generator.streaming.engine import Model, load
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
+from generator.tokenizers import KINDS
 from tests.conftest import ROOT, tiny
 
 TOKENS = 240
@@ -90,7 +91,7 @@ write(stream.history(), sys.argv[4])
 """
 
 
-@pytest.mark.parametrize("kind", ["char", "score", "performance"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_law_2_resume_in_another_process(kind: str, tmp_path: Path) -> None:
     tiny(kind).save(tmp_path / "model")
     model = load(tmp_path / "model")
@@ -134,7 +135,7 @@ def test_law_5_timeline(any_model: Model, start: dict[str, Any], changes: list[t
     assert list(any_model.resume(stream.snapshot()).past()) == events
 
 
-@pytest.mark.parametrize("kind", ["char", "score", "performance"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_law_5_a_change_takes_effect_exactly_where_it_is_made(kind: str) -> None:
     model = Model(tiny(kind))
     one, two = model.stream(seed=1), model.stream(seed=1)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import Dropout, LanguageModel, ModelConfig
+from generator.tokenizers import KINDS
 from tests.conftest import tiny
 
 
@@ -77,7 +78,7 @@ def test_tied_weights_are_one() -> None:
         ModelConfig(10, 8, 16, 1, tied=True)
 
 
-@pytest.mark.parametrize("kind", ["char", "score", "performance"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_save_and_load(kind: str, tmp_path: Path) -> None:
     checkpoint = tiny(kind)
     checkpoint.save(tmp_path / "a")

@@ -19,6 +19,7 @@ from generator.music import midi
 from generator.music.score import Score
 from generator.streaming.engine import Engine
 from generator.streaming.snapshot import Snapshot
+from generator.tokenizers import KINDS
 from generator.tokenizers.char import CharTokenizer
 from tests.conftest import ROOT, four_voices, random_checkpoint, tiny
 
@@ -26,7 +27,7 @@ from tests.conftest import ROOT, four_voices, random_checkpoint, tiny
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    for kind in ("char", "score", "performance"):
+    for kind in KINDS:
         tiny(kind).save(folder / kind)
     return folder
 
@@ -57,7 +58,7 @@ def test_text_is_not_held_back_in_a_pipe(models: Path) -> None:
         assert process.stderr.read() == b""
 
 
-@pytest.mark.parametrize("kind", ["char", "score", "performance"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_same_command_gives_the_same_bytes_however_chunked(models: Path, tmp_path: Path, kind: str) -> None:
     suffix = "txt" if kind == "char" else "mid"
     outputs = {}
@@ -190,6 +191,7 @@ BAD = [
     (["score", "--seconds", "inf"], "--seconds"),
     (["char", "--bars", "4"], "--bars"),
     (["performance", "--bars", "4"], "no bars"),
+    (["frames", "--bars", "4"], "no bars"),
     (["char", "--tokens", "5", "--save", "nowhere/a.take"], "does not exist"),
     (["char", "--top-p", "2"], "--top-p"),
     (["char", "--at-end", "now"], "--at-end"),

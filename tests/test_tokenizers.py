@@ -15,6 +15,7 @@ from generator.errors import CarouselError
 from generator.music.keys import KEYS
 from generator.music.score import Note, Voice
 from generator.tokenizers import KINDS, from_json
+from generator.tokenizers.frames import FramesTokenizer
 from generator.tokenizers.performance_grammar import VOCABULARY
 from generator.tokenizers.score import ScoreTokenizer
 from tests.conftest import four_voices, tiny
@@ -33,6 +34,9 @@ def score(**changes: str) -> dict[str, Any]:
 
 def performance(old: str, new: str) -> dict[str, Any]:
     return {"kind": "performance", "vocabulary": [entry.replace(old, new) for entry in VOCABULARY]}
+
+
+FRAMES = FramesTokenizer().to_json()
 
 
 def higher(entry: str) -> str:
@@ -68,6 +72,11 @@ def test_a_tokenizer_comes_back(kind: str) -> None:
         {"kind": "performance", "vocabulary": [higher(entry) for entry in VOCABULARY]},
         performance("velocity 127", "velocity 128"),
         performance("velocity 4", "velocity 0"),
+        {"kind": "frames"},
+        FRAMES | {"vocabulary": FRAMES["vocabulary"][:-1]},
+        *(FRAMES | {"frames_per_quarter": value} for value in (0, 5, 1.0, True, "1", None)),
+        *(FRAMES | {"quarters_per_minute": value} for value in (0, 1e9, float("nan"), True, "72", None)),
+        *(FRAMES | {"program": value} for value in (-1, 128, 1.5, True, None)),
     ],
     ids=lambda data: str(data)[:60],
 )

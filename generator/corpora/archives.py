@@ -1,4 +1,4 @@
-"""Corpora that come as one file and bring their own splits: MAESTRO's zip of MIDI, the chorales' JSON of frames."""
+"""Corpora that come as one file and bring their own splits: MAESTRO's zip of MIDI, frames of pitches as JSON."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import zipfile
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from generator.corpora.base import Corpus, Facts, Piece, Progress, fingerprint
 from generator.errors import CarouselError
 from generator.music import midi
-from generator.music.score import Note, Score, Tempo, Voice
+from generator.music.score import Note, PieceEnd, Score, Tempo, Voice
 
 SPLITS = {"train": "train", "valid": "validation", "validation": "validation", "test": "test"}
+Frames = list[list[int]]
+"""A piece: the MIDI pitches of each frame."""
 
 
 class MaestroCorpus(Corpus):
@@ -54,7 +55,10 @@ class MaestroCorpus(Corpus):
 
 
 class FramesCorpus(Corpus):
-    """Chorales as frames: for each quarter the sounding pitches, none to four. Each frame is struck anew."""
+    """Pieces as frames: for each step of time the pitches that sound then. Each frame is struck anew.
+
+    With several voices no frame has more pitches than there are voices; a voice alone plays them all.
+    """
 
     splits = ("train", "validation", "test")
 
@@ -65,27 +69,47 @@ class FramesCorpus(Corpus):
     def fingerprint(self) -> str:
         return fingerprint([(self.path.name, self.path)], repr(self.voices), str(self.tempo))
 
+    def frames(self) -> dict[str, list[Frames]]:
+        """The pieces of each split.
+
+        Raises:
+            CarouselError: the file is not `{"train": [[[60, 64], …], …], "valid": …, "test": …}`.
+        """
+        try:
+            groups: dict[str, list[Frames]] = json.loads(self.path.read_text(encoding="utf-8"))
+            found = {split: groups[group] for group, split in SPLITS.items() if group in groups}
+            pitches = {pitch for pieces in found.values() for piece in pieces for frame in piece for pitch in frame}
+        except (ValueError, OSError, LookupError, TypeError, RecursionError) as error:
+            raise CarouselError(f"{self.path}: not frames as JSON ({error!r}); fetch it again") from error
+        for pitch in pitches:
+            if isinstance(pitch, bool) or not isinstance(pitch, int | float) or pitch not in range(128):
+                raise CarouselError(f"{self.path}: {pitch!r} stands for a pitch; give whole numbers from 0 to 127")
+        return found
+
     def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:
         self.skipped = []
-        try:
-            groups: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            raise CarouselError(f"{self.path}: not the chorales' JSON ({error}); fetch it again") from error
-        for group, split in SPLITS.items():
-            for number, frames in enumerate(groups.get(group, ())):
-                yield split, Piece(f"{split} {number}", self._score(frames))
+        for split, pieces in self.frames().items():
+            for number, frames in enumerate(pieces):
+                if frames:
+                    yield split, Piece(f"{split} {number}", self._score(frames))
+                else:
+                    self.skipped.append((f"{split} {number}", "it has no frames"))
 
-    def _score(self, frames: list[list[int]]) -> Score:
+    def _score(self, frames: Frames) -> Score:
         notes: list[Note] = []
         # Where fewer than four sound, they are taken for the voices that have the least way to go.
         latest = [72, 67, 60, 48]
         for start, frame in enumerate(frames):
-            pitches = sorted(frame, reverse=True)
-            voices = min(
-                combinations(range(len(self.voices)), len(pitches)),
-                key=lambda voices: sum(abs(latest[v] - p) for v, p in zip(voices, pitches, strict=True)),
-            )
+            pitches = sorted({int(pitch) for pitch in frame}, reverse=True)
+            voices: tuple[int, ...] = (0,) * len(pitches)
+            if len(self.voices) > 1:
+                voices = min(
+                    combinations(range(len(self.voices)), len(pitches)),
+                    key=lambda voices: sum(abs(latest[v] - p) for v, p in zip(voices, pitches, strict=True)),
+                )
             for voice, pitch in zip(voices, pitches, strict=True):
                 latest[voice] = pitch
                 notes.append(Note(start, 1, pitch, voice=voice))
-        return Score.from_events([Tempo(0, self.tempo), *notes], ticks_per_quarter=1, voices=self.voices)
+        return Score.from_events(
+            [Tempo(0, self.tempo), *notes, PieceEnd(len(frames))], ticks_per_quarter=1, voices=self.voices
+        )

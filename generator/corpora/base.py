@@ -34,7 +34,7 @@ class Facts:
     source: str
     medium: Medium
     tokenizer: str
-    """`char`, `score` or `performance`."""
+    """`char`, `score`, `performance` or `frames`."""
     reason: str = ""
     """Why that tokenizer, where it was chosen from the files themselves."""
 

@@ -8,11 +8,12 @@ from typing import Any
 from generator.errors import CarouselError
 from generator.tokenizers.base import Tokenizer
 from generator.tokenizers.char import CharTokenizer
+from generator.tokenizers.frames import FramesTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
-KINDS: dict[str, type[CharTokenizer] | type[PerformanceTokenizer] | type[ScoreTokenizer]] = {
-    kind.kind: kind for kind in (CharTokenizer, PerformanceTokenizer, ScoreTokenizer)
+KINDS: dict[str, type[CharTokenizer] | type[FramesTokenizer] | type[PerformanceTokenizer] | type[ScoreTokenizer]] = {
+    kind.kind: kind for kind in (CharTokenizer, FramesTokenizer, PerformanceTokenizer, ScoreTokenizer)
 }
 
 

@@ -117,7 +117,7 @@ class Tokenizer(Protocol):
     """Pieces to token ids and back. A piece is a `str` or a `Score`."""
 
     kind: ClassVar[str]
-    """`char`, `score` or `performance`: the tag in `tokenizer.json`."""
+    """`char`, `score`, `performance` or `frames`: the tag in `tokenizer.json`."""
     medium: ClassVar[str]
     """`text` or `music`: what a piece is."""
 

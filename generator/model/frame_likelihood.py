@@ -1,0 +1,86 @@
+"""The likelihood of frames (Boulanger-Lewandowski and others, 2012): nats a frame, each piece read from a zero state.
+
+A frame's probability given the past is the product of its tokens' probabilities, each renormalised over what the
+grammar allows but the piece's end, which no frame is: so all the 2^88 frames that could come sum to 1. What is known
+before the first frame, that the piece is not transposed, costs nothing, and neither does the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from generator.model.lstm import LanguageModel
+from generator.tokenizers.base import Tokens
+from generator.tokenizers.frames import FramesTokenizer
+from generator.tokenizers.frames_grammar import FRAME
+
+CONVENTION = "nats a frame, over all frames; each piece from a zero state; masked by the grammar, without the END token"
+LANES = 128
+"""Pieces read side by side."""
+WINDOW = 128
+"""Steps at a time."""
+
+Surprise = npt.NDArray[np.float64]
+
+
+def frame_scores(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> dict[str, Any]:
+    """`frames`, `nats_per_frame` and `nats_per_frame_without_first`, over encoded pieces together."""
+    return summed(frame_surprise(model, tokenizer, pieces))
+
+
+def summed(surprises: Sequence[Surprise]) -> dict[str, Any]:
+    """The scores of pieces, of whose frames the surprises are given; `None` for those of no frame."""
+    first = sum(float(surprise[0]) for surprise in surprises)
+    nats = sum(float(surprise.sum()) for surprise in surprises)
+    frames = sum(map(len, surprises))
+    later = frames - len(surprises)
+    return {
+        "frames": frames,
+        "nats_per_frame": nats / frames,
+        "nats_per_frame_without_first": (nats - first) / later if later else None,
+    }
+
+
+def frame_surprise(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> list[Surprise]:
+    """The surprise of each frame of each piece in nats: for each encoded piece an array of shape (frames,)."""
+    order = sorted(range(len(pieces)), key=lambda index: len(pieces[index]))  # neighbours are of like length
+    found: dict[int, Surprise] = {}
+    for left in range(0, len(order), LANES):
+        lanes = order[left : left + LANES]
+        for index, surprise in zip(lanes, _side_by_side(model, tokenizer, [pieces[i] for i in lanes]), strict=True):
+            ends = np.flatnonzero(pieces[index][1:-1] == FRAME)
+            found[index] = np.add.reduceat(surprise[: ends[-1] + 1], np.append(0, ends[:-1] + 1))
+    return [found[index] for index in range(len(pieces))]
+
+
+@torch.no_grad()
+def _side_by_side(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> Surprise:
+    """The surprise of each token but a piece's first and last, shape (pieces, longest - 2), filled up with zeros."""
+    count, steps = len(pieces), max(map(len, pieces)) - 2
+    tokens = np.full((count, steps + 1), FRAME, dtype=np.int64)
+    for row, piece in zip(tokens, pieces, strict=True):
+        row[: len(piece) - 1] = piece[:-1]
+    inside = np.arange(steps) < np.array([[len(piece) - 2] for piece in pieces])
+    grammar = tokenizer.grammar
+    memory = np.tile(grammar.begin(), (count, 1))
+    grammar.advance(memory, np.ascontiguousarray(tokens[:, 0]))
+    _, state = model(torch.full((count, 1), tokenizer.start), model.zero_state(count))
+    surprise = np.zeros((count, steps))
+    for left in range(0, steps, WINDOW):
+        window = range(left, min(left + WINDOW, steps))
+        masks = np.empty((len(window), count, tokenizer.vocab_size), dtype=np.bool_)
+        for mask, step in zip(masks, window, strict=True):
+            grammar.allowed(memory, mask)
+            grammar.advance(memory, np.ascontiguousarray(tokens[:, step + 1]))
+        masks[:, :, tokenizer.end] = False
+        part = torch.from_numpy(tokens[:, window.start : window.stop + 1])
+        logits, state = model(part[:, :-1], state)
+        allowed = torch.from_numpy(masks).transpose(0, 1)
+        log = torch.log_softmax(logits.double().masked_fill(~allowed, -torch.inf), dim=-1)
+        surprise[:, window.start : window.stop] = -log.gather(2, part[:, 1:, None])[:, :, 0].numpy()
+    return np.where(inside, surprise, 0.0)
