@@ -163,10 +163,8 @@ class DynamicOptions:
     """
 
     segment: int = option(50, "with --dynamic: tokens scored between updates", minimum=1, maximum=65_536)
-    rate: float = option(
-        1e-3, "with --dynamic: learning rate, in units of a weight's usual gradient", minimum=0, maximum=10
-    )
-    decay: float = option(1e-3, "with --dynamic: pull of the weights back to where they were", minimum=0, maximum=1)
+    rate: float = option(4e-4, "with --dynamic: how far a usual gradient moves a weight", minimum=0, maximum=10)
+    decay: float = option(3e-3, "with --dynamic: pull of the weights back to where they were", minimum=0, maximum=1)
 
     def __post_init__(self) -> None:
         validate(self)

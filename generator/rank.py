@@ -184,7 +184,7 @@ def _in_music(score: Score, reading: Reading, model: Model) -> list[dict[str, An
                 names.append(voice + pitch_name(event.pitch))
                 waiting = 0.0
     return [
-        {**dict(where), "notes": names, "nats_per_note": sum(each) / len(each)}
+        {**dict(where), "notes": ", ".join(names), "nats_per_note": sum(each) / len(each)}
         for where, (each, names) in found.items()
     ]
 
