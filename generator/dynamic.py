@@ -65,7 +65,8 @@ def surprise(
     for part in stretches:
         for losses in _segments(learner, part, start, options.segment):
             gradients = torch.autograd.grad(losses.mean(), weights)
-            torch._foreach_addcmul_(squares, gradients, gradients)
+            for square, gradient in zip(squares, gradients, strict=True):
+                square.addcmul_(gradient, gradient)
             count, done = count + 1, done + len(losses)
             progress(done, total)
     usual = [(square / count).sqrt() for square in squares]
@@ -79,8 +80,8 @@ def surprise(
         found.append(losses.detach())
         gradients = torch.autograd.grad(losses.mean(), weights)
         with torch.no_grad():
-            torch._foreach_lerp_(weights, origin, pulls)
-            torch._foreach_addcmul_(weights, gradients, rates, value=-1)
+            for weight, first, gradient, rate, pull in zip(weights, origin, gradients, rates, pulls, strict=True):
+                weight.lerp_(first, pull).addcmul_(gradient, rate, value=-1)
         done += len(losses)
         progress(done, total)
     nats = torch.cat(found).double().numpy()
