@@ -56,7 +56,7 @@ def run(
     arguments: list[str] | None,
 ) -> int:
     """Parse, work, and return the exit status."""
-    given = arguments_parser.parse_args(arguments)
+    given = arguments_parser.parse_intermixed_args(arguments)
     try:
         work(given)
     except CarouselError as error:

@@ -1,6 +1,13 @@
-"""Measure a checkpoint on a corpus: surprise in nats, read as one carried stream.
+"""Measure a checkpoint on a corpus: surprise in nats. Or ask which checkpoints explain a file best.
 
-python -m generator.evaluate checkpoints/shakespeare tinyshakespeare
+    python -m generator.evaluate checkpoints/shakespeare tinyshakespeare
+    python -m generator.evaluate checkpoints/shakespeare tinyshakespeare --window 256
+    python -m generator.evaluate checkpoints/shakespeare tinyshakespeare --dynamic
+    python -m generator.evaluate --rank tune.mid checkpoints/bach checkpoints/folk
+
+A figure holds for one split under one convention, which it names: one carried stream, as a stream is made; windows that
+know nothing of what came before, as transformers are scored; or dynamic evaluation. Of a `performance` checkpoint a
+token is an event, so its nats_per_token are what others call nats per event. JSON, one object.
 """
 
 from __future__ import annotations
@@ -8,70 +15,111 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from generator import command
+from rich.progress import TaskProgressColumn, TimeRemainingColumn
+
+from generator import command, dynamic
 from generator.corpora import open_corpus
+from generator.corpora.progress import bar
 from generator.corpora.shards import Shards, Split, prepare
+from generator.errors import CarouselError
 from generator.model.backends import BACKENDS, surprise
 from generator.model.backends import prepare as prepare_backend
 from generator.model.checkpoint import Checkpoint
+from generator.options import DynamicOptions, add_arguments, given
+from generator.rank import open_and_rank
 from generator.tokenizers.base import Tokenizer
 
-CONVENTION = "one carried stream from a cold start, END tokens included"
+CARRIED = "one carried stream from a cold start, END tokens included"
+EXAMPLE = "python -m generator.evaluate checkpoints/shakespeare tinyshakespeare"
 
 
-def evaluate(checkpoint: Checkpoint, shards: Shards, split: str, backend: str | None = None) -> dict[str, Any]:
-    """The scores of one split, as `evaluate` prints them.
+def evaluate(
+    checkpoint: Checkpoint,
+    shards: Shards,
+    split: str,
+    backend: str | None = None,
+    *,
+    window: int | None = None,
+    adapting: DynamicOptions | None = None,
+    visible: bool = False,
+) -> dict[str, Any]:
+    """The scores of one split, as `evaluate` prints them; `backend`, `window` and `adapting` exclude one another.
 
     Args:
         backend: read through this backend's steps, as a stream does, not through torch's LSTM.
+        window: forget everything after each so many tokens.
+        adapting: dynamic evaluation.
+        visible: show a bar on standard error.
 
     Raises:
-        CarouselError: the corpus has no such split, or there is no such backend.
+        CarouselError: the corpus has no such split, there is no such backend, or dynamic evaluation ran away.
     """
     part = shards.split(split)
-    start = checkpoint.tokenizer.start
-    if backend is None:
-        nats = float(checkpoint.model().surprise(part.tokens, start).sum())
-    else:
-        nats = float(surprise(prepare_backend(backend, checkpoint), part.tokens, start).sum())
+    tokenizer = checkpoint.tokenizer
+    with bar(f"{shards.facts.name}: {split}", TaskProgressColumn(), TimeRemainingColumn(), visible=visible) as show:
+
+        def progress(done: int, total: int) -> None:
+            show(completed=done, total=total)
+
+        if adapting:
+            words = (
+                "dynamic evaluation (Krause et al. 2018, RMS with decay): one carried stream from a cold start whose "
+                f"weights learn from each segment of {adapting.segment} tokens once it is scored; "
+                f"rate {adapting.rate:g}, decay {adapting.decay:g}; END tokens included"
+            )
+            training = shards.split("train").tokens
+            found = dynamic.surprise(checkpoint.model(), part.tokens, tokenizer.start, training, adapting, progress)
+        elif window:
+            words = (
+                f"windows of {window} tokens that do not overlap, each from a zero state and its first token predicted "
+                "from the start token; END tokens included"
+            )
+            found = checkpoint.model().surprise_in_windows(part.tokens, tokenizer.start, window, progress)
+        elif backend:
+            words = CARRIED
+            found = surprise(prepare_backend(backend, checkpoint), part.tokens, tokenizer.start)
+        else:
+            words = CARRIED
+            found = checkpoint.model().surprise(part.tokens, tokenizer.start, progress=progress)
+    nats = float(found.sum())
+    counts = {"tokens": len(part.tokens), **EXTENTS[tokenizer.medium](part, tokenizer)}
     scores: dict[str, Any] = {
         "corpus": shards.facts.name,
         "split": split,
-        "convention": CONVENTION,
+        "convention": words,
         **({"backend": backend} if backend else {}),
         "pieces": len(part),
-        "tokens": len(part.tokens),
-        "nats_per_token": nats / len(part.tokens),
     }
-    if checkpoint.tokenizer.medium == "text":
-        characters = len(part.tokens) - len(part)
-        scores |= {
-            "characters": characters,
-            "nats_per_character": nats / characters,
-            "bits_per_character": nats / characters / math.log(2),
-        }
-    else:
-        notes, seconds = _extent(part, checkpoint.tokenizer)
-        scores |= {
-            "notes": notes,
-            "seconds": round(seconds, 3),
-            "nats_per_note": nats / notes,
-            "nats_per_second": nats / seconds,
-        }
+    for unit, count in counts.items():
+        scores |= {unit: count, f"nats_per_{unit.removesuffix('s')}": nats / count}
+    if "characters" in counts:
+        scores["bits_per_character"] = nats / counts["characters"] / math.log(2)
     return scores
 
 
-def _extent(split: Split, tokenizer: Tokenizer) -> tuple[int, float]:
-    """Notes and seconds of music, from each piece's start to the end of its last note."""
+def _characters(split: Split, tokenizer: Tokenizer) -> dict[str, float]:
+    return {"characters": len(split.tokens) - len(split)}
+
+
+def _notes_and_seconds(split: Split, tokenizer: Tokenizer) -> dict[str, float]:
+    """Seconds are from each piece's start to the end of its last note."""
     notes, seconds = 0, 0.0
     for index in range(len(split)):
         score = tokenizer.decode(split[index])
         notes += len(score.notes)
         seconds += score.clock().seconds(score.end_ticks)
-    return notes, seconds
+    return {"notes": notes, "seconds": round(seconds, 3)}
+
+
+EXTENTS: dict[str, Callable[[Split, Tokenizer], dict[str, float]]] = {
+    "text": _characters,
+    "music": _notes_and_seconds,
+}
+"""For each medium, how much a split holds, unit by unit: surprise is given per each of them."""
 
 
 def default_split(shards: Shards) -> str:
@@ -82,18 +130,40 @@ def default_split(shards: Shards) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = command.parser("evaluate", __doc__)
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a folder, such as checkpoints/bach")
-    parser.add_argument("corpus", metavar="CORPUS", help="a name from data/corpora.toml, or a file or folder")
+    parser.add_argument(
+        "places",
+        nargs="*",
+        metavar="CHECKPOINT … CORPUS",
+        help="a folder, such as checkpoints/bach, and a name from data/corpora.toml, or a file or folder; "
+        "with --rank checkpoints alone",
+    )
     parser.add_argument("--split", help="train, validation or test (default: test where there is one, else validation)")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--backend", choices=BACKENDS, help="read token by token through it, as a stream does")
+    how.add_argument("--window", type=command.positive, metavar="N", help="forget everything after each N tokens")
+    how.add_argument("--dynamic", action="store_true", help="go on learning from what has been scored")
+    how.add_argument("--rank", type=Path, metavar="FILE", help="which of the checkpoints explains this file best?")
+    add_arguments(parser, DynamicOptions)
+    return command.run(parser, _evaluate, arguments)
 
-    parser.add_argument("--backend", choices=BACKENDS, help="read token by token through it, as a stream does")
 
-    def run(given: argparse.Namespace) -> None:
-        checkpoint = Checkpoint.load(given.checkpoint)
-        shards = prepare(open_corpus(given.corpus), checkpoint.tokenizer)
-        print(json.dumps(evaluate(checkpoint, shards, given.split or default_split(shards), given.backend), indent=2))
-
-    return command.run(parser, run, arguments)
+def _evaluate(given_: argparse.Namespace) -> None:
+    options = given(given_, DynamicOptions)
+    if options and not given_.dynamic:
+        raise CarouselError(f"--{next(iter(options))} belongs to --dynamic; add that or leave it out")
+    if given_.rank is not None:
+        if not given_.places or given_.split:
+            raise CarouselError("--rank takes a file and checkpoints, as in --rank tune.mid checkpoints/*; no --split")
+        print(json.dumps(open_and_rank(given_.rank, given_.places), indent=2, ensure_ascii=False))
+        return
+    if len(given_.places) != 2:
+        raise CarouselError(f"give one checkpoint and one corpus, as in: {EXAMPLE}")
+    checkpoint = Checkpoint.load(given_.places[0])
+    adapting = DynamicOptions(**options) if given_.dynamic else None
+    shards = prepare(open_corpus(given_.places[1]), checkpoint.tokenizer)
+    split = given_.split or default_split(shards)
+    scores = evaluate(checkpoint, shards, split, given_.backend, window=given_.window, adapting=adapting, visible=True)
+    print(json.dumps(scores, indent=2))
 
 
 if __name__ == "__main__":

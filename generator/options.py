@@ -159,6 +159,22 @@ class TrainingOptions:
         validate(self)
 
 
+@dataclass(frozen=True, slots=True)
+class DynamicOptions:
+    """How dynamic evaluation goes on learning from what it has scored.
+
+    Raises:
+        CarouselError: a field is out of its bounds.
+    """
+
+    segment: int = option(50, "with --dynamic: tokens scored between updates", minimum=1, maximum=65_536)
+    rate: float = option(4e-4, "with --dynamic: how far a usual gradient moves a weight", minimum=0, maximum=10)
+    decay: float = option(3e-3, "with --dynamic: pull of the weights back to where they were", minimum=0, maximum=1)
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {"passes": 30.0, "steps": 4000},
     "quick": {"hidden_size": 384, "minutes": 2.0, "dropout_layers": 0.0, "dropout_output": 0.1, "dropout_weights": 0.0},

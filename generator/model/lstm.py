@@ -5,7 +5,9 @@ This is the form for training and for reading whole sequences. Streaming uses `m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from generator.errors import CarouselError
 
 LayerStates = list[tuple[Tensor, Tensor]]
 """(h, c) of each layer, each of shape (lanes, hidden_size)."""
+WINDOWS_AT_ONCE = 32
+"""Windows that are scored side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,24 +138,56 @@ class LanguageModel(nn.Module):
         return x, after
 
     @torch.no_grad()
-    def surprise(self, tokens: npt.NDArray[np.integer[Any]], start: int, *, lanes: int = 1) -> npt.NDArray[np.float64]:
+    def surprise(
+        self,
+        tokens: npt.NDArray[np.integer[Any]],
+        start: int,
+        *,
+        lanes: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> npt.NDArray[np.float64]:
         """Surprise of each token in nats, shape (tokens,), read as one carried stream from `start` and a zero state.
 
         With more lanes the tokens are cut into that many streams of equal length, each read from a zero state (faster);
-        up to lanes - 1 tokens at the end are then left out.
+        up to lanes - 1 tokens at the end are then left out. `progress` is told tokens read and tokens in all.
         """
         steps = len(tokens) // lanes
         targets = torch.from_numpy(np.asarray(tokens[: lanes * steps], dtype=np.int64)).view(lanes, steps)
         first = torch.full((lanes, 1), start)
         first[1:, 0] = targets[:-1, -1]
-        inputs = torch.cat([first, targets[:, :-1]], dim=1)
-        state = self.zero_state(lanes)
+        return self._read(first, targets, progress).flatten().numpy()
+
+    @torch.no_grad()
+    def surprise_in_windows(
+        self,
+        tokens: npt.NDArray[np.integer[Any]],
+        start: int,
+        window: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> npt.NDArray[np.float64]:
+        """Surprise of each token in nats, shape (tokens,), where each window of so many tokens is read from `start` and
+        a zero state, as if nothing came before it; the last window may be shorter."""
         found = []
-        for left in range(0, steps, 256):
+        cuts = [*range(0, len(tokens), WINDOWS_AT_ONCE * window), len(tokens) // window * window, len(tokens)]
+        for left, right in pairwise(sorted(set(cuts))):
+            part = torch.from_numpy(np.asarray(tokens[left:right], dtype=np.int64)).view(-1, min(window, right - left))
+            found.append(self._read(torch.full((len(part), 1), start), part).flatten())
+            if progress:
+                progress(right, len(tokens))
+        return torch.cat(found).numpy()
+
+    def _read(self, first: Tensor, targets: Tensor, progress: Callable[[int, int], None] | None = None) -> Tensor:
+        """Surprise of `targets` (lanes, steps), each lane read from its `first` token, (lanes, 1), and a zero state."""
+        inputs = torch.cat([first, targets[:, :-1]], dim=1)
+        state = self.zero_state(len(targets))
+        found = []
+        for left in range(0, targets.shape[1], 256):
             part = slice(left, left + 256)
             logits, state = self(inputs[:, part], state)
             found.append(F.cross_entropy(logits.transpose(1, 2).float(), targets[:, part], reduction="none"))
-        return torch.cat(found, dim=1).double().flatten().numpy()
+            if progress:
+                progress(min(left + 256, targets.shape[1]) * len(targets), targets.numel())
+        return torch.cat(found, dim=1).double()
 
     def _drop(self, x: Tensor, share: float) -> Tensor:
         """One mask for all steps of a sequence."""

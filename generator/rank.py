@@ -1,0 +1,210 @@
+"""Which model explains a piece best: its surprise a note, or a character, with a price on what it cannot write.
+
+A model is a code. What its vocabulary has not it writes out without any model, each choice uniform: a note by its pitch
+(88 keys), its place and its length (48 each: a 4/4 bar in twelfths of a quarter); an unknown character, beside the
+token that says so, as one of Unicode's. So no model gains by leaving out what is hard.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import TaskProgressColumn
+
+from generator.corpora.progress import bar
+from generator.corpora.text import read_text
+from generator.errors import CarouselError
+from generator.music import files
+from generator.music.score import Note, Score, pitch_name
+from generator.streaming.engine import Model, load
+from generator.tokenizers.base import Tokens
+from generator.tokenizers.char import UNKNOWN
+
+Piece = str | Score
+Nats = npt.NDArray[np.float64]
+
+UNITS = {"text": "character", "music": "note"}
+PRICES = {"text": math.log(0x110000 - 0x800), "music": math.log(88 * 48 * 48)}
+"""Nats for each unit that a vocabulary has not."""
+PLACES = 5
+"""So many places are shown, of those best and of those worst predicted."""
+STRETCH = 16
+"""Characters that are a place in a text."""
+EPSILON = 1e-9
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One model's reading of one piece."""
+
+    tokens: Tokens
+    nats: Nats
+    """Surprise of each token, shape (tokens,)."""
+    units: int
+    """Notes or characters in the piece."""
+    missing: int
+    """Of these, how many the vocabulary has not."""
+
+
+def read(model: Model, piece: Piece) -> Reading:
+    """Read a piece with a model.
+
+    Raises:
+        CarouselError: the model speaks another medium, or its vocabulary has nothing of the piece.
+    """
+    tokenizer = model.tokenizer
+    nats = model.score(piece)
+    tokens = tokenizer.encode(piece)
+    if isinstance(piece, str):
+        units, missing = len(piece), int((tokens == UNKNOWN).sum())
+        if missing == units:
+            raise CarouselError("none of its characters is in the vocabulary")
+    else:
+        units = len(piece.notes)
+        missing = units - len(tokenizer.decode(tokens).notes)
+    return Reading(tokens, nats, units, missing)
+
+
+def rank(
+    pieces: Sequence[Piece],
+    models: Sequence[tuple[str, Model]],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """The models, each with its name, from the one that explains the pieces best to the worst, as a JSON object.
+
+    Args:
+        pieces: of one medium, each read from a cold start.
+        progress: is told readings done and readings in all.
+    """
+    medium = "text" if isinstance(pieces[0], str) else "music"
+    unit, price = UNITS[medium], PRICES[medium]
+    rows: list[dict[str, Any]] = []
+    others: list[dict[str, str]] = []
+    best: tuple[Model, list[Reading]] | None = None
+    for index, (name, model) in enumerate(models):
+        readings: list[Reading] = []
+        try:
+            for number, piece in enumerate(pieces):
+                readings.append(read(model, piece))
+                progress(index * len(pieces) + number + 1, len(models) * len(pieces))
+        except CarouselError as error:
+            others.append({"checkpoint": name, "reason": str(error)})
+            continue
+        nats = sum(float(reading.nats.sum()) for reading in readings)
+        missing = sum(reading.missing for reading in readings)
+        each = (nats + price * missing) / sum(reading.units for reading in readings)
+        if all(each < row[f"nats_per_{unit}"] for row in rows):
+            best = model, readings
+        rows.append({"checkpoint": name, f"nats_per_{unit}": each, f"missing_{unit}s": missing})
+    rows.sort(key=lambda row: row[f"nats_per_{unit}"])
+    least, most = _extremes(pieces, *best) if best else ([], [])
+    return {
+        "convention": f"each piece from a cold start, END tokens included, {price:.2f} nats for each {unit} that the "
+        "vocabulary has not",
+        "medium": medium,
+        "pieces": len(pieces),
+        f"{unit}s": sum(len(piece) if isinstance(piece, str) else len(piece.notes) for piece in pieces),
+        "best": rows[0]["checkpoint"] if rows else None,
+        "ranking": rows,
+        "not_applicable": others,
+        "least_expected": least,
+        "most_expected": most,
+    }
+
+
+def _extremes(
+    pieces: Sequence[Piece], model: Model, readings: Sequence[Reading]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The places that the model expected least and most, each from its extreme on."""
+    places = []
+    for number, (piece, reading) in enumerate(zip(pieces, readings, strict=True), 1):
+        found = _in_text(piece, reading) if isinstance(piece, str) else _in_music(piece, reading, model)
+        places += [({"piece": number} if len(pieces) > 1 else {}) | place for place in found]
+    key = f"nats_per_{UNITS[model.tokenizer.medium]}"
+    places.sort(key=lambda place: place[key])
+    return places[: -PLACES - 1 : -1], places[:PLACES]
+
+
+def _in_text(text: str, reading: Reading) -> list[dict[str, Any]]:
+    """The stretches of a text that were expected least and most, apart from one another."""
+    length = min(STRETCH, len(text))
+    sums = np.cumsum(np.append(0.0, reading.nats[: len(text)]))
+    means = (sums[length:] - sums[:-length]) / length
+    places = []
+    for order in (np.argsort(means), np.argsort(-means)):
+        chosen: list[int] = []
+        for at in order.tolist():
+            if all(abs(at - other) >= length for other in chosen):
+                chosen.append(at)
+            if len(chosen) == PLACES:
+                break
+        places += chosen
+    return [
+        {
+            "line": text.count("\n", 0, at) + 1,
+            "column": at - text.rfind("\n", 0, at),
+            "text": text[at : at + length],
+            "nats_per_character": float(means[at]),
+        }
+        for at in dict.fromkeys(places)
+    ]
+
+
+def _in_music(score: Score, reading: Reading, model: Model) -> list[dict[str, Any]]:
+    """Each beat of a score with the notes that begin in it; of a performance, which has no bars, each second with the
+    notes that end in it. To a note belong the tokens since the note before it."""
+    tokenizer = model.tokenizer
+    clock = tokenizer.decode(reading.tokens).clock()
+    bars = list(score.bar_starts())
+    bar_quarters = np.array([start / score.ticks_per_quarter for start, _ in bars])
+
+    def place(note: Note) -> tuple[tuple[str, int], ...]:
+        if tokenizer.kind == "performance":
+            return (("second", int(clock.seconds(note.end_ticks))),)
+        quarters = note.start_ticks / tokenizer.ticks_per_quarter + EPSILON
+        bar = int(np.searchsorted(bar_quarters, quarters, side="right")) - 1
+        beat = (quarters - bar_quarters[bar]) * bars[bar][1].denominator / 4
+        return ("bar", bar + 1), ("beat", int(beat) + 1)
+
+    found: dict[tuple[tuple[str, int], ...], tuple[list[float], list[str]]] = {}
+    decoder, waiting = tokenizer.decoder(), 0.0
+    for token, nats in zip(reading.tokens.tolist(), reading.nats.tolist(), strict=True):
+        waiting += nats
+        for event in decoder.feed(token):
+            if isinstance(event, Note):
+                each, names = found.setdefault(place(event), ([], []))
+                each.append(waiting)
+                voice = f"{tokenizer.voices[event.voice].name} " if len(tokenizer.voices) > 1 else ""
+                names.append(voice + pitch_name(event.pitch))
+                waiting = 0.0
+    return [
+        {**dict(where), "notes": ", ".join(names), "nats_per_note": sum(each) / len(each)}
+        for where, (each, names) in found.items()
+    ]
+
+
+def open_and_rank(path: Path, checkpoints: Sequence[str]) -> dict[str, Any]:
+    """Rank checkpoint folders by a file: MIDI, MusicXML, ABC or Humdrum, else text. All its pieces count.
+
+    Raises:
+        CarouselError: the file cannot be read.
+    """
+    music = path.suffix.lower() in files.SUFFIXES
+    pieces: list[Piece] = [*files.read(path)] if music else [read_text(path)]
+    models = []
+    broken = []
+    for name in checkpoints:
+        try:
+            models.append((name, load(name)))
+        except CarouselError as error:
+            broken.append({"checkpoint": name, "reason": str(error)})
+    with bar(path.name, TaskProgressColumn()) as show:
+        found = rank(pieces, models, lambda done, total: show(completed=done, total=total))
+    found["not_applicable"] += broken
+    return {"file": str(path), **found}

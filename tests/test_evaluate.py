@@ -1,0 +1,352 @@
+"""Evaluation: what each convention scores, that nothing is learned before it is scored, and which model wins a file."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from generator import dynamic, evaluate
+from generator.corpora import open_corpus
+from generator.corpora.shards import Shards, prepare
+from generator.errors import CarouselError
+from generator.model.checkpoint import Checkpoint
+from generator.model.lstm import LanguageModel, ModelConfig
+from generator.music import midi
+from generator.music.score import Note, Score, TimeSignature, Voice
+from generator.options import DynamicOptions, TrainingOptions
+from generator.rank import PRICES, rank
+from generator.streaming.engine import Model, load
+from generator.tokenizers.char import UNKNOWN, CharTokenizer
+from generator.train import train
+from tests.conftest import ROOT, four_voices, random_checkpoint, tiny
+
+CHECKPOINTS = ROOT / "checkpoints"
+TOKENS = np.random.default_rng(0).integers(2, 32, 400).astype(np.uint16)
+FAST = DynamicOptions(segment=16, rate=1e-3)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model(tiny("char"))
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
+    """A text whose second half says one thing again and again."""
+    folder = tmp_path_factory.mktemp("text")
+    text = folder / "text.txt"
+    text.write_text("the quick brown fox jumps\n" * 40 + "over the lazy dog\n" * 60)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAROUSEL_CACHE", str(folder / "cache"))
+        return prepare(open_corpus(text), tiny("char").tokenizer, progress=False)
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    try:
+        status = evaluate.main([str(argument) for argument in arguments])
+    except SystemExit as exit_:
+        status = int(str(exit_.code))
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+# Windows
+
+
+@given(window=st.integers(1, 90), length=st.integers(1, 80))
+@settings(max_examples=30)
+def test_a_window_knows_nothing_of_what_came_before(model: Model, window: int, length: int) -> None:
+    reader, start = model.checkpoint.model(), model.tokenizer.start
+    apart = [reader.surprise(TOKENS[left : left + window][: length - left], start) for left in range(0, length, window)]
+    assert reader.surprise_in_windows(TOKENS[:length], start, window) == pytest.approx(np.concatenate(apart), abs=1e-5)
+
+
+def test_each_convention_is_a_row_of_its_own(model: Model, shards: Shards) -> None:
+    rows = [
+        evaluate.evaluate(model.checkpoint, shards, "validation", **how)
+        for how in ({}, {"window": 7}, {"window": 10**9}, {"adapting": FAST})
+    ]
+    assert len({row["convention"] for row in rows}) == 4
+    assert rows[2]["nats_per_token"] == pytest.approx(rows[0]["nats_per_token"], abs=1e-6)
+    for row in rows:
+        assert (row["split"], row["tokens"], row["pieces"]) == ("validation", rows[0]["characters"] + 1, 1)
+        assert row["bits_per_character"] * math.log(2) == pytest.approx(row["nats_per_character"])
+    assert "windows of 7 tokens" in rows[1]["convention"]
+    assert "segment of 16 tokens" in rows[3]["convention"] and "rate 0.001" in rows[3]["convention"]
+
+
+# Dynamic evaluation
+
+
+def adapt(model: Model, tokens: np.ndarray[Any, Any], options: DynamicOptions = FAST) -> np.ndarray[Any, Any]:
+    return dynamic.surprise(model.checkpoint.model(), tokens, model.tokenizer.start, TOKENS[:160], options)
+
+
+@given(at=st.integers(0, 63), token=st.integers(2, 31))
+@settings(max_examples=20)
+def test_no_token_is_looked_at_before_it_is_scored(model: Model, at: int, token: int) -> None:
+    """Another token changes no score before its own."""
+    changed = TOKENS[:64].copy()
+    changed[at] = token
+    assert (adapt(model, changed)[:at] == adapt(model, TOKENS[:64])[:at]).all()
+
+
+def test_the_first_segment_is_scored_as_ever(model: Model) -> None:
+    static = model.checkpoint.model().surprise(TOKENS, model.tokenizer.start)
+    found = adapt(model, TOKENS)
+    assert found.shape == TOKENS.shape
+    assert found[:16] == pytest.approx(static[:16], abs=1e-5)
+    assert abs(found[16:] - static[16:]).min() > 0
+
+
+def test_without_a_rate_nothing_is_learned(model: Model) -> None:
+    static = model.checkpoint.model().surprise(TOKENS, model.tokenizer.start)
+    assert adapt(model, TOKENS, DynamicOptions(rate=0)) == pytest.approx(static, abs=1e-4)
+
+
+def test_what_comes_again_is_learned_and_the_checkpoint_stays(model: Model, shards: Shards) -> None:
+    before = model.checkpoint.fingerprint
+    static = evaluate.evaluate(model.checkpoint, shards, "validation")["nats_per_token"]
+    learned = evaluate.evaluate(model.checkpoint, shards, "validation", adapting=FAST)["nats_per_token"]
+    assert learned < static - 0.2
+    weights = {name: weight.clone() for name, weight in model.checkpoint.weights.items()}
+    assert Checkpoint(model.config, weights, model.tokenizer).fingerprint == before
+
+
+def test_the_rule_is_the_one_written_down(model: Model) -> None:
+    """Three segments by the formula, weight by weight; the training split is one segment a stretch."""
+    options = DynamicOptions(segment=16, rate=0.01, decay=0.5)
+    learner = model.checkpoint.model().train()
+    names = [name for name, _ in learner.named_parameters()]
+    origin = {name: weight.clone() for name, weight in model.checkpoint.weights.items()}
+
+    def losses(weights: dict[str, torch.Tensor], tokens: torch.Tensor, first: int, state: Any) -> tuple[Any, Any]:
+        inputs = torch.cat([torch.tensor([first]), tokens[:-1]])[None]
+        logits, after = torch.func.functional_call(learner, weights, (inputs, state))
+        return F.cross_entropy(logits[0], tokens, reduction="none"), [(h.detach(), c.detach()) for h, c in after]
+
+    def gradients(loss: torch.Tensor, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return dict(zip(names, torch.autograd.grad(loss.mean(), [weights[name] for name in names]), strict=True))
+
+    tokens = torch.from_numpy(TOKENS.astype(np.int64))
+    start = model.tokenizer.start
+    weights = {name: weight.clone().requires_grad_() for name, weight in origin.items()}
+    parts = [losses(weights, part[:16], start, learner.zero_state(1))[0] for part in tokens[:160].view(10, 16)]
+    squares = [gradients(part, weights) for part in parts]
+    r = {name: torch.stack([square[name] ** 2 for square in squares]).mean(0).sqrt() for name in names}
+    mean = torch.cat([value.flatten() for value in r.values()]).mean()
+    found, first, state = [], start, learner.zero_state(1)
+    for segment in tokens[200:248].view(3, 16):
+        loss, state = losses(weights, segment, first, state)
+        found.append(loss.detach())
+        first = int(segment[-1])
+        g = gradients(loss, weights)
+        with torch.no_grad():
+            weights = {
+                name: w
+                - options.rate * g[name] / (r[name] + dynamic.EPSILON)
+                + (options.decay * r[name] / mean).clamp(max=1) * (origin[name] - w)
+                for name, w in weights.items()
+            }
+        weights = {name: weight.requires_grad_() for name, weight in weights.items()}
+    ours = dynamic.surprise(model.checkpoint.model(), TOKENS[200:248], start, TOKENS[:160], options)
+    assert ours == pytest.approx(torch.cat(found).numpy(), abs=1e-4)
+
+
+def test_weights_that_run_away_are_told() -> None:
+    wild = random_checkpoint(CharTokenizer("abcdefghijklmnopqrstuvwxyz\n"))
+    wild.weights["output.weight"] *= 1e38
+    with pytest.raises(CarouselError, match="lower --rate"):
+        dynamic.surprise(wild.model(), TOKENS[:64] % 20, 2, TOKENS % 20, FAST)
+
+
+def test_a_tied_model_stays_tied() -> None:
+    """One matrix for both ends, from a checkpoint's two copies: the same as a model that was built with one."""
+    tied = LanguageModel(ModelConfig(32, 24, 24, 2, tied=True))
+    checkpoint = Checkpoint.of(tied, CharTokenizer("".join(map(chr, range(97, 127)))))
+    from_file, built = (dynamic.surprise(m, TOKENS, 1, TOKENS, FAST) for m in (checkpoint.model(), tied))
+    assert (from_file == built).all()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_shakespeare_goes_on_learning(mirror: Path) -> None:
+    checkpoint = Checkpoint.load(CHECKPOINTS / "shakespeare")
+    corpus = prepare(open_corpus("tinyshakespeare"), checkpoint.tokenizer)
+    row = evaluate.evaluate(checkpoint, corpus, "validation", adapting=DynamicOptions())
+    assert row["characters"] == 111_540
+    assert row["nats_per_character"] <= 1.36
+
+
+# Ranking
+
+
+def melody(bars: int) -> Score:
+    notes = tuple(Note(beat * 480, 480, 60 + (0, 2, 4, 5, 7)[beat % 5]) for beat in range(4 * bars))
+    return Score(480, (Voice("Melody", 73),), notes, (TimeSignature(0, 4, 4),))
+
+
+def test_notes_that_a_vocabulary_has_not_are_paid_for() -> None:
+    model = Model(tiny("score"))
+    inside, outside = four_voices(), Note(960, 480, 5, voice=3)
+    plain = rank([inside], [("a", model)])
+    more = rank([Score(480, inside.voices, (*inside.notes, outside), inside.time_signatures)], [("a", model)])
+    assert (plain["ranking"][0]["missing_notes"], more["ranking"][0]["missing_notes"]) == (0, 1)
+    nats = [found["ranking"][0]["nats_per_note"] * found["notes"] for found in (plain, more)]
+    assert nats[0] == pytest.approx(model.score(inside).sum())
+    assert nats[1] == pytest.approx(nats[0] + PRICES["music"])
+    assert f"{PRICES['music']:.2f} nats for each note" in more["convention"]
+
+
+def test_unknown_characters_are_paid_for() -> None:
+    model = Model(tiny("char"))
+    found = rank(["ab世ab"], [("a", model)])
+    assert found["ranking"][0]["missing_characters"] == 1
+    assert (model.tokenizer.encode("ab世ab") == UNKNOWN).sum() == 1
+    nats = model.score("ab世ab").sum() + PRICES["text"]
+    assert found["ranking"][0]["nats_per_character"] == pytest.approx(nats / 5)
+
+
+def test_places_of_music_are_where_its_notes_are() -> None:
+    """Beats are those of the metre: here eighths."""
+    names = {(0, "C4"), (240, "D4"), (480, "E4"), (720, "F4"), (1200, "G4"), (1440, "A4"), (1680, "B4"), (2160, "C5")}
+    pitches = dict(zip(("C4", "D4", "E4", "F4", "G4", "A4", "B4", "C5"), (60, 62, 64, 65, 67, 69, 71, 72), strict=True))
+    notes = tuple(Note(start, 240, pitches[name]) for start, name in sorted(names))
+    jig = Score(480, (Voice("Melody", 73),), notes, (TimeSignature(0, 6, 8),))
+    found = rank([jig], [("folk", load(CHECKPOINTS / "folk"))])
+    places = [*found["least_expected"], *found["most_expected"]]
+    assert {((6 * (place["bar"] - 1) + place["beat"] - 1) * 240, place["notes"]) for place in places} == names
+
+
+def test_places_of_a_text_are_where_its_words_are() -> None:
+    text = "ROMEO:\nO, she doth teach the torches to burn bright!\nIt seems xqzvkjwxqzjk the night\n"
+    lines = rank([text, text], [("shakespeare", load(CHECKPOINTS / "shakespeare"))])
+    first = lines["least_expected"][0]
+    assert (first["line"], first["piece"]) in ((3, 1), (3, 2))
+    assert "xq" in first["text"] and text.split("\n")[2][first["column"] - 1 :].startswith(first["text"])
+    least, most = ([place["nats_per_character"] for place in lines[key]] for key in ("least_expected", "most_expected"))
+    assert least == sorted(least, reverse=True) and most == sorted(most) and most[-1] < least[-1]
+
+
+def test_a_performance_has_seconds() -> None:
+    found = rank([melody(4)], [("a", Model(tiny("performance")))])
+    assert all(set(place) == {"second", "notes", "nats_per_note"} for place in found["least_expected"])
+
+
+def test_the_command_ranks_what_applies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    midi.write(four_voices(), tmp_path / "chorale.mid")
+    shipped = [CHECKPOINTS / name for name in ("shakespeare", "folk", "bach")]
+    status, out, _ = command(capsys, "--rank", tmp_path / "chorale.mid", *shipped, tmp_path)
+    found = json.loads(out)
+    assert status == 0
+    assert found["best"] == str(CHECKPOINTS / "bach")
+    assert [row["checkpoint"] for row in found["ranking"]] == [str(CHECKPOINTS / name) for name in ("bach", "folk")]
+    reasons = {row["checkpoint"]: row["reason"] for row in found["not_applicable"]}
+    assert "speaks text" in reasons[str(CHECKPOINTS / "shakespeare")] and "config.json" in reasons[str(tmp_path)]
+    assert (found["notes"], found["pieces"], found["medium"]) == (len(four_voices().notes), 1, "music")
+    (tmp_path / "a.abc").write_text(
+        "X:1\nT:One\nM:4/4\nL:1/4\nK:D\nDEFG|ABcd|\n\nX:2\nT:Two\nM:4/4\nL:1/4\nK:G\nGABc|dgfg|\n"
+    )
+    found = json.loads(command(capsys, "--rank", tmp_path / "a.abc", *shipped)[1])
+    assert (found["best"], found["pieces"]) == (str(CHECKPOINTS / "folk"), 2)
+    assert {place["piece"] for place in found["most_expected"]} <= {1, 2}
+    (tmp_path / "a.txt").write_text("世界")
+    found = json.loads(command(capsys, "--rank", tmp_path / "a.txt", *shipped)[1])
+    assert (found["best"], found["ranking"], len(found["not_applicable"])) == (None, [], 3)
+
+
+def test_mistakes_are_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "broken.mid").write_bytes(b"MThd")
+    bach = CHECKPOINTS / "bach"
+    for arguments, words in (
+        ([], "give one checkpoint and one corpus"),
+        ([bach], "give one checkpoint and one corpus"),
+        ([bach, "folk-tunes", "more"], "give one checkpoint and one corpus"),
+        ([bach, "folk-tunes", "--rate", "1"], "--rate belongs to --dynamic"),
+        ([bach, "folk-tunes", "--dynamic", "--segment", "0"], "--segment is 0"),
+        ([bach, "folk-tunes", "--window", "0"], "whole number"),
+        ([bach, "folk-tunes", "--window", "8", "--dynamic"], "not allowed with"),
+        (["--rank", tmp_path / "empty.txt"], "--rank takes a file and checkpoints"),
+        (["--rank", tmp_path / "empty.txt", bach], "empty"),
+        (["--rank", tmp_path / "none.txt", bach], "cannot be read"),
+        (["--rank", tmp_path / "broken.mid", bach], "broken.mid"),
+    ):
+        status, out, err = command(capsys, *arguments)
+        assert (status, out) == (2, "") and words in err and err.count("\n") == 1, err
+
+
+def test_options_may_stand_anywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
+    tiny("char").save(tmp_path / "model")
+    (tmp_path / "text.txt").write_text("hello world\n" * 50)
+    files = {path: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    status, out, _ = command(capsys, tmp_path / "model", "--dynamic", "--segment", 9, tmp_path / "text.txt")
+    assert status == 0 and "segment of 9 tokens" in json.loads(out)["convention"]
+    assert {path: path.read_bytes() for path in (tmp_path / "model").iterdir()} == files
+
+
+def test_an_interrupt_ends_quietly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "text.txt").write_text("To be, or not to be\n" * 4_000)
+    shipped = str(CHECKPOINTS / "shakespeare")
+    line = [sys.executable, "-m", "generator.evaluate", shipped, str(tmp_path / "text.txt"), "--dynamic"]
+    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("cache/shards/text*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, b"") and b"Traceback" not in err and err.count(b"\n") <= 2, err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_held_out_music_is_known_by_its_collection() -> None:
+    models = [(name, load(CHECKPOINTS / name)) for name in ("bach", "folk")]
+    for name, corpus in (("bach", "bach-chorales"), ("folk", "folk-tunes")):
+        pieces = [piece.content for split, piece in open_corpus(corpus).read() if split != "train"]
+        right = sum(rank([piece], models)["best"] == name for piece in pieces)
+        print(f"{corpus}: {right} of {len(pieces)}")
+        assert right >= 0.95 * len(pieces)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_held_out_text_is_known_by_its_collection(
+    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Verse against Python: a second model learns this project's code for a quarter of a minute."""
+    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "code").mkdir()
+    sources = sorted((ROOT / "generator").rglob("*.py"))
+    for index, path in enumerate(sources):
+        (tmp_path / "code" / f"{index}.txt").write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    code = prepare(open_corpus(tmp_path / "code"), progress=False)
+    options = TrainingOptions(hidden_size=128, embedding_dim=32, minutes=0.25)
+    second = train(code, tmp_path / "second", options)
+    models = [("verse", load(CHECKPOINTS / "shakespeare")), ("code", Model(second))]
+    verse = "".join(str(piece.content) for piece in open_corpus("tinyshakespeare").pieces("validation"))
+    held_out = code.split("validation")
+    programs = "".join(code.tokenizer.decode(held_out[index]) for index in range(len(held_out)))
+    for name, text in (("verse", verse), ("code", programs)):
+        parts = [text[left : left + 500] for left in range(0, min(len(text), 50_000) - 500, 500)]
+        right = sum(rank([part], models)["best"] == name for part in parts)
+        print(f"{name}: {right} of {len(parts)}")
+        assert right >= 0.95 * len(parts)
