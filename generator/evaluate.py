@@ -5,13 +5,15 @@ python -m generator.evaluate checkpoints/shakespeare tinyshakespeare
 
 from __future__ import annotations
 
+from generator import command  # first, so that Ctrl-C is quiet while the others are imported
+
+# isort: split
 import argparse
 import json
 import math
 from pathlib import Path
 from typing import Any
 
-from generator import command
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, Split, prepare
 from generator.model.backends import BACKENDS, surprise
