@@ -320,8 +320,9 @@ def test_bench_prints_a_row_for_each_number_of_streams(models: Path, capsys: pyt
 
 
 @pytest.mark.parametrize("command", ["prepare", "train", "sample", "evaluate", "bench"])
-def test_ctrl_c_while_torch_is_imported_is_quiet(command: str, tmp_path: Path) -> None:
-    (tmp_path / "torch.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+def test_ctrl_c_while_libraries_are_imported_is_quiet(command: str, tmp_path: Path) -> None:
+    for library in ("numpy", "torch"):
+        (tmp_path / f"{library}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     done = subprocess.run(
         [sys.executable, "-m", f"generator.{command}", "--help"],
         cwd=ROOT,
