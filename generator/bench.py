@@ -9,6 +9,9 @@ multiplied: `fp32_product`, several times slower, where the CPU has no exact int
 
 from __future__ import annotations
 
+from generator import command  # first, so that Ctrl-C is quiet while the others are imported
+
+# isort: split
 import argparse
 import json
 import platform
@@ -20,7 +23,6 @@ from typing import Any
 
 import torch
 
-from generator import command
 from generator.model.backends import AUTO, BACKENDS
 from generator.model.lstm import LanguageModel
 from generator.streaming.batch import CHUNK

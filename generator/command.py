@@ -5,14 +5,31 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import NoReturn
 
 from generator.errors import CarouselError
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells count it."""
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    os._exit(INTERRUPTED)
+
+
+# A command imports this module first, then torch, which takes a second. There is nothing to save in that second, and no
+# `run` to catch a Ctrl-C. Where the command is not the program, and where Ctrl-C is ignored, it stays as it is.
+_program = getattr(sys.modules["__main__"], "__spec__", None)
+if (
+    _program is not None
+    and _program.name.rpartition(".")[0] == __package__
+    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+):
+    signal.signal(signal.SIGINT, _leave)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -58,6 +75,8 @@ def run(
     """Parse, work, and return the exit status."""
     given = arguments_parser.parse_intermixed_args(arguments)
     try:
+        if signal.getsignal(signal.SIGINT) is _leave:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         work(given)
     except CarouselError as error:
         print(f"{arguments_parser.prog}: {error}", file=sys.stderr)

@@ -3,6 +3,7 @@
     python -m generator.evaluate checkpoints/shakespeare tinyshakespeare
     python -m generator.evaluate checkpoints/shakespeare tinyshakespeare --window 256
     python -m generator.evaluate checkpoints/shakespeare tinyshakespeare --dynamic
+    python -m generator.evaluate checkpoints/bach bach-chorales --originality 0.9
     python -m generator.evaluate --rank tune.mid checkpoints/bach checkpoints/folk
 
 A figure holds for one split under one convention, which it names: one carried stream, as a stream is made; windows that
@@ -12,6 +13,9 @@ token is an event, so its nats_per_token are what others call nats per event. JS
 
 from __future__ import annotations
 
+from generator import command  # first, so that Ctrl-C is quiet while the others are imported
+
+# isort: split
 import argparse
 import json
 import math
@@ -21,17 +25,21 @@ from typing import Any
 
 from rich.progress import TaskProgressColumn, TimeRemainingColumn
 
-from generator import command, dynamic
+from generator import dynamic
 from generator.corpora import open_corpus
 from generator.corpora.progress import bar
 from generator.corpora.shards import Shards, Split, prepare
 from generator.errors import CarouselError
+from generator.model import frame_likelihood
 from generator.model.backends import BACKENDS, surprise
 from generator.model.backends import prepare as prepare_backend
 from generator.model.checkpoint import Checkpoint
 from generator.options import DynamicOptions, add_arguments, given
+from generator.originality import originality
 from generator.rank import open_and_rank
+from generator.streaming.engine import Model
 from generator.tokenizers.base import Tokenizer
+from generator.tokenizers.frames import FramesTokenizer
 
 CARRIED = "one carried stream from a cold start, END tokens included"
 EXAMPLE = "python -m generator.evaluate checkpoints/shakespeare tinyshakespeare"
@@ -98,6 +106,10 @@ def evaluate(
         scores |= {unit: count, f"nats_per_{unit.removesuffix('s')}": nats / count}
     if "characters" in counts:
         scores["bits_per_character"] = nats / counts["characters"] / math.log(2)
+    if isinstance(tokenizer, FramesTokenizer) and words is CARRIED:
+        pieces = [part[index] for index in range(len(part))]
+        scores["frames_convention"] = frame_likelihood.CONVENTION
+        scores |= frame_likelihood.frame_scores(checkpoint.model(), tokenizer, pieces)
     return scores
 
 
@@ -142,6 +154,14 @@ def main(arguments: list[str] | None = None) -> int:
     how.add_argument("--backend", choices=BACKENDS, help="read token by token through it, as a stream does")
     how.add_argument("--window", type=command.positive, metavar="N", help="forget everything after each N tokens")
     how.add_argument("--dynamic", action="store_true", help="go on learning from what has been scored")
+    how.add_argument(
+        "--originality",
+        type=float,
+        nargs="?",
+        const=1.0,
+        metavar="T",
+        help="what do its streams at temperature T (default: 1) share with the training split?",
+    )
     how.add_argument("--rank", type=Path, metavar="FILE", help="which of the checkpoints explains this file best?")
     add_arguments(parser, DynamicOptions)
     return command.run(parser, _evaluate, arguments)
@@ -161,6 +181,11 @@ def _evaluate(given_: argparse.Namespace) -> None:
     checkpoint = Checkpoint.load(given_.places[0])
     adapting = DynamicOptions(**options) if given_.dynamic else None
     shards = prepare(open_corpus(given_.places[1]), checkpoint.tokenizer)
+    if given_.originality is not None:
+        if given_.split:
+            raise CarouselError("--originality compares streams with all splits; leave --split out")
+        print(json.dumps(originality(Model(checkpoint), shards, given_.originality), indent=2, ensure_ascii=False))
+        return
     split = given_.split or default_split(shards)
     scores = evaluate(checkpoint, shards, split, given_.backend, window=given_.window, adapting=adapting, visible=True)
     print(json.dumps(scores, indent=2))

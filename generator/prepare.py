@@ -10,11 +10,13 @@ example:
 
 from __future__ import annotations
 
+from generator import command  # first, so that Ctrl-C is quiet while the others are imported
+
+# isort: split
 import argparse
 import sys
 from collections.abc import Iterable
 
-from generator import command
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
 from generator.tokenizers import KINDS

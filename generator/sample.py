@@ -1,21 +1,28 @@
 r"""Stream from a checkpoint: text to standard output as it is made, music into a file.
 
     python -m generator.sample checkpoints/shakespeare --seed 7 --prime "ROMEO:"
-    python -m generator.sample checkpoints/bach --seed 7 --bars 64 -o chorales.mid
+    python -m generator.sample checkpoints/bach --seed 7 --bars 64 -o chorales.mid --save evening.take
+    python -m generator.sample --resume evening.take --rewind-bars 8 --seed 8 --bars 16 -o other.mid --save other.take
+    python -m generator.sample --tree evening.take other.take
+    python -m generator.sample --replay chorales.mid
 
 The file given with -o holds the stream from its beginning, the primer included. Its suffix says what it becomes: .mid
-.wav .musicxml .svg for music, .txt for text. A text without a length given goes on until Ctrl-C.
+.wav .musicxml .svg for music, .txt for text. A text without a length given goes on until Ctrl-C. What has a take, or a
+MIDI or MusicXML file, finds its checkpoint by itself.
 """
 
 from __future__ import annotations
 
+from generator import command  # first, so that Ctrl-C is quiet while the others are imported
+
+# isort: split
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from generator import command, sinks
+from generator import sinks, takes
 from generator.corpora.text import read_text
 from generator.errors import CarouselError
 from generator.model.backends import AUTO, BACKENDS
@@ -116,17 +123,22 @@ def line(event: Event, clock: Clock, voices: Sequence[Voice]) -> str:
     return f"{start:9.3f} {end - start:7.3f}  {voices[event.voice].name}  {pitch_name(event.pitch)}\n"
 
 
-def start(given_: argparse.Namespace, model: Model) -> Stream:
-    """The stream that the command line asks for: resumed, primed or cold."""
+def resumed(given_: argparse.Namespace, model: Model, snapshot: Snapshot) -> Stream:
+    """The saved stream, rewound if the command line says so, and with the options that it changes."""
+    if given_.prime is not None:
+        raise CarouselError("a resumed stream has its primer already; leave --prime out")
+    try:
+        stream = model.engine(given_.backend or snapshot.backend).resume(snapshot)
+        stream.rewind(given_.rewind or 0, bars=given_.rewind_bars or 0)
+        stream.set(**given(given_, SamplingOptions))
+    except CarouselError as error:
+        raise CarouselError(f"{given_.resume}: {error}") from error
+    return stream
+
+
+def begun(given_: argparse.Namespace, model: Model) -> Stream:
+    """A new stream, primed or cold."""
     options = given(given_, SamplingOptions)
-    if given_.resume is not None:
-        if given_.prime is not None:
-            raise CarouselError("a resumed stream has its primer already; leave --prime out")
-        snapshot = Snapshot.load(given_.resume)
-        try:
-            return model.engine(given_.backend or snapshot.backend).resume(snapshot, **options)
-        except CarouselError as error:
-            raise CarouselError(f"{given_.resume}: {error}") from error
     engine = model.engine(given_.backend or AUTO)
     if given_.prime is None:
         return engine.stream(**options)
@@ -160,26 +172,54 @@ def check(given_: argparse.Namespace, tokenizer: Tokenizer) -> None:
         raise CarouselError(f"{given_.save}: the folder {given_.save.parent} does not exist; make it first")
 
 
-def sample(given_: argparse.Namespace) -> None:
+def refuse_all_but(given_: argparse.Namespace, mode: str, *names: str) -> None:
+    """Raise a CarouselError where the command line says more than a mode takes."""
+    others = [name for name, value in vars(given_).items() if value is not None and name not in (mode, *names)]
+    if others:
+        raise CarouselError(f"--{mode} does not go with --{others[0].replace('_', '-')}; leave one out")
+
+
+def work(given_: argparse.Namespace) -> None:
     """Do what the command line asks."""
-    model = load(given_.checkpoint)
-    tokenizer, path = model.tokenizer, given_.output
+    if given_.tree is not None:
+        refuse_all_but(given_, "tree")
+        takes.show(given_.tree)
+    elif given_.replay is not None:
+        refuse_all_but(given_, "replay", "checkpoint", "output")
+        takes.replay(given_.replay, given_.output, given_.checkpoint)
+    else:
+        sample(given_)
+
+
+def sample(given_: argparse.Namespace) -> None:
+    """Draw from a stream, new or saved, into what the command line names."""
+    saved = None if given_.resume is None else Snapshot.load(given_.resume)
+    if saved is None and (given_.rewind or given_.rewind_bars):
+        raise CarouselError("--rewind and --rewind-bars are for a saved stream; name it with --resume")
+    if given_.checkpoint is not None:
+        model = load(given_.checkpoint)
+    elif saved is not None:
+        model = takes.find(saved, given_.resume)
+    else:
+        raise CarouselError("name a checkpoint, such as checkpoints/bach; --help shows examples")
+    tokenizer, path, chunk = model.tokenizer, given_.output, given_.chunk or 1
     check(given_, tokenizer)
-    stream = start(given_, model)
+    stream = begun(given_, model) if saved is None else resumed(given_, model, saved)
     # The past is wanted for the file, and for the tempo that it left behind.
     kept: list[Event] = list(stream.past()) if path is not None or tokenizer.medium == "music" else []
     clock = Clock(tokenizer.ticks_per_quarter)
     for event in kept:
         if isinstance(event, Tempo):
             clock.set(event)
+    until_ticks = None
     if given_.bars is not None:
-        events = until_bars(stream, given_.bars, given_.chunk)
+        events = until_bars(stream, given_.bars, chunk)
     elif given_.seconds is not None:
         limit = clock.seconds(stream.horizon_ticks) + given_.seconds
-        events = until_seconds(stream, limit, clock, given_.chunk)
+        events = until_seconds(stream, limit, clock, chunk)
     else:
         tokens = DEFAULT_TOKENS if given_.tokens is None and path is not None else given_.tokens
-        events = until_tokens(stream, tokens, given_.chunk)
+        events = until_tokens(stream, tokens, chunk)
     try:
         for event in events:
             if isinstance(event, str):
@@ -190,6 +230,8 @@ def sample(given_: argparse.Namespace) -> None:
                 print(line(event, clock, tokenizer.voices), end="", flush=True)
             if path is not None:
                 kept.append(event)
+        if given_.seconds is not None:
+            until_ticks = clock.ticks(limit)
     except KeyboardInterrupt:
         if path is None and given_.save is None:
             raise
@@ -197,7 +239,7 @@ def sample(given_: argparse.Namespace) -> None:
         stream.rewind(0)  # a token that was half drawn is drawn again
         kept = list(stream.past()) if path is not None else []
     if path is not None:
-        piece = tokenizer.collect(kept)
+        piece = takes.piece_of(tokenizer, kept, stream.snapshot(), until_ticks)
         sinks.write(piece, path)
         extent = f"{len(piece):,} characters" if isinstance(piece, str) else f"{seconds_of(piece):.0f} s of music"
         print(f"{path}: {extent}, seed {stream.options.seed}", file=sys.stderr)
@@ -208,16 +250,16 @@ def sample(given_: argparse.Namespace) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = command.parser("sample", __doc__)
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a folder, such as checkpoints/bach")
+    parser.add_argument(
+        "checkpoint", type=Path, nargs="?", metavar="CHECKPOINT", help="a folder, such as checkpoints/bach"
+    )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--tokens", type=command.positive, metavar="N", help="stop after N tokens")
     length.add_argument("--seconds", type=command.positive_seconds, metavar="S", help="stop after S seconds of music")
     length.add_argument("--bars", type=command.positive, metavar="B", help="stop after B bars of music")
     add_arguments(parser, SamplingOptions)
     parser.add_argument("--prime", metavar="TEXT|FILE", help="go on from this text, or from the piece in this file")
-    parser.add_argument(
-        "--chunk", type=command.positive, default=1, metavar="N", help="draw N tokens at a time (default: 1)"
-    )
+    parser.add_argument("--chunk", type=command.positive, metavar="N", help="draw N tokens at a time (default: 1)")
     parser.add_argument(
         "-o",
         "--output",
@@ -227,12 +269,26 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--save", type=Path, metavar="FILE.take", help="at the end, save the stream to go on later")
     parser.add_argument("--resume", type=Path, metavar="FILE.take", help="go on with a saved stream")
+    back = parser.add_mutually_exclusive_group()
+    back.add_argument("--rewind", type=command.positive, metavar="N", help="of it, take the last N tokens back first")
+    back.add_argument(
+        "--rewind-bars", type=command.positive, metavar="B", help="of it, take back what follows the last B bar lines"
+    )
+    parser.add_argument(
+        "--replay",
+        type=Path,
+        metavar="FILE",
+        help="draw a .mid, .musicxml or .take file again, into the file given with -o; without one, compare the bytes",
+    )
+    parser.add_argument(
+        "--tree", type=Path, nargs="+", metavar="FOLDER|FILE", help="show how takes and files of music branch"
+    )
     parser.add_argument(
         "--backend",
         choices=(AUTO, *BACKENDS),
         help="how to multiply (default: auto, which is int8; of a saved stream, the one that it began with)",
     )
-    return command.run(parser, sample, arguments)
+    return command.run(parser, work, arguments)
 
 
 if __name__ == "__main__":

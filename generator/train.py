@@ -5,6 +5,9 @@ python -m generator.train tinyshakespeare --out checkpoints/shakespeare
 
 from __future__ import annotations
 
+from generator import command  # first, so that Ctrl-C is quiet while the others are imported
+
+# isort: split
 import argparse
 import json
 import os
@@ -20,7 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from rich.console import Console
 
-from generator import card, command, tokenizers
+from generator import card, tokenizers
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
 from generator.errors import CarouselError

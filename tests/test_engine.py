@@ -82,7 +82,7 @@ def check_law_4(model: Model, schedule: list[Any], rows: int) -> None:
     for stream, heard in live_through(Engine(model, "int8", rows=rows), schedule).items():
         snapshot = stream.snapshot()
         again = alone.resume(alone.begin(snapshot.primer, snapshot.timeline))
-        events = list(again.past()) + list(again._replay(snapshot.position, snapshot.timeline))
+        events = list(again.past()) + list(again.replay(snapshot.position, snapshot.timeline))
         assert events == heard
         lone = again.snapshot()
         assert lone.token == snapshot.token

@@ -1,4 +1,5 @@
-"""What the README says is run: its Python in one go, its commands one after another, in a copy of the checkout.
+"""What the README and the worked examples say is run: the commands one after another, then the Python in one go, in a
+copy of the checkout.
 
 A fenced block that must not run here stands under a comment that says why: `<!-- not run: takes an hour -->`. Of
 `console` and `bash` blocks the lines that start with `python -m generator` are run, with or without a `$ ` before.
@@ -19,7 +20,7 @@ from generator.music import midi
 from generator.music.score import Note, Score, Voice
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+DOCUMENTS = ("README.md", "docs/takes-by-example.md")
 FENCE = re.compile(r"^(?:<!-- not run: (?P<reason>.+?) -->\n+)?```(?P<language>\w+)\n(?P<text>.*?)^```", re.M | re.S)
 LANGUAGES = {"python", "console", "bash", "tree", "text", "json"}
 """What a block may be; another tag, which would slip through unrun, is refused."""
@@ -34,27 +35,27 @@ class Block:
     reason: str | None
 
 
-def blocks() -> list[Block]:
-    source = README.read_text(encoding="utf-8")
+def blocks(document: str) -> list[Block]:
+    source = (ROOT / document).read_text(encoding="utf-8")
     return [
         Block(source.count("\n", 0, m.start("text")) + 1, m["language"], m["text"], m["reason"])
         for m in FENCE.finditer(source)
     ]
 
 
-def python_source() -> str:
-    """All Python blocks as one module; every line keeps its number, so that a traceback points into the README."""
+def python_source(document: str) -> str:
+    """All Python blocks as one module; every line keeps its number, so that a traceback points into the document."""
     lines: list[str] = []
-    for block in blocks():
+    for block in blocks(document):
         if block.language == "python" and block.reason is None:
             lines += [""] * (block.line - 1 - len(lines)) + block.text.splitlines()
     return "\n".join(lines)
 
 
-def commands() -> list[tuple[int, str]]:
+def commands(document: str) -> list[tuple[int, str]]:
     """(line, command) of every command of ours, lines that end in a backslash joined."""
     found = []
-    for block in blocks():
+    for block in blocks(document):
         if block.language in ("console", "bash") and block.reason is None:
             for match in re.finditer(r"^(?:\$ )?(python -m generator(?:[^\n\\]|\\\n?)*)", block.text, re.M):
                 line = block.line + block.text.count("\n", 0, match.start())
@@ -88,26 +89,27 @@ def run(checkout: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
 
 
-def test_every_block_is_of_a_known_language() -> None:
-    source = README.read_text(encoding="utf-8")
-    assert len(re.findall(r"^```", source, re.M)) == 2 * len(blocks()), "a fence without a language, or not closed"
-    assert {block.language for block in blocks()} <= LANGUAGES
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_block_is_of_a_known_language(document: str) -> None:
+    source = (ROOT / document).read_text(encoding="utf-8")
+    found = blocks(document)
+    assert len(re.findall(r"^```", source, re.M)) == 2 * len(found), "a fence without a language, or not closed"
+    assert {block.language for block in found} <= LANGUAGES
 
 
-def test_there_is_something_to_run() -> None:
-    assert python_source()
-    assert commands()
-
-
-def test_the_python_blocks_run(checkout: Path) -> None:
-    script = checkout / "README.py"
-    script.write_text(python_source(), encoding="utf-8")
-    done = run(checkout, sys.executable, str(script))
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_there_is_something_to_run(document: str) -> None:
+    assert python_source(document)
+    assert commands(document)
 
 
 @pytest.mark.timeout(600)
-def test_the_commands_run(checkout: Path) -> None:
-    for line, command in commands():
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_it_says_runs(checkout: Path, document: str) -> None:
+    for line, command in commands(document):
         done = run(checkout, "bash", "-c", command)
-        assert done.returncode == 0, f"README.md, line {line}: {command}\n{done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"{document}, line {line}: {command}\n{done.stdout}{done.stderr}"
+    script = checkout / f"{Path(document).stem}.py"
+    script.write_text(python_source(document), encoding="utf-8")
+    done = run(checkout, sys.executable, str(script))
+    assert done.returncode == 0, done.stderr

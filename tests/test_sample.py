@@ -319,3 +319,17 @@ def test_bench_prints_a_row_for_each_number_of_streams(models: Path, capsys: pyt
     assert all(row["tokens_per_second"] > 0 and row["ratio"] > 0 for row in found["rows"])
     assert found["backend"] == "int8"
     assert found["product"] in ("int_mm", "fp32_product")
+
+
+@pytest.mark.parametrize("command", ["prepare", "train", "sample", "evaluate", "bench"])
+def test_ctrl_c_while_libraries_are_imported_is_quiet(command: str, tmp_path: Path) -> None:
+    for library in ("numpy", "torch"):
+        (tmp_path / f"{library}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run(
+        [sys.executable, "-m", f"generator.{command}", "--help"],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(tmp_path), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (130, "", "")

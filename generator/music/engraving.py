@@ -21,6 +21,7 @@ import verovio
 
 from generator.music.keys import analyse
 from generator.music.layout import Layout, Staff, Value, lay_out, values
+from generator.music.origin import FIELD, NAME
 from generator.music.score import Score
 
 m21: Any = music21  # its own annotations are partial
@@ -51,6 +52,9 @@ def to_musicxml(score: Score) -> bytes:
     for parent in [root, *root.iterfind("identification"), *root.iter("encoding")]:
         for child in [child for child in parent if child.tag in unwanted]:
             parent.remove(child)
+    if score.origin:
+        notes = ET.SubElement(root.find("identification"), "miscellaneous")
+        ET.SubElement(notes, FIELD, name=NAME).text = score.origin
     ET.indent(root)
     return f"{PROLOGUE}{ET.tostring(root, encoding='unicode')}\n".encode()
 

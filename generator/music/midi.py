@@ -17,6 +17,7 @@ import mido
 
 from generator.atomic import atomic_write
 from generator.errors import CarouselError
+from generator.music.origin import NAME
 from generator.music.score import MusicEvent, Note, Pedal, Score, Tempo, TimeSignature, Voice
 from generator.music.voices import without_overlaps
 
@@ -138,6 +139,8 @@ def to_bytes(score: Score) -> bytes:
     scale = max(1, -(-RESOLUTION // score.ticks_per_quarter)) if score.ticks_per_quarter < RESOLUTION else 1
     file = mido.MidiFile(type=1, ticks_per_beat=score.ticks_per_quarter * scale, charset="utf-8")
     conductor: list[tuple[int, Any]] = [(0, mido.MetaMessage("track_name", name=score.title))] if score.title else []
+    if score.origin:
+        conductor.append((0, mido.MetaMessage("text", text=f"{NAME} {score.origin}")))
     for metre in score.time_signatures:
         message = mido.MetaMessage("time_signature", numerator=metre.numerator, denominator=metre.denominator)
         conductor.append((metre.start_ticks, message))

@@ -7,7 +7,7 @@ minute make a tick of 10 ms.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -112,6 +112,8 @@ class Score:
     bars: tuple[Bar, ...] = ()
     piece_ends: tuple[PieceEnd, ...] = ()
     title: str = ""
+    origin: str = field(default="", compare=False)
+    """How it was made, one line of ASCII; files of music carry it. A score that is changed in any way has none."""
 
     @staticmethod
     def from_events(
@@ -189,6 +191,7 @@ class Score:
             pedals=tuple(pedal for pedal in pedals if pedal.down or pedal.start_ticks),
             bars=moved(self.bars),
             piece_ends=moved(self.piece_ends),
+            origin="",
         )
 
     def clock(self) -> Clock:
@@ -227,3 +230,7 @@ class Clock:
         """Seconds from the start at `ticks`."""
         index = max(0, bisect_right(self._ticks, ticks) - 1)
         return self._seconds[index] + (ticks - self._ticks[index]) * self._seconds_per_tick[index]
+
+    def ticks(self, seconds: float) -> int:
+        """The first tick that is not before this time."""
+        return bisect_left(range(2**53), seconds, key=self.seconds)

@@ -20,12 +20,14 @@ from generator.model.lstm import ModelConfig
 from generator.model.state import State
 from generator.options import SamplingOptions
 from generator.streaming.batch import Batch, Job
-from generator.streaming.snapshot import Change, Snapshot
+from generator.streaming.origin import Change, Origin
+from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import LARGEST_COUNT, Event, Tokenizer
 
 PATIENCE_SECONDS = 0.05
 """How long a word that somebody has finished may be lost."""
+DAMAGED = "this take does not fit its checkpoint; it was damaged or edited"
 
 
 class Model:
@@ -114,7 +116,7 @@ class Engine:
             raise CarouselError(f"an engine with {rows} rows steps nothing; give 1 or more")
         self.tokenizer = model.tokenizer
         self.config = model.config
-        self.fingerprint = model.checkpoint.fingerprint
+        self.name, self.fingerprint = model.checkpoint.name, model.checkpoint.fingerprint
         self.backend = prepare(backend, model.checkpoint)
         self.limit = limit
         self._streams: WeakSet[Stream] = WeakSet()
@@ -136,37 +138,43 @@ class Engine:
 
     def resume(self, snapshot: Snapshot, **options: Any) -> Stream:
         """Go on from a snapshot, as `Model.resume`."""
-        if snapshot.fingerprint != self.fingerprint:
-            raise CarouselError(
-                f"this take belongs to the checkpoint with fingerprint {snapshot.fingerprint[:16]}…, "
-                f"not to {self.fingerprint[:16]}…; load that one"
-            )
-        if snapshot.backend != self.backend.name:
-            raise CarouselError(
-                f"this take was made with the backend {snapshot.backend}, not with {self.backend.name}; use that one"
-            )
+        self.check(snapshot)
         try:
-            self._check(snapshot)
+            if snapshot.state.h.shape != (self.config.num_layers, self.config.hidden_size):
+                raise ValueError("state")
+            if not isinstance(snapshot.token, int) or snapshot.token not in range(self.tokenizer.vocab_size):
+                raise ValueError("token")
             stream = Stream(self, snapshot)
         except (ArithmeticError, AttributeError, CarouselError, LookupError, TypeError, ValueError) as error:
-            raise CarouselError("this take does not fit its checkpoint; it was damaged or edited") from error
+            raise CarouselError(DAMAGED) from error
         if options:
             stream.set(**options)
         return self._admitted(stream)
 
-    def _check(self, snapshot: Snapshot) -> None:
-        """Raise something if a snapshot cannot be one of this model's: compiled code trusts it from here on."""
+    def check(self, origin: Origin) -> None:
+        """Find out whether this engine drew what has that origin, and can draw it again: compiled code trusts it then.
+
+        Raises:
+            CarouselError: it was made with another checkpoint or backend, or is not sound.
+        """
+        if origin.fingerprint != self.fingerprint:
+            raise CarouselError(f"it needs the checkpoint {origin.wanted}, not {self.name}; load that one")
+        if origin.backend != self.backend.name:
+            raise CarouselError(
+                f"it was made with the backend {origin.backend}, not with {self.backend.name}; use that one"
+            )
         vocabulary = range(self.tokenizer.vocab_size)
-        if snapshot.state.h.shape != (self.config.num_layers, self.config.hidden_size):
-            raise ValueError("state")
-        if not len(snapshot.primer) <= snapshot.position <= LARGEST_COUNT:
-            raise ValueError("position")
-        if not all(isinstance(token, int) and token in vocabulary for token in (snapshot.token, *snapshot.primer)):
-            raise ValueError("token")
+        if not len(origin.primer) <= origin.position <= LARGEST_COUNT:
+            raise CarouselError(DAMAGED)
+        if not all(isinstance(token, int) and token in vocabulary for token in origin.primer):
+            raise CarouselError(DAMAGED)
         decoder = self.tokenizer.decoder()
-        for token in snapshot.primer:
-            decoder.feed(token)
-        self.tokenizer.decoder(decoder.state())
+        try:
+            for token in origin.primer:
+                decoder.feed(token)
+            self.tokenizer.decoder(decoder.state())
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise CarouselError(DAMAGED) from error
 
     def pull(self, streams: Sequence[Stream], tokens: int) -> list[list[Event]]:
         """Advance each stream by up to `tokens` tokens, side by side; return the events that each one completed.
@@ -198,13 +206,14 @@ class Engine:
 
     def _cold(self, timeline: tuple[Change, ...]) -> Snapshot:
         return Snapshot(
+            checkpoint=self.name,
             fingerprint=self.fingerprint,
             backend=self.backend.name,
-            state=State.zero(self.config.num_layers, self.config.hidden_size),
-            token=self.tokenizer.start,
             position=0,
             timeline=timeline,
             primer=(),
+            state=State.zero(self.config.num_layers, self.config.hidden_size),
+            token=self.tokenizer.start,
             decoder=self.tokenizer.decoder().state(),
         )
 

@@ -1,13 +1,14 @@
 """A stream's frozen value: everything that its future depends on, in a file of a few tens of KB (a take).
 
-The file is safetensors. Tensors: `h` and `c` (layers, hidden_size), fp32, and `primer` (tokens,), int32. The metadata
-key `carousel` holds one JSON object with the other fields.
+The file is safetensors: tensors for h, c and the primer, and one JSON object with the rest. Every byte of it is under a
+digest. `docs/take.md` describes it byte for byte.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,63 +19,47 @@ from safetensors.numpy import load, save
 from generator.atomic import atomic_write
 from generator.errors import CarouselError
 from generator.model.state import State
-from generator.options import SamplingOptions
+from generator.streaming.origin import LARGEST_TOKEN, UNSOUND, Origin, checked, refuse_newer
+from generator.tokenizers.base import whole
 
-VERSION = 1
 LARGEST = 64 * 2**20
 """Bytes; a larger file is refused unread."""
-
-Change = tuple[int, SamplingOptions]
-"""From this position on, these options hold."""
+NO_DIGEST = "0" * 64
+"""In the digest's place while it is reckoned."""
+TENSORS = {"h": np.dtype(np.float32), "c": np.dtype(np.float32), "primer": np.dtype(np.int32)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Snapshot:
-    """A point in a stream's life.
+class Snapshot(Origin):
+    """A point in a stream's life: how it got there, and what it remembers.
 
-    `position` counts the tokens so far, the primer's included; `token` is the last of them, not yet fed to the model;
-    `timeline` begins at position 0 and holds every change of options; `decoder` is the decoder's state.
+    `token` is the last one so far, not yet fed to the model; `decoder` is the decoder's state, with the grammar's, the
+    clock and the notes that sound.
     """
 
-    fingerprint: str
-    backend: str
     state: State
     token: int
-    position: int
-    timeline: tuple[Change, ...]
-    primer: tuple[int, ...]
     decoder: dict[str, Any]
 
-    @property
-    def options(self) -> SamplingOptions:
-        """The options in force."""
-        return self.timeline[-1][1]
+    def to_bytes(self) -> bytes:
+        """As a take; the same snapshot gives the same bytes."""
+        tensors = {"h": self.state.h, "c": self.state.c, "primer": np.array(self.primer, TENSORS["primer"])}
+        fields = {"digest": NO_DIGEST, **self.facts(), "token": self.token, "decoder": self.decoder}
+        data = save(tensors, {"carousel": json.dumps(fields)})
+        return data.replace(NO_DIGEST.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
 
     def save(self, path: str | Path) -> None:
         """Write a take."""
-        tensors = {
-            "h": self.state.h,
-            "c": self.state.c,
-            "primer": np.array(self.primer, np.int32),
-        }
-        fields = {
-            "version": VERSION,
-            "fingerprint": self.fingerprint,
-            "backend": self.backend,
-            "token": self.token,
-            "position": self.position,
-            "timeline": [[position, asdict(options)] for position, options in self.timeline],
-            "decoder": self.decoder,
-        }
+        data = self.to_bytes()
         with atomic_write(path) as file:
-            file.write(save(tensors, {"carousel": json.dumps(fields)}))
+            file.write(data)
 
     @staticmethod
     def load(path: str | Path) -> Snapshot:
         """Read a take.
 
         Raises:
-            CarouselError: the file is missing, cut off, not a take, or from a newer version.
+            CarouselError: the file is missing, cut off, changed, not a take, or from a newer version.
         """
         path = Path(path)
         try:
@@ -84,35 +69,29 @@ class Snapshot:
         except OSError as error:
             raise CarouselError(f"{path}: cannot read: {error.strerror}; name a take that exists") from error
         try:
-            tensors = load(data)
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            fields = json.loads(header["__metadata__"]["carousel"])
-            if fields["version"] > VERSION:
-                raise CarouselError(f"{path}: made by a newer Carousel; update this one")
-            h, c = tensors["h"].astype(np.float32), tensors["c"].astype(np.float32)
-            timeline = tuple((int(position), SamplingOptions(**options)) for position, options in fields["timeline"])
-            positions = [position for position, _ in timeline]
-            if positions[0] != 0 or sorted(positions) != positions or positions[-1] > fields["position"]:
-                raise ValueError("timeline")
-            if h.shape != c.shape or h.ndim != 2 or not np.isfinite([h, c]).all() or np.abs(h).max() > 1:
-                raise ValueError("state")
-            return Snapshot(
-                fingerprint=str(fields["fingerprint"]),
-                backend=str(fields["backend"]),
-                state=State(h, c),
-                token=int(fields["token"]),
-                position=int(fields["position"]),
-                timeline=timeline,
-                primer=tuple(tensors["primer"].tolist()),
-                decoder=dict(fields["decoder"]),
-            )
-        except (
-            SafetensorError,
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            RecursionError,
-            TypeError,
-            ValueError,
-        ) as error:
+            return _read(data)
+        except CarouselError as error:
+            raise CarouselError(f"{path}: {error}") from error
+        except (SafetensorError, *UNSOUND) as error:
             raise CarouselError(f"{path}: cut off or not a take; choose another file") from error
+
+
+def _read(data: bytes) -> Snapshot:
+    tensors = load(data)
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    fields = json.loads(header["__metadata__"]["carousel"])
+    refuse_newer(fields)
+    blank = data.replace(fields["digest"].encode(), NO_DIGEST.encode(), 1)
+    if hashlib.sha256(blank).hexdigest() != fields["digest"]:
+        raise CarouselError("changed since it was saved; take an unharmed copy")
+    if {name: tensor.dtype for name, tensor in tensors.items()} != TENSORS or tensors["primer"].ndim != 1:
+        raise ValueError("tensors")
+    h, c = tensors["h"], tensors["c"]
+    if h.shape != c.shape or h.ndim != 2 or not np.isfinite([h, c]).all() or np.abs(h).max() > 1:
+        raise ValueError("state")
+    return Snapshot(
+        **checked(fields, tensors["primer"].tolist()),
+        state=State(h, c),
+        token=whole(fields["token"], 0, LARGEST_TOKEN),
+        decoder=dict(fields["decoder"]),
+    )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from generator.errors import CarouselError
+from generator.music.score import Bar, Score
 from generator.options import SamplingOptions
 from generator.streaming.batch import CHUNK, Job
-from generator.streaming.snapshot import Change, Snapshot
+from generator.streaming.origin import Change
+from generator.streaming.snapshot import Snapshot
 from generator.tokenizers.base import Event, Mask
 
 if TYPE_CHECKING:
@@ -87,32 +90,70 @@ class Stream:
     def snapshot(self) -> Snapshot:
         """This moment as a value. The stream goes on; the value stays."""
         return Snapshot(
+            checkpoint=self.engine.name,
             fingerprint=self.engine.fingerprint,
             backend=self.engine.backend.name,
-            state=self._state,
-            token=self._token,
             position=self._position,
             timeline=self._timeline,
             primer=self._primer,
+            state=self._state,
+            token=self._token,
             decoder=self._decoder.state(),
         )
 
-    def rewind(self, tokens: int) -> None:
-        """Go back by up to `tokens` tokens, not into the primer; later changes of options are forgotten.
+    def fork(self, **options: Any) -> Stream:
+        """Another stream that goes on from here, with changed options if any are given. This one does not notice.
 
         Raises:
-            CarouselError: `tokens` is negative.
+            CarouselError: a value is out of its bounds, or the engine has as many streams as it takes.
         """
-        if tokens < 0:
-            raise CarouselError(f"cannot rewind by {tokens} tokens; give 0 or more")
-        target = max(len(self._primer), self._position - tokens)
+        fork = self.engine.resume(self.snapshot(), **options)
+        fork._marks = [*self._marks, *fork._marks]
+        return fork
+
+    def rewind(self, tokens: int = 0, *, bars: int = 0) -> None:
+        """Go back by up to `tokens` tokens, or to before the last `bars` bar lines, but not into the primer; later
+        changes of options are forgotten.
+
+        What lies between two marks is drawn again, so this costs about as many tokens as it goes back. A stream that
+        was resumed has no marks at first, and is drawn again from its beginning, once.
+
+        Raises:
+            CarouselError: a number is negative, or there are no bars in what the stream says.
+        """
+        if min(tokens, bars) < 0:
+            raise CarouselError(f"cannot rewind by {min(tokens, bars)}; give 0 or more")
+        if bars and self.engine.tokenizer.kind != "score":
+            raise CarouselError("this checkpoint knows no bars; rewind by tokens")
+        target = min(self._position - tokens, self._before_bars(bars) if bars else self._position)
+        target = max(len(self._primer), target)
         while self._marks and self._marks[-1].position > target:
             self._marks.pop()
         timeline = tuple(change for change in self._timeline if change[0] <= target)
         past = Stream(self.engine, self._marks[-1] if self._marks else self.engine.begin(self._primer, timeline))
-        for _ in past._replay(target, timeline):
+        for _ in past.replay(target, timeline):
             pass
+        self._marks = [*self._marks[:-1], *past._marks]
         self._restore(past.snapshot())
+
+    def _before_bars(self, bars: int) -> int:
+        """The position before the last so many bar lines, or the primer's end where there are fewer."""
+        until = self._position
+        bars = min(bars, until)
+        for mark in (*reversed(self._marks), None):
+            if until <= len(self._primer):
+                break
+            past = Stream(self.engine, mark or self.engine.begin(self._primer, self._timeline))
+            start = past.position
+            events = past.replay(until, self._timeline, step=1)
+            lines = deque((past.position - 1 for event in events if isinstance(event, Bar)), maxlen=bars)
+            if mark is None:
+                self._marks = [*past._marks, *self._marks]
+            if len(lines) == bars:
+                return lines[0]
+            bars -= len(lines)
+            until = start
+        return len(self._primer)
 
     def past(self) -> Iterator[Event]:
         """Every event since the start, primer included. It is replayed, not stored, so it costs what it cost then."""
@@ -121,11 +162,22 @@ class Stream:
             yield from decoder.feed(token)
         if self._position > len(self._primer):
             past = Stream(self.engine, self.engine.begin(self._primer, self._timeline))
-            yield from past._replay(self._position, self._timeline)
+            yield from past.replay(self._position, self._timeline)
 
     def history(self) -> Any:
-        """Everything since the start, primer included, as a `str` or a `Score`; replayed, as `past`."""
-        return self.engine.tokenizer.collect(list(self.past()))
+        """Everything since the start, primer included, as a `str` or a `Score`; replayed, as `past`. A score knows its
+        origin, which the files that it is written to carry."""
+        piece = self.engine.tokenizer.collect(list(self.past()))
+        return replace(piece, origin=self.snapshot().text()) if isinstance(piece, Score) else piece
+
+    def replay(self, until: int, timeline: tuple[Change, ...], step: int = CHUNK) -> Iterator[Event]:
+        """Advance to a position under a recorded timeline, by at most `step` tokens at once; yield the events."""
+        starts = [position for position, _ in timeline]
+        for index, end in enumerate([*starts[1:], until], start=1):
+            self._timeline = timeline[:index]
+            while self._position < min(end, until):
+                yield from self._advance(min(step, min(end, until) - self._position))
+        self._timeline = timeline
 
     def job(self, tokens: int, given: Sequence[int] = ()) -> Job:
         """The next tokens, at most so many, as work for the engine; `accept` takes the answer."""
@@ -164,11 +216,3 @@ class Stream:
         job = self.job(tokens, given)
         self.engine.serve([job])
         return self.accept(job)
-
-    def _replay(self, until: int, timeline: tuple[Change, ...]) -> Iterator[Event]:
-        """Advance to a position under a recorded timeline."""
-        while self._position < until:
-            self._timeline = tuple(change for change in timeline if change[0] <= self._position)
-            later = [position for position, _ in timeline if position > self._position]
-            yield from self._advance(min([until, *later]) - self._position)
-        self._timeline = timeline

@@ -1,0 +1,168 @@
+"""Where a stream comes from: all that its past can be drawn again from, as a value and as a line of text.
+
+A take holds it, and the MIDI and MusicXML files that a stream is written to carry it. `docs/take.md` describes both.
+"""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from generator.errors import CarouselError
+from generator.model.backends import BACKENDS
+from generator.options import SamplingOptions
+from generator.tokenizers.base import LARGEST_COUNT, whole
+
+VERSION = 1
+LARGEST_TOKEN = 2**16 - 1
+LARGEST_PRIMER = 2**24
+"""Tokens; a text that unpacks to more is refused."""
+LONGEST_NAME = 255
+
+Change = tuple[int, SamplingOptions]
+"""From this position on, these options hold."""
+
+UNSOUND = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading a value from outside may raise where it is not what it should be."""
+OPTIONS = {spec.name for spec in fields(SamplingOptions)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """`checkpoint` is the name of its folder and helps to find it, `fingerprint` is what it is known by. `position`
+    counts the tokens, the primer's included; `timeline` begins at position 0 and holds every change of options."""
+
+    checkpoint: str
+    fingerprint: str
+    backend: str
+    position: int
+    timeline: tuple[Change, ...]
+    primer: tuple[int, ...]
+
+    @property
+    def options(self) -> SamplingOptions:
+        """The options in force."""
+        return self.timeline[-1][1]
+
+    @property
+    def wanted(self) -> str:
+        """The checkpoint that it needs, for a message."""
+        return f"{self.checkpoint or 'without a name'} (fingerprint {self.fingerprint[:16]}…)"
+
+    def facts(self) -> dict[str, Any]:
+        """All but the primer, as a JSON object; of the timeline what each change changed."""
+        changes: list[tuple[int, dict[str, Any]]] = []
+        before: dict[str, Any] = {}
+        for position, options in self.timeline:
+            now = asdict(options)
+            changes.append((position, {name: now[name] for name in now if before.get(name, ...) != now[name]}))
+            before = now
+        return {
+            "version": VERSION,
+            "checkpoint": self.checkpoint,
+            "fingerprint": self.fingerprint,
+            "backend": self.backend,
+            "position": self.position,
+            "timeline": changes,
+        }
+
+    def text(self, until_ticks: int | None = None) -> str:
+        """As one line of ASCII, for a file of music.
+
+        Args:
+            until_ticks: where the file is cut; events that start there or later are not in it.
+        """
+        facts = {**self.facts(), "until_ticks": until_ticks, "primer": _packed(self.primer)}
+        return json.dumps({**facts, "digest": _digest(facts)})
+
+
+def read_text(text: str) -> tuple[Origin, int | None]:
+    """An origin from its text, and `until_ticks`.
+
+    Raises:
+        CarouselError: it is not such a text, was edited, or comes from a newer version.
+    """
+    try:
+        facts = json.loads(text)
+        refuse_newer(facts)
+        digest = facts.pop("digest")
+        if digest != _digest(facts):
+            raise CarouselError("its provenance was edited; without it nothing can be drawn again")
+        until_ticks, primer = facts.pop("until_ticks"), facts.pop("primer")
+        if until_ticks is not None:
+            whole(until_ticks, 0, LARGEST_COUNT)
+        return Origin(**checked(facts, _unpacked(primer))), until_ticks
+    except UNSOUND as error:
+        raise CarouselError("its provenance is damaged; without it nothing can be drawn again") from error
+
+
+def refuse_newer(facts: Any) -> None:
+    """Raise a CarouselError if these were written by a version that this one does not know."""
+    if whole(facts["version"], 1, LARGEST_COUNT) > VERSION:
+        raise CarouselError("made by a newer Carousel; update this one")
+
+
+def checked(facts: dict[str, Any], primer: Sequence[int]) -> dict[str, Any]:
+    """The fields of an `Origin` from `Origin.facts` and its primer, which may come from anywhere.
+
+    Raises:
+        CarouselError: an option is unknown, as of a newer version, or out of its bounds.
+        ValueError: or another one of `UNSOUND`: something else is not as it should be.
+    """
+    name, fingerprint, backend = facts["checkpoint"], facts["fingerprint"], facts["backend"]
+    if not isinstance(name, str) or len(name) > LONGEST_NAME or not name.isprintable():
+        raise ValueError("checkpoint")
+    if not isinstance(fingerprint, str) or len(fingerprint) != 64 or set(fingerprint) - set("0123456789abcdef"):
+        raise ValueError("fingerprint")
+    if backend not in BACKENDS:
+        raise CarouselError(f"made with the backend {str(backend)[:20]!r} of a newer Carousel; update this one")
+    position = whole(facts["position"], len(primer), LARGEST_COUNT)
+    for token in primer:
+        whole(token, 0, LARGEST_TOKEN)
+    timeline: list[Change] = []
+    options = SamplingOptions()
+    for start, change in facts["timeline"]:
+        unknown = change.keys() - OPTIONS
+        if unknown:
+            raise CarouselError(f"the option {min(unknown)[:40]!r} is of a newer Carousel; update this one")
+        options = replace(options, **change)
+        timeline.append((whole(start, timeline[-1][0] + 1 if timeline else 0, position if timeline else 0), options))
+    if not timeline:
+        raise ValueError("timeline")
+    return {
+        "checkpoint": name,
+        "fingerprint": fingerprint,
+        "backend": backend,
+        "position": position,
+        "timeline": tuple(timeline),
+        "primer": tuple(primer),
+    }
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _packed(primer: tuple[int, ...]) -> str:
+    # There is one bzip2, and it writes the same bytes everywhere; of zlib there are several.
+    return base64.b64encode(bz2.compress(np.array(primer, "<u2").tobytes())).decode() if primer else ""
+
+
+def _unpacked(text: str) -> list[int]:
+    packed = base64.b64decode(text, validate=True)
+    unpacker = bz2.BZ2Decompressor()
+    try:
+        data = unpacker.decompress(packed, 2 * LARGEST_PRIMER) if packed else b""
+    except OSError as error:
+        raise ValueError("primer") from error
+    if packed and (not unpacker.eof or unpacker.unused_data):
+        raise ValueError("primer")
+    tokens: list[int] = np.frombuffer(data, "<u2").tolist()
+    return tokens

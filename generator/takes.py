@@ -1,0 +1,198 @@
+"""Takes as documents: find the checkpoint that one needs, draw it again from its origin, show how takes branch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from generator import sinks
+from generator.errors import CarouselError
+from generator.model.checkpoint import Checkpoint
+from generator.music import origin as provenance
+from generator.music.score import Score
+from generator.options import SamplingOptions
+from generator.streaming.engine import Model, load
+from generator.streaming.origin import Change, Origin, read_text
+from generator.streaming.snapshot import Snapshot
+from generator.streaming.stream import Stream
+from generator.tokenizers.base import Event, Tokenizer
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+TAKE = ".take"
+CHECKPOINTS = "checkpoints"
+CHANGES_SHOWN = 3
+"""In one line of the tree."""
+
+
+def origin_of(path: Path) -> tuple[Origin, int | None]:
+    """Where a take, or what a file of music carries, comes from; of a file, also the tick at which it is cut.
+
+    Raises:
+        CarouselError: the file cannot be read, or carries nothing of the kind.
+    """
+    if path.suffix.lower() not in provenance.SUFFIXES:
+        return Snapshot.load(path), None
+    text = provenance.read(path)
+    if not text:
+        raise CarouselError(f"{path}: carries no provenance; only what Carousel wrote can be drawn again")
+    try:
+        return read_text(text)
+    except CarouselError as error:
+        raise CarouselError(f"{path}: {error}") from error
+
+
+def find(origin: Origin, path: Path) -> Model:
+    """The checkpoint that made what is at `path`, by its fingerprint: in `checkpoints/` here, or beside the code.
+
+    Raises:
+        CarouselError: it is in neither.
+    """
+    here = {parent.resolve() / CHECKPOINTS for parent in (Path(), Path(__file__).parents[1])}
+    folders = [folder for parent in sorted(here) if parent.is_dir() for folder in sorted(parent.iterdir())]
+    for folder in sorted(folders, key=lambda folder: folder.name != origin.checkpoint):
+        try:
+            checkpoint = Checkpoint.load(folder)
+        except CarouselError:  # another one that is broken, or half trained
+            continue
+        if checkpoint.fingerprint == origin.fingerprint:
+            return Model(checkpoint)
+    raise CarouselError(
+        f"{path}: it needs the checkpoint {origin.wanted}, not found in {CHECKPOINTS}/; put it there or name its folder"
+    )
+
+
+def piece_of(tokenizer: Tokenizer, events: Iterable[Event], origin: Origin, until_ticks: int | None) -> str | Score:
+    """What a file holds: a stream's events, of music those that start before `until_ticks`, with their origin."""
+    kept = [
+        event for event in events if isinstance(event, str) or until_ticks is None or event.start_ticks < until_ticks
+    ]
+    piece: str | Score = tokenizer.collect(kept)
+    return replace(piece, origin=origin.text(until_ticks)) if isinstance(piece, Score) else piece
+
+
+def replay(path: Path, output: Path | None = None, checkpoint: Path | None = None) -> None:
+    """Draw what is at `path` again: into `output`, or else only to see whether the same bytes come out.
+
+    Args:
+        checkpoint: the folder of the one that it needs; without it, it is looked for.
+
+    Raises:
+        CarouselError: the origin or the checkpoint is missing, or, without an output, other bytes came out.
+    """
+    origin, until_ticks = origin_of(path)
+    model = find(origin, path) if checkpoint is None else load(checkpoint)
+    suffix = (output or path).suffix.lower()
+    as_take = suffix == TAKE or (output is None and isinstance(origin, Snapshot))
+    if output is not None and not as_take:
+        sinks.check(output, str if model.tokenizer.medium == "text" else Score)
+    engine = model.engine(origin.backend)
+    try:
+        engine.check(origin)
+    except CarouselError as error:
+        raise CarouselError(f"{path}: {error}") from error
+    before = path.read_bytes()
+    stream = Stream(engine, engine.begin(origin.primer, origin.timeline))
+    events = [*stream.past(), *stream.replay(origin.position, origin.timeline)]
+    with TemporaryDirectory() as folder:
+        target = output or Path(folder) / path.name
+        if as_take:
+            replace(stream.snapshot(), checkpoint=origin.checkpoint).save(target)  # its folder may have a new name
+        else:
+            sinks.write(piece_of(model.tokenizer, events, origin, until_ticks), target)
+        after = target.read_bytes()
+    if output is not None:
+        print(f"{output}: {origin.position:,} tokens of {model.checkpoint.name}", file=sys.stderr)
+    if suffix == path.suffix.lower():
+        if before == after:
+            print(f"{path}: identical: the same bytes come out (SHA-256 {sha256(after).hexdigest()})", file=sys.stderr)
+        elif output is not None:
+            print(f"{path}: edited: other bytes come out", file=sys.stderr)
+        else:
+            raise CarouselError(f"{path}: edited: other bytes come out; -o FILE keeps them")
+
+
+@dataclass
+class Branch:
+    """A stretch of a stream without a change of options: what ends in it, and what changes go on from it."""
+
+    ends: list[tuple[int, str]] = field(default_factory=list)
+    changes: dict[Change, Branch] = field(default_factory=dict)
+
+
+Root = tuple[str, str, tuple[int, ...]]
+"""Fingerprint, backend and primer: what streams with a common past have in common at their first token."""
+
+
+def grow(origins: Iterable[tuple[str, Origin]]) -> dict[Root, Branch]:
+    """The prefix trees of timelines: two streams are one until the first change that is not in both."""
+    roots: dict[Root, Branch] = {}
+    for name, origin in origins:
+        branch = roots.setdefault((origin.fingerprint, origin.backend, origin.primer), Branch())
+        # What was changed before the first token was drawn, was never in force.
+        timeline = {max(position, len(origin.primer)): options for position, options in origin.timeline}
+        for change in timeline.items():
+            branch = branch.changes.setdefault(change, Branch())
+        branch.ends.append((origin.position, name))
+    return roots
+
+
+def draw(branch: Branch, tree: Tree) -> None:
+    """Write a branch into a tree of lines: first what ends in it, then what goes on from it, by position."""
+    from rich.text import Text  # only the tree needs it, and it takes a while
+
+    waiting: list[tuple[Branch, SamplingOptions | None, Tree]] = [(branch, None, tree)]
+    while waiting:
+        branch, options, tree = waiting.pop()
+        for position, name in sorted(branch.ends):
+            tree.add(Text(f"{name}  {position:,} tokens"))
+        for change, following in sorted(branch.changes.items(), key=lambda item: item[0][0]):
+            lines, after = [difference(options, change)], change[1]
+            while not following.ends and len(following.changes) == 1:
+                ((change, following),) = following.changes.items()
+                lines.append(difference(after, change))
+                after = change[1]
+            if len(lines) > CHANGES_SHOWN:
+                lines[1:-1] = [f"{len(lines) - 2} more changes"]
+            waiting.append((following, after, tree.add(Text("; ".join(lines)))))
+
+
+def difference(before: SamplingOptions | None, change: Change) -> str:
+    """What a change changes, as words; a first one, beside the seed, of what is not the default."""
+    old, new = asdict(before or SamplingOptions()), asdict(change[1])
+    names = [name for name in new if old[name] != new[name] or (before is None and name == "seed")]
+    return f"at {change[0]:,}: {', '.join(f'{name} {new[name]}' for name in names)}"
+
+
+def show(paths: Sequence[Path]) -> None:
+    """Print the trees of the takes and files of music at these paths, or in these folders.
+
+    Raises:
+        CarouselError: there is none.
+    """
+    from rich.console import Console
+    from rich.text import Text
+    from rich.tree import Tree
+
+    origins: dict[Path, Origin] = {}
+    for path in paths:
+        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        for file in inside:
+            if file.suffix.lower() in (TAKE, *provenance.SUFFIXES) or file is path:
+                try:
+                    origins[file] = origin_of(file)[0]
+                except CarouselError as error:
+                    print(error, file=sys.stderr)
+    if not origins:
+        raise CarouselError(f"{paths[0]}: no take to show; name takes, or a folder of them")
+    names = {origin.fingerprint: origin.wanted for origin in origins.values()}
+    for (fingerprint, backend, primer), branch in grow((str(path), origin) for path, origin in origins.items()).items():
+        tree = Tree(Text(f"{names[fingerprint]}, {backend}, primer of {len(primer):,} tokens"))
+        draw(branch, tree)
+        Console().print(tree)
