@@ -20,6 +20,7 @@ from generator.model.lstm import ModelConfig
 from generator.model.state import State
 from generator.options import SamplingOptions
 from generator.streaming.batch import Batch, Job
+from generator.streaming.constraints import Constraints
 from generator.streaming.snapshot import Change, Snapshot
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import LARGEST_COUNT, Event, Tokenizer
@@ -118,7 +119,8 @@ class Engine:
         self.backend = prepare(backend, model.checkpoint)
         self.limit = limit
         self._streams: WeakSet[Stream] = WeakSet()
-        self._batch = Batch(self.backend, self.tokenizer, rows)
+        self.constraints = Constraints(self.tokenizer)
+        self._batch = Batch(self.backend, self.tokenizer, rows, self.constraints)
         self._waiting: deque[Job] = deque()
         # An interrupt may come between any two instructions. `with` on these locks is safe from it; a flag, or an
         # acquire of our own, would not be.
@@ -129,8 +131,8 @@ class Engine:
 
     def stream(self, prime: Any = None, **options: Any) -> Stream:
         """Start a stream, as `Model.stream`."""
-        timeline = ((0, SamplingOptions(**options)),)
         primer = () if prime is None else self._encode(prime)
+        timeline = ((0, self.constraints.settle(SamplingOptions(**options), primer)),)
         self._check_limit()
         return self._admitted(Stream(self, self.begin(primer, timeline)))
 
@@ -163,6 +165,8 @@ class Engine:
             raise ValueError("position")
         if not all(isinstance(token, int) and token in vocabulary for token in (snapshot.token, *snapshot.primer)):
             raise ValueError("token")
+        for _, options in snapshot.timeline:
+            self.constraints.plan(options)
         decoder = self.tokenizer.decoder()
         for token in snapshot.primer:
             decoder.feed(token)

@@ -7,7 +7,7 @@ key `carousel` holds one JSON object with the other fields.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ class Snapshot:
     """A point in a stream's life.
 
     `position` counts the tokens so far, the primer's included; `token` is the last of them, not yet fed to the model;
-    `timeline` begins at position 0 and holds every change of options; `decoder` is the decoder's state.
+    `timeline` begins at position 0 and holds every change of options; `decoder` is the decoder's state; `yielded` says
+    how often each constraint has yielded.
     """
 
     fingerprint: str
@@ -44,6 +45,7 @@ class Snapshot:
     timeline: tuple[Change, ...]
     primer: tuple[int, ...]
     decoder: dict[str, Any]
+    yielded: dict[str, int] = field(default_factory=dict)
 
     @property
     def options(self) -> SamplingOptions:
@@ -65,6 +67,7 @@ class Snapshot:
             "position": self.position,
             "timeline": [[position, asdict(options)] for position, options in self.timeline],
             "decoder": self.decoder,
+            "yielded": self.yielded,
         }
         with atomic_write(path) as file:
             file.write(save(tensors, {"carousel": json.dumps(fields)}))
@@ -105,6 +108,7 @@ class Snapshot:
                 timeline=timeline,
                 primer=tuple(tensors["primer"].tolist()),
                 decoder=dict(fields["decoder"]),
+                yielded={str(name): int(count) for name, count in dict(fields.get("yielded", {})).items()},
             )
         except (
             SafetensorError,
