@@ -203,7 +203,8 @@ def sample(given_: argparse.Namespace) -> None:
         extent = f"{len(piece):,} characters" if isinstance(piece, str) else f"{seconds_of(piece):.0f} s of music"
         print(f"{path}: {extent}, seed {stream.options.seed}", file=sys.stderr)
     for name, count in stream.yielded.items():
-        print(f"{flag(name)} yielded {count} times: nothing could follow that keeps to it", file=sys.stderr)
+        times = "once" if count == 1 else f"{count:,} times"
+        print(f"{flag(name)} yielded {times}, where nothing could follow that keeps to it", file=sys.stderr)
     if given_.save is not None:
         stream.snapshot().save(given_.save)
 

@@ -8,9 +8,10 @@ needs no state of its own. `offences.py` says what happens where no token keeps 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import ClassVar, Protocol
+from operator import attrgetter
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -28,7 +29,8 @@ from generator.tokenizers.score import ScoreTokenizer
 
 NAMES = (*STRENGTHS, "scale", "starts_with")
 """The options that are constraints."""
-DEFAULTS = {spec.name: spec.default for spec in fields(SamplingOptions) if spec.name in NAMES}
+_values = attrgetter(*NAMES)
+NOTHING = _values(SamplingOptions())
 PRIMER = "primer"
 """In the place of a key: the primer's."""
 
@@ -96,18 +98,22 @@ class Constraints:
 
     def plan(self, options: SamplingOptions) -> Rows | None:
         """What the options ask for, shape (size,), read-only; None if nothing."""
-        asked = {name: value for name in NAMES if (value := getattr(options, name)) not in (DEFAULTS[name], "")}
-        return self._plans(tuple(asked.items()), options.at_end) if asked else None
+        values = _values(options)
+        return None if values == NOTHING else self._plans(values, options.at_end)
 
-    def _make(self, asked: tuple[tuple[str, object], ...], at_end: str) -> Rows:
+    def _make(self, values: tuple[Any, ...], at_end: str) -> Rows | None:
         known = () if self._rules is None else self._rules.names
-        foreign = [flag(name) for name, _ in asked if name not in known]
+        triples = zip(NAMES, values, NOTHING, strict=True)
+        asked = {name: value for name, value, nothing in triples if value not in (nothing, "")}
+        foreign = [flag(name) for name in asked if name not in known]
+        if not asked:
+            return None
         if foreign or self._rules is None:
             raise CarouselError(
                 f"{foreign[0]} is not for a checkpoint of kind {self._tokenizer.kind}, "
                 f"which obeys {', '.join(map(flag, known)) or 'no constraints'}"
             )
-        plan = self._rules.plan(SamplingOptions(at_end=at_end, **dict(asked)))  # type: ignore[arg-type]
+        plan = self._rules.plan(SamplingOptions(at_end=at_end, **asked))
         plan.flags.writeable = False
         return plan
 
