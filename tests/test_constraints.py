@@ -131,7 +131,7 @@ def test_voices_keep_to_their_ranges() -> None:
 @pytest.mark.parametrize("name", ["bach", "performance", "ensemble"])
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_no_more_notes_sound_at_once_than_may(name: str, most: int) -> None:
-    assert [most_at_once(piece) for piece in scores(model_of(name), 3, 300, voices_at_once=most)] == [most] * 3
+    assert max(most_at_once(piece) for piece in scores(model_of(name), 3, 300, voices_at_once=most)) == most
 
 
 @pytest.mark.parametrize("name", ["bach", "folk", "performance", "ensemble"])
@@ -194,10 +194,9 @@ def test_music21_finds_no_parallels_in_five_hundred_bars() -> None:
 
 
 def test_only_characters_that_may_be_are_said() -> None:
-    for name, characters in (("char", "abc \n"), ("shakespeare", "etaoin shrdlu\n")):
-        text = "".join(map(str, model_of(name).stream(seed=1, characters=characters).pull(400)))
-        assert set(text) <= set(characters)
-        assert "\n" not in "".join(map(str, model_of(name).stream(seed=1, characters=characters[:-1]).pull(400)))
+    for name, characters in (("char", "abc \n"), ("char", "abc "), ("shakespeare", "etaoin shrdlu\n")):
+        text = "".join(map(str, model_of(name).stream(seed=1, characters=characters).pull(200)))
+        assert set(text) == set(characters)
 
 
 def test_a_stream_starts_with_what_it_must() -> None:

@@ -123,7 +123,9 @@ class Batch:
     def _finish(self, row: int) -> None:
         job, last = self.jobs[row], len(self.jobs) - 1
         job.said = self._said[row, : self._counters[row, SAID]].tolist()
-        job.yielded = {name: count for name, count in zip(STRENGTHS, self._yielded[row].tolist(), strict=True) if count}
+        if self._constrained:
+            counts = zip(STRENGTHS, self._yielded[row].tolist(), strict=True)
+            job.yielded = {name: count for name, count in counts if count}
         job.after = self._memory.save(row)
         if row < last:
             self._memory.move(last, row)
@@ -132,7 +134,7 @@ class Batch:
                 array[row] = array[last]
             self.jobs[row] = self.jobs[last]
         self.jobs.pop()
-        self._constrained = bool(self._plans[:last, PLANNED].any())
+        self._constrained = self._constrained and bool(self._plans[:last, PLANNED].any())
 
 
 @compiled
