@@ -12,6 +12,7 @@ from generator.errors import CarouselError
 T = TypeVar("T")
 
 AT_END = ("next", "never", "stop")
+MOST_NOTES_A_SECOND = 32
 
 
 def option(
@@ -45,6 +46,9 @@ def validate(options: Any) -> None:
                 raise CarouselError(f"{flag} is {value!r}; choose one of {', '.join(choices)}")
             continue
         if low is None and high is None:
+            for word, expected, name in (("str", str, "text"), ("bool", bool, "true or false")):
+                if str(spec.type).startswith(word) and not isinstance(value, expected):
+                    raise CarouselError(f"{flag} is {value!r}; give {name}")
             continue
         whole = isinstance(spec.default, int) or "int" in str(spec.type)
         kind = int if whole else (int, float)
@@ -111,6 +115,28 @@ class SamplingOptions:
     at_end: str = option(
         "next", "at a piece's end: begin the next one, never let it end, or stop the stream", choices=AT_END
     )
+
+    # Constraints, obeyed as `streaming/constraints.py` says.
+    key: str | None = option(
+        None, "only notes of this key, such as 'D minor', or of the primer's, with the word primer", metavar="KEY"
+    )
+    scale: str | None = option(
+        None, "over the key's tonic, this scale instead of the plain major or minor: 'harmonic minor', dorian, blues …"
+    )
+    ranges: str | None = option(
+        None, "lowest and highest MIDI pitch, of every voice (60-79) or by name (Soprano:60-79,Bass:40-60)"
+    )
+    parallels: bool = option(True, "let two voices move from fifth to fifth or from octave to octave")
+    voices_at_once: int | None = option(None, "notes that sound at once, at most", minimum=1, maximum=128)
+    density: int | None = option(
+        None, "notes that begin within any one second, at most", minimum=1, maximum=MOST_NOTES_A_SECOND
+    )
+    tempo: float | None = option(
+        None, "quarter notes a minute: the nearest tempo that the checkpoint knows", minimum=1, maximum=1000
+    )
+    metre: str | None = option(None, "only this metre, such as 3/4", metavar="N/D")
+    starts_with: str | None = option(None, "say this text first, from where the option is set", metavar="TEXT")
+    characters: str | None = option(None, "only characters of this text", metavar="TEXT")
 
     def __post_init__(self) -> None:
         validate(self)

@@ -29,6 +29,7 @@ from generator.model.backends import AUTO, BACKENDS
 from generator.music import files
 from generator.music.score import Bar, Clock, Note, Score, Tempo, Voice, pitch_name
 from generator.options import SamplingOptions, add_arguments, given
+from generator.streaming.constraints import flag
 from generator.streaming.engine import Model, load
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
@@ -243,6 +244,9 @@ def sample(given_: argparse.Namespace) -> None:
         sinks.write(piece, path)
         extent = f"{len(piece):,} characters" if isinstance(piece, str) else f"{seconds_of(piece):.0f} s of music"
         print(f"{path}: {extent}, seed {stream.options.seed}", file=sys.stderr)
+    for name, count in stream.yielded.items():
+        times = "once" if count == 1 else f"{count:,} times"
+        print(f"{flag(name)} yielded {times}, where nothing could follow that keeps to it", file=sys.stderr)
     if given_.save is not None:
         stream.snapshot().save(given_.save)
 

@@ -15,7 +15,7 @@ from generator.corpora import open_corpus
 from generator.errors import CarouselError
 from generator.music.score import Bar, Note, PieceEnd, Score, Tempo, TimeSignature, Voice
 from generator.tokenizers.score import ScoreTokenizer
-from generator.tokenizers.score_grammar import Table
+from generator.tokenizers.score_vocabulary import Table
 from tests.conftest import four_voices
 from tests.test_laws import check_valid
 

@@ -1,7 +1,8 @@
-"""Keys: twelve tonics in major, then in minor, and which of them a piece's notes make likely."""
+"""Keys: twelve tonics in major, then in minor, which of them a piece's notes make likely; scales."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +16,40 @@ from generator.music.score import Note
 MAJOR = ("C", "D♭", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
 MINOR = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "G♯", "A", "B♭", "B")
 KEYS = (*(f"{tonic} major" for tonic in MAJOR), *(f"{tonic} minor" for tonic in MINOR))
+
+SCALES = {
+    "major": (0, 2, 4, 5, 7, 9, 11),
+    "minor": (0, 2, 3, 5, 7, 8, 10),
+    "harmonic minor": (0, 2, 3, 5, 7, 8, 11),
+    "melodic minor": (0, 2, 3, 5, 7, 9, 11),
+    "ionian": (0, 2, 4, 5, 7, 9, 11),
+    "dorian": (0, 2, 3, 5, 7, 9, 10),
+    "phrygian": (0, 1, 3, 5, 7, 8, 10),
+    "lydian": (0, 2, 4, 6, 7, 9, 11),
+    "mixolydian": (0, 2, 4, 5, 7, 9, 10),
+    "aeolian": (0, 2, 3, 5, 7, 8, 10),
+    "locrian": (0, 1, 3, 5, 6, 8, 10),
+    "major pentatonic": (0, 2, 4, 7, 9),
+    "minor pentatonic": (0, 3, 5, 7, 10),
+    "blues": (0, 3, 5, 6, 7, 10),
+    "chromatic": tuple(range(12)),
+}
+"""Semitones above the tonic."""
+
+
+def read_key(text: str) -> int:
+    """The index into `KEYS` of a key in words, in any spelling: `D minor`, `F# major`, `Gb major`, `e♭ minor`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    words = re.fullmatch(r"\s*([a-g])([#♯b♭]?)\s+(major|minor)\s*", text, re.IGNORECASE)
+    if words is None:
+        raise ValueError(f"{text!r} is no key")
+    letter, accidental, mode = words.groups()
+    tonic = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}[letter.lower()]
+    tonic += (accidental in ("#", "♯")) - (accidental.lower() in ("b", "♭"))
+    return tonic % 12 + 12 * (mode.lower() == "minor")
 
 
 @compiled

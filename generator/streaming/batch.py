@@ -17,6 +17,8 @@ from generator.jit import compiled
 from generator.model.backends import Backend
 from generator.model.state import State
 from generator.options import AT_END, SamplingOptions
+from generator.streaming.constraints import Constraints
+from generator.streaming.offences import PLANNED, STRENGTHS
 from generator.streaming.rng import uniform
 from generator.streaming.sampling import draw, weigh
 from generator.tokenizers.base import Rows, Tokenizer
@@ -46,6 +48,8 @@ class Job:
     """The answer; shorter than `count` where a piece's end stopped the stream."""
     wanted: bool = True
     """Whether anyone still waits for it."""
+    yielded: dict[str, int] = field(default_factory=dict)
+    """How often each constraint has yielded, where it has."""
     after: State | None = None
     """The state after them; None while the job is under way."""
 
@@ -53,7 +57,10 @@ class Job:
 class Batch:
     """Up to `rows` jobs under way. Not thread-safe."""
 
-    def __init__(self, backend: Backend, tokenizer: Tokenizer, rows: int) -> None:
+    def __init__(
+        self, backend: Backend, tokenizer: Tokenizer, rows: int, constraints: Constraints | None = None
+    ) -> None:
+        """Without `constraints`, none are obeyed."""
         self.jobs: list[Job] = []
         self.rows = rows
         self._backend, self._grammar, self._end = backend, tokenizer.grammar, tokenizer.end
@@ -67,6 +74,11 @@ class Batch:
         self._logits = np.zeros((rows, vocab_size), np.float32)
         self._masks = np.zeros((rows, vocab_size), np.bool_)
         self._weights = np.zeros(vocab_size, np.float64)
+        self._constraints = constraints
+        self._constrained = False
+        self._plans = np.zeros((rows, constraints.size if constraints else 1), np.int64)
+        self._yielded = np.zeros((rows, len(STRENGTHS)), np.int64)
+        self._offences = np.zeros(vocab_size, np.int64)
 
     def add(self, job: Job) -> None:
         """Take a job up; there must be a free row."""
@@ -79,6 +91,10 @@ class Batch:
         self._counters[row] = job.position, job.count, 0, given, options.seed, options.top_k, ending
         self._filters[row] = options.temperature, options.top_p, options.min_p
         self._said[row, :given] = job.given
+        plan = self._constraints.plan(options) if self._constraints else None
+        self._plans[row] = 0 if plan is None else plan
+        self._yielded[row] = 0
+        self._constrained |= plan is not None
         self.jobs.append(job)
 
     def step(self) -> bool:
@@ -87,6 +103,8 @@ class Batch:
         tokens, grammars, masks = self._tokens[:n], self._grammars[:n], self._masks[:n]
         self._backend.step(tokens, self._memory, self._logits)
         self._grammar.allowed(grammars, masks)
+        if self._constrained:
+            self._judge(n)
         finished = _say(
             self._logits, masks, self._counters, self._filters, self._end, self._weights, self._said, tokens
         )
@@ -96,16 +114,27 @@ class Batch:
                 self._finish(row)
         return finished > 0
 
+    def _judge(self, n: int) -> None:
+        assert self._constraints is not None
+        waiting = self._counters[:n, SAID] < self._counters[:n, GIVEN]
+        plans, grammars, masks = self._plans[:n], self._grammars[:n], self._masks[:n]
+        self._constraints.judge(plans, waiting, grammars, masks, self._offences, self._yielded[:n])
+
     def _finish(self, row: int) -> None:
         job, last = self.jobs[row], len(self.jobs) - 1
         job.said = self._said[row, : self._counters[row, SAID]].tolist()
+        if self._constrained:
+            counts = zip(STRENGTHS, self._yielded[row].tolist(), strict=True)
+            job.yielded = {name: count for name, count in counts if count}
         job.after = self._memory.save(row)
         if row < last:
             self._memory.move(last, row)
-            for array in (self._grammars, self._tokens, self._counters, self._filters, self._said):
+            kept = (self._grammars, self._tokens, self._counters, self._filters, self._said, self._plans, self._yielded)
+            for array in kept:
                 array[row] = array[last]
             self.jobs[row] = self.jobs[last]
         self.jobs.pop()
+        self._constrained = self._constrained and bool(self._plans[:last, PLANNED].any())
 
 
 @compiled

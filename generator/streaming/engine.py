@@ -20,6 +20,7 @@ from generator.model.lstm import ModelConfig
 from generator.model.state import State
 from generator.options import SamplingOptions
 from generator.streaming.batch import Batch, Job
+from generator.streaming.constraints import Constraints
 from generator.streaming.origin import Change, Origin
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
@@ -120,7 +121,8 @@ class Engine:
         self.backend = prepare(backend, model.checkpoint)
         self.limit = limit
         self._streams: WeakSet[Stream] = WeakSet()
-        self._batch = Batch(self.backend, self.tokenizer, rows)
+        self.constraints = Constraints(self.tokenizer)
+        self._batch = Batch(self.backend, self.tokenizer, rows, self.constraints)
         self._waiting: deque[Job] = deque()
         # An interrupt may come between any two instructions. `with` on these locks is safe from it; a flag, or an
         # acquire of our own, would not be.
@@ -131,8 +133,8 @@ class Engine:
 
     def stream(self, prime: Any = None, **options: Any) -> Stream:
         """Start a stream, as `Model.stream`."""
-        timeline = ((0, SamplingOptions(**options)),)
         primer = () if prime is None else self._encode(prime)
+        timeline = ((0, self.constraints.settle(SamplingOptions(**options), primer)),)
         self._check_limit()
         return self._admitted(Stream(self, self.begin(primer, timeline)))
 
@@ -168,6 +170,8 @@ class Engine:
             raise CarouselError(DAMAGED)
         if not all(isinstance(token, int) and token in vocabulary for token in origin.primer):
             raise CarouselError(DAMAGED)
+        for _, options in origin.timeline:
+            self.constraints.plan(options)
         decoder = self.tokenizer.decoder()
         try:
             for token in origin.primer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from safetensors.numpy import load, save
 from generator.atomic import atomic_write
 from generator.errors import CarouselError
 from generator.model.state import State
-from generator.streaming.origin import LARGEST_TOKEN, UNSOUND, Origin, checked, refuse_newer
-from generator.tokenizers.base import whole
+from generator.streaming.origin import LARGEST_TOKEN, OPTIONS, UNSOUND, Origin, checked, refuse_newer
+from generator.tokenizers.base import LARGEST_COUNT, whole
 
 LARGEST = 64 * 2**20
 """Bytes; a larger file is refused unread."""
@@ -34,17 +34,24 @@ class Snapshot(Origin):
     """A point in a stream's life: how it got there, and what it remembers.
 
     `token` is the last one so far, not yet fed to the model; `decoder` is the decoder's state, with the grammar's, the
-    clock and the notes that sound.
+    clock and the notes that sound; `yielded` says how often each constraint has yielded.
     """
 
     state: State
     token: int
     decoder: dict[str, Any]
+    yielded: dict[str, int] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """As a take; the same snapshot gives the same bytes."""
         tensors = {"h": self.state.h, "c": self.state.c, "primer": np.array(self.primer, TENSORS["primer"])}
-        fields = {"digest": NO_DIGEST, **self.facts(), "token": self.token, "decoder": self.decoder}
+        fields = {
+            "digest": NO_DIGEST,
+            **self.facts(),
+            "token": self.token,
+            "decoder": self.decoder,
+            "yielded": self.yielded,
+        }
         data = save(tensors, {"carousel": json.dumps(fields)})
         return data.replace(NO_DIGEST.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
 
@@ -89,9 +96,13 @@ def _read(data: bytes) -> Snapshot:
     h, c = tensors["h"], tensors["c"]
     if h.shape != c.shape or h.ndim != 2 or not np.isfinite([h, c]).all() or np.abs(h).max() > 1:
         raise ValueError("state")
+    yielded = dict(fields["yielded"])
+    if yielded.keys() - OPTIONS:
+        raise ValueError("yielded")
     return Snapshot(
         **checked(fields, tensors["primer"].tolist()),
         state=State(h, c),
         token=whole(fields["token"], 0, LARGEST_TOKEN),
         decoder=dict(fields["decoder"]),
+        yielded={name: whole(count, 1, LARGEST_COUNT) for name, count in yielded.items()},
     )

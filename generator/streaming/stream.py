@@ -33,6 +33,7 @@ class Stream:
     def _restore(self, snapshot: Snapshot) -> None:
         self._state, self._token, self._position = snapshot.state, snapshot.token, snapshot.position
         self._timeline, self._primer = snapshot.timeline, snapshot.primer
+        self._yielded = snapshot.yielded
         self._decoder = self.engine.tokenizer.decoder(snapshot.decoder)
 
     @property
@@ -55,6 +56,12 @@ class Stream:
     def horizon_ticks(self) -> int:
         """Every event that starts before this tick has been yielded."""
         return self._decoder.horizon_ticks
+
+    @property
+    def yielded(self) -> dict[str, int]:
+        """How often each constraint has yielded since the start, because no token kept to it; those that never had to
+        are left out."""
+        return dict(self._yielded)
 
     def allowed(self) -> Mask:
         """What the grammar lets come next, shape (vocab_size,). Read-only."""
@@ -79,9 +86,9 @@ class Stream:
         """Change options from the next token on; the change is recorded in the take.
 
         Raises:
-            CarouselError: a value is out of its bounds.
+            CarouselError: a value is out of its bounds, or a constraint is not for this stream.
         """
-        options = replace(self.options, **changes)
+        options = self.engine.constraints.settle(replace(self.options, **changes), self._primer)
         if options == self.options:
             return
         kept = tuple(change for change in self._timeline if change[0] < self._position)
@@ -99,6 +106,7 @@ class Stream:
             state=self._state,
             token=self._token,
             decoder=self._decoder.state(),
+            yielded=self.yielded,
         )
 
     def fork(self, **options: Any) -> Stream:
@@ -184,6 +192,7 @@ class Stream:
         to_mark = CHUNK - self._position % CHUNK
         if to_mark == CHUNK and not given:
             self._mark()
+        given = given or self.engine.constraints.start(self._timeline, len(self._primer), self._position)
         count = min(tokens, to_mark)
         memory = self._decoder.memory.copy()
         return Job(self._state, self._token, self._position, memory, self.options, count, given[:count])
@@ -193,6 +202,8 @@ class Stream:
         assert job.after is not None
         self._state, self._token = job.after, job.said[-1]
         self._position += len(job.said)
+        for name, count in job.yielded.items():
+            self._yielded = {**self._yielded, name: self._yielded.get(name, 0) + count}
         return [event for token in job.said for event in self._decoder.feed(token)]
 
     def read(self, tokens: Sequence[int]) -> Iterator[Event]:

@@ -16,6 +16,7 @@ from generator.errors import CarouselError
 from generator.jit import compiled
 from generator.music.score import Note, Pedal, PieceEnd
 from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Mask, Rows, whole
+from generator.tokenizers.recent import ONSETS, remember
 
 KINDS = (END, NOTE_ON, NOTE_OFF, TIME_SHIFT, VELOCITY, PEDAL) = (
     "end",
@@ -90,12 +91,18 @@ KIND, VALUE, FIRST, PAST = range(4)
 IS_END, IS_ON, IS_OFF, IS_SHIFT, IS_VELOCITY, IS_PEDAL = range(len(KINDS))
 
 # A row of memory: these fields, then for each key the tick at which the note that sounds there started, then for each
-# key that note's velocity, 0 where there is none.
+# key that note's velocity, 0 where there is none, then the ticks of the last onsets.
 TICK, LAST, FLOOR, IN_VELOCITY, PEDAL_DOWN, STARTS = range(6)
 """`LAST` is the last token, `FLOOR` the lowest key that may still start at this tick, `IN_VELOCITY` the velocity token
 in force, -1 until a piece's first note."""
 SILENT = 2**62
 """In the place of a start: later than all of them."""
+
+
+@compiled
+def recent(rules: Rows) -> int:
+    """Where in a row the last onsets stand."""
+    return STARTS + 2 * int(rules[PAST, IS_ON] - rules[FIRST, IS_ON])
 
 
 @compiled
@@ -113,6 +120,7 @@ def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
             at = STARTS + value - lowest
             row[at], row[at + keys] = row[TICK], rules[VALUE, row[IN_VELOCITY]]
             row[FLOOR] = value - lowest + 1
+            remember(row, recent(rules), ONSETS, row[TICK])
         elif kind == IS_OFF:
             at = STARTS + value - lowest
             row[at], row[at + keys] = SILENT, 0
@@ -199,7 +207,7 @@ class PerformanceGrammar:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.keys = len(table.spans[NOTE_ON])
-        self.size = STARTS + 2 * self.keys
+        self.size = STARTS + 2 * self.keys + ONSETS
         self.rules: Rows = np.zeros((4, len(table.entries)), dtype=np.int64)
         self.rules[KIND] = [KINDS.index(kind) for kind, _ in table.entries]
         self.rules[VALUE] = [value for _, value in table.entries]
@@ -210,6 +218,7 @@ class PerformanceGrammar:
         row = np.zeros(self.size, dtype=np.int64)
         row[LAST], row[IN_VELOCITY] = self.table.end, -1
         row[STARTS : STARTS + self.keys] = SILENT
+        row[-ONSETS:] = -TICKS_PER_SECOND
         return row
 
     def allowed(self, memory: Rows, masks: Mask) -> None:
@@ -222,13 +231,14 @@ class PerformanceGrammar:
 class PerformanceDecoder(GrammarDecoder):
     """Tokens to notes, each complete at its note-off.
 
-    Its state is the fields of its memory, and `[key, start tick, velocity]` of each note that sounds, in their order.
+    Its state is the fields of its memory; `[key, start tick, velocity]` of each note that sounds, in their order; and
+    the ticks of the onsets of the last second, the newest first.
     """
 
     def __init__(self, grammar: PerformanceGrammar, state: dict[str, Any] | None = None) -> None:
         self._table = grammar.table
         super().__init__(grammar, len(grammar.table.entries), state)
-        self._starts, self._velocities = self.memory[STARTS:].reshape(2, -1)
+        self._starts, self._velocities = self.memory[STARTS:-ONSETS].reshape(2, -1)
 
     def _restore(self, state: dict[str, Any]) -> None:
         table, row = self._table, self.memory
@@ -245,14 +255,18 @@ class PerformanceDecoder(GrammarDecoder):
             at = STARTS + whole(key, 0, keys - 1)
             row[at] = whole(start, max(0, tick - HOLD_LIMIT), tick)
             row[at + keys] = whole(velocity, 1, 127)
+        onsets = [whole(onset, max(0, tick - TICKS_PER_SECOND), tick) for onset in state["recent"]]
+        row[-ONSETS:][: len(onsets)] = onsets
 
     def state(self) -> dict[str, Any]:
         tick, last, floor, velocity, pedal = self.memory[:STARTS].tolist()
+        onsets = self.memory[-ONSETS:]
         keys = np.flatnonzero(self._starts != SILENT)
         keys = keys[np.argsort(self._starts[keys], kind="stable")]
         return {
             **{"tick": tick, "last": last, "floor": floor, "velocity": None if velocity < 0 else velocity},
             **{"pedal": pedal, "sounding": np.stack((keys, self._starts[keys], self._velocities[keys]), 1).tolist()},
+            "recent": onsets[onsets > tick - TICKS_PER_SECOND].tolist(),
         }
 
     @property

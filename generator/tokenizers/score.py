@@ -22,7 +22,9 @@ from generator.music.keys import KEYS, above_c, likely, transposed
 from generator.music.score import DEFAULT_TEMPO, Note, Score, Tempo, TimeSignature, Voice
 from generator.tokenizers.base import Tokens
 from generator.tokenizers.score_decoder import ScoreDecoder
-from generator.tokenizers.score_grammar import (
+from generator.tokenizers.score_grammar import ScoreGrammar
+from generator.tokenizers.score_grid import Report, bars_of, quantise, to_grid, whole_tempo
+from generator.tokenizers.score_vocabulary import (
     BAR,
     DURATION,
     END,
@@ -35,11 +37,9 @@ from generator.tokenizers.score_grammar import (
     TIME_SIGNATURE,
     VOICE,
     Part,
-    ScoreGrammar,
     Table,
     is_metre,
 )
-from generator.tokenizers.score_grid import Report, bars_of, quantise, to_grid, whole_tempo
 
 LONGEST_TICKS = 16 * TICKS_PER_QUARTER
 """The longest bar and note of a vocabulary."""

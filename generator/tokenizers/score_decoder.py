@@ -8,30 +8,38 @@ import numpy as np
 
 from generator.music.keys import KEYS
 from generator.music.score import Bar, Note, PieceEnd, Tempo, TimeSignature
-from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, whole
+from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Rows, whole
+from generator.tokenizers.recent import ONSETS
 from generator.tokenizers.score_grammar import (
     ABOVE,
     AT_PITCH,
-    BAR,
-    DURATION,
-    END,
+    CLOCK,
     FIELDS,
     FREE,
     IN_VOICE,
+    LATEST,
+    NOW,
+    RECENT,
+    SECOND,
+    ScoreGrammar,
+    hold,
+)
+from generator.tokenizers.score_vocabulary import (
+    BAR,
+    DURATION,
+    END,
     KINDS,
     LARGEST_VALUE,
-    NOW,
     PITCH,
     TEMPO,
     TIME_SIGNATURE,
     VOICE,
-    ScoreGrammar,
-    hold,
 )
 
 
 class ScoreDecoder(GrammarDecoder):
-    """Its state is the fields of its memory, and `[voice, pitch, end tick]` of each note that sounds."""
+    """Its state is the fields of its memory; `[voice, pitch, end tick]` of each note that sounds; of each voice's last
+    note `[start tick, pitch, the pitch before]`; and the clock at the onsets of the last second, the newest first."""
 
     def __init__(self, grammar: ScoreGrammar, state: dict[str, Any] | None = None) -> None:
         self._table, self._rules = grammar.table, grammar.rules
@@ -40,13 +48,14 @@ class ScoreDecoder(GrammarDecoder):
     def _restore(self, state: dict[str, Any]) -> None:
         table, row = self._table, self.memory
         fields = [whole(state["memory"][field], -1, LARGEST_COUNT) for field in FIELDS]
-        last, bar_start, bar_ticks, now, position, key, metre, tempo, voice, pitch, notes = fields
+        last, bar_start, bar_ticks, now, position, key, metre, tempo, voice, pitch, notes, clock = fields
         lowest, highest = max(0, table.lowest_pitch), min(127, table.values[table.past[PITCH] - 1])
         in_bar = last not in (END, TIME_SIGNATURE, TEMPO)
         sound = (
             0 <= last < len(KINDS)
             and bar_start >= 0
             and notes >= 0
+            and clock >= 0
             and key < len(KEYS)
             and metre < len(table.metres)
             and voice < len(table.parts)
@@ -66,16 +75,32 @@ class ScoreDecoder(GrammarDecoder):
         for voice, pitch, end in state["sounding"]:
             voice, pitch = whole(voice, 0, len(table.parts) - 1), whole(pitch, lowest, highest)
             hold(self._rules, row, voice, pitch, whole(end, now + 1, now + LARGEST_VALUE))
+        latest = [
+            (whole(start, -1, now), whole(pitch, -1, 127), whole(before, -1, 127))
+            for start, pitch, before in state["latest"]
+        ]
+        self._latest(row)[:] = np.array(latest).reshape(len(table.parts), LATEST)
+        onsets = [whole(onset, max(0, clock - SECOND), clock) for onset in state["recent"]]
+        row[RECENT : RECENT + ONSETS][: len(onsets)] = onsets
+
+    def _latest(self, row: Rows) -> Rows:
+        """Each voice's last note, shape (voices, 3)."""
+        voices = len(self._table.parts)
+        return row[FREE + voices : FREE + voices * (1 + LATEST)].reshape(voices, LATEST)
 
     def state(self) -> dict[str, Any]:
         table, memory = self._table, self.memory
-        ends = memory[FREE + len(table.parts) :].reshape(len(table.parts), -1)
+        voices = len(table.parts)
+        ends = memory[FREE + voices * (1 + LATEST) :].reshape(voices, -1)
+        onsets = memory[RECENT : RECENT + ONSETS]
         return {
             "memory": dict(zip(FIELDS, memory[: len(FIELDS)].tolist(), strict=True)),
             "sounding": [
                 [voice, table.lowest_pitch + index, int(ends[voice, index])]
                 for voice, index in np.argwhere(ends > memory[NOW]).tolist()
             ],
+            "latest": self._latest(memory).tolist(),
+            "recent": onsets[onsets > memory[CLOCK] - SECOND].tolist(),
         }
 
     @property

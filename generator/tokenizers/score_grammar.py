@@ -14,126 +14,26 @@ keeps to the range that it has in the training split.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
-from generator.errors import CarouselError
 from generator.jit import compiled
-from generator.music.keys import KEYS, above_c
-from generator.music.score import TimeSignature, Voice
+from generator.music.keys import above_c
 from generator.tokenizers.base import Mask, Rows
-
-TICKS_PER_QUARTER = 12
-KINDS = ("end", "bar", "time-signature", "tempo", "position", "voice", "pitch", "duration")
-LARGEST_VALUE = 2**16
-"""Of any row: far beyond a bar of 64 whole notes in ticks."""
-END, BAR, TIME_SIGNATURE, TEMPO, POSITION, VOICE, PITCH, DURATION = range(len(KINDS))
-
-
-MOVES = {False: (-6, 5), True: (0, 0)}
-"""How far pitches of melodic voices and of drums move, at most, when the tonic moves to C."""
-
-
-MOST_VOICES = 15
-"""MIDI has 16 channels, one of them for drums."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A voice of the vocabulary: who plays it, whether it holds one note at a time, and its range of pitches."""
-
-    name: str
-    program: int
-    drum: bool
-    monophonic: bool
-    low: int
-    high: int
-
-    @property
-    def voice(self) -> Voice:
-        return Voice(self.name, self.program, self.drum)
-
-
-def is_metre(numerator: int, denominator: int) -> bool:
-    """Whether a vocabulary may hold this metre: up to 64 notes a bar, each a whole, a half … a sixty-fourth."""
-    return 1 <= numerator <= 64 and denominator in (1, 2, 4, 8, 16, 32, 64)
-
-
-class Table:
-    """The vocabulary: one row a token, a kind and a value, grouped by kind; encode, decode and masks all read it.
-
-    A row is written as `kind value`: `position 36`, `pitch 60`, `time-signature 3/4`, `bar D minor`. Values rise within
-    a kind; pitches have no gaps.
-    """
-
-    def __init__(self, rows: Sequence[str], parts: Sequence[Part]) -> None:
-        self.rows = tuple(rows)
-        self.parts = tuple(parts)
-        self.kinds: list[int] = []
-        self.values: list[int] = []
-        self.metres: list[tuple[int, int]] = []
-        for row in self.rows:
-            kind, _, text = row.partition(" ")
-            if kind not in KINDS:
-                raise CarouselError(f"unknown row {row!r} in the vocabulary")
-            self.kinds.append(KINDS.index(kind))
-            if kind == "time-signature":
-                numerator, denominator = (int(number) for number in text.split("/"))
-                if not is_metre(numerator, denominator):
-                    raise CarouselError(f"the vocabulary's {row!r} is no metre")
-                self.metres.append((numerator, denominator))
-                text = str(len(self.metres) - 1)
-            elif kind == "bar":
-                text = str(KEYS.index(text) if text in KEYS else -1)
-            self.values.append(int(text) if text else 0)
-        kinds = np.array(self.kinds)
-        self.first = [int(np.searchsorted(kinds, kind)) for kind in range(len(KINDS))]
-        """The first token of each kind; the last is just before the first of the next."""
-        self.past = [int(np.searchsorted(kinds, kind, side="right")) for kind in range(len(KINDS))]
-        self.columns = [np.array(self.values[first:past]) for first, past in zip(self.first, self.past, strict=True)]
-        """The values of each kind."""
-        self.ids = {row: token for token, row in enumerate(zip(self.kinds, self.values, strict=True))}
-        """(kind, value) to token."""
-        self._check(kinds)
-        self.lowest_pitch = self.values[self.first[PITCH]]
-
-    def _check(self, kinds: np.ndarray[Any, np.dtype[np.int64]]) -> None:
-        if (np.diff(kinds) < 0).any() or any(first == past for first, past in zip(self.first, self.past, strict=True)):
-            raise CarouselError("the vocabulary's rows are out of order or a kind is missing")
-        for kind in (POSITION, PITCH, DURATION, VOICE, TEMPO):
-            values = self.columns[kind]
-            steps = np.diff(values)
-            gaps = (steps < 1).any() or (kind in (PITCH, VOICE) and (steps != 1).any())
-            if gaps or (kind != PITCH and values.min() < 0) or values.max() > LARGEST_VALUE:
-                raise CarouselError(f"the vocabulary's {KINDS[kind]} rows do not rise as they should")
-        if list(self.columns[BAR]) != list(range(len(KEYS))):
-            raise CarouselError("the vocabulary's bars do not name every key")
-        if (
-            list(self.columns[VOICE]) != list(range(len(self.parts)))
-            or len(self.parts) > MOST_VOICES
-            or not all(isinstance(part.name, str) for part in self.parts)
-            or not (self.columns[PITCH][0] >= -6 and self.columns[PITCH][-1] <= 132)
-            or not all(0 <= part.low <= part.high <= 127 and 0 <= part.program <= 127 for part in self.parts)
-            or not all(self.writes(part.low, part) and self.writes(part.high, part) for part in self.parts)
-        ):
-            raise CarouselError("the vocabulary's voices do not fit its rows")
-        if self.values[self.first[POSITION]] != 0 or self.values[self.first[DURATION]] < 1:
-            raise CarouselError("the vocabulary's positions start at 0 and its durations at 1 or more")
-        if self.values[self.first[TEMPO]] < 1 or any(self.bar_ticks(index) < 1 for index in range(len(self.metres))):
-            raise CarouselError("the vocabulary holds a tempo or a metre of no length")
-
-    def writes(self, pitch: int, part: Part) -> bool:
-        """Whether a pitch can be written in every key."""
-        below, above = MOVES[part.drum]
-        return bool(self.columns[PITCH][0] <= pitch + below and pitch + above <= self.columns[PITCH][-1])
-
-    def bar_ticks(self, metre: int) -> int:
-        """Length of a bar of that metre in ticks."""
-        return TimeSignature(0, *self.metres[metre]).bar_ticks(TICKS_PER_QUARTER)
-
+from generator.tokenizers.recent import ONSETS, remember
+from generator.tokenizers.score_vocabulary import (
+    BAR,
+    DURATION,
+    END,
+    PITCH,
+    POSITION,
+    TEMPO,
+    TICKS_PER_QUARTER,
+    TIME_SIGNATURE,
+    VOICE,
+    Table,
+)
 
 # The vocabulary as the compiled loops read it: one array, because every one that a call is given costs time. Its rows
 # hold each token's kind and value, each kind's first token and the one past its last, each metre's ticks a bar, each
@@ -141,14 +41,28 @@ class Table:
 KIND, VALUE, FIRST, PAST, LENGTH, LOW, HIGH, MONOPHONIC, DRUM = range(9)
 
 # A row of memory: these fields, whose values are those of the vocabulary's rows, or -1 where there is none yet …
-FIELDS = ("last", "bar_start", "bar_ticks", "now", "position", "key", "metre", "tempo", "voice", "pitch", "notes")
-LAST, BAR_START, BAR_TICKS, NOW, AT_POSITION, IN_KEY, IN_METRE, AT_TEMPO, IN_VOICE, AT_PITCH, NOTES = range(len(FIELDS))
+FIELDS = (
+    *("last", "bar_start", "bar_ticks", "now", "position", "key", "metre", "tempo", "voice", "pitch", "notes"),
+    "clock",
+)
+LAST, BAR_START, BAR_TICKS, NOW, AT_POSITION, IN_KEY, IN_METRE, AT_TEMPO, IN_VOICE, AT_PITCH, NOTES = range(11)
 """`LAST` is the kind of the last token, `AT_PITCH` the pitch of the last note of `IN_VOICE` at this position, `NOTES`
 how many this piece has so far."""
-# … then ticks, of which those up to `NOW` are past: the end of the note that ends last; for each voice, from when on it
-# may begin a note; for each voice and pitch, the end of its last note.
-LAST_END = len(FIELDS)
+CLOCK = 11
+"""Microseconds from the stream's start to `NOW`, each step rounded down."""
+# … then the clock at the last onsets; then ticks, of which those up to `NOW` are past: the end of the note that ends
+# last; for each voice, from when on it may begin a note; for each voice, the start of its last note with its pitch and
+# the pitch before, -1 where there is none yet; for each voice and pitch, the end of its last note.
+RECENT = len(FIELDS)
+LAST_END = RECENT + ONSETS
 FREE = LAST_END + 1
+LATEST = 3
+"""Values in a row about a voice's last note."""
+TICK_MICROSECONDS = 60_000_000 // TICKS_PER_QUARTER
+"""At one quarter a minute."""
+SECOND = 1_000_000 - 100
+"""Of `CLOCK`: shorter by what rounding may take from its steps, and longer than any other sum of ticks below a second
+at one tempo."""
 ABOVE = 128
 """In the place of a pitch: above all of them."""
 
@@ -159,10 +73,17 @@ def voices(rules: Rows) -> int:
 
 
 @compiled
+def latest_of(rules: Rows, voice: int) -> int:
+    """Where in a row a voice's last note stands: its start, its pitch, the pitch before."""
+    return FREE + voices(rules) + LATEST * voice
+
+
+@compiled
 def end_of(rules: Rows, voice: int, pitch: int) -> int:
     """Where in a row the end of a note stands."""
     pitches = rules[PAST, PITCH] - rules[FIRST, PITCH]
-    return FREE + voices(rules) + voice * int(pitches) + pitch - int(rules[VALUE, rules[FIRST, PITCH]])
+    first = latest_of(rules, voices(rules))
+    return first + voice * int(pitches) + pitch - int(rules[VALUE, rules[FIRST, PITCH]])
 
 
 @compiled
@@ -184,9 +105,32 @@ def hold(rules: Rows, row: Rows, voice: int, pitch: int, end: int) -> None:
 
 
 @compiled
+def begin(rules: Rows, row: Rows, voice: int, pitch: int) -> None:
+    """Remember that a note starts now."""
+    remember(row, RECENT, ONSETS, row[CLOCK])
+    latest = latest_of(rules, voice)
+    row[latest] = row[NOW]
+    remember(row, latest + 1, 2, pitch)
+
+
+@compiled
+def clock_at(row: Rows, tick: int) -> int:
+    """`CLOCK` at another tick of this tempo."""
+    return int(row[CLOCK] + (tick - row[NOW]) * TICK_MICROSECONDS // max(1, row[AT_TEMPO]))
+
+
+@compiled
+def go(row: Rows, tick: int) -> None:
+    """Let time pass until a tick."""
+    if tick != row[NOW]:
+        row[CLOCK] = clock_at(row, tick)
+        row[NOW] = tick
+
+
+@compiled
 def finish_bar(row: Rows) -> None:
     """Go to the bar's end; there is no bar then until the next bar line."""
-    row[NOW] = row[BAR_START] + row[BAR_TICKS]
+    go(row, row[BAR_START] + row[BAR_TICKS])
     row[BAR_START], row[BAR_TICKS] = row[NOW], 0
 
 
@@ -197,7 +141,7 @@ def finish_piece(rules: Rows, row: Rows) -> None:
     if row[IN_METRE] >= 0:
         length = rules[LENGTH, row[IN_METRE]]
         late = max(0, row[LAST_END] - row[NOW])
-        row[NOW] += (late + length - 1) // length * length
+        go(row, row[NOW] + (late + length - 1) // length * length)
     row[BAR_START] = row[NOW]
     row[AT_POSITION : AT_PITCH + 1] = -1
     row[NOTES] = 0
@@ -211,7 +155,7 @@ def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
         row[LAST] = kind
         if kind == POSITION:
             row[AT_POSITION], row[IN_VOICE] = value, -1
-            row[NOW] = row[BAR_START] + value
+            go(row, row[BAR_START] + value)
         elif kind == VOICE:
             row[AT_PITCH] = row[AT_PITCH] if row[IN_VOICE] == value else ABOVE
             row[IN_VOICE] = value
@@ -222,6 +166,7 @@ def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
             lowest, highest = rules[VALUE, rules[FIRST, PITCH]], rules[VALUE, rules[PAST, PITCH] - 1]
             if row[IN_VOICE] >= 0 and lowest <= row[AT_PITCH] <= highest:
                 hold(rules, row, row[IN_VOICE], row[AT_PITCH], row[NOW] + value)
+                begin(rules, row, row[IN_VOICE], row[AT_PITCH])
         elif kind == TIME_SIGNATURE:
             finish_bar(row)
             row[IN_METRE] = value
@@ -326,11 +271,14 @@ class ScoreGrammar:
         self.rules: Rows = np.zeros((9, len(table.rows)), dtype=np.int64)
         for row, column in enumerate(map(list, columns)):
             self.rules[row, : len(column)] = column
-        self.size = FREE + len(parts) * (1 + table.past[PITCH] - table.first[PITCH])
+        self.size = FREE + len(parts) * (1 + LATEST + table.past[PITCH] - table.first[PITCH])
 
     def begin(self) -> Rows:
         row = np.zeros(self.size, dtype=np.int64)
         row[AT_POSITION : AT_PITCH + 1] = -1
+        row[RECENT : RECENT + ONSETS] = -SECOND
+        voices = len(self.table.parts)
+        row[FREE + voices : FREE + voices * (1 + LATEST)] = -1
         return row
 
     def allowed(self, memory: Rows, masks: Mask) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.music.score import DEFAULT_TEMPO, DEFAULT_VELOCITY, MusicEvent, Note, Score, Tempo, TimeSignature
-from generator.tokenizers.score_grammar import DURATION, POSITION, TEMPO, TICKS_PER_QUARTER, Table
+from generator.tokenizers.score_vocabulary import DURATION, POSITION, TEMPO, TICKS_PER_QUARTER, Table
 
 
 @dataclass(frozen=True, slots=True)

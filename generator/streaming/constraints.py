@@ -1,0 +1,147 @@
+"""Musical control of a running stream: options that close some of the tokens that the grammar leaves open.
+
+A constraint is a field of `SamplingOptions`, so it can be changed while the stream runs and is recorded in the take. It
+is a function of the options and of the grammar's memory, which holds what a constraint has to know of the past; so it
+needs no state of its own. `offences.py` says what happens where no token keeps to all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from generator.errors import CarouselError
+from generator.music.keys import KEYS, likely
+from generator.options import SamplingOptions
+from generator.streaming.offences import STRENGTHS
+from generator.streaming.performance_constraints import PerformanceConstraints
+from generator.streaming.score_constraints import ScoreConstraints
+from generator.streaming.text_constraints import TextConstraints
+from generator.tokenizers.base import Mask, Rows, Tokenizer
+from generator.tokenizers.char import CharTokenizer
+from generator.tokenizers.performance import PerformanceTokenizer
+from generator.tokenizers.score import ScoreTokenizer
+
+NAMES = (*STRENGTHS, "scale", "starts_with")
+"""The options that are constraints."""
+_values = attrgetter(*NAMES)
+NOTHING = _values(SamplingOptions())
+PRIMER = "primer"
+"""In the place of a key: the primer's."""
+
+
+class Rules(Protocol):
+    """What constraints mean to one kind of tokenizer, for many streams at once."""
+
+    names: ClassVar[tuple[str, ...]]
+    """The options that it understands."""
+
+    @property
+    def size(self) -> int:
+        """int64s in a plan."""
+
+    def plan(self, options: SamplingOptions) -> Rows:
+        """What options ask for, shape (size,).
+
+        Raises:
+            CarouselError: they cannot be read, or contradict each other or the vocabulary.
+        """
+
+    def judge(self, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows) -> None:
+        """Close tokens in the grammar's masks.
+
+        Args:
+            plans: shape (n, size).
+            waiting: streams whose next token is given, so that nothing is to be done; shape (n,).
+            memory: of the grammar, shape (n, its size).
+            masks: changed in place, none to be empty; shape (n, vocab_size).
+            offences: room for numbers, shape (vocab_size,).
+            yielded: counts of the constraints that have yielded, in the order of `STRENGTHS`; shape (n, strengths).
+        """
+
+
+def _rules(tokenizer: Tokenizer) -> Rules | None:
+    if isinstance(tokenizer, ScoreTokenizer):
+        return ScoreConstraints(tokenizer)
+    if isinstance(tokenizer, PerformanceTokenizer):
+        return PerformanceConstraints(tokenizer)
+    return TextConstraints(tokenizer) if isinstance(tokenizer, CharTokenizer) else None
+
+
+class Constraints:
+    """Those that streams of one tokenizer can be under. Threads may share it."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer, self._rules = tokenizer, _rules(tokenizer)
+        self.size = 1 if self._rules is None else self._rules.size
+        self._plans = lru_cache(maxsize=256)(self._make)
+
+    def settle(self, options: SamplingOptions, primer: Sequence[int]) -> SamplingOptions:
+        """The options as a take records them, with the primer's key by name.
+
+        Raises:
+            CarouselError: a constraint cannot be read, is not for this kind of stream, or contradicts another one.
+        """
+        if options.key == PRIMER and self._tokenizer.medium == "music":
+            piece = self._tokenizer.decode(np.array(primer, np.uint16))
+            notes = [note for note in piece.notes if not piece.voices[note.voice].drum]
+            if not notes:
+                raise CarouselError("--key primer follows the key of a primer; give one, with --prime")
+            options = replace(options, key=KEYS[likely(notes)])
+        self.plan(options)
+        return options
+
+    def plan(self, options: SamplingOptions) -> Rows | None:
+        """What the options ask for, shape (size,), read-only; None if nothing."""
+        values = _values(options)
+        return None if values == NOTHING else self._plans(values, options.at_end)
+
+    def _make(self, values: tuple[Any, ...], at_end: str) -> Rows | None:
+        known = () if self._rules is None else self._rules.names
+        triples = zip(NAMES, values, NOTHING, strict=True)
+        asked = {name: value for name, value, nothing in triples if value not in (nothing, "")}
+        foreign = [flag(name) for name in asked if name not in known]
+        if not asked:
+            return None
+        if foreign or self._rules is None:
+            raise CarouselError(
+                f"{foreign[0]} is not for a checkpoint of kind {self._tokenizer.kind}, "
+                f"which obeys {', '.join(map(flag, known)) or 'no constraints'}"
+            )
+        plan = self._rules.plan(SamplingOptions(at_end=at_end, **asked))
+        plan.flags.writeable = False
+        return plan
+
+    def judge(self, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows) -> None:
+        """`Rules.judge`; rows whose plan is all 0 stay as they are."""
+        if self._rules is not None:
+            self._rules.judge(plans, waiting, memory, masks, offences, yielded)
+
+    def start(self, changes: Sequence[tuple[int, SamplingOptions]], begun: int, position: int) -> list[int]:
+        """What is still to be said of the text that `starts_with` asks for, as tokens.
+
+        Args:
+            changes: the stream's timeline.
+            begun: the position after the primer, before which no text can have been asked for.
+            position: of the next token.
+        """
+        text = changes[-1][1].starts_with
+        if not text:
+            return []
+        since = position
+        for at, options in reversed(changes):
+            if options.starts_with != text:
+                break
+            since = at
+        done = position - max(since, begun)
+        return self._tokenizer.encode(text)[:-1].tolist()[done:] if done < len(text) else []
+
+
+def flag(name: str) -> str:
+    """The flag that asks for a constraint."""
+    return "--no-parallels" if name == "parallels" else "--" + name.replace("_", "-")

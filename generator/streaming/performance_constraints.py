@@ -1,0 +1,105 @@
+"""Constraints on piano performances: what each token would break, from the memory of the performance grammar."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from generator.jit import compiled
+from generator.options import SamplingOptions
+from generator.streaming.offences import (
+    DENSITY,
+    KEY,
+    MOST_A_SECOND,
+    MOST_AT_ONCE,
+    NEVER_ENDS,
+    PLANNED,
+    RANGES,
+    TABLE,
+    VOICES_AT_ONCE,
+    begin_plan,
+    keep_least,
+)
+from generator.streaming.pitch_constraints import PITCHES, pitch_offences
+from generator.tokenizers.base import Mask, Rows
+from generator.tokenizers.performance import PerformanceTokenizer
+from generator.tokenizers.performance_grammar import (
+    FIRST,
+    FLOOR,
+    IS_ON,
+    IS_SHIFT,
+    IS_VELOCITY,
+    KIND,
+    PAST,
+    SILENT,
+    STARTS,
+    TICK,
+    TICKS_PER_SECOND,
+    VALUE,
+    recent,
+)
+from generator.tokenizers.score_vocabulary import Part
+
+
+@compiled
+def of_tokens(rules: Rows, plan: Rows, row: Rows, mask: Mask, offences: Rows) -> None:
+    """What each open token breaks. A velocity is judged by the best note that may follow it."""
+    keys, lowest = rules[PAST, IS_ON] - rules[FIRST, IS_ON], rules[VALUE, rules[FIRST, IS_ON]]
+    sounding, note = 0, RANGES | KEY
+    for key in range(keys):
+        if row[STARTS + key] != SILENT:
+            sounding += 1
+        elif key >= row[FLOOR]:
+            note = min(note, plan[TABLE + lowest + key])
+    now, wait = 0, 0  # what any note that begins now breaks; ticks until the next one may
+    if 0 < plan[MOST_AT_ONCE] <= sounding:
+        now |= VOICES_AT_ONCE
+    if plan[MOST_A_SECOND]:
+        wait = row[recent(rules) + plan[MOST_A_SECOND] - 1] + TICKS_PER_SECOND - row[TICK]
+        if wait > 0:
+            now |= DENSITY
+    longest = rules[PAST, IS_SHIFT] - rules[FIRST, IS_SHIFT]
+    for token in range(len(mask)):
+        if not mask[token]:
+            continue
+        kind, value, offence = rules[KIND, token], rules[VALUE, token], 0
+        if kind == IS_ON:
+            offence = now | plan[TABLE + value]
+        elif kind == IS_VELOCITY:
+            offence = now | note
+        elif kind == IS_SHIFT and sounding == 0 and value < min(wait, longest):
+            offence = DENSITY  # nothing but the pedal could follow
+        offences[token] = offence
+
+
+@compiled
+def judge(
+    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows
+) -> None:
+    """`Rules.judge`."""
+    for stream in range(len(memory)):
+        plan, mask = plans[stream], masks[stream]
+        if plan[PLANNED] and not waiting[stream]:
+            if plan[NEVER_ENDS]:
+                mask[end] = False
+            of_tokens(rules, plan, memory[stream], mask, offences)
+            keep_least(mask, offences, yielded[stream])
+
+
+class PerformanceConstraints:
+    """Those of one vocabulary."""
+
+    names: ClassVar[tuple[str, ...]] = ("key", "scale", "ranges", "voices_at_once", "density")
+
+    def __init__(self, tokenizer: PerformanceTokenizer) -> None:
+        self.size = TABLE + PITCHES
+        self._rules, self._end = tokenizer.grammar.rules, tokenizer.end
+        voice, table = tokenizer.voices[0], tokenizer.table
+        self._part = Part(voice.name, voice.program, voice.drum, False, table.lowest, table.highest)
+
+    def plan(self, options: SamplingOptions) -> Rows:
+        plan = begin_plan(options, PITCHES)
+        plan[TABLE:] = pitch_offences(options, [self._part])[0]
+        return plan
+
+    def judge(self, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows) -> None:
+        judge(self._rules, self._end, plans, waiting, memory, masks, offences, yielded)

@@ -1,0 +1,240 @@
+"""Constraints on written music: what each token would break, from the memory of the score grammar.
+
+A voice or a position is judged by the best note that may follow it, so no dead end is entered: a token offends only if
+all that it leads to does.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from generator.errors import CarouselError
+from generator.jit import compiled
+from generator.options import SamplingOptions
+from generator.streaming.offences import (
+    DENSITY,
+    KEY,
+    KEY_ASKED,
+    METRE,
+    METRE_ASKED,
+    MOST_A_SECOND,
+    MOST_AT_ONCE,
+    NEVER_ENDS,
+    NO_PARALLELS,
+    PARALLELS,
+    PLANNED,
+    RANGES,
+    TABLE,
+    TEMPO,
+    TEMPO_ASKED,
+    VOICES_AT_ONCE,
+    begin_plan,
+    keep_least,
+)
+from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_offences
+from generator.tokenizers import score_vocabulary as kinds
+from generator.tokenizers.base import Mask, Rows
+from generator.tokenizers.score import ScoreTokenizer
+from generator.tokenizers.score_grammar import (
+    AT_PITCH,
+    AT_TEMPO,
+    BAR_START,
+    DRUM,
+    FIRST,
+    FREE,
+    HIGH,
+    IN_KEY,
+    IN_METRE,
+    IN_VOICE,
+    KIND,
+    LAST,
+    LOW,
+    MONOPHONIC,
+    NOW,
+    RECENT,
+    SECOND,
+    VALUE,
+    clock_at,
+    end_of,
+    latest_of,
+    moved,
+    voices,
+)
+
+NEVER = 2**62
+"""A tick that does not come."""
+
+
+@compiled
+def is_parallel(rules: Rows, row: Rows, voice: int, pitch: int) -> bool:
+    """Whether this note would move with a voice that has moved now too from a fifth to a fifth, or from an octave or
+    unison to one; octaves between them, crossings and directions make no difference, as in music21's
+    `VoiceLeadingQuartet.parallelFifth`, `parallelOctave` and `parallelUnison`."""
+    before = row[latest_of(rules, voice) + 1]
+    if not rules[MONOPHONIC, voice] or rules[DRUM, voice] or before < 0 or before == pitch:
+        return False
+    for other in range(voices(rules)):
+        latest = latest_of(rules, other)
+        now, then = row[latest + 1], row[latest + 2]
+        moves = row[latest] == row[NOW] and then >= 0 and then != now
+        if other != voice and moves and rules[MONOPHONIC, other] and not rules[DRUM, other]:
+            interval = abs(pitch - now) % 12
+            if (interval == 0 or interval == 7) and interval == abs(before - then) % 12:
+                return True
+    return False
+
+
+@compiled
+def of_note(rules: Rows, plan: Rows, row: Rows, voice: int, pitch: int) -> int:
+    """What this pitch of this voice breaks now."""
+    offence = plan[TABLE + PITCHES * voice + pitch]
+    if plan[NO_PARALLELS] and is_parallel(rules, row, voice, pitch):
+        offence |= PARALLELS
+    return int(offence)
+
+
+@compiled
+def of_voice(rules: Rows, plan: Rows, row: Rows, voice: int) -> int:
+    """What the best pitch that this voice may sound now breaks."""
+    least = RANGES | KEY | PARALLELS
+    past = min(row[AT_PITCH], rules[HIGH, voice] + 1) if voice == row[IN_VOICE] else rules[HIGH, voice] + 1
+    for pitch in range(rules[LOW, voice], past):
+        if row[end_of(rules, voice, pitch)] <= row[NOW]:
+            least = min(least, of_note(rules, plan, row, voice, pitch))
+    return least
+
+
+@compiled
+def of_moment(plan: Rows, row: Rows, tick: int, full_until: int) -> int:
+    """What any note that begins at a tick breaks."""
+    offence = 0
+    if tick < full_until:
+        offence |= VOICES_AT_ONCE
+    if plan[MOST_A_SECOND]:
+        first = row[RECENT + plan[MOST_A_SECOND] - 1]
+        if clock_at(row, tick) - first < SECOND:
+            offence |= DENSITY
+    return offence
+
+
+@compiled
+def full_until(rules: Rows, plan: Rows, row: Rows) -> int:
+    """The tick from which on fewer notes sound than may."""
+    if plan[MOST_AT_ONCE] == 0:
+        return 0
+    ends = row[end_of(rules, 0, rules[VALUE, rules[FIRST, kinds.PITCH]]) :]
+    ends = np.sort(ends[ends > row[NOW]])
+    return int(ends[-plan[MOST_AT_ONCE]]) if plan[MOST_AT_ONCE] <= len(ends) else 0
+
+
+@compiled
+def find_free(rules: Rows, plan: Rows, row: Rows, free: Rows) -> None:
+    """From which tick on some voice may begin a note that breaks of ranges and key what `free`'s index says, (4,)."""
+    free[:] = NEVER
+    for voice in range(voices(rules)):
+        for pitch in range(rules[LOW, voice], rules[HIGH, voice] + 1):
+            broken = plan[TABLE + PITCHES * voice + pitch] // RANGES
+            free[broken] = min(free[broken], max(row[FREE + voice], row[end_of(rules, voice, pitch)]))
+
+
+@compiled
+def of_position(free: Rows, tick: int) -> int:
+    """What the best pitch at a tick breaks of ranges and key."""
+    for broken in range(len(free)):
+        if free[broken] <= tick:
+            return broken * RANGES
+    return RANGES | KEY
+
+
+@compiled
+def of_tokens(rules: Rows, plan: Rows, row: Rows, mask: Mask, offences: Rows, free: Rows) -> None:
+    """What each open token breaks."""
+    last = row[LAST]
+    metre, tempo, key = plan[METRE_ASKED], plan[TEMPO_ASKED], plan[KEY_ASKED]
+    due = 0  # what has to be said before the next bar line, and here may be
+    if metre >= 0 and metre != row[IN_METRE] and last != kinds.TIME_SIGNATURE and last != kinds.TEMPO:
+        due |= METRE
+    if tempo > 0 and tempo != row[AT_TEMPO] and last != kinds.TEMPO:
+        due |= TEMPO
+    full = full_until(rules, plan, row)
+    if last == kinds.BAR or last == kinds.DURATION:
+        find_free(rules, plan, row, free)
+    for token in range(len(mask)):
+        if not mask[token]:
+            continue
+        kind, value, offence = rules[KIND, token], rules[VALUE, token], 0
+        if kind == kinds.TIME_SIGNATURE:
+            offence = METRE if metre >= 0 and value != metre else 0
+        elif kind == kinds.TEMPO:
+            offence = due & METRE | (TEMPO if tempo > 0 and value != tempo else 0)
+        elif kind == kinds.BAR:
+            offence = due | (KEY if key >= 0 and row[IN_KEY] < 0 and value != key else 0)
+        elif kind == kinds.END:
+            offence = due
+        elif kind == kinds.POSITION:
+            tick = row[BAR_START] + value
+            offence = of_moment(plan, row, tick, full) | of_position(free, tick)
+        elif kind == kinds.VOICE:
+            offence = of_moment(plan, row, row[NOW], full) | of_voice(rules, plan, row, value)
+        elif kind == kinds.PITCH:
+            offence = of_note(rules, plan, row, row[IN_VOICE], value + moved(rules, row))
+        offences[token] = offence
+
+
+@compiled
+def judge(
+    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows
+) -> None:
+    """`Rules.judge`."""
+    free = np.zeros(4, np.int64)
+    for stream in range(len(memory)):
+        plan, mask = plans[stream], masks[stream]
+        if plan[PLANNED] and not waiting[stream]:
+            if plan[NEVER_ENDS]:
+                mask[end] = False
+            of_tokens(rules, plan, memory[stream], mask, offences, free)
+            keep_least(mask, offences, yielded[stream])
+
+
+class ScoreConstraints:
+    """Those of one vocabulary."""
+
+    names: ClassVar[tuple[str, ...]] = (
+        "metre",
+        "tempo",
+        "key",
+        "scale",
+        "ranges",
+        "parallels",
+        "voices_at_once",
+        "density",
+    )
+
+    def __init__(self, tokenizer: ScoreTokenizer) -> None:
+        self._table, self._rules, self._end = tokenizer.table, tokenizer.grammar.rules, tokenizer.end
+        self.size = TABLE + PITCHES * len(self._table.parts)
+
+    def plan(self, options: SamplingOptions) -> Rows:
+        table = self._table
+        plan = begin_plan(options, self.size - TABLE)
+        plan[KEY_ASKED] = key_of(options)
+        plan[TABLE:] = pitch_offences(options, table.parts).ravel()
+        if options.metre:
+            names = [f"{numerator}/{denominator}" for numerator, denominator in table.metres]
+            if options.metre not in names:
+                raise CarouselError(f"--metre is {options.metre!r}; this checkpoint knows {', '.join(names)}")
+            plan[METRE_ASKED] = names.index(options.metre)
+        if options.tempo is not None:
+            tempos = table.columns[kinds.TEMPO]
+            plan[TEMPO_ASKED] = tempos[np.abs(tempos - options.tempo).argmin()]
+        if not options.parallels:
+            lines = sum(part.monophonic and not part.drum for part in table.parts)
+            if lines < 2:
+                raise CarouselError(f"--no-parallels is for two voices of single notes or more; here are {lines}")
+            plan[NO_PARALLELS] = 1
+        return plan
+
+    def judge(self, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows) -> None:
+        judge(self._rules, self._end, plans, waiting, memory, masks, offences, yielded)

@@ -1,0 +1,58 @@
+"""Constraints on text: the characters that may be said."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from generator.errors import CarouselError
+from generator.jit import compiled
+from generator.options import SamplingOptions
+from generator.streaming.offences import CHARACTERS, NEVER_ENDS, PLANNED, TABLE, begin_plan, keep_least
+from generator.tokenizers.base import Mask, Rows
+from generator.tokenizers.char import UNKNOWN, CharTokenizer
+
+SHOWN = 100
+"""Characters of a vocabulary in a message, at most."""
+
+
+@compiled
+def judge(end: int, plans: Rows, waiting: Mask, masks: Mask, yielded: Rows) -> None:
+    """`Rules.judge`."""
+    for stream in range(len(masks)):
+        plan, mask = plans[stream], masks[stream]
+        if plan[PLANNED] and not waiting[stream]:
+            if plan[NEVER_ENDS]:
+                mask[end] = False
+            keep_least(mask, plan[TABLE:], yielded[stream])
+
+
+class TextConstraints:
+    """Those of one vocabulary."""
+
+    names: ClassVar[tuple[str, ...]] = ("starts_with", "characters")
+
+    def __init__(self, tokenizer: CharTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.size = TABLE + tokenizer.vocab_size
+
+    def plan(self, options: SamplingOptions) -> Rows:
+        plan = begin_plan(options, self.size - TABLE)
+        self._tokens("starts_with", options.starts_with)
+        if options.characters:
+            plan[TABLE:] = CHARACTERS
+            plan[TABLE:][self._tokens("characters", options.characters)] = 0
+            plan[TABLE + self._tokenizer.end] = 0 if "\n" in options.characters else CHARACTERS  # it reads as one
+        return plan
+
+    def _tokens(self, name: str, text: str | None) -> list[int]:
+        tokens: list[int] = self._tokenizer.encode(text)[:-1].tolist() if text else []
+        unknown = {character for character, token in zip(text or "", tokens, strict=True) if token == UNKNOWN}
+        if unknown:
+            raise CarouselError(
+                f"--{name.replace('_', '-')} has {' '.join(map(repr, sorted(unknown)))}, unknown to this checkpoint; "
+                f"it knows {self._tokenizer.characters[:SHOWN]!r}"
+            )
+        return tokens
+
+    def judge(self, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows) -> None:
+        judge(self._tokenizer.end, plans, waiting, masks, yielded)

@@ -1,0 +1,119 @@
+"""The vocabulary of the score tokenizer: one table that encoding, decoding and the grammar all read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from generator.errors import CarouselError
+from generator.music.keys import KEYS
+from generator.music.score import TimeSignature, Voice
+
+TICKS_PER_QUARTER = 12
+KINDS = ("end", "bar", "time-signature", "tempo", "position", "voice", "pitch", "duration")
+LARGEST_VALUE = 2**16
+"""Of any row: far beyond a bar of 64 whole notes in ticks."""
+END, BAR, TIME_SIGNATURE, TEMPO, POSITION, VOICE, PITCH, DURATION = range(len(KINDS))
+
+MOVES = {False: (-6, 5), True: (0, 0)}
+"""How far pitches of melodic voices and of drums move, at most, when the tonic moves to C."""
+
+MOST_VOICES = 15
+"""MIDI has 16 channels, one of them for drums."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A voice of the vocabulary: who plays it, whether it holds one note at a time, and its range of pitches."""
+
+    name: str
+    program: int
+    drum: bool
+    monophonic: bool
+    low: int
+    high: int
+
+    @property
+    def voice(self) -> Voice:
+        return Voice(self.name, self.program, self.drum)
+
+
+def is_metre(numerator: int, denominator: int) -> bool:
+    """Whether a vocabulary may hold this metre: up to 64 notes a bar, each a whole, a half … a sixty-fourth."""
+    return 1 <= numerator <= 64 and denominator in (1, 2, 4, 8, 16, 32, 64)
+
+
+class Table:
+    """The vocabulary: one row a token, a kind and a value, grouped by kind; encode, decode and masks all read it.
+
+    A row is written as `kind value`: `position 36`, `pitch 60`, `time-signature 3/4`, `bar D minor`. Values rise within
+    a kind; pitches have no gaps.
+    """
+
+    def __init__(self, rows: Sequence[str], parts: Sequence[Part]) -> None:
+        self.rows = tuple(rows)
+        self.parts = tuple(parts)
+        self.kinds: list[int] = []
+        self.values: list[int] = []
+        self.metres: list[tuple[int, int]] = []
+        for row in self.rows:
+            kind, _, text = row.partition(" ")
+            if kind not in KINDS:
+                raise CarouselError(f"unknown row {row!r} in the vocabulary")
+            self.kinds.append(KINDS.index(kind))
+            if kind == "time-signature":
+                numerator, denominator = (int(number) for number in text.split("/"))
+                if not is_metre(numerator, denominator):
+                    raise CarouselError(f"the vocabulary's {row!r} is no metre")
+                self.metres.append((numerator, denominator))
+                text = str(len(self.metres) - 1)
+            elif kind == "bar":
+                text = str(KEYS.index(text) if text in KEYS else -1)
+            self.values.append(int(text) if text else 0)
+        kinds = np.array(self.kinds)
+        self.first = [int(np.searchsorted(kinds, kind)) for kind in range(len(KINDS))]
+        """The first token of each kind; the last is just before the first of the next."""
+        self.past = [int(np.searchsorted(kinds, kind, side="right")) for kind in range(len(KINDS))]
+        self.columns = [np.array(self.values[first:past]) for first, past in zip(self.first, self.past, strict=True)]
+        """The values of each kind."""
+        self.ids = {row: token for token, row in enumerate(zip(self.kinds, self.values, strict=True))}
+        """(kind, value) to token."""
+        self._check(kinds)
+        self.lowest_pitch = self.values[self.first[PITCH]]
+
+    def _check(self, kinds: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+        if (np.diff(kinds) < 0).any() or any(first == past for first, past in zip(self.first, self.past, strict=True)):
+            raise CarouselError("the vocabulary's rows are out of order or a kind is missing")
+        for kind in (POSITION, PITCH, DURATION, VOICE, TEMPO):
+            values = self.columns[kind]
+            steps = np.diff(values)
+            gaps = (steps < 1).any() or (kind in (PITCH, VOICE) and (steps != 1).any())
+            if gaps or (kind != PITCH and values.min() < 0) or values.max() > LARGEST_VALUE:
+                raise CarouselError(f"the vocabulary's {KINDS[kind]} rows do not rise as they should")
+        if list(self.columns[BAR]) != list(range(len(KEYS))):
+            raise CarouselError("the vocabulary's bars do not name every key")
+        if (
+            list(self.columns[VOICE]) != list(range(len(self.parts)))
+            or len(self.parts) > MOST_VOICES
+            or not all(isinstance(part.name, str) for part in self.parts)
+            or not (self.columns[PITCH][0] >= -6 and self.columns[PITCH][-1] <= 132)
+            or not all(0 <= part.low <= part.high <= 127 and 0 <= part.program <= 127 for part in self.parts)
+            or not all(self.writes(part.low, part) and self.writes(part.high, part) for part in self.parts)
+        ):
+            raise CarouselError("the vocabulary's voices do not fit its rows")
+        if self.values[self.first[POSITION]] != 0 or self.values[self.first[DURATION]] < 1:
+            raise CarouselError("the vocabulary's positions start at 0 and its durations at 1 or more")
+        if self.values[self.first[TEMPO]] < 1 or any(self.bar_ticks(index) < 1 for index in range(len(self.metres))):
+            raise CarouselError("the vocabulary holds a tempo or a metre of no length")
+
+    def writes(self, pitch: int, part: Part) -> bool:
+        """Whether a pitch can be written in every key."""
+        below, above = MOVES[part.drum]
+        return bool(self.columns[PITCH][0] <= pitch + below and pitch + above <= self.columns[PITCH][-1])
+
+    def bar_ticks(self, metre: int) -> int:
+        """Length of a bar of that metre in ticks."""
+        return TimeSignature(0, *self.metres[metre]).bar_ticks(TICKS_PER_QUARTER)

@@ -1,0 +1,288 @@
+"""Constraints under the laws of streams: never an empty mask, whatever is asked; what yields; what is refused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator.errors import CarouselError
+from generator.music.keys import KEYS, SCALES, read_key
+from generator.options import SamplingOptions
+from generator.streaming.constraints import NAMES, Constraints
+from generator.streaming.engine import Engine
+from generator.streaming.offences import STRENGTHS
+from generator.streaming.snapshot import Snapshot
+from generator.streaming.stream import Stream
+from generator.tokenizers.base import Tokenizer
+from tests.conftest import ROOT
+from tests.test_constraints import MODELS, model_of, most_at_once, most_in_a_second, outside
+
+# The laws, under random constraints
+
+music = {
+    "key": st.none() | st.sampled_from(["D minor", "F# major", "E♭ major", "b minor", "Cb major"]),
+    "scale": st.none() | st.sampled_from(sorted(SCALES)),
+    "ranges": st.none() | st.sampled_from(["48-75", "60-70", "55-62"]),
+    "voices_at_once": st.none() | st.integers(1, 5),
+    "density": st.none() | st.integers(1, 12),
+}
+written = {"metre": st.none() | st.sampled_from(["4/4", "3/4", "5/8"]), "tempo": st.none() | st.floats(30, 240)}
+text = {
+    "characters": st.none() | st.text("abcdefgh \n", min_size=1),
+    "starts_with": st.none() | st.text("abcdefgh \n", max_size=9),
+}
+
+
+@st.composite
+def constraints(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    """Options of a stream of this model; those that contradict each other are left out."""
+    kind = model_of(name).tokenizer.kind
+    fitting = text if kind == "char" else music | written if kind == "score" else music
+    found = draw(st.fixed_dictionaries(fitting)) | {"at_end": draw(st.sampled_from(["next", "never"]))}
+    if name in ("bach", "score"):
+        found["parallels"] = draw(st.booleans())
+    for option in ("scale", "metre", "ranges", "key"):
+        try:
+            model_of(name).engine().constraints.settle(SamplingOptions(**found), ())
+        except CarouselError:
+            found[option] = None
+    return found
+
+
+def check(name: str, piece: Any, options: dict[str, Any]) -> None:
+    """That a stream kept to what was asked of it from its start."""
+    if isinstance(piece, str):
+        rest = piece.removeprefix(options["starts_with"] or "")
+        assert piece.startswith(options["starts_with"] or "")
+        assert set(rest) <= set(options["characters"] or rest)
+        return
+    if options["key"]:
+        assert not outside(piece, options["key"], options["scale"])
+    assert most_at_once(piece) <= (options["voices_at_once"] or 99)
+    assert most_in_a_second(piece) <= (options["density"] or 99)
+    if options["ranges"]:
+        low, high = map(int, options["ranges"].split("-"))
+        assert all(low <= note.pitch <= high for note in piece.notes if not piece.voices[note.voice].drum)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@given(data=st.data(), seed=st.integers(0, 2**40), cut=st.integers(1, 150))
+@settings(max_examples=4)
+def test_constrained_streams_keep_the_laws(name: str, data: st.DataObject, seed: int, cut: int) -> None:
+    """Chunks, fork, company and timeline; and all that is asked holds from the start without yielding."""
+    model = model_of(name)
+    engine = model.engine()
+    first, second = (data.draw(constraints(name)) for _ in range(2))
+
+    def streams() -> tuple[Stream, Stream, Stream]:
+        return engine.stream(seed=seed, **first), engine.stream(seed=seed, **second), engine.stream(seed=seed)
+
+    together = streams()
+    events = engine.pull(together, 160)
+    for stream, made in zip(streams(), events, strict=True):
+        assert list(stream.take(cut)) + stream.pull(160 - cut) == made
+    for stream, made, options in zip(together, events, (first, second), strict=False):
+        assert stream.yielded == {}
+        check(name, model.tokenizer.collect(made), options)
+    here = together[0]
+    here.set(**second)
+    fork = model.resume(here.snapshot())
+    after = here.pull(80)
+    assert [event for _ in range(80) for event in fork.take(1)] == after
+    assert list(here.past()) == events[0] + after
+    assert fork.yielded == here.yielded
+
+
+@given(name=st.sampled_from(MODELS), data=st.data(), seed=st.integers(0, 2**32))
+@settings(max_examples=25)
+def test_a_mask_is_never_empty_nor_wider_than_the_grammars(name: str, data: st.DataObject, seed: int) -> None:
+    """Whatever is said, and whenever the constraints change."""
+    tokenizer = model_of(name).tokenizer
+    rules = Constraints(tokenizer)
+    random, decoder = np.random.default_rng(seed), tokenizer.decoder()
+    for _ in range(4):
+        plan = rules.plan(SamplingOptions(**data.draw(constraints(name))))
+        for _ in range(40):
+            before = decoder.allowed().copy()
+            after = before.copy()
+            if plan is not None:
+                judge(rules, tokenizer, plan, decoder.memory, after)
+            assert after.any()
+            assert not (after & ~before).any()
+            decoder.feed(int(random.choice(np.flatnonzero(after))))
+
+
+def judge(rules: Constraints, tokenizer: Tokenizer, plan: Any, memory: Any, mask: Any) -> list[int]:
+    """One stream's mask, changed in place, and what yielded."""
+    yielded = np.zeros((1, len(STRENGTHS)), np.int64)
+    room = np.zeros(tokenizer.vocab_size, np.int64)
+    rules.judge(plan[np.newaxis], np.zeros(1, np.bool_), memory[np.newaxis], mask[np.newaxis], room, yielded)
+    return list(yielded[0])
+
+
+WALK = """
+import hashlib
+from generator.streaming.engine import Engine
+from tests.test_constraints import model_of
+found = hashlib.sha256()
+for name in ("char", "score", "performance", "ensemble"):
+    engine = Engine(model_of(name), "int8")
+    options = {"characters": "abc "} if name == "char" else {"key": "G major", "voices_at_once": 2, "density": 5}
+    if name == "score":
+        options |= {"metre": "4/4", "tempo": 90, "parallels": False, "ranges": "50-70"}
+    found.update(str(engine.pull([engine.stream(seed=1, **options), engine.stream(seed=2)], 50)).encode())
+print(found.hexdigest())
+"""
+
+
+def test_plain_python_does_the_same() -> None:
+    def run(**environment: str) -> str:
+        command = [sys.executable, "-c", WALK]
+        done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert run(NUMBA_DISABLE_JIT="1") == run()
+
+
+# Yielding
+
+
+def at_a_voice(name: str) -> Stream:
+    """A stream that has said where its next note stands, but not yet in which voice."""
+    stream = model_of(name).stream(seed=4)
+    stream.pull(60)
+    while stream.snapshot().decoder["memory"]["last"] != 4:
+        list(stream.take(1))
+    return stream
+
+
+def test_a_constraint_that_comes_too_late_yields_once_and_says_so(tmp_path: Path) -> None:
+    stream = at_a_voice("bach")
+    stream.set(density=1)
+    start = stream.snapshot()
+    list(stream.take(1))
+    assert stream.yielded == {"density": 1}
+    stream.pull(100)
+    assert stream.yielded == {"density": 1}
+    resumed = model_of("bach").resume(start)
+    for _ in range(101):
+        list(resumed.take(1))
+    resumed.snapshot().save(tmp_path / "a.take")
+    assert model_of("bach").resume(Snapshot.load(tmp_path / "a.take")).yielded == {"density": 1}
+    resumed.rewind(101)
+    assert resumed.yielded == {}
+    resumed.pull(3)
+    assert resumed.yielded == {"density": 1}
+
+
+def test_the_weaker_one_yields() -> None:
+    stream = at_a_voice("bach")
+    stream.set(voices_at_once=1, density=1, key="D minor", parallels=False)
+    list(stream.take(1))
+    assert set(stream.yielded) <= {"density", "voices_at_once"}
+    assert "density" in stream.yielded
+    assert STRENGTHS.index("density") < STRENGTHS.index("voices_at_once") < STRENGTHS.index("key")
+
+
+# What cannot be is told at once
+
+
+REFUSED = [
+    ("bach", {"key": "H minor"}, "--key is 'H minor'"),
+    ("bach", {"key": "D"}, "such as 'D minor'"),
+    ("bach", {"scale": "dorian"}, "--scale stands over a tonic"),
+    ("bach", {"key": "D minor", "scale": "sad"}, "choose one of major, minor, harmonic minor"),
+    ("bach", {"ranges": "Flute:60-70"}, "the voices here are Soprano, Alto, Tenor, Bass"),
+    ("bach", {"ranges": "Soprano:30-40"}, "--ranges leaves Soprano no pitch; it has those from 57 to 81"),
+    ("bach", {"ranges": "60"}, "such as 60-79"),
+    ("bach", {"ranges": "70-60"}, "such as 60-79"),
+    ("bach", {"ranges": "60-128"}, "such as 60-79"),
+    ("bach", {"ranges": "100-120"}, "--ranges leaves"),
+    ("bach", {"ranges": "Bass:61-61", "key": "C major"}, "--ranges with --key leaves Bass no pitch"),
+    ("bach", {"metre": "5/4"}, "this checkpoint knows 4/4, 3/4, 3/2, 12/8"),
+    ("bach", {"metre": "waltz"}, "this checkpoint knows"),
+    ("bach", {"characters": "abc"}, "--characters is not for a checkpoint of kind score, which obeys --metre"),
+    ("folk", {"parallels": False}, "--no-parallels is for two voices of single notes or more; here are 1"),
+    ("performance", {"parallels": False}, "--no-parallels is not for a checkpoint of kind performance"),
+    ("performance", {"metre": "3/4"}, "--metre is not for a checkpoint of kind performance"),
+    ("performance", {"ranges": "1-20"}, "--ranges leaves Piano no pitch"),
+    ("shakespeare", {"key": "D minor"}, "--key is not for a checkpoint of kind char"),
+    ("shakespeare", {"key": "primer"}, "--key is not for a checkpoint of kind char"),
+    ("shakespeare", {"characters": "añ"}, "--characters has 'ñ', unknown to this checkpoint"),
+    ("shakespeare", {"starts_with": "Año"}, "--starts-with has 'ñ', unknown to this checkpoint"),
+    ("bach", {"density": 0}, "--density is 0; it must lie between 1 and 32"),
+    ("bach", {"voices_at_once": 1.5}, "give a whole number"),
+    ("bach", {"key": 5}, "--key is 5; give text"),
+    ("bach", {"parallels": "no"}, "give true or false"),
+    ("bach", {"tempo": float("nan")}, "--tempo is nan; give a number"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "message"), REFUSED, ids=str)
+def test_what_cannot_be_is_refused_in_one_line(name: str, options: dict[str, Any], message: str) -> None:
+    model = model_of(name)
+    stream = model.stream(seed=1)
+    for ask in (model.stream, stream.set):
+        with pytest.raises(CarouselError) as error:
+            ask(**options)
+        assert message in str(error.value)
+        assert "\n" not in str(error.value)
+    assert stream.options == SamplingOptions(seed=1)
+
+
+def test_a_take_with_a_constraint_of_another_kind_is_refused() -> None:
+    stream = model_of("bach").stream(seed=1)
+    foreign = Snapshot(
+        **{name: getattr(stream.snapshot(), name) for name in Snapshot.__slots__}
+        | {"timeline": ((0, SamplingOptions(characters="abc")),)}
+    )
+    with pytest.raises(CarouselError, match="does not fit"):
+        model_of("bach").resume(foreign)
+
+
+def test_every_constraint_is_an_option_and_off_by_itself() -> None:
+    plain = SamplingOptions()
+    assert all(getattr(plain, name) in (None, True) for name in NAMES)
+    for name in ("bach", "performance", "char"):
+        rules = Constraints(model_of(name).tokenizer)
+        assert rules.plan(plain) is None
+        assert rules.plan(SamplingOptions(key="", characters="", metre="")) is None
+
+
+def test_keys_can_be_spelled_in_many_ways() -> None:
+    spellings = {
+        "D minor": 14,
+        "d MINOR": 14,
+        "F# major": 6,
+        "F♯ major": 6,
+        "Gb major": 6,
+        "bb minor": 22,
+        "Cb major": 11,
+    }
+    assert {text: read_key(text) for text in spellings} == spellings
+    assert [read_key(key) for key in KEYS] == list(range(24))
+    for text in ("", "minor", "H minor", "D  ", "D dorian", "F## major"):
+        with pytest.raises(ValueError):
+            read_key(text)
+
+
+def test_an_engine_of_many_rows_judges_only_those_that_ask() -> None:
+    """Streams come and go, so that rows move."""
+    model = model_of("score")
+    engine = Engine(model, rows=3)
+    asked = [{"key": "D minor"}, {}, {"voices_at_once": 2}, {}, {"density": 2}]
+    streams = [engine.stream(seed=seed, **options) for seed, options in enumerate(asked)]
+    found = [[*one, *two] for one, two in zip(engine.pull(streams, 37), engine.pull(streams, 90), strict=True)]
+    for seed, (options, events) in enumerate(zip(asked, found, strict=True)):
+        assert Engine(model, rows=1).stream(seed=seed, **options).pull(127) == events
+    assert all(one is not two for one, two in pairwise(found))

@@ -1,0 +1,40 @@
+"""What a guide in `docs/` says is run: its Python, then its commands one after another, in this process."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from generator import sample
+from generator.streaming.constraints import NAMES, flag
+from tests.conftest import ROOT
+from tests.test_readme import FENCE
+
+GUIDE = (ROOT / "docs" / "constraints.md").read_text(encoding="utf-8")
+COMMAND = "python -m generator.sample "
+
+
+def blocks(language: str) -> list[str]:
+    return [match["text"] for match in FENCE.finditer(GUIDE) if match["language"] == language]
+
+
+def test_every_constraint_has_its_row_and_its_example() -> None:
+    lines = [line for block in blocks("console") for line in block.splitlines()]
+    for name in NAMES:
+        assert f"| `{name}` | `{flag(name)}" in GUIDE
+        assert any(f" {flag(name)} " in line for line in lines), name
+
+
+@pytest.mark.timeout(600)
+def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "checkpoints").symlink_to(ROOT / "checkpoints")
+    monkeypatch.chdir(tmp_path)
+    exec(compile("\n".join(blocks("python")), "constraints.md", "exec"), {})
+    assert capsys.readouterr().out == "{}\n"
+    for block in blocks("console"):
+        for line in block.splitlines():
+            assert line.startswith(COMMAND)
+            assert sample.main(shlex.split(line.removeprefix(COMMAND))) == 0, capsys.readouterr().err
+            assert "yielded" not in capsys.readouterr().err
