@@ -17,7 +17,7 @@ from generator.errors import CarouselError
 from generator.jit import compiled
 from generator.music.keys import above_c
 from generator.music.score import Note, PieceEnd
-from generator.tokenizers import score_grammar
+from generator.tokenizers import score_vocabulary
 from generator.tokenizers.base import Event, Rows, Tokenizer, Tokens
 from generator.tokenizers.char import CharTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
@@ -62,13 +62,13 @@ def rules(tokenizer: Tokenizer) -> Rows:
         table = tokenizer.table
         drums = [part.drum for part in table.parts]
         for kind, role, values in (
-            (score_grammar.PITCH, SAYS, table.columns[score_grammar.PITCH]),
-            (score_grammar.BAR, KEY, above_c(table.columns[score_grammar.BAR])),
-            (score_grammar.VOICE, VOICE, np.array(drums)),
+            (score_vocabulary.PITCH, SAYS, table.columns[score_vocabulary.PITCH]),
+            (score_vocabulary.BAR, KEY, above_c(table.columns[score_vocabulary.BAR])),
+            (score_vocabulary.VOICE, VOICE, np.array(drums)),
         ):
             made[ROLE, table.first[kind] : table.past[kind]] = role
             made[VALUE, table.first[kind] : table.past[kind]] = values
-        made[FIGURES, :5] = True, 0, 2 * UNISON, table.first[score_grammar.PITCH], table.lowest_pitch
+        made[FIGURES, :5] = True, 0, 2 * UNISON, table.first[score_vocabulary.PITCH], table.lowest_pitch
     elif isinstance(tokenizer, PerformanceTokenizer):
         notes = tokenizer.table.spans[NOTE_ON]
         made[ROLE, notes.start : notes.stop] = SAYS
