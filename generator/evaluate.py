@@ -68,7 +68,7 @@ def evaluate(
     """
     part = shards.split(split)
     tokenizer = checkpoint.tokenizer
-    with bar(f"{shards.facts.name}: {split}", TaskProgressColumn(), TimeRemainingColumn(), visible=visible) as show:
+    with bar("scoring", TaskProgressColumn(), TimeRemainingColumn(), visible=visible) as show:
 
         def progress(done: int, total: int) -> None:
             show(completed=done, total=total)
@@ -103,7 +103,7 @@ def evaluate(
         "pieces": len(part),
     }
     for unit, count in counts.items():
-        scores |= {unit: count, f"nats_per_{unit.removesuffix('s')}": nats / count}
+        scores |= {unit: round(count, 3), f"nats_per_{unit.removesuffix('s')}": nats / count}
     if "characters" in counts:
         scores["bits_per_character"] = nats / counts["characters"] / math.log(2)
     if isinstance(tokenizer, FramesTokenizer) and words is CARRIED:
@@ -124,7 +124,7 @@ def _notes_and_seconds(split: Split, tokenizer: Tokenizer) -> dict[str, float]:
         score = tokenizer.decode(split[index])
         notes += len(score.notes)
         seconds += score.clock().seconds(score.end_ticks)
-    return {"notes": notes, "seconds": round(seconds, 3)}
+    return {"notes": notes, "seconds": seconds}
 
 
 EXTENTS: dict[str, Callable[[Split, Tokenizer], dict[str, float]]] = {
@@ -174,7 +174,8 @@ def _evaluate(given_: argparse.Namespace) -> None:
     if given_.rank is not None:
         if not given_.places or given_.split:
             raise CarouselError("--rank takes a file and checkpoints, as in --rank tune.mid checkpoints/*; no --split")
-        print(json.dumps(open_and_rank(given_.rank, given_.places), indent=2, ensure_ascii=False))
+        found = json.dumps(open_and_rank(given_.rank, given_.places), indent=2, ensure_ascii=False)
+        print(found.encode(errors="replace").decode())  # names of files may hold bytes that are no UTF-8
         return
     if len(given_.places) != 2:
         raise CarouselError(f"give one checkpoint and one corpus, as in: {EXAMPLE}")

@@ -2,7 +2,8 @@
 
 A model is a code. What its vocabulary has not it writes out without any model, each choice uniform: a note by its pitch
 (88 keys), its place and its length (48 each: a 4/4 bar in twelfths of a quarter); an unknown character, beside the
-token that says so, as one of Unicode's. So no model gains by leaving out what is hard.
+token that says so, as one of Unicode's. So no model gains by leaving out what is hard. What a vocabulary moves or
+shortens costs nothing; a `performance` checkpoint pays for velocities and pedals too, which `score` ones do not write.
 """
 
 from __future__ import annotations
@@ -204,7 +205,7 @@ def open_and_rank(path: Path, checkpoints: Sequence[str]) -> dict[str, Any]:
             models.append((name, load(name)))
         except CarouselError as error:
             broken.append({"checkpoint": name, "reason": str(error)})
-    with bar(path.name, TaskProgressColumn()) as show:
+    with bar("ranking", TaskProgressColumn()) as show:
         found = rank(pieces, models, lambda done, total: show(completed=done, total=total))
     found["not_applicable"] += broken
     return {"file": str(path), **found}

@@ -263,6 +263,9 @@ def test_the_command_ranks_what_applies(tmp_path: Path, capsys: pytest.CaptureFi
     found = json.loads(command(capsys, "--rank", tmp_path / "a.abc", *shipped)[1])
     assert (found["best"], found["pieces"]) == (str(CHECKPOINTS / "folk"), 2)
     assert {place["piece"] for place in found["most_expected"]} <= {1, 2}
+    odd = tmp_path / "♭ \udc80.mid"
+    odd.write_bytes((tmp_path / "chorale.mid").read_bytes())
+    assert json.loads(command(capsys, "--rank", odd, *shipped)[1])["best"] == str(CHECKPOINTS / "bach")
     (tmp_path / "a.txt").write_text("世界")
     found = json.loads(command(capsys, "--rank", tmp_path / "a.txt", *shipped)[1])
     assert (found["best"], found["ranking"], len(found["not_applicable"])) == (None, [], 3)
