@@ -2,11 +2,11 @@
 
     python -m benchmarks.endurance checkpoints/bach bach-chorales --picture docs/endurance-bach.svg
 
-The statistics are those of `benchmarks/features.py`; of the distributions, the area that a window's histogram shares with
-the whole corpus's. The corpus's windows are as long: its pieces of all splits one after another, by chance, and each in
-a key by chance, as the model has learned them. `low` and `high` are the 5th and the 95th percentile of those windows, so
-one in ten of the corpus's own lies outside. `drift` is how far the mean of the last quarter of the stream's windows lies
-from that of the first, in standard deviations of the corpus's.
+The statistics are those of `benchmarks/features.py`; of the distributions, the area that a window's histogram shares
+with the whole corpus's. The corpus's windows are as long: its pieces of all splits one after another, by chance, each
+in a key by chance, as the model has learned them. `low` and `high` are the 5th and the 95th percentile of those
+windows, so one in ten of the corpus's own lies outside. `drift` is how far the mean of the last quarter of the stream's
+windows lies from that of the first, in standard deviations of the corpus's.
 
 Then many shorter streams, side by side, one a seed: which of them get stuck in a loop or in silence, and where, in
 seconds, as `generator/streaming/stuck.py` defines it; and which pieces of the corpus would be called so.
@@ -103,12 +103,16 @@ def compare(stream: list[Row], corpus: list[Row], statistics: list[str]) -> list
         low, high = np.nanpercentile(theirs, (5, 95))
         quarter = max(1, len(ours) // 4)
         away = np.mean(ours[-quarter:]) - np.mean(ours[:quarter])
-        spread = np.nanstd(theirs)
-        row = {"statistic": name, "low": rounded(low), "high": rounded(high)}
+        row = {"statistic": name, "low": figure(low), "high": figure(high)}
         row["inside"] = sum(bool(low - 1e-9 <= value <= high + 1e-9) for value in ours)
-        row["drift"] = rounded(away / spread) if spread > 1e-9 else 0.0
-        found.append(row | {"windows": [rounded(value) for value in ours]})
+        row["drift"] = figure(away / max(np.nanstd(theirs), 1e-9))
+        found.append(row | {"windows": [figure(value) for value in ours]})
     return found
+
+
+def figure(value: float) -> float | None:
+    """As JSON can say it."""
+    return None if np.isnan(value) else rounded(value)
 
 
 def stuck(model: Model, seeds: int, minutes: float, **options: Any) -> Row:
@@ -128,22 +132,23 @@ def draw(rows: list[Row], path: Path) -> None:
     style = {"svg.hashsalt": "carousel", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 8}
     across = -(-len(rows) // 2)
     with matplotlib.rc_context(style):
-        figure = figures.Figure(figsize=(1.9 * across, 3.4), layout="constrained")
-        panels = figure.subplots(2, across, sharex=True).flat
-        for panel, row in zip(panels, rows, strict=False):
+        picture = figures.Figure(figsize=(1.9 * across, 3.4), layout="constrained")
+        panels = list(picture.subplots(2, across, sharex=True).flat)
+        for panel, row in zip(panels, rows, strict=False):  # an odd number leaves one empty
             minutes = [WINDOW_SECONDS / 60 * (index + 0.5) for index in range(len(row["windows"]))]
             panel.axhspan(row["low"], row["high"], color="#b3541e", alpha=0.18, linewidth=0)
-            panel.plot(minutes, row["windows"], "o-", color="#1f5f8b", markersize=2.5, linewidth=1)
+            panel.plot(minutes, np.array(row["windows"], float), "o-", color="#1f5f8b", markersize=2.5, linewidth=1)
             name = row["statistic"].replace("_", " ")
             panel.set_title(f"overlap of {name}s" if row["statistic"] in HISTOGRAMS else name, fontsize=8)
-            low, high = (change([row["low"], row["high"], *row["windows"]]) for change in (min, max))
+            values = np.array([row["low"], row["high"], *row["windows"]], float)
+            low, high = np.nanmin(values), np.nanmax(values)
             room = 0.3 * (high - low) or 0.1
             panel.set_ylim(low - room, high + room)
             panel.spines[["top", "right"]].set_visible(False)
-        for panel in list(panels)[-across:]:
+        for panel in panels[-across:]:
             panel.set_xlabel("minutes")
         with atomic_write(path) as file:
-            figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+            picture.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def endurance(given: argparse.Namespace) -> None:

@@ -23,12 +23,12 @@ DURATION_BINS, VELOCITY_BINS = 48, 32
 def features(score: Score, seconds: float) -> dict[str, Any]:
     """Of a stretch that lasts so many seconds: numbers, NaN where it has too few notes to say, and counts of notes.
 
-    Numbers: pitch_class_entropy (bits), scale_consistency (largest share of notes in one scale), groove_consistency (how
-    alike the onsets of neighbouring bars are; each stretch of one metre by itself, weighted by its bars), polyphony (mean
-    number of pitches that sound, while any does), empty_beat_rate (share of quarters in which none does; a quarter of a
-    performance is half a second, and its bar two seconds), notes_per_second, pedal_share (of the time, while it is down).
+    Numbers: pitch_class_entropy (bits), scale_consistency (largest share of notes in one scale), groove_consistency
+    (how alike the onsets of neighbouring bars are; each stretch of one metre by itself, weighted by its bars),
+    polyphony (mean number of pitches that sound, while any does), empty_beat_rate (share of quarters in which none
+    does; a quarter of a performance is half a second, its bar two seconds), notes_per_second, pedal_share.
 
-    Counts: interval (semitones from each note to the next of its voice, and what is beyond ±24 in the outermost place),
+    Counts: interval (semitones from each note to the next of its voice, what is beyond ±24 in the outermost place),
     duration (ticks, four places an octave), velocity (32 places).
     """
     muspy = optional("muspy")
@@ -40,7 +40,9 @@ def features(score: Score, seconds: float) -> dict[str, Any]:
     found: dict[str, Any] = {"notes_per_second": len(starts) / seconds}
     music = _music(muspy, score)
     for name in ("pitch_class_entropy", "scale_consistency", "polyphony", "empty_beat_rate"):
-        found[name] = float(getattr(muspy, name)(music)) if len(starts) else float(name == "empty_beat_rate") or np.nan
+        found[name] = float(getattr(muspy, name)(music)) if len(starts) else np.nan
+    if not len(starts):
+        found["empty_beat_rate"] = 1.0
     found["groove_consistency"] = _groove(muspy, score)
     found["pedal_share"] = _pedal_seconds(score, seconds) / seconds
     order = np.lexsort((-pitches, starts, voices))

@@ -88,7 +88,7 @@ def compare(generated: list[Floats], train: list[Floats], held_out: list[Floats]
 
 
 def excerpts(piece: Score, seconds: float | None) -> list[tuple[Score, float]]:
-    """Up to eight stretches of so many seconds, evenly spread; the whole of a shorter piece, and where none are given."""
+    """Up to eight stretches of so many seconds, evenly spread; the whole of a shorter piece, and without seconds."""
     found = list(cuts(piece, seconds)) if seconds else []
     found = found or [(piece, piece.clock().seconds(piece.end_ticks))]
     places = np.unique(np.linspace(0, len(found) - 1, MOST_EXCERPTS).round().astype(int))

@@ -4,8 +4,8 @@ Notes that start within 40 ms of the first of them are one moment. A moment is a
 moment before it after the same time, to 40 ms, with the same intervals, counted from that moment's highest note: so the
 same cycle in another key is the same cycle.
 
-A loop is a cycle of at most 256 moments that is heard 6 times in a row or more, for 30 s or more. Slips do not end it: a
-moment that is as it was a cycle earlier adds 1, up to 16, any other takes 4 away, and it lasts while this is above 0.
+A loop is a cycle of at most 256 moments that is heard 6 times in a row or more, for 30 s or more. Slips do not end it:
+a moment that is as it was a cycle earlier adds 1, up to 16, any other takes 4 away, and it lasts while this is above 0.
 
 Silence is fewer than 8 notes in 30 s.
 
