@@ -133,7 +133,7 @@ def draw(rows: list[Row], path: Path) -> None:
     across = -(-len(rows) // 2)
     with matplotlib.rc_context(style):
         picture = figures.Figure(figsize=(1.9 * across, 3.4), layout="constrained")
-        panels = list(picture.subplots(2, across, sharex=True).flat)
+        panels = picture.subplots(2, across, sharex=True).flat
         for panel, row in zip(panels, rows, strict=False):  # an odd number leaves one empty
             minutes = [WINDOW_SECONDS / 60 * (index + 0.5) for index in range(len(row["windows"]))]
             panel.axhspan(row["low"], row["high"], color="#b3541e", alpha=0.18, linewidth=0)
@@ -145,8 +145,7 @@ def draw(rows: list[Row], path: Path) -> None:
             room = 0.3 * (high - low) or 0.1
             panel.set_ylim(low - room, high + room)
             panel.spines[["top", "right"]].set_visible(False)
-        for panel in panels[-across:]:
-            panel.set_xlabel("minutes")
+        picture.supxlabel("minutes; the band holds nine of ten windows of the corpus", fontsize=8)
         with atomic_write(path) as file:
             picture.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
 
