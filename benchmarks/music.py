@@ -16,16 +16,18 @@ Figures, each the mean over pieces:
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
-from itertools import pairwise
 from pathlib import Path
+
+if not __package__:  # run as a file: look beside this folder, not in it, where a statistics.py lies
+    sys.path[0] = os.fspath(Path(__file__).parents[1])
+
+import argparse
+import json
+from itertools import pairwise
 from statistics import mean
 from typing import Any
-
-sys.path.insert(0, os.fspath(Path(__file__).parents[1]))
 
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
