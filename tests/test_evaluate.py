@@ -63,7 +63,7 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
 
 
 @given(window=st.integers(1, 90), length=st.integers(1, 80))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_a_window_knows_nothing_of_what_came_before(model: Model, window: int, length: int) -> None:
     reader, start = model.checkpoint.model(), model.tokenizer.start
     apart = [reader.surprise(TOKENS[left : left + window][: length - left], start) for left in range(0, length, window)]
@@ -92,7 +92,7 @@ def adapt(model: Model, tokens: np.ndarray[Any, Any], options: DynamicOptions = 
 
 
 @given(at=st.integers(0, 63), token=st.integers(2, 31))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_no_token_is_looked_at_before_it_is_scored(model: Model, at: int, token: int) -> None:
     """Another token changes no score before its own."""
     changed = TOKENS[:64].copy()
