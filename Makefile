@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench app test test-slow lint format bench train-bach train-folk train-shakespeare
+.PHONY: help setup setup-bench app test test-slow lint format bench train-bach train-folk train-piano train-shakespeare
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,11 @@ train-folk: setup  ## train checkpoints/folk anew
 	$(BIN)/python -m generator.train folk-tunes --out checkpoints/folk \
 		--hidden-size 512 --lanes 32 --window 64 --passes 5 \
 		--dropout-layers 0.1 --dropout-output 0.2 --dropout-weights 0.1 --validations 15
+
+train-piano: setup  ## train checkpoints/piano anew; CAROUSEL_MIRROR has to hold the ASAP dataset
+	$(BIN)/python -m generator.train asap-piano --out checkpoints/piano \
+		--lanes 64 --window 128 --passes 2 \
+		--dropout-embedding 0.05 --dropout-layers 0.1 --dropout-output 0.1 --dropout-weights 0.1 --validations 15 --patience 10
 
 train-shakespeare: setup  ## train checkpoints/shakespeare anew
 	$(BIN)/python -m generator.train tinyshakespeare --out checkpoints/shakespeare \

@@ -57,7 +57,7 @@ from generator.trainer import Trainer
 
 DEFAULT = "jsb-chorales"
 RECIPE: dict[str, Any] = {
-    "passes": 180.0,
+    "passes": 150.0,
     "lanes": 32,
     "window": 64,
     "cold_share": 1.0,
@@ -65,7 +65,7 @@ RECIPE: dict[str, Any] = {
     "dropout_layers": 0.5,
     "dropout_output": 0.5,
     "dropout_weights": 0.4,
-    "validations": 30,
+    "validations": 40,
     "patience": 10,
 }
 PUBLISHED = {

@@ -88,7 +88,7 @@ def fake(request: pytest.FixtureRequest) -> Model:
     return Model(tiny(request.param))
 
 
-SHIPPED = ("bach", "folk", "shakespeare")
+SHIPPED = ("bach", "folk", "piano", "shakespeare")
 
 
 @pytest.fixture(scope="session", params=SHIPPED)
@@ -100,6 +100,15 @@ def shipped(request: pytest.FixtureRequest) -> Model:
 @pytest.fixture(scope="session", params=[*KINDS, *SHIPPED])
 def any_model(request: pytest.FixtureRequest) -> Model:
     """The fakes and the shipped checkpoints."""
-    if request.param in SHIPPED:
-        return load(ROOT / "checkpoints" / request.param)
-    return Model(tiny(request.param))
+    return model_called(request.param)
+
+
+@pytest.fixture(scope="session", params=sorted({*KINDS, *SHIPPED} - {"frames"}))
+def speaker(request: pytest.FixtureRequest) -> Model:
+    """Those that say characters or notes one after another, as frames do not."""
+    return model_called(request.param)
+
+
+def model_called(name: str) -> Model:
+    """A shipped checkpoint, or the tiny fake of a kind."""
+    return load(ROOT / "checkpoints" / name) if name in SHIPPED else Model(tiny(name))

@@ -55,8 +55,10 @@ def test_shakespeare_on_the_validation_tenth(mirror: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(("name", "corpus"), [("bach", "bach-chorales"), ("folk", "folk-tunes")])
-def test_music_scores_are_reproduced(name: str, corpus: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "corpus"), [("bach", "bach-chorales"), ("folk", "folk-tunes"), ("piano", "asap-piano")]
+)
+def test_music_scores_are_reproduced(name: str, corpus: str, mirror: Path) -> None:
     checkpoint = Checkpoint.load(CHECKPOINTS / name)
     shards = prepare(open_corpus(corpus), checkpoint.tokenizer)
     for split, row in scores(name).items():
@@ -66,7 +68,7 @@ def test_music_scores_are_reproduced(name: str, corpus: str) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_same_command_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
     music = load(CHECKPOINTS / name).tokenizer.medium == "music"
-    length = ["--bars", "64"] if music else ["--tokens", "2000"]
+    length = {"piano": ["--seconds", "60"], "shakespeare": ["--tokens", "2000"]}.get(name, ["--bars", "64"])
     outputs = {}
     variants = {"a": [], "b": [], "1": ["--chunk", "1"], "97": ["--chunk", "97"], "other": ["--seed", "8"]}
     for key, more in variants.items():

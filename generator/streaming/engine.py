@@ -170,14 +170,14 @@ class Engine:
             raise CarouselError(DAMAGED)
         if not all(isinstance(token, int) and token in vocabulary for token in origin.primer):
             raise CarouselError(DAMAGED)
-        for _, options in origin.timeline:
-            self.constraints.plan(options)
         decoder = self.tokenizer.decoder()
         try:
+            for _, options in origin.timeline:
+                self.constraints.plan(options)
             for token in origin.primer:
                 decoder.feed(token)
             self.tokenizer.decoder(decoder.state())
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, CarouselError, LookupError, TypeError, ValueError) as error:
             raise CarouselError(DAMAGED) from error
 
     def pull(self, streams: Sequence[Stream], tokens: int) -> list[list[Event]]:
