@@ -170,8 +170,7 @@ def test_what_would_make_the_run_too_long(kind: str, data: st.DataObject, limit:
 @pytest.fixture(scope="module")
 def heard(kind: str) -> tuple[Index, list[int]]:
     """An index of what one stream of a tiny fake says, and the tokens of another, which says much the same."""
-    fake = Model(tiny(kind))
-    said = listen(fake, 0.4, 2, 1500)
+    said = listen(fake := Model(tiny(kind)), 0.4, 2, 1500)
     ends = np.flatnonzero(np.array(said[0]) == fake.tokenizer.end)
     pieces = [fake.tokenizer.decode(np.array(said[0][: int(ends[-1]) + 1] if len(ends) else said[0], np.uint16))]
     return index_of(fake.tokenizer, pieces), said[1]
