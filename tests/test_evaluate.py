@@ -1,4 +1,4 @@
-"""Evaluation: what each convention scores, that nothing is learned before it is scored, and which model wins a file."""
+"""Evaluation: what each convention scores, and that nothing is learned before it is scored."""
 
 from __future__ import annotations
 
@@ -185,6 +185,9 @@ def test_shakespeare_goes_on_learning(mirror: Path) -> None:
     row = evaluate.evaluate(checkpoint, corpus, "validation", adapting=DynamicOptions())
     assert row["characters"] == 111_540
     assert row["nats_per_character"] <= 1.36
+
+
+# The command
 
 
 def test_mistakes_are_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
