@@ -14,8 +14,9 @@ from generator.tokenizers.base import Mask, Rows
 
 STRENGTHS = ("characters", "density", "voices_at_once", "parallels", "ranges", "key", "tempo", "metre", "max_copy")
 """From the weakest, which yields first, to the strongest."""
-CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE, MAX_COPY = (
-    1 << bit for bit in range(len(STRENGTHS))
+CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE = (
+    1 << bit
+    for bit in range(len(STRENGTHS) - 1)  # the strongest is weighed before these, by `close`
 )
 
 # A plan is what the options of one stream ask for, as a row that the compiled loops read: these fields, 0 or, for metre
