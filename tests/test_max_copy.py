@@ -1,10 +1,11 @@
-"""Copies are heard while they are made, and with `max_copy` they are not made: at any cut, saved, forked, in company."""
+"""Copies are heard while they are made, and with `max_copy` they are not: at any cut, resumed, forked, in company."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import Event, Tokenizer
 from generator.tokenizers.char import CharTokenizer
-from tests.conftest import ROOT, tiny
+from tests.conftest import ROOT, random_checkpoint, tiny
 from tests.test_copies import index_of
 from tests.test_shards import TEXTS, Given
 
@@ -67,7 +68,7 @@ def windows(tokenizer: Tokenizer, events: Sequence[Event], length: int) -> set[t
                 pieces.append([])
             else:
                 pieces[-1].append(event.pitch)
-        pieces = [[after - before for before, after in zip(piece, piece[1:], strict=False)] for piece in pieces]
+        pieces = [[after - before for before, after in pairwise(piece)] for piece in pieces]
         length -= 1
     return {tuple(said[at : at + length]) for said in pieces for at in range(len(said) - length + 1)}
 
@@ -179,7 +180,7 @@ def test_what_is_forced_yields_and_says_so() -> None:
 
 def test_without_the_corpus_nothing_is_limited() -> None:
     model, (engine, _) = model_of("score"), beside("score")
-    with pytest.raises(CarouselError, match="--max-copy needs the corpus .* --originality"):
+    with pytest.raises(CarouselError, match=r"--max-copy needs the corpus .* --originality"):
         model.stream(max_copy=4)
     stream = engine.stream(seed=1, max_copy=4)
     stream.pull(100)
@@ -222,8 +223,6 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.chdir(tmp_path)
     shards = prepare(Given(TEXTS), progress=False)
     (tmp_path / "corpus.txt").write_text("to be or not to be, that is the question\n" * 40)
-    from tests.conftest import random_checkpoint
-
     random_checkpoint(shards.tokenizer).save(tmp_path / "tiny")
 
     def run(*arguments: str) -> tuple[int, str]:
