@@ -137,6 +137,13 @@ class SamplingOptions:
     metre: str | None = option(None, "only this metre, such as 3/4", metavar="N/D")
     starts_with: str | None = option(None, "say this text first, from where the option is set", metavar="TEXT")
     characters: str | None = option(None, "only characters of this text", metavar="TEXT")
+    max_copy: int | None = option(
+        None,
+        "no run longer than N notes (or characters) that also stands in the corpus named with --originality",
+        minimum=1,
+        maximum=1_000_000,
+        metavar="N",
+    )
 
     def __post_init__(self) -> None:
         validate(self)

@@ -29,6 +29,7 @@ from generator.model.backends import AUTO, BACKENDS
 from generator.music import files
 from generator.music.score import Bar, Clock, Note, Score, Tempo, Voice, pitch_name
 from generator.options import SamplingOptions, add_arguments, given
+from generator.originality import WINDOWS
 from generator.streaming.constraints import flag
 from generator.streaming.engine import Model, load
 from generator.streaming.snapshot import Snapshot
@@ -129,7 +130,8 @@ def resumed(given_: argparse.Namespace, model: Model, snapshot: Snapshot) -> Str
     if given_.prime is not None:
         raise CarouselError("a resumed stream has its primer already; leave --prime out")
     try:
-        stream = model.engine(given_.backend or snapshot.backend).resume(snapshot)
+        engine = takes.engine_of(model, given_.backend or snapshot.backend, given_.originality)
+        stream = engine.resume(snapshot)
         stream.rewind(given_.rewind or 0, bars=given_.rewind_bars or 0)
         stream.set(**given(given_, SamplingOptions))
     except CarouselError as error:
@@ -140,7 +142,7 @@ def resumed(given_: argparse.Namespace, model: Model, snapshot: Snapshot) -> Str
 def begun(given_: argparse.Namespace, model: Model) -> Stream:
     """A new stream, primed or cold."""
     options = given(given_, SamplingOptions)
-    engine = model.engine(given_.backend or AUTO)
+    engine = takes.engine_of(model, given_.backend or AUTO, given_.originality)
     if given_.prime is None:
         return engine.stream(**options)
     prime = read_primer(given_.prime, model.tokenizer.medium)
@@ -153,6 +155,26 @@ def begun(given_: argparse.Namespace, model: Model) -> Stream:
             print(f"unknown to this checkpoint: {' '.join(sorted(unknown))}", file=sys.stderr)
         print(known, end="", flush=True)
     return engine.stream(prime, **options)
+
+
+def report(stream: Stream, corpus: str) -> str:
+    """The longest run that a stream shares with a corpus, and where it stands there."""
+    assert stream.meter is not None
+    unit, longest, place = stream.meter.unit, stream.meter.longest, stream.meter.where_longest()
+    if place is None:
+        return f"{corpus}: no two {unit} in a row stand in its training split"
+    return f"{corpus}: the longest run that stands in its training split has {longest:,} {unit}: {place}"
+
+
+def telling(events: Iterator[Event], stream: Stream, corpus: str) -> Iterator[Event]:
+    """The same events. What counts as a copy is told on standard error when it has ended, unless it is the end."""
+    told = WINDOWS[stream.meter.unit] if stream.meter else 0
+    for event in events:
+        yield event
+        meter = stream.meter
+        if meter is not None and meter.run < meter.longest > told:
+            told = meter.longest
+            print(f"so far, {report(stream, corpus)}", file=sys.stderr)
 
 
 def seconds_of(score: Score) -> float:
@@ -186,8 +208,8 @@ def work(given_: argparse.Namespace) -> None:
         refuse_all_but(given_, "tree")
         takes.show(given_.tree)
     elif given_.replay is not None:
-        refuse_all_but(given_, "replay", "checkpoint", "output")
-        takes.replay(given_.replay, given_.output, given_.checkpoint)
+        refuse_all_but(given_, "replay", "checkpoint", "output", "originality")
+        takes.replay(given_.replay, given_.output, given_.checkpoint, given_.originality)
     else:
         sample(given_)
 
@@ -221,6 +243,8 @@ def sample(given_: argparse.Namespace) -> None:
     else:
         tokens = DEFAULT_TOKENS if given_.tokens is None and path is not None else given_.tokens
         events = until_tokens(stream, tokens, chunk)
+    if given_.originality is not None and (path is not None or not sys.stdout.isatty()):
+        events = telling(events, stream, given_.originality)
     try:
         for event in events:
             if isinstance(event, str):
@@ -244,6 +268,8 @@ def sample(given_: argparse.Namespace) -> None:
         sinks.write(piece, path)
         extent = f"{len(piece):,} characters" if isinstance(piece, str) else f"{seconds_of(piece):.0f} s of music"
         print(f"{path}: {extent}, seed {stream.options.seed}", file=sys.stderr)
+    if given_.originality is not None:
+        print(report(stream, given_.originality), file=sys.stderr)
     for name, count in stream.yielded.items():
         times = "once" if count == 1 else f"{count:,} times"
         print(f"{flag(name)} yielded {times}, where nothing could follow that keeps to it", file=sys.stderr)
@@ -291,6 +317,11 @@ def main(arguments: list[str] | None = None) -> int:
         "--backend",
         choices=(AUTO, *BACKENDS),
         help="how to multiply (default: auto, which is int8; of a saved stream, the one that it began with)",
+    )
+    parser.add_argument(
+        "--originality",
+        metavar="CORPUS",
+        help="say how much of it in a row stands in this corpus, and where; --max-copy needs it too",
     )
     return command.run(parser, work, arguments)
 

@@ -11,12 +11,15 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from generator import sinks
+from generator.corpora import open_corpus
+from generator.corpora.copies import open_index
+from generator.corpora.shards import prepare
 from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.music import origin as provenance
 from generator.music.score import Score
 from generator.options import SamplingOptions
-from generator.streaming.engine import Model, load
+from generator.streaming.engine import Engine, Model, load
 from generator.streaming.origin import Change, Origin, read_text
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
@@ -68,6 +71,17 @@ def find(origin: Origin, path: Path) -> Model:
     )
 
 
+def engine_of(model: Model, backend: str, corpus: str | None = None) -> Engine:
+    """The model's engine; where a corpus is named, one that looks for copies of it.
+
+    Raises:
+        CarouselError: there is no such backend or corpus, or it is of another medium than the model.
+    """
+    if corpus is None:
+        return model.engine(backend)
+    return Engine(model, backend, index=open_index(prepare(open_corpus(corpus), model.tokenizer)))
+
+
 def piece_of(tokenizer: Tokenizer, events: Iterable[Event], origin: Origin, until_ticks: int | None) -> str | Score:
     """What a file holds: a stream's events, of music those that start before `until_ticks`, with their origin."""
     kept = [
@@ -77,14 +91,15 @@ def piece_of(tokenizer: Tokenizer, events: Iterable[Event], origin: Origin, unti
     return replace(piece, origin=origin.text(until_ticks)) if isinstance(piece, Score) else piece
 
 
-def replay(path: Path, output: Path | None = None, checkpoint: Path | None = None) -> None:
+def replay(path: Path, output: Path | None = None, checkpoint: Path | None = None, corpus: str | None = None) -> None:
     """Draw what is at `path` again: into `output`, or else only to see whether the same bytes come out.
 
     Args:
         checkpoint: the folder of the one that it needs; without it, it is looked for.
+        corpus: the one that it was kept from copying.
 
     Raises:
-        CarouselError: the origin or the checkpoint is missing, or, without an output, other bytes came out.
+        CarouselError: the origin, the checkpoint or the corpus is missing, or, without an output, other bytes came out.
     """
     origin, until_ticks = origin_of(path)
     model = find(origin, path) if checkpoint is None else load(checkpoint)
@@ -92,7 +107,7 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
     as_take = suffix == TAKE or (output is None and isinstance(origin, Snapshot))
     if output is not None and not as_take:
         sinks.check(output, str if model.tokenizer.medium == "text" else Score)
-    engine = model.engine(origin.backend)
+    engine = engine_of(model, origin.backend, corpus)
     try:
         engine.check(origin)
     except CarouselError as error:

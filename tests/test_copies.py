@@ -46,7 +46,7 @@ def index_of(tokenizer: Tokenizer, pieces: Sequence[Any]) -> Index:
     assert is_sorted(symbols, suffixes, stop)
     for array in (suffixes, symbols):
         array.flags.writeable = False  # as from a file
-    return Index(split, tokenizer, suffixes, symbols)
+    return Index(split, tokenizer, suffixes, symbols, "0" * 64)
 
 
 # A second opinion, which knows nothing of tokens or suffixes: it decodes, and then it compares everything
@@ -156,7 +156,7 @@ def test_what_would_make_the_run_too_long(kind: str, data: st.DataObject, limit:
     row = index.begin()
     index.follow(row, tokens[: data.draw(st.integers(0, len(tokens)))])
     masks = np.ones((2, tokenizer.vocab_size), dtype=np.bool_)
-    index.copying(np.stack([row, index.begin()]), limit, masks)
+    index.copying(np.stack([row, index.begin()]), np.full(2, limit), masks)
     assert not masks[1].any()
     for token in range(tokenizer.vocab_size):
         after = row.copy()

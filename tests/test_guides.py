@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 
 from generator import sample
+from generator.corpora.download import CACHE
 from generator.streaming.constraints import NAMES, flag
 from tests.conftest import ROOT
 from tests.test_readme import FENCE
 
 GUIDE = (ROOT / "docs" / "constraints.md").read_text(encoding="utf-8")
+ORIGINALITY = (ROOT / "docs" / "originality.md").read_text(encoding="utf-8")
 COMMAND = "python -m generator.sample "
 
 
-def blocks(language: str) -> list[str]:
-    return [match["text"] for match in FENCE.finditer(GUIDE) if match["language"] == language]
+def blocks(language: str, guide: str = GUIDE) -> list[str]:
+    return [match["text"] for match in FENCE.finditer(guide) if match["language"] == language]
 
 
 def test_every_constraint_has_its_row_and_its_example() -> None:
@@ -31,6 +33,7 @@ def test_every_constraint_has_its_row_and_its_example() -> None:
 def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "checkpoints").symlink_to(ROOT / "checkpoints")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     exec(compile("\n".join(blocks("python")), "constraints.md", "exec"), {})
     assert capsys.readouterr().out == "{}\n"
     for block in blocks("console"):
@@ -38,3 +41,22 @@ def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
             assert line.startswith(COMMAND)
             assert sample.main(shlex.split(line.removeprefix(COMMAND))) == 0, capsys.readouterr().err
             assert "yielded" not in capsys.readouterr().err
+
+
+@pytest.mark.timeout(600)
+def test_the_guide_to_originality_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what it says is printed, is."""
+    (tmp_path / "checkpoints").symlink_to(ROOT / "checkpoints")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    said = ""
+    for block in blocks("console", ORIGINALITY):
+        for line in block.splitlines():
+            assert sample.main(shlex.split(line.removeprefix(COMMAND))) == 0, capsys.readouterr().err
+            said += capsys.readouterr().err
+    for text in blocks("text", ORIGINALITY):
+        assert text in said
+    exec(compile("\n".join(blocks("python", ORIGINALITY)), "originality.md", "exec"), {})
+    assert " 20 speech.txt, line " in capsys.readouterr().out

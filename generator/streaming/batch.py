@@ -13,21 +13,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from generator.corpora.copies import Index
+from generator.corpora.copies.reading import SIZE
 from generator.jit import compiled
 from generator.model.backends import Backend
 from generator.model.state import State
 from generator.options import AT_END, SamplingOptions
 from generator.streaming.constraints import Constraints
-from generator.streaming.offences import PLANNED, STRENGTHS
+from generator.streaming.offences import PLANNED, STRENGTHS, close
 from generator.streaming.rng import uniform
 from generator.streaming.sampling import draw, weigh
-from generator.tokenizers.base import Rows, Tokenizer
+from generator.tokenizers.base import Mask, Rows, Tokenizer
 
 CHUNK = 64
 """Tokens of one job at most; who wants more comes back, so nobody waits for long."""
 POSITION, LEFT, SAID, GIVEN, SEED, TOP_K, ENDING = range(7)
 TEMPERATURE, TOP_P, MIN_P = range(3)
 NEXT, NEVER, STOP = range(len(AT_END))
+LIMIT = STRENGTHS.index("max_copy")
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +53,10 @@ class Job:
     """Whether anyone still waits for it."""
     yielded: dict[str, int] = field(default_factory=dict)
     """How often each constraint has yielded, where it has."""
+    heard: Rows | None = None
+    """The memory of the engine's index, (SIZE,); None without one."""
+    heard_after: Rows | None = None
+    """The same, after them."""
     after: State | None = None
     """The state after them; None while the job is under way."""
 
@@ -58,9 +65,14 @@ class Batch:
     """Up to `rows` jobs under way. Not thread-safe."""
 
     def __init__(
-        self, backend: Backend, tokenizer: Tokenizer, rows: int, constraints: Constraints | None = None
+        self,
+        backend: Backend,
+        tokenizer: Tokenizer,
+        rows: int,
+        constraints: Constraints | None = None,
+        index: Index | None = None,
     ) -> None:
-        """Without `constraints`, none are obeyed."""
+        """Without `constraints`, none are obeyed; without an `index`, nothing is looked for."""
         self.jobs: list[Job] = []
         self.rows = rows
         self._backend, self._grammar, self._end = backend, tokenizer.grammar, tokenizer.end
@@ -79,6 +91,11 @@ class Batch:
         self._plans = np.zeros((rows, constraints.size if constraints else 1), np.int64)
         self._yielded = np.zeros((rows, len(STRENGTHS)), np.int64)
         self._offences = np.zeros(vocab_size, np.int64)
+        self._index = index
+        self._limited = False
+        self._limits = np.zeros(rows, np.int64)
+        self._heard = np.zeros((rows, SIZE), np.int64)
+        self._copies = np.zeros((rows, vocab_size), np.bool_)
 
     def add(self, job: Job) -> None:
         """Take a job up; there must be a free row."""
@@ -95,6 +112,10 @@ class Batch:
         self._plans[row] = 0 if plan is None else plan
         self._yielded[row] = 0
         self._constrained |= plan is not None
+        if job.heard is not None:
+            self._heard[row] = job.heard
+        self._limits[row] = options.max_copy or 0
+        self._limited |= options.max_copy is not None
         self.jobs.append(job)
 
     def step(self) -> bool:
@@ -103,38 +124,54 @@ class Batch:
         tokens, grammars, masks = self._tokens[:n], self._grammars[:n], self._masks[:n]
         self._backend.step(tokens, self._memory, self._logits)
         self._grammar.allowed(grammars, masks)
+        if self._limited:
+            self._keep_from_copying(n)
         if self._constrained:
             self._judge(n)
         finished = _say(
             self._logits, masks, self._counters, self._filters, self._end, self._weights, self._said, tokens
         )
         self._grammar.advance(grammars, tokens)
+        if self._index is not None:
+            self._index.advance(self._heard[:n], tokens)
         if finished:
             for row in np.flatnonzero(self._counters[:n, LEFT] == 0)[::-1].tolist():
                 self._finish(row)
         return finished > 0
 
+    def _waiting(self, n: int) -> Mask:
+        """Whose next token is given."""
+        return self._counters[:n, SAID] < self._counters[:n, GIVEN]
+
+    def _keep_from_copying(self, n: int) -> None:
+        assert self._index is not None
+        copies, never = self._copies[:n], self._counters[:n, ENDING] == NEVER
+        self._index.copying(self._heard[:n], self._limits[:n], copies)
+        close(copies, self._waiting(n), never, self._end, self._masks[:n], self._yielded[:n, LIMIT])
+
     def _judge(self, n: int) -> None:
         assert self._constraints is not None
-        waiting = self._counters[:n, SAID] < self._counters[:n, GIVEN]
         plans, grammars, masks = self._plans[:n], self._grammars[:n], self._masks[:n]
-        self._constraints.judge(plans, waiting, grammars, masks, self._offences, self._yielded[:n])
+        self._constraints.judge(plans, self._waiting(n), grammars, masks, self._offences, self._yielded[:n])
 
     def _finish(self, row: int) -> None:
         job, last = self.jobs[row], len(self.jobs) - 1
         job.said = self._said[row, : self._counters[row, SAID]].tolist()
-        if self._constrained:
+        if self._constrained or self._limited:
             counts = zip(STRENGTHS, self._yielded[row].tolist(), strict=True)
             job.yielded = {name: count for name, count in counts if count}
+        if job.heard is not None:
+            job.heard_after = self._heard[row].copy()
         job.after = self._memory.save(row)
         if row < last:
             self._memory.move(last, row)
             kept = (self._grammars, self._tokens, self._counters, self._filters, self._said, self._plans, self._yielded)
-            for array in kept:
+            for array in (*kept, self._limits, self._heard):
                 array[row] = array[last]
             self.jobs[row] = self.jobs[last]
         self.jobs.pop()
         self._constrained = self._constrained and bool(self._plans[:last, PLANNED].any())
+        self._limited = self._limited and bool(self._limits[:last].any())
 
 
 @compiled

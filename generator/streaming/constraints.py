@@ -2,7 +2,8 @@
 
 A constraint is a field of `SamplingOptions`, so it can be changed while the stream runs and is recorded in the take. It
 is a function of the options and of the grammar's memory, which holds what a constraint has to know of the past; so it
-needs no state of its own. `offences.py` says what happens where no token keeps to all of them.
+needs no state of its own. Only `max_copy` asks the index of a corpus, which has a memory too. `offences.py` says what
+happens where no token keeps to all of them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from generator.corpora.copies import Index
 from generator.errors import CarouselError
 from generator.music.keys import KEYS, likely
 from generator.options import SamplingOptions
@@ -29,7 +31,9 @@ from generator.tokenizers.score import ScoreTokenizer
 
 NAMES = (*STRENGTHS, "scale", "starts_with")
 """The options that are constraints."""
-_values = attrgetter(*NAMES)
+PLANNED = tuple(name for name in NAMES if name != "max_copy")
+"""Those that are matters of the tokenizer's kind."""
+_values = attrgetter(*PLANNED)
 NOTHING = _values(SamplingOptions())
 PRIMER = "primer"
 """In the place of a key: the primer's."""
@@ -76,8 +80,9 @@ def _rules(tokenizer: Tokenizer) -> Rules | None:
 class Constraints:
     """Those that streams of one tokenizer can be under. Threads may share it."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer, self._rules = tokenizer, _rules(tokenizer)
+    def __init__(self, tokenizer: Tokenizer, index: Index | None = None) -> None:
+        """With the index of a corpus, streams can be kept from copying it."""
+        self._tokenizer, self._rules, self._index = tokenizer, _rules(tokenizer), index
         self.size = 1 if self._rules is None else self._rules.size
         self._plans = lru_cache(maxsize=256)(self._make)
 
@@ -98,12 +103,14 @@ class Constraints:
 
     def plan(self, options: SamplingOptions) -> Rows | None:
         """What the options ask for, shape (size,), read-only; None if nothing."""
+        if options.max_copy and self._index is None:
+            raise CarouselError("--max-copy needs the corpus that is not to be copied; name it with --originality")
         values = _values(options)
         return None if values == NOTHING else self._plans(values, options.at_end)
 
     def _make(self, values: tuple[Any, ...], at_end: str) -> Rows | None:
         known = () if self._rules is None else self._rules.names
-        triples = zip(NAMES, values, NOTHING, strict=True)
+        triples = zip(PLANNED, values, NOTHING, strict=True)
         asked = {name: value for name, value, nothing in triples if value not in (nothing, "")}
         foreign = [flag(name) for name in asked if name not in known]
         if not asked:

@@ -13,6 +13,7 @@ from weakref import WeakSet
 import numpy as np
 import numpy.typing as npt
 
+from generator.corpora.copies import Index
 from generator.errors import CarouselError
 from generator.model.backends import AUTO, name_of, prepare
 from generator.model.checkpoint import Checkpoint
@@ -101,7 +102,9 @@ class Engine:
     last bit). The line is first come, first served, and no job is longer than `CHUNK` tokens.
     """
 
-    def __init__(self, model: Model, backend: str = AUTO, *, rows: int = 256, limit: int = 10_000) -> None:
+    def __init__(
+        self, model: Model, backend: str = AUTO, *, rows: int = 256, limit: int = 10_000, index: Index | None = None
+    ) -> None:
         """Prepare the weights.
 
         Args:
@@ -109,9 +112,10 @@ class Engine:
             rows: streams in one step at most.
             limit: streams alive at most. One that waits takes the room of its state, and as much again for each
                 doubling of its length, so that it can be rewound.
+            index: of a corpus in this model's tokens: each stream then has a `meter`, and obeys `max_copy`.
 
         Raises:
-            CarouselError: there is no such backend, or `rows` is not positive.
+            CarouselError: there is no such backend, `rows` is not positive, or the index is of other tokens.
         """
         if rows < 1:
             raise CarouselError(f"an engine with {rows} rows steps nothing; give 1 or more")
@@ -121,8 +125,13 @@ class Engine:
         self.backend = prepare(backend, model.checkpoint)
         self.limit = limit
         self._streams: WeakSet[Stream] = WeakSet()
-        self.constraints = Constraints(self.tokenizer)
-        self._batch = Batch(self.backend, self.tokenizer, rows, self.constraints)
+        if index is not None and index.tokenizer.to_json() != self.tokenizer.to_json():
+            raise CarouselError(
+                "the index is of a corpus in other tokens; prepare the corpus with the model's tokenizer"
+            )
+        self.index = index
+        self.constraints = Constraints(self.tokenizer, index)
+        self._batch = Batch(self.backend, self.tokenizer, rows, self.constraints, index)
         self._waiting: deque[Job] = deque()
         # An interrupt may come between any two instructions. `with` on these locks is safe from it; a flag, or an
         # acquire of our own, would not be.
@@ -146,6 +155,8 @@ class Engine:
                 raise ValueError("state")
             if not isinstance(snapshot.token, int) or snapshot.token not in range(self.tokenizer.vocab_size):
                 raise ValueError("token")
+            if self.index is not None and snapshot.heard is not None and snapshot.corpus == self.index.key:
+                self.index.check(snapshot.heard)
             stream = Stream(self, snapshot)
         except (ArithmeticError, AttributeError, CarouselError, LookupError, TypeError, ValueError) as error:
             raise CarouselError(DAMAGED) from error
@@ -157,7 +168,7 @@ class Engine:
         """Find out whether this engine drew what has that origin, and can draw it again: compiled code trusts it then.
 
         Raises:
-            CarouselError: it was made with another checkpoint or backend, or is not sound.
+            CarouselError: it was made with another checkpoint, backend or corpus, or is not sound.
         """
         if origin.fingerprint != self.fingerprint:
             raise CarouselError(f"it needs the checkpoint {origin.wanted}, not {self.name}; load that one")
@@ -170,6 +181,10 @@ class Engine:
             raise CarouselError(DAMAGED)
         if not all(isinstance(token, int) and token in vocabulary for token in origin.primer):
             raise CarouselError(DAMAGED)
+        if origin.limited and self.index is not None and origin.corpus != self.index.key:
+            raise CarouselError(
+                "it was kept from copying another corpus, or other versions of its pieces; name that one"
+            )
         decoder = self.tokenizer.decoder()
         try:
             for _, options in origin.timeline:
@@ -219,6 +234,8 @@ class Engine:
             state=State.zero(self.config.num_layers, self.config.hidden_size),
             token=self.tokenizer.start,
             decoder=self.tokenizer.decoder().state(),
+            corpus=self.index.key if self.index else "",
+            heard=self.index.begin() if self.index else None,
         )
 
     def serve(self, jobs: Sequence[Job]) -> None:

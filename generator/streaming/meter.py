@@ -15,9 +15,15 @@ class Meter:
     remembers is one row of int64, `memory`, shape (SIZE,).
     """
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, memory: Rows | None = None) -> None:
+        """Begin with the stream, or where `memory` is."""
         self._index = index
-        self.memory: Rows = index.begin()
+        self.memory: Rows = index.begin() if memory is None else memory.copy()
+
+    @property
+    def unit(self) -> str:
+        """What runs are counted in: `characters` or `notes`."""
+        return self._index.unit
 
     def feed(self, tokens: Sequence[int] | Tokens) -> Runs:
         """Take a stream's next tokens; return the runs that end with each of their notes or characters."""
@@ -39,3 +45,12 @@ class Meter:
     def where(self) -> Place | None:
         """Where the run begins; None where there is nothing to find. Of music a piece is decoded."""
         return self._index.where(self.memory)
+
+    @property
+    def longest(self) -> int:
+        """The longest run so far, in notes or characters."""
+        return self._index.longest(self.memory)
+
+    def where_longest(self) -> Place | None:
+        """Where that one begins, as `where`."""
+        return self._index.where_longest(self.memory)

@@ -12,9 +12,12 @@ from generator.jit import compiled
 from generator.options import SamplingOptions
 from generator.tokenizers.base import Mask, Rows
 
-STRENGTHS = ("characters", "density", "voices_at_once", "parallels", "ranges", "key", "tempo", "metre")
+STRENGTHS = ("characters", "density", "voices_at_once", "parallels", "ranges", "key", "tempo", "metre", "max_copy")
 """From the weakest, which yields first, to the strongest."""
-CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE = (1 << bit for bit in range(len(STRENGTHS)))
+CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE = (
+    1 << bit
+    for bit in range(len(STRENGTHS) - 1)  # the strongest is weighed before these, by `close`
+)
 
 # A plan is what the options of one stream ask for, as a row that the compiled loops read: these fields, 0 or, for metre
 # and key, -1 where nothing is asked; then offences, by token or by voice and pitch.
@@ -41,3 +44,29 @@ def keep_least(mask: Mask, offences: Rows, yielded: Rows) -> None:
         mask[token] = mask[token] and offences[token] == least
     for bit in range(len(yielded)):
         yielded[bit] += least >> bit & 1
+
+
+@compiled
+def close(copies: Mask, waiting: Mask, never: Mask, end: int, masks: Mask, yielded: Rows) -> None:
+    """Close what would be a copy, before all else is weighed: so this is the strongest of the constraints, of which
+    `yielded`, shape (n,), counts where nothing else is left. What a grammar forces has to come, copied or not.
+
+    Args:
+        copies: shape (n, vocab_size).
+        waiting: streams whose next token is given, shape (n,).
+        never: streams whose pieces never end, shape (n,): `end` is nothing that is left to them.
+    """
+    for stream in range(len(masks)):
+        if waiting[stream]:
+            continue
+        found = left = False
+        for token in range(masks.shape[1]):
+            if masks[stream, token] and copies[stream, token]:
+                found = True
+            elif masks[stream, token] and not (never[stream] and token == end):
+                left = True
+        if found and left:
+            for token in range(masks.shape[1]):
+                masks[stream, token] = masks[stream, token] and not copies[stream, token]
+        elif found:
+            yielded[stream] += 1

@@ -37,7 +37,8 @@ OPTIONS = {spec.name for spec in fields(SamplingOptions)}
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
     """`checkpoint` is the name of its folder and helps to find it, `fingerprint` is what it is known by. `position`
-    counts the tokens, the primer's included; `timeline` begins at position 0 and holds every change of options."""
+    counts the tokens, the primer's included; `timeline` begins at position 0 and holds every change of options;
+    `corpus` is the key of the index that was asked for copies, empty where there was none."""
 
     checkpoint: str
     fingerprint: str
@@ -45,6 +46,12 @@ class Origin:
     position: int
     timeline: tuple[Change, ...]
     primer: tuple[int, ...]
+    corpus: str
+
+    @property
+    def limited(self) -> bool:
+        """Whether copies were ever forbidden, so that nothing can be drawn again without the corpus."""
+        return any(options.max_copy for _, options in self.timeline)
 
     @property
     def options(self) -> SamplingOptions:
@@ -71,6 +78,7 @@ class Origin:
             "backend": self.backend,
             "position": self.position,
             "timeline": changes,
+            **({"corpus": self.corpus} if self.limited else {}),
         }
 
     def text(self, until_ticks: int | None = None) -> str:
@@ -119,8 +127,11 @@ def checked(facts: dict[str, Any], primer: Sequence[int]) -> dict[str, Any]:
     name, fingerprint, backend = facts["checkpoint"], facts["fingerprint"], facts["backend"]
     if not isinstance(name, str) or len(name) > LONGEST_NAME or not name.isprintable():
         raise ValueError("checkpoint")
-    if not isinstance(fingerprint, str) or len(fingerprint) != 64 or set(fingerprint) - set("0123456789abcdef"):
+    corpus = facts.get("corpus", "")
+    if not _is_digest(fingerprint):
         raise ValueError("fingerprint")
+    if corpus != "" and not _is_digest(corpus):
+        raise ValueError("corpus")
     if backend not in BACKENDS:
         raise CarouselError(f"made with the backend {str(backend)[:20]!r} of a newer Carousel; update this one")
     position = whole(facts["position"], len(primer), LARGEST_COUNT)
@@ -143,7 +154,12 @@ def checked(facts: dict[str, Any], primer: Sequence[int]) -> dict[str, Any]:
         "position": position,
         "timeline": tuple(timeline),
         "primer": tuple(primer),
+        "corpus": corpus,
     }
+
+
+def _is_digest(text: Any) -> bool:
+    return isinstance(text, str) and len(text) == 64 and not set(text) - set("0123456789abcdef")
 
 
 def _digest(facts: dict[str, Any]) -> str:

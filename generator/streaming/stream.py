@@ -11,6 +11,7 @@ from generator.errors import CarouselError
 from generator.music.score import Bar, Score
 from generator.options import SamplingOptions
 from generator.streaming.batch import CHUNK, Job
+from generator.streaming.meter import Meter
 from generator.streaming.origin import Change
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers.base import Event, Mask
@@ -35,6 +36,15 @@ class Stream:
         self._timeline, self._primer = snapshot.timeline, snapshot.primer
         self._yielded = snapshot.yielded
         self._decoder = self.engine.tokenizer.decoder(snapshot.decoder)
+        self._heard = snapshot.heard
+        index = self.engine.index
+        if index is None:
+            self._heard = None
+        elif self._heard is None or snapshot.corpus != index.key:  # what was said has to be heard first
+            past = Stream(self.engine, self.engine.begin(self._primer, self._timeline))
+            for _ in past.replay(self._position, self._timeline):
+                pass
+            self._heard = past._heard
 
     @property
     def options(self) -> SamplingOptions:
@@ -62,6 +72,11 @@ class Stream:
         """How often each constraint has yielded since the start, because no token kept to it; those that never had to
         are left out."""
         return dict(self._yielded)
+
+    @property
+    def meter(self) -> Meter | None:
+        """What of it, the primer included, stands in the corpus whose index the engine has; None without one."""
+        return None if self.engine.index is None else Meter(self.engine.index, self._heard)
 
     def allowed(self) -> Mask:
         """What the grammar lets come next, shape (vocab_size,). Read-only."""
@@ -107,6 +122,8 @@ class Stream:
             token=self._token,
             decoder=self._decoder.state(),
             yielded=self.yielded,
+            corpus=self.engine.index.key if self.engine.index else "",
+            heard=self._heard,
         )
 
     def fork(self, **options: Any) -> Stream:
@@ -195,12 +212,14 @@ class Stream:
         given = given or self.engine.constraints.start(self._timeline, len(self._primer), self._position)
         count = min(tokens, to_mark)
         memory = self._decoder.memory.copy()
-        return Job(self._state, self._token, self._position, memory, self.options, count, given[:count])
+        return Job(
+            self._state, self._token, self._position, memory, self.options, count, given[:count], heard=self._heard
+        )
 
     def accept(self, job: Job) -> list[Event]:
         """Be where the finished job leads; return the events that its tokens complete."""
         assert job.after is not None
-        self._state, self._token = job.after, job.said[-1]
+        self._state, self._token, self._heard = job.after, job.said[-1], job.heard_after
         self._position += len(job.said)
         for name, count in job.yielded.items():
             self._yielded = {**self._yielded, name: self._yielded.get(name, 0) + count}

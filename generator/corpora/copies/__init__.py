@@ -19,12 +19,19 @@ from rich.progress import TaskProgressColumn, TimeElapsedColumn
 
 from generator.atomic import atomic_write
 from generator.corpora.copies.reading import (
+    ABOVE_C,
     ALPHABET,
     BREAK,
+    DRUM,
     FIGURES,
     LENGTH,
+    MOST,
+    MOST_AT,
     NONE,
     PITCH,
+    PLACE,
+    SIZE,
+    UNISON,
     begin,
     in_order,
     rules,
@@ -36,6 +43,7 @@ from generator.corpora.copies.suffixes import (
     HEARD,
     RUN,
     Suffixes,
+    advance,
     begins,
     copying,
     follow,
@@ -46,7 +54,7 @@ from generator.corpora.download import CACHE
 from generator.corpora.progress import bar
 from generator.corpora.shards import Shards, Split
 from generator.errors import CarouselError
-from generator.tokenizers.base import Event, Mask, Rows, Tokenizer, Tokens
+from generator.tokenizers.base import LARGEST_COUNT, Event, Mask, Rows, Tokenizer, Tokens
 
 FILE = "train.suffixes"
 
@@ -78,8 +86,12 @@ class Runs:
 class Index:
     """The training split of a corpus, to be searched. What it remembers of a stream is one row of int64."""
 
-    def __init__(self, split: Split, tokenizer: Tokenizer, suffixes: Suffixes, symbols: npt.NDArray[np.uint16]) -> None:
+    def __init__(
+        self, split: Split, tokenizer: Tokenizer, suffixes: Suffixes, symbols: npt.NDArray[np.uint16], key: str
+    ) -> None:
         self.tokenizer = tokenizer
+        self.key = key
+        """`Shards.key`: indices with equal keys find the same."""
         self._split = split
         self._rules = rules(tokenizer)
         counts = np.bincount(symbols, minlength=int(self._rules[FIGURES, ALPHABET]))
@@ -94,6 +106,10 @@ class Index:
     def begin(self) -> Rows:
         """The memory of a stream that has said nothing, shape (SIZE,)."""
         return begin()
+
+    def advance(self, memory: Rows, tokens: Rows) -> None:
+        """Read one token a stream, shape (n,); `memory`, shape (n, SIZE), changes in place."""
+        advance(self._rules, self._symbols, self._suffixes, self._buckets, memory, tokens)
 
     def follow(self, memory: Rows, tokens: Sequence[int] | Tokens) -> Runs:
         """Read a stream's next tokens, each below vocab_size; `memory`, shape (SIZE,), changes in place."""
@@ -115,10 +131,33 @@ class Index:
         at = begins(self._rules, memory)
         return None if at == NONE else self.place(at)
 
-    def copying(self, memory: Rows, limit: int, masks: Mask) -> None:
-        """Write into `masks`, shape (n, vocab_size), which tokens would make each stream's run longer than `limit`,
-        which is at least 1; `memory` has shape (n, SIZE)."""
-        copying(self._rules, self._symbols, self._suffixes, memory, limit, masks)
+    def longest(self, memory: Rows) -> int:
+        """How many notes or characters long the longest run is that a stream has been in."""
+        return int(memory[MOST])
+
+    def where_longest(self, memory: Rows) -> Place | None:
+        """Where that one stands, as `where`."""
+        return None if memory[MOST_AT] == NONE else self.place(int(memory[MOST_AT]))
+
+    def check(self, memory: Rows) -> None:
+        """Find out whether compiled code can trust a row from outside.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        if memory.shape != (SIZE,) or memory.dtype != np.int64:
+            raise ValueError("no row of memory")
+        lowest, highest = np.zeros(SIZE, np.int64), np.full(SIZE, LARGEST_COUNT)
+        lowest[[ABOVE_C, PITCH, MOST_AT]] = -6, NONE, NONE
+        highest[[DRUM, ABOVE_C, PITCH]] = 1, 6, 2 * UNISON
+        highest[[PLACE, MOST_AT]] = max(0, len(self._symbols) - 1)
+        if (memory < lowest).any() or (memory > highest).any() or memory[LENGTH] > memory[PLACE] + 1:
+            raise ValueError("a row of memory is out of its bounds")
+
+    def copying(self, memory: Rows, limits: Rows, masks: Mask) -> None:
+        """Write into `masks`, shape (n, vocab_size), which tokens would make each stream's run longer than its limit,
+        shape (n,), which is 0 where there is none; `memory` has shape (n, SIZE)."""
+        copying(self._rules, self._symbols, self._suffixes, memory, limits, masks)
 
     def spelled(self, events: Sequence[Event]) -> list[int]:
         """Tokens that say these events, as `reading.spelled` has it."""
@@ -170,7 +209,7 @@ def open_index(shards: Shards, progress: bool = True) -> Index:
         suffixes = _load(path, symbols, stop)
         if suffixes is None:
             raise CarouselError(f"{path}: what was written cannot be read back; check the disk or set {CACHE}")
-    return Index(split, shards.tokenizer, suffixes, symbols)
+    return Index(split, shards.tokenizer, suffixes, symbols, shards.key)
 
 
 def _load(path: Path, symbols: npt.NDArray[np.uint16], stop: int) -> Suffixes | None:

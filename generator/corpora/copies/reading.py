@@ -40,11 +40,11 @@ UNISON = 128
 NONE = -1
 """In the place of a symbol or a pitch."""
 
-# A row of memory: what a reader knows of the stream, then the run that it is in.
-DRUM, ABOVE_C, PITCH, SINCE, PLACE, LENGTH = range(6)
+# A row of memory: what a reader knows of the stream, then the run that it is in, then the longest so far.
+DRUM, ABOVE_C, PITCH, SINCE, PLACE, LENGTH, MOST, MOST_AT = range(8)
 """`PITCH` is that of the last note of this piece, `SINCE` how many notes or characters the piece has so far; the run
-has `LENGTH` symbols, and its last one stands at `PLACE`."""
-SIZE = 6
+has `LENGTH` symbols, and its last one stands at `PLACE`; the longest has `MOST` notes or characters from `MOST_AT`."""
+SIZE = 8
 
 
 def rules(tokenizer: Tokenizer) -> Rows:
@@ -83,7 +83,7 @@ def rules(tokenizer: Tokenizer) -> Rows:
 def begin() -> Rows:
     """The memory of a stream that has said nothing, shape (SIZE,)."""
     row = np.zeros(SIZE, dtype=np.int64)
-    row[PITCH] = NONE
+    row[[PITCH, MOST_AT]] = NONE
     return row
 
 

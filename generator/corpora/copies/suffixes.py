@@ -21,6 +21,8 @@ from generator.corpora.copies.reading import (
     INTERVALS,
     LENGTH,
     LOWEST,
+    MOST,
+    MOST_AT,
     NONE,
     PITCH,
     PLACE,
@@ -116,6 +118,34 @@ def _lengthen(symbols: Symbols, suffixes: Suffixes, buckets: Rows, row: Rows, sy
             past, shared_past = middle, shared
 
 
+@compiled
+def begins(rules: Rows, row: Rows) -> int:
+    """Where a stream's run begins: notes begin with the one before the first interval. `NONE` where nothing runs."""
+    return int(row[PLACE] - row[LENGTH] + 1 - rules[FIGURES, INTERVALS]) if row[LENGTH] > 0 else NONE
+
+
+@compiled
+def _hear(rules: Rows, symbols: Symbols, suffixes: Suffixes, buckets: Rows, row: Rows, token: int) -> bool:
+    """Read a stream's next token; `row` changes in place. Returns whether a note or a character was said."""
+    intervals, stop = rules[FIGURES, INTERVALS], rules[FIGURES, BREAK]
+    symbol = symbol_of(rules, row, token)
+    if symbol == NONE or (symbol == stop and not intervals):
+        return False
+    if symbol != stop:
+        _lengthen(symbols, suffixes, buckets, row, symbol)
+    row[SINCE] += 1
+    if row[LENGTH] + intervals > row[MOST]:
+        row[MOST], row[MOST_AT] = row[LENGTH] + intervals, begins(rules, row)
+    return True
+
+
+@compiled
+def advance(rules: Rows, symbols: Symbols, suffixes: Suffixes, buckets: Rows, memory: Rows, tokens: Rows) -> None:
+    """Read one token a stream, shape (n,); `memory`, shape (n, SIZE), changes in place."""
+    for stream in range(len(tokens)):
+        _hear(rules, symbols, suffixes, buckets, memory[stream], tokens[stream])
+
+
 RUN, AT, HEARD = range(3)
 
 
@@ -134,26 +164,14 @@ def follow(
     Each has a row in `said`, of shape (at least as many as tokens, 3): how long the run is that ends with it, in notes
     or characters; where that begins, or `NONE`; how many notes or characters its piece has so far.
     """
-    intervals, stop = rules[FIGURES, INTERVALS], rules[FIGURES, BREAK]
     count = 0
     for token in tokens:
-        symbol = symbol_of(rules, row, token)
-        if symbol == NONE or (symbol == stop and not intervals):
-            continue
-        if symbol != stop:
-            _lengthen(symbols, suffixes, buckets, row, symbol)
-        row[SINCE] += 1
-        said[count, RUN] = row[LENGTH] + intervals
-        said[count, AT] = begins(rules, row)
-        said[count, HEARD] = row[SINCE]
-        count += 1
+        if _hear(rules, symbols, suffixes, buckets, row, token):
+            said[count, RUN] = row[LENGTH] + rules[FIGURES, INTERVALS]
+            said[count, AT] = begins(rules, row)
+            said[count, HEARD] = row[SINCE]
+            count += 1
     return count
-
-
-@compiled
-def begins(rules: Rows, row: Rows) -> int:
-    """Where a stream's run begins: notes begin with the one before the first interval. `NONE` where nothing runs."""
-    return int(row[PLACE] - row[LENGTH] + 1 - rules[FIGURES, INTERVALS]) if row[LENGTH] > 0 else NONE
 
 
 @compiled
@@ -170,9 +188,9 @@ def _compare(symbols: Symbols, place: Whole, end: Whole, length: Whole) -> int:
 
 
 @compiled
-def copying(rules: Rows, symbols: Symbols, suffixes: Suffixes, memory: Rows, limit: int, masks: Mask) -> None:
-    """Write into `masks`, shape (n, vocab_size), which tokens would make a stream's run longer than `limit`, at least
-    1, notes or characters; `memory` has shape (n, SIZE).
+def copying(rules: Rows, symbols: Symbols, suffixes: Suffixes, memory: Rows, limits: Rows, masks: Mask) -> None:
+    """Write into `masks`, shape (n, vocab_size), which tokens would make a stream's run longer than its limit, in notes
+    or characters, shape (n,); 0 is none. `memory` has shape (n, SIZE).
 
     These are what follows its last `limit` notes or characters wherever they stand, which may be in more places than
     the whole run. There are none where the run is shorter.
@@ -181,8 +199,8 @@ def copying(rules: Rows, symbols: Symbols, suffixes: Suffixes, memory: Rows, lim
     masks[:] = False
     for stream in range(len(memory)):
         row = memory[stream]
-        end, length = row[PLACE], limit - figures[INTERVALS]
-        if row[LENGTH] < length or (figures[INTERVALS] and row[PITCH] == NONE):
+        end, length = row[PLACE], limits[stream] - figures[INTERVALS]
+        if limits[stream] == 0 or row[LENGTH] < length or (figures[INTERVALS] and row[PITCH] == NONE):
             continue
         low, past = 0, len(suffixes)
         while low < past:
