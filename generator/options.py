@@ -137,6 +137,9 @@ class SamplingOptions:
     metre: str | None = option(None, "only this metre, such as 3/4", metavar="N/D")
     starts_with: str | None = option(None, "say this text first, from where the option is set", metavar="TEXT")
     characters: str | None = option(None, "only characters of this text", metavar="TEXT")
+    melody: str | None = option(
+        None, "keep the melody in this file note for note, and write the other voices", metavar="FILE"
+    )
 
     def __post_init__(self) -> None:
         validate(self)

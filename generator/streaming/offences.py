@@ -12,9 +12,11 @@ from generator.jit import compiled
 from generator.options import SamplingOptions
 from generator.tokenizers.base import Mask, Rows
 
-STRENGTHS = ("characters", "density", "voices_at_once", "parallels", "ranges", "key", "tempo", "metre")
+STRENGTHS = ("characters", "density", "voices_at_once", "parallels", "ranges", "key", "tempo", "metre", "melody")
 """From the weakest, which yields first, to the strongest."""
-CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE = (1 << bit for bit in range(len(STRENGTHS)))
+CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE, MELODY = (
+    1 << bit for bit in range(len(STRENGTHS))
+)
 
 # A plan is what the options of one stream ask for, as a row that the compiled loops read: these fields, 0 or, for metre
 # and key, -1 where nothing is asked; then offences, by token or by voice and pitch.
