@@ -175,9 +175,9 @@ def parse(text: str, table: Table) -> Melody:
 def _check(metres: Sequence[tuple[int, int]], notes: Sequence[Note], table: Table) -> None:
     if not metres or metres[0][0] != 0 or not notes:
         raise CarouselError("--melody has no notes, or no metre to begin with")
-    for (tick, metre), (after, _) in pairwise(metres):
-        if after <= tick or (after - tick) % table.bar_ticks(metre):
-            raise CarouselError(f"{_place(after, metres[:1], table)}: the metre changes before the bar is full")
+    for (tick, metre), (change, _) in pairwise(metres):
+        if change <= tick or (change - tick) % table.bar_ticks(metre):
+            raise CarouselError(f"{_place(change, metres[:1], table)}: the metre changes before the bar is full")
     if metres[-1][0] > notes[-1].start_ticks:
         raise CarouselError("--melody changes its metre after its last note")
     part = table.parts[notes[0].voice]
