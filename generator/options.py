@@ -144,6 +144,9 @@ class SamplingOptions:
         maximum=1_000_000,
         metavar="N",
     )
+    melody: str | None = option(
+        None, "keep the melody in this file note for note, and write the other voices", metavar="FILE"
+    )
 
     def __post_init__(self) -> None:
         validate(self)

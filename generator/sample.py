@@ -4,6 +4,7 @@ r"""Stream from a checkpoint: text to standard output as it is made, music into 
     python -m generator.sample checkpoints/bach --seed 7 --bars 64 -o chorales.mid --save evening.take
     python -m generator.sample --resume evening.take --rewind-bars 8 --seed 8 --bars 16 -o other.mid --save other.take
     python -m generator.sample --tree evening.take other.take
+    python -m generator.sample checkpoints/bach --melody tune.mid --best-of 8 -o harmony.mid
     python -m generator.sample --replay chorales.mid
 
 The file given with -o holds the stream from its beginning, the primer included. Its suffix says what it becomes: .mid
@@ -19,19 +20,21 @@ from generator import command  # first, so that Ctrl-C is quiet while the others
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from generator import sinks, takes
 from generator.corpora.text import read_text
 from generator.errors import CarouselError
 from generator.model.backends import AUTO, BACKENDS
 from generator.music import files
-from generator.music.score import Bar, Clock, Note, Score, Tempo, Voice, pitch_name
+from generator.music.score import Clock, Note, Score, Tempo, Voice, pitch_name
 from generator.options import SamplingOptions, add_arguments, given
 from generator.originality import WINDOWS
+from generator.streaming.best import candidates
 from generator.streaming.constraints import flag
 from generator.streaming.engine import Model, load
+from generator.streaming.lengths import until_bars, until_seconds, until_tokens
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import Event, Tokenizer
@@ -62,61 +65,6 @@ def read_primer(text: str, medium: str) -> str | Score:
     return files.read(path)[0]
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """What one token gave."""
-
-    position: int
-    """Of the stream before the token."""
-    horizon_ticks: int
-    """Of the stream after it."""
-    events: list[Event]
-
-
-def in_chunks(stream: Stream, size: int) -> Iterator[Drawn]:
-    """Token by token, but drawn so many at a time."""
-    while not stream.ended:
-        chunk = []
-        for _ in range(size):
-            position = stream.position
-            events = list(stream.take(1))
-            chunk.append(Drawn(position, stream.horizon_ticks, events))
-        yield from chunk
-
-
-def until_tokens(stream: Stream, count: int | None, size: int) -> Iterator[Event]:
-    """The events of that many tokens, or all there will ever be."""
-    left = count
-    while not stream.ended and left != 0:
-        step = size if left is None else min(size, left)
-        yield from stream.pull(step)
-        left = None if left is None else left - step
-
-
-def until_bars(stream: Stream, count: int, size: int) -> Iterator[Event]:
-    """The events of that many bars. The bar line that follows them is undone, so that the stream can go on with it."""
-    for drawn in in_chunks(stream, size):
-        count -= any(isinstance(event, Bar) for event in drawn.events)
-        if count < 0:
-            stream.rewind(stream.position - drawn.position)
-            return
-        yield from drawn.events
-
-
-def until_seconds(stream: Stream, limit: float, clock: Clock, size: int) -> Iterator[Event]:
-    """The events that start before a time, in seconds from the start of the stream."""
-    for drawn in in_chunks(stream, size):
-        for event in drawn.events:
-            assert not isinstance(event, str)
-            if isinstance(event, Tempo):
-                clock.set(event)
-            if clock.seconds(event.start_ticks) < limit:
-                yield event
-        if clock.seconds(drawn.horizon_ticks) >= limit:
-            stream.rewind(stream.position - drawn.position - 1)
-            return
-
-
 def line(event: Event, clock: Clock, voices: Sequence[Voice]) -> str:
     """A note as a line: seconds from the start, length in seconds, voice, pitch."""
     if not isinstance(event, Note):
@@ -129,6 +77,8 @@ def resumed(given_: argparse.Namespace, model: Model, snapshot: Snapshot) -> Str
     """The saved stream, rewound if the command line says so, and with the options that it changes."""
     if given_.prime is not None:
         raise CarouselError("a resumed stream has its primer already; leave --prime out")
+    if "melody" in given_:
+        raise CarouselError("a melody begins with its stream; leave --melody or --resume out")
     try:
         engine = takes.engine_of(model, given_.backend or snapshot.backend, given_.originality)
         stream = engine.resume(snapshot)
@@ -139,9 +89,25 @@ def resumed(given_: argparse.Namespace, model: Model, snapshot: Snapshot) -> Str
     return stream
 
 
+def with_melody(given_: argparse.Namespace, model: Model) -> dict[str, Any]:
+    """The options that the command line names, with the melody of the file in its place: its first piece, which ends
+    the stream and has its tempo where nothing else is asked."""
+    options = given(given_, SamplingOptions)
+    if "melody" not in options:
+        return options
+    path = Path(options["melody"])
+    try:
+        score = files.read(path)[0]
+        options["melody"] = model.melody(score, given_.voice, given_.transpose or 0)
+    except CarouselError as error:
+        raise CarouselError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    tempo = {"tempo": min(1000.0, max(1.0, score.tempos[0].quarters_per_minute))} if score.tempos else {}
+    return {"at_end": "stop", **tempo, **options}
+
+
 def begun(given_: argparse.Namespace, model: Model) -> Stream:
     """A new stream, primed or cold."""
-    options = given(given_, SamplingOptions)
+    options = with_melody(given_, model)
     engine = takes.engine_of(model, given_.backend or AUTO, given_.originality)
     if given_.prime is None:
         return engine.stream(**options)
@@ -177,6 +143,19 @@ def telling(events: Iterator[Event], stream: Stream, corpus: str) -> Iterator[Ev
             print(f"so far, {report(stream, corpus)}", file=sys.stderr)
 
 
+def choose(stream: Stream, model: Model, count: int, tokens: int | None, bars: int | None) -> None:
+    """Give the stream the seed of its best continuation."""
+    found = candidates(model, stream, count, tokens=tokens, bars=bars)
+    unit = "note" if model.tokenizer.medium == "music" else "character"
+    best, worst = found[0], found[-1]
+    print(
+        f"best of {count}: seed {best.seed} with {best.nats_per_unit:.3f} nats a {unit}; the worst, seed {worst.seed}, "
+        f"has {worst.nats_per_unit:.3f}",
+        file=sys.stderr,
+    )
+    stream.set(seed=best.seed)
+
+
 def seconds_of(score: Score) -> float:
     """Seconds from the start to the end of the last note."""
     return score.clock().seconds(score.end_ticks)
@@ -189,6 +168,10 @@ def check(given_: argparse.Namespace, tokenizer: Tokenizer) -> None:
         raise CarouselError("--bars and --seconds are for music; give --tokens")
     if given_.bars is not None and tokenizer.kind in ("performance", "frames"):
         raise CarouselError(f"this checkpoint speaks {tokenizer.kind}, which has no bars; give --seconds")
+    if given_.best_of is not None and given_.seconds is not None:
+        raise CarouselError("--best-of compares stretches of --tokens or --bars; leave --seconds out")
+    if "melody" not in given_ and (given_.voice is not None or given_.transpose is not None):
+        raise CarouselError("--voice and --transpose are for a melody; name its file with --melody")
     if given_.output is not None:
         sinks.check(given_.output, Score if music else str)
     if given_.save is not None and not given_.save.parent.is_dir():
@@ -228,6 +211,12 @@ def sample(given_: argparse.Namespace) -> None:
     tokenizer, path, chunk = model.tokenizer, given_.output, given_.chunk or 1
     check(given_, tokenizer)
     stream = begun(given_, model) if saved is None else resumed(given_, model, saved)
+    tokens = given_.tokens
+    to_its_end = stream.options.melody and stream.options.at_end == "stop"
+    if path is not None and not to_its_end and tokens is given_.bars is given_.seconds is None:
+        tokens = DEFAULT_TOKENS
+    if given_.best_of is not None:
+        choose(stream, model, given_.best_of, tokens, given_.bars)
     # The past is wanted for the file, and for the tempo that it left behind.
     kept: list[Event] = list(stream.past()) if path is not None or tokenizer.medium == "music" else []
     clock = Clock(tokenizer.ticks_per_quarter)
@@ -241,7 +230,6 @@ def sample(given_: argparse.Namespace) -> None:
         limit = clock.seconds(stream.horizon_ticks) + given_.seconds
         events = until_seconds(stream, limit, clock, chunk)
     else:
-        tokens = DEFAULT_TOKENS if given_.tokens is None and path is not None else given_.tokens
         events = until_tokens(stream, tokens, chunk)
     if given_.originality is not None and (path is not None or not sys.stdout.isatty()):
         events = telling(events, stream, given_.originality)
@@ -289,13 +277,18 @@ def main(arguments: list[str] | None = None) -> int:
     length.add_argument("--bars", type=command.positive, metavar="B", help="stop after B bars of music")
     add_arguments(parser, SamplingOptions)
     parser.add_argument("--prime", metavar="TEXT|FILE", help="go on from this text, or from the piece in this file")
+    parser.add_argument("--voice", metavar="NAME", help="of a melody, the voice that has it (default: the first)")
+    parser.add_argument("--transpose", type=int, metavar="N", help="move a melody by so many semitones first")
+    parser.add_argument(
+        "--best-of", type=command.positive, metavar="N", help="draw N continuations, and keep the likeliest"
+    )
     parser.add_argument("--chunk", type=command.positive, metavar="N", help="draw N tokens at a time (default: 1)")
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="FILE",
-        help=f"write the whole stream to this file; without a length {DEFAULT_TOKENS} tokens",
+        help=f"write the whole stream to this file; without a length {DEFAULT_TOKENS} tokens, or to a melody's end",
     )
     parser.add_argument("--save", type=Path, metavar="FILE.take", help="at the end, save the stream to go on later")
     parser.add_argument("--resume", type=Path, metavar="FILE.take", help="go on with a saved stream")

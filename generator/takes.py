@@ -32,6 +32,8 @@ TAKE = ".take"
 CHECKPOINTS = "checkpoints"
 CHANGES_SHOWN = 3
 """In one line of the tree."""
+LONGEST_SHOWN = 40
+"""Characters of an option in it."""
 
 
 def origin_of(path: Path) -> tuple[Origin, int | None]:
@@ -182,7 +184,7 @@ def difference(before: SamplingOptions | None, change: Change) -> str:
     """What a change changes, as words; a first one, beside the seed, of what is not the default."""
     old, new = asdict(before or SamplingOptions()), asdict(change[1])
     names = [name for name in new if old[name] != new[name] or (before is None and name == "seed")]
-    return f"at {change[0]:,}: {', '.join(f'{name} {new[name]}' for name in names)}"
+    return f"at {change[0]:,}: {', '.join(f'{name} {str(new[name])[:LONGEST_SHOWN]}' for name in names)}"
 
 
 def show(paths: Sequence[Path]) -> None:

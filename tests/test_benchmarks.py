@@ -16,10 +16,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import length, limit, listeners, measuring, memory, rivals, step
+from benchmarks import harmony, length, limit, listeners, measuring, memory, rivals, step
 from generator.model.backends import BACKENDS
 from generator.model.lstm import LanguageModel, ModelConfig
-from tests.conftest import ROOT, tiny
+from generator.music import midi
+from tests.conftest import ROOT, four_voices, tiny
 
 INSTALL = "python -m pip install -r requirements-bench.txt"
 MODEL = ["--units", "1x16", "--embedding", "8"]
@@ -285,3 +286,19 @@ def test_the_readme_names_every_benchmark() -> None:
     said = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     commands = [path.stem for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text("utf-8")]
     assert [name for name in commands if f"benchmarks.{name}" not in said] == []
+
+
+def test_harmony(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Untrained voices under a melody; and chords, crossings and parallels of what is known."""
+    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
+    tiny("score").save(tmp_path / "score")
+    (tmp_path / "songs").mkdir()
+    for bars in range(2, 6):
+        midi.write(four_voices(bars), tmp_path / "songs" / f"{bars}.mid")
+    arguments = (str(tmp_path / "score"), str(tmp_path / "songs"), "--pieces", "1", "--best-of", "2")
+    rows = run("harmony", capsys, *arguments)["rows"]
+    assert [row["harmony"] for row in rows] == ["best of 1", "best of 2", "the composer's"]
+    assert {row["melody_kept"] for row in rows} == {1.0}
+    assert rows[2]["chords"] == 1.0 and rows[2]["crossings"] == 0.0 and rows[2]["parallels_per_100_bars"] > 100
+    assert harmony.is_chord([48, 64, 67]) and harmony.is_chord([53, 55, 59, 62]) and not harmony.is_chord([60, 62, 67])
+    assert harmony.crosses({0: 60, 1: 62}) and not harmony.crosses({0: 60, 1: 60})

@@ -18,6 +18,7 @@ from generator import bench, evaluate, sample
 from generator.music import midi
 from generator.music.score import Score
 from generator.streaming.engine import Engine
+from generator.streaming.lengths import until_bars
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers import KINDS
 from generator.tokenizers.char import CharTokenizer
@@ -92,7 +93,7 @@ def test_bars_are_counted(models: Path, tmp_path: Path) -> None:
     assert run(models / "score", "--bars", 16, "-o", tmp_path / "a.mid") == 0
     model = sample.load(models / "score")
     stream = model.stream()
-    events = list(sample.until_bars(stream, 16, size=7))
+    events = list(until_bars(stream, 16, size=7))
     assert len(model.tokenizer.collect(events).bars) == 16
     assert mido.MidiFile(tmp_path / "a.mid").type == 1
     assert pretty_midi.PrettyMIDI(str(tmp_path / "a.mid")).get_end_time() > 0

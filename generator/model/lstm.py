@@ -143,10 +143,12 @@ class LanguageModel(nn.Module):
         tokens: npt.NDArray[np.integer[Any]],
         start: int,
         *,
+        state: LayerStates | None = None,
         lanes: int = 1,
         progress: Callable[[int, int], None] | None = None,
     ) -> npt.NDArray[np.float64]:
-        """Surprise of each token in nats, shape (tokens,), read as one carried stream from `start` and a zero state.
+        """Surprise of each token in nats, shape (tokens,), read as one carried stream from `start` and a state, zero if
+        none is given.
 
         With more lanes the tokens are cut into that many streams of equal length, each read from a zero state (faster);
         up to lanes - 1 tokens at the end are then left out. `progress` is told tokens read and tokens in all.
@@ -155,7 +157,7 @@ class LanguageModel(nn.Module):
         targets = torch.from_numpy(np.asarray(tokens[: lanes * steps], dtype=np.int64)).view(lanes, steps)
         first = torch.full((lanes, 1), start)
         first[1:, 0] = targets[:-1, -1]
-        return self._read(first, targets, progress).flatten().numpy()
+        return self._read(first, targets, progress, state).flatten().numpy()
 
     @torch.no_grad()
     def surprise_in_windows(
@@ -176,10 +178,16 @@ class LanguageModel(nn.Module):
                 progress(right, len(tokens))
         return torch.cat(found).numpy()
 
-    def _read(self, first: Tensor, targets: Tensor, progress: Callable[[int, int], None] | None = None) -> Tensor:
-        """Surprise of `targets` (lanes, steps), each lane read from its `first` token, (lanes, 1), and a zero state."""
+    def _read(
+        self,
+        first: Tensor,
+        targets: Tensor,
+        progress: Callable[[int, int], None] | None = None,
+        state: LayerStates | None = None,
+    ) -> Tensor:
+        """Surprise of `targets` (lanes, steps), each lane read from its `first` token, (lanes, 1), and a state."""
         inputs = torch.cat([first, targets[:, :-1]], dim=1)
-        state = self.zero_state(len(targets))
+        state = state or self.zero_state(len(targets))
         found = []
         for left in range(0, targets.shape[1], 256):
             part = slice(left, left + 256)

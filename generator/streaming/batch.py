@@ -110,6 +110,8 @@ class Batch:
         self._said[row, :given] = job.given
         plan = self._constraints.plan(options) if self._constraints else None
         self._plans[row] = 0 if plan is None else plan
+        if plan is not None and self._constraints:
+            self._constraints.aim(self._plans[row], options, job.grammar)
         self._yielded[row] = 0
         self._constrained |= plan is not None
         if job.heard is not None:

@@ -98,6 +98,8 @@ class Constraints:
             if not notes:
                 raise CarouselError("--key primer follows the key of a primer; give one, with --prime")
             options = replace(options, key=KEYS[likely(notes)])
+        if options.melody and len(primer):
+            raise CarouselError("--melody begins with the stream; leave the primer out")
         self.plan(options)
         return options
 
@@ -123,6 +125,11 @@ class Constraints:
         plan = self._rules.plan(SamplingOptions(at_end=at_end, **asked))
         plan.flags.writeable = False
         return plan
+
+    def aim(self, plan: Rows, options: SamplingOptions, memory: Rows) -> None:
+        """Complete a copy of a plan, in place, for the next job of a stream with that memory, shape (its size,)."""
+        if options.melody and isinstance(self._rules, ScoreConstraints):
+            self._rules.aim(plan, options.melody, memory)
 
     def judge(self, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows) -> None:
         """`Rules.judge`; rows whose plan is all 0 stay as they are."""

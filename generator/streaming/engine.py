@@ -19,13 +19,16 @@ from generator.model.backends import AUTO, name_of, prepare
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import ModelConfig
 from generator.model.state import State
+from generator.music.score import Score
 from generator.options import SamplingOptions
 from generator.streaming.batch import Batch, Job
 from generator.streaming.constraints import Constraints
+from generator.streaming.melody import of_score
 from generator.streaming.origin import Change, Origin
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import LARGEST_COUNT, Event, Tokenizer
+from generator.tokenizers.score import ScoreTokenizer
 
 PATIENCE_SECONDS = 0.05
 """How long a word that somebody has finished may be lost."""
@@ -76,6 +79,18 @@ class Model:
             CarouselError: the snapshot belongs to another checkpoint.
         """
         return self.engine(snapshot.backend).resume(snapshot, **options)
+
+    def melody(self, score: Score, voice: str | None = None, transpose: int = 0) -> str:
+        """A score's melody as the option `melody` takes it, as `streaming.melody.of_score`.
+
+        Raises:
+            CarouselError: the model cannot say it, or speaks no written music.
+        """
+        if not isinstance(self.tokenizer, ScoreTokenizer):
+            raise CarouselError(
+                f"--melody is not for a checkpoint of kind {self.tokenizer.kind}; take one of kind score"
+            )
+        return of_score(_of_medium(score, self.tokenizer), self.tokenizer.table, voice, transpose)
 
     def score(self, piece: Any) -> npt.NDArray[np.float64]:
         """The surprise of each token of a piece (`str`, `Score` or a list of events) in nats, shape (tokens,)."""

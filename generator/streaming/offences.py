@@ -12,9 +12,12 @@ from generator.jit import compiled
 from generator.options import SamplingOptions
 from generator.tokenizers.base import Mask, Rows
 
-STRENGTHS = ("characters", "density", "voices_at_once", "parallels", "ranges", "key", "tempo", "metre", "max_copy")
+STRENGTHS = (
+    *("characters", "density", "voices_at_once", "parallels", "ranges", "key", "tempo", "metre", "melody"),
+    "max_copy",
+)
 """From the weakest, which yields first, to the strongest."""
-CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE = (
+CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE, MELODY = (
     1 << bit
     for bit in range(len(STRENGTHS) - 1)  # the strongest is weighed before these, by `close`
 )

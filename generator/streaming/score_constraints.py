@@ -6,6 +6,7 @@ all that it leads to does.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from generator.errors import CarouselError
 from generator.jit import compiled
 from generator.options import SamplingOptions
+from generator.streaming import melody
 from generator.streaming.offences import (
     DENSITY,
     KEY,
@@ -130,10 +132,13 @@ def full_until(rules: Rows, plan: Rows, row: Rows) -> int:
 
 
 @compiled
-def find_free(rules: Rows, plan: Rows, row: Rows, free: Rows) -> None:
-    """From which tick on some voice may begin a note that breaks of ranges and key what `free`'s index says, (4,)."""
+def find_free(rules: Rows, plan: Rows, row: Rows, but: int, free: Rows) -> None:
+    """From which tick on some voice `but` one may begin a note that breaks of ranges and key what `free`'s index says,
+    (4,)."""
     free[:] = NEVER
     for voice in range(voices(rules)):
+        if voice == but:
+            continue
         for pitch in range(rules[LOW, voice], rules[HIGH, voice] + 1):
             broken = plan[TABLE + PITCHES * voice + pitch] // RANGES
             free[broken] = min(free[broken], max(row[FREE + voice], row[end_of(rules, voice, pitch)]))
@@ -149,7 +154,7 @@ def of_position(free: Rows, tick: int) -> int:
 
 
 @compiled
-def of_tokens(rules: Rows, plan: Rows, row: Rows, mask: Mask, offences: Rows, free: Rows) -> None:
+def of_tokens(rules: Rows, plan: Rows, tune: Rows, row: Rows, mask: Mask, offences: Rows, free: Rows) -> None:
     """What each open token breaks."""
     last = row[LAST]
     metre, tempo, key = plan[METRE_ASKED], plan[TEMPO_ASKED], plan[KEY_ASKED]
@@ -160,7 +165,7 @@ def of_tokens(rules: Rows, plan: Rows, row: Rows, mask: Mask, offences: Rows, fr
         due |= TEMPO
     full = full_until(rules, plan, row)
     if last == kinds.BAR or last == kinds.DURATION:
-        find_free(rules, plan, row, free)
+        find_free(rules, plan, row, tune[melody.SINGER] if tune[melody.GIVEN] else -1, free)
     for token in range(len(mask)):
         if not mask[token]:
             continue
@@ -194,7 +199,9 @@ def judge(
         if plan[PLANNED] and not waiting[stream]:
             if plan[NEVER_ENDS]:
                 mask[end] = False
-            of_tokens(rules, plan, memory[stream], mask, offences, free)
+            tune = plan[len(plan) - melody.SIZE :]
+            of_tokens(rules, plan, tune, memory[stream], mask, offences, free)
+            melody.of_melody(rules, tune, memory[stream], mask, offences)
             keep_least(mask, offences, yielded[stream])
 
 
@@ -202,6 +209,7 @@ class ScoreConstraints:
     """Those of one vocabulary."""
 
     names: ClassVar[tuple[str, ...]] = (
+        "melody",
         "metre",
         "tempo",
         "key",
@@ -214,13 +222,21 @@ class ScoreConstraints:
 
     def __init__(self, tokenizer: ScoreTokenizer) -> None:
         self._table, self._rules, self._end = tokenizer.table, tokenizer.grammar.rules, tokenizer.end
-        self.size = TABLE + PITCHES * len(self._table.parts)
+        self._tune = TABLE + PITCHES * len(self._table.parts)
+        self.size = self._tune + melody.SIZE
+        self._melodies = lru_cache(maxsize=256)(lambda text: melody.parse(text, tokenizer.table))
 
     def plan(self, options: SamplingOptions) -> Rows:
         table = self._table
         plan = begin_plan(options, self.size - TABLE)
         plan[KEY_ASKED] = key_of(options)
-        plan[TABLE:] = pitch_offences(options, table.parts).ravel()
+        plan[TABLE : self._tune] = pitch_offences(options, table.parts).ravel()
+        if options.melody:
+            plan[self._tune :] = self._melodies(options.melody).begin(key_of(options))
+            if options.at_end == "never":
+                raise CarouselError("--melody comes to an end; leave --at-end never out")
+            if options.metre:
+                raise CarouselError("--melody brings its metre; leave --metre out")
         if options.metre:
             names = [f"{numerator}/{denominator}" for numerator, denominator in table.metres]
             if options.metre not in names:
@@ -235,6 +251,10 @@ class ScoreConstraints:
                 raise CarouselError(f"--no-parallels is for two voices of single notes or more; here are {lines}")
             plan[NO_PARALLELS] = 1
         return plan
+
+    def aim(self, plan: Rows, text: str, memory: Rows) -> None:
+        """Complete the plan of a stream that has a melody for the next tokens, as many as one job has at most."""
+        self._melodies(text).aim(plan[self._tune :], int(memory[NOW]))
 
     def judge(self, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows) -> None:
         judge(self._rules, self._end, plans, waiting, memory, masks, offences, yielded)
