@@ -199,12 +199,12 @@ def test_an_edited_memory_is_refused(field: int, value: int) -> None:
     stream = engine.stream(seed=1, max_copy=4)
     stream.pull(100)
     here = stream.snapshot()
-    assert here.heard is not None
-    bad = here.heard.copy()
+    assert here.followed is not None
+    bad = here.followed.copy()
     bad[field] = value
-    for heard in (bad, here.heard[:-1], here.heard.astype(np.float64)):
+    for followed in (bad, here.followed[:-1], here.followed.astype(np.float64)):
         with pytest.raises(CarouselError, match="does not fit"):
-            engine.resume(replace(here, heard=heard))
+            engine.resume(replace(here, followed=followed))
 
 
 def test_a_take_of_a_stream_that_is_only_listened_to_needs_no_corpus(tmp_path: Path) -> None:

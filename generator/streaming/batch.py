@@ -53,9 +53,9 @@ class Job:
     """Whether anyone still waits for it."""
     yielded: dict[str, int] = field(default_factory=dict)
     """How often each constraint has yielded, where it has."""
-    heard: Rows | None = None
+    followed: Rows | None = None
     """The memory of the engine's index, (SIZE,); None without one."""
-    heard_after: Rows | None = None
+    followed_after: Rows | None = None
     """The same, after them."""
     after: State | None = None
     """The state after them; None while the job is under way."""
@@ -94,7 +94,7 @@ class Batch:
         self._index = index
         self._limited = False
         self._limits = np.zeros(rows, np.int64)
-        self._heard = np.zeros((rows, SIZE), np.int64)
+        self._followed = np.zeros((rows, SIZE), np.int64)
         self._copies = np.zeros((rows, vocab_size), np.bool_)
 
     def add(self, job: Job) -> None:
@@ -114,8 +114,8 @@ class Batch:
             self._constraints.aim(self._plans[row], options, job.grammar)
         self._yielded[row] = 0
         self._constrained |= plan is not None
-        if job.heard is not None:
-            self._heard[row] = job.heard
+        if job.followed is not None:
+            self._followed[row] = job.followed
         self._limits[row] = options.max_copy or 0
         self._limited |= options.max_copy is not None
         self.jobs.append(job)
@@ -135,7 +135,7 @@ class Batch:
         )
         self._grammar.advance(grammars, tokens)
         if self._index is not None:
-            self._index.advance(self._heard[:n], tokens)
+            self._index.advance(self._followed[:n], tokens)
         if finished:
             for row in np.flatnonzero(self._counters[:n, LEFT] == 0)[::-1].tolist():
                 self._finish(row)
@@ -148,7 +148,7 @@ class Batch:
     def _keep_from_copying(self, n: int) -> None:
         assert self._index is not None
         copies, never = self._copies[:n], self._counters[:n, ENDING] == NEVER
-        self._index.copying(self._heard[:n], self._limits[:n], copies)
+        self._index.copying(self._followed[:n], self._limits[:n], copies)
         close(copies, self._waiting(n), never, self._end, self._masks[:n], self._yielded[:n, LIMIT])
 
     def _judge(self, n: int) -> None:
@@ -162,13 +162,13 @@ class Batch:
         if self._constrained or self._limited:
             counts = zip(STRENGTHS, self._yielded[row].tolist(), strict=True)
             job.yielded = {name: count for name, count in counts if count}
-        if job.heard is not None:
-            job.heard_after = self._heard[row].copy()
+        if job.followed is not None:
+            job.followed_after = self._followed[row].copy()
         job.after = self._memory.save(row)
         if row < last:
             self._memory.move(last, row)
             kept = (self._grammars, self._tokens, self._counters, self._filters, self._said, self._plans, self._yielded)
-            for array in (*kept, self._limits, self._heard):
+            for array in (*kept, self._limits, self._followed):
                 array[row] = array[last]
             self.jobs[row] = self.jobs[last]
         self.jobs.pop()

@@ -170,8 +170,8 @@ class Engine:
                 raise ValueError("state")
             if not isinstance(snapshot.token, int) or snapshot.token not in range(self.tokenizer.vocab_size):
                 raise ValueError("token")
-            if self.index is not None and snapshot.heard is not None and snapshot.corpus == self.index.key:
-                self.index.check(snapshot.heard)
+            if self.index is not None and snapshot.followed is not None and snapshot.corpus == self.index.key:
+                self.index.check(snapshot.followed)
             stream = Stream(self, snapshot)
         except (ArithmeticError, AttributeError, CarouselError, LookupError, TypeError, ValueError) as error:
             raise CarouselError(DAMAGED) from error
@@ -250,7 +250,7 @@ class Engine:
             token=self.tokenizer.start,
             decoder=self.tokenizer.decoder().state(),
             corpus=self.index.key if self.index else "",
-            heard=self.index.begin() if self.index else None,
+            followed=self.index.begin() if self.index else None,
         )
 
     def serve(self, jobs: Sequence[Job]) -> None:

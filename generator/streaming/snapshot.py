@@ -34,7 +34,7 @@ class Snapshot(Origin):
     """A point in a stream's life: how it got there, and what it remembers.
 
     `token` is the last one so far, not yet fed to the model; `decoder` is the decoder's state, with the grammar's, the
-    clock and the notes that sound; `yielded` says how often each constraint has yielded; `heard` is what an index
+    clock and the notes that sound; `yielded` says how often each constraint has yielded; `followed` is what an index
     remembers, and in a file only where it decides what comes.
     """
 
@@ -42,7 +42,7 @@ class Snapshot(Origin):
     token: int
     decoder: dict[str, Any]
     yielded: dict[str, int] = field(default_factory=dict)
-    heard: Rows | None = None
+    followed: Rows | None = None
 
     def to_bytes(self) -> bytes:
         """As a take; the same snapshot gives the same bytes."""
@@ -53,7 +53,7 @@ class Snapshot(Origin):
             "token": self.token,
             "decoder": self.decoder,
             "yielded": self.yielded,
-            **({"heard": self.heard.tolist()} if self.limited and self.heard is not None else {}),
+            **({"followed": self.followed.tolist()} if self.limited and self.followed is not None else {}),
         }
         data = save(tensors, {"carousel": json.dumps(fields)})
         return data.replace(NO_DIGEST.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
@@ -102,14 +102,14 @@ def _read(data: bytes) -> Snapshot:
     yielded = dict(fields["yielded"])
     if yielded.keys() - OPTIONS:
         raise ValueError("yielded")
-    heard = fields.get("heard")
-    if heard is not None:
-        heard = np.array([whole(value, -LARGEST_COUNT, LARGEST_COUNT) for value in heard], np.int64)
+    followed = fields.get("followed")
+    if followed is not None:
+        followed = np.array([whole(value, -LARGEST_COUNT, LARGEST_COUNT) for value in followed], np.int64)
     return Snapshot(
         **checked(fields, tensors["primer"].tolist()),
         state=State(h, c),
         token=whole(fields["token"], 0, LARGEST_TOKEN),
         decoder=dict(fields["decoder"]),
         yielded={name: whole(count, 1, LARGEST_COUNT) for name, count in yielded.items()},
-        heard=heard,
+        followed=followed,
     )

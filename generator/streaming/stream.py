@@ -36,15 +36,15 @@ class Stream:
         self._timeline, self._primer = snapshot.timeline, snapshot.primer
         self._yielded = snapshot.yielded
         self._decoder = self.engine.tokenizer.decoder(snapshot.decoder)
-        self._heard = snapshot.heard
+        self._followed = snapshot.followed
         index = self.engine.index
         if index is None:
-            self._heard = None
-        elif self._heard is None or snapshot.corpus != index.key:  # what was said has to be heard first
+            self._followed = None
+        elif self._followed is None or snapshot.corpus != index.key:  # what was said has to be heard first
             past = Stream(self.engine, self.engine.begin(self._primer, self._timeline))
             for _ in past.replay(self._position, self._timeline):
                 pass
-            self._heard = past._heard
+            self._followed = past._followed
 
     @property
     def options(self) -> SamplingOptions:
@@ -76,7 +76,7 @@ class Stream:
     @property
     def meter(self) -> Meter | None:
         """What of it, the primer included, stands in the corpus whose index the engine has; None without one."""
-        return None if self.engine.index is None else Meter(self.engine.index, self._heard)
+        return None if self.engine.index is None else Meter(self.engine.index, self._followed)
 
     def allowed(self) -> Mask:
         """What the grammar lets come next, shape (vocab_size,). Read-only."""
@@ -123,7 +123,7 @@ class Stream:
             decoder=self._decoder.state(),
             yielded=self.yielded,
             corpus=self.engine.index.key if self.engine.index else "",
-            heard=self._heard,
+            followed=self._followed,
         )
 
     def fork(self, **options: Any) -> Stream:
@@ -213,13 +213,20 @@ class Stream:
         count = min(tokens, to_mark)
         memory = self._decoder.memory.copy()
         return Job(
-            self._state, self._token, self._position, memory, self.options, count, given[:count], heard=self._heard
+            self._state,
+            self._token,
+            self._position,
+            memory,
+            self.options,
+            count,
+            given[:count],
+            followed=self._followed,
         )
 
     def accept(self, job: Job) -> list[Event]:
         """Be where the finished job leads; return the events that its tokens complete."""
         assert job.after is not None
-        self._state, self._token, self._heard = job.after, job.said[-1], job.heard_after
+        self._state, self._token, self._followed = job.after, job.said[-1], job.followed_after
         self._position += len(job.said)
         for name, count in job.yielded.items():
             self._yielded = {**self._yielded, name: self._yielded.get(name, 0) + count}
