@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from threading import Condition, Lock
 from typing import Any
@@ -168,7 +169,8 @@ class Engine:
         vocabulary = range(self.tokenizer.vocab_size)
         if not len(origin.primer) <= origin.position <= LARGEST_COUNT:
             raise CarouselError(DAMAGED)
-        if not all(isinstance(token, int) and token in vocabulary for token in origin.primer):
+        given = chain(origin.primer, *(tokens for _, tokens in origin.heard))
+        if not all(isinstance(token, int) and token in vocabulary for token in given):
             raise CarouselError(DAMAGED)
         for _, options in origin.timeline:
             self.constraints.plan(options)
