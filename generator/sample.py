@@ -3,6 +3,7 @@ r"""Stream from a checkpoint: text to standard output as it is made, music into 
     python -m generator.sample checkpoints/shakespeare --seed 7 --prime "ROMEO:"
     python -m generator.sample checkpoints/bach --seed 7 --bars 64 -o chorales.mid --save evening.take
     python -m generator.sample --resume evening.take --rewind-bars 8 --seed 8 --bars 16 -o other.mid --save other.take
+    python -m generator.sample checkpoints/bach --midi-in Keyboard --midi-out Synth --click --save duet.take
     python -m generator.sample --tree evening.take other.take
     python -m generator.sample --replay chorales.mid
 
@@ -22,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from generator import sinks, takes
+from generator import duet, sinks, takes
 from generator.corpora.text import read_text
 from generator.errors import CarouselError
 from generator.model.backends import AUTO, BACKENDS
@@ -167,6 +168,10 @@ def check(given_: argparse.Namespace, tokenizer: Tokenizer) -> None:
         raise CarouselError("--bars and --seconds are for music; give --tokens")
     if given_.bars is not None and tokenizer.kind in ("performance", "frames"):
         raise CarouselError(f"this checkpoint speaks {tokenizer.kind}, which has no bars; give --seconds")
+    if given_.midi_out is None and (given_.midi_in is not None or given_.click):
+        raise CarouselError("--midi-in and --click need --midi-out, the port to play to; --midi-out list shows them")
+    if given_.midi_out is not None and not music:
+        raise CarouselError("this checkpoint speaks text; --midi-out is for music")
     if given_.output is not None:
         sinks.check(given_.output, Score if music else str)
     if given_.save is not None and not given_.save.parent.is_dir():
@@ -185,6 +190,8 @@ def work(given_: argparse.Namespace) -> None:
     if given_.tree is not None:
         refuse_all_but(given_, "tree")
         takes.show(given_.tree)
+    elif "list" in (given_.midi_in, given_.midi_out):
+        print(duet.listing("input" if given_.midi_in == "list" else "output"))
     elif given_.replay is not None:
         refuse_all_but(given_, "replay", "checkpoint", "output")
         takes.replay(given_.replay, given_.output, given_.checkpoint)
@@ -219,9 +226,13 @@ def sample(given_: argparse.Namespace) -> None:
         limit = clock.seconds(stream.horizon_ticks) + given_.seconds
         events = until_seconds(stream, limit, clock, chunk)
     else:
-        tokens = DEFAULT_TOKENS if given_.tokens is None and path is not None else given_.tokens
+        files_end = given_.tokens is None and path is not None and given_.midi_out is None
+        tokens = DEFAULT_TOKENS if files_end else given_.tokens
         events = until_tokens(stream, tokens, chunk)
     try:
+        if given_.midi_out is not None:
+            duet.perform(stream, events, clock, given_.midi_out, given_.midi_in, click=bool(given_.click))
+            kept, events = list(stream.past()) if path is not None else [], iter(())
         for event in events:
             if isinstance(event, str):
                 print(event, end="", flush=True)
@@ -231,7 +242,7 @@ def sample(given_: argparse.Namespace) -> None:
                 print(line(event, clock, tokenizer.voices), end="", flush=True)
             if path is not None:
                 kept.append(event)
-        if given_.seconds is not None:
+        if given_.seconds is not None and given_.midi_out is None:
             until_ticks = clock.ticks(limit)
     except KeyboardInterrupt:
         if path is None and given_.save is None:
@@ -286,6 +297,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--tree", type=Path, nargs="+", metavar="FOLDER|FILE", help="show how takes and files of music branch"
+    )
+    parser.add_argument("--midi-out", metavar="NAME", help="play live to this MIDI port; list shows them")
+    parser.add_argument("--midi-in", metavar="NAME", help="answer what is played on this MIDI port; list shows them")
+    parser.add_argument(
+        "--click", action="store_const", const=True, help="with --midi-out: a metronome, and a bar ahead"
     )
     parser.add_argument(
         "--backend",

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import mido
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import CarouselError, Snapshot, Stream, takes
-from generator.music.score import Bar, Note, Pedal, Score, Voice
+from generator import CarouselError, Snapshot, Stream, duet, sample, takes
+from generator.music.score import Bar, Clock, Note, Pedal, Score, Voice
 from generator.streaming.batch import Job
 from generator.streaming.engine import Model, load
 from generator.streaming.origin import read_text
@@ -90,7 +95,9 @@ def said(stream: Stream) -> list[int]:
     return past.tokens
 
 
-def test_a_take_that_heard_travels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_take_that_heard_travels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     stream = model("bach").stream(seed=3)
     stream.pull(100)
     stream.listen(four_voices(2))
@@ -100,12 +107,13 @@ def test_a_take_that_heard_travels(tmp_path: Path, capsys: pytest.CaptureFixture
     loaded = Snapshot.load(tmp_path / "a.take")
     assert loaded.heard == stream.snapshot().heard != ()
     assert model("bach").resume(loaded).pull(30) == stream.fork().pull(30)
-    takes.replay(tmp_path / "a.take")
+    takes.replay(tmp_path / "a.take", checkpoint=ROOT / "checkpoints" / "bach")
     assert "identical" in capsys.readouterr().err
     other = model("bach").stream(seed=3)
     other.pull(100)
     other.snapshot().save(tmp_path / "b.take")
-    takes.show([tmp_path])
+    monkeypatch.chdir(tmp_path)
+    takes.show([Path("a.take"), Path("b.take")])
     lines = capsys.readouterr().out
     assert "at 100: hears" in lines and "temperature 0.8" in lines
     assert b'"version": 1,' in (tmp_path / "b.take").read_bytes().replace(b'\\"', b'"')
@@ -173,3 +181,207 @@ def test_a_take_that_heard_the_impossible_is_refused() -> None:
         list(model("bach").resume(replace(take, heard=((start, tokens[::-1]),))).past())
     with pytest.raises(CarouselError, match="does not fit"):
         model("bach").resume(replace(take, heard=((start, (999,) * len(tokens)),)))
+
+
+class Memory(ModuleType):
+    """A backend of mido whose ports are lists, and can vanish."""
+
+    def __init__(self) -> None:
+        super().__init__("ports_in_memory")
+        self.sent: list[mido.Message] = []
+        self.played: list[mido.Message] = []
+        self.there = {"Synth A", "Keyboard B"}
+        backend = self
+
+        class Input(mido.ports.BaseInput):
+            def _receive(self, block: bool = True) -> None:
+                if self.name not in backend.there:
+                    raise OSError("gone")
+                self._messages.extend(backend.played)
+                backend.played.clear()
+
+        class Output(mido.ports.BaseOutput):
+            def _send(self, message: mido.Message) -> None:
+                if self.name not in backend.there:
+                    raise OSError("gone")
+                backend.sent.append(message)
+
+        self.Input, self.Output = Input, Output
+
+    def get_devices(self, **_: Any) -> list[dict[str, Any]]:
+        kinds = {"Synth A": "is_output", "Keyboard B": "is_input"}
+        return [{"name": n, "is_input": False, "is_output": False, kinds[n]: True} for n in sorted(self.there)]
+
+    def sounding(self) -> set[tuple[int, int]]:
+        """The notes that the messages so far leave sounding."""
+        notes: set[tuple[int, int]] = set()
+        for message in self.sent:
+            if message.type == "note_on":
+                notes.add((message.channel, message.note))
+            elif message.type == "note_off":
+                notes.discard((message.channel, message.note))
+        return notes
+
+
+@pytest.fixture
+def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Memory]:
+    memory = Memory()
+    monkeypatch.setitem(sys.modules, "ports_in_memory", memory)
+    before = mido.backend
+    mido.set_backend("ports_in_memory")
+    yield memory
+    mido.set_backend(before)
+
+
+class Stage:
+    """A player with a clock that moves when the player sleeps, and while it draws."""
+
+    def __init__(self, name: str, ear: bool = True, click: bool = False) -> None:
+        self.seconds = 0.0
+        stream = model(name).stream(seed=5)
+        out = duet.Port("output", "synth", [mido.Message("program_change", program=19)])
+        keys = duet.Port("input", "Keyboard", []) if ear else None
+        clock = Clock(stream.engine.tokenizer.ticks_per_quarter)
+        self.player = duet.Player(stream, clock, out, keys, click=click, now=lambda: self.seconds, sleep=self.sleep)
+        self.stream = stream
+        self.player._events = None if ear else iter(stream)
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += max(seconds, 0.001)
+
+    def run(self, seconds: float) -> None:
+        until = self.seconds + seconds
+        while self.seconds < until and self.player.step():
+            pass
+
+
+def on(pitch: int) -> mido.Message:
+    return mido.Message("note_on", note=pitch, velocity=90)
+
+
+def off(pitch: int) -> mido.Message:
+    return mido.Message("note_off", note=pitch)
+
+
+@pytest.mark.parametrize(("name", "click"), [("bach", True), ("folk", False), ("performance", False)])
+def test_a_phrase_is_answered_for_as_long_and_then_there_is_silence(ports: Memory, name: str, click: bool) -> None:
+    stage = Stage(name, click=click)
+    stage.run(1)
+    assert not any(message.type == "note_on" and message.channel != 9 for message in ports.sent)
+    assert any(message.type == "note_on" and message.channel == 9 for message in ports.sent) == click
+    for turn in (1, 2):
+        before = stage.stream.position
+        for pitch in (60, 62, 64):
+            ports.played.append(on(pitch))
+            stage.run(0.5)
+            ports.played.append(off(pitch))
+            stage.run(0.1)
+        assert not stage.stream.snapshot().heard[turn - 1 :]
+        ports.sent.clear()
+        stage.run(14)
+        assert len(stage.stream.snapshot().heard) == turn
+        assert stage.stream.position > before
+        answer = [message for message in ports.sent if message.type == "note_on" and message.channel != 9]
+        assert answer or name == "performance"  # the untrained one may pause
+        assert not {note for note in ports.sounding() if note[0] != 9}
+        ports.sent.clear()
+        stage.run(1)
+        assert not any(message.channel != 9 for message in ports.sent)
+    assert stage.stream.fork().history() == stage.stream.history()
+
+
+def test_who_plays_into_the_answer_is_heard_and_what_was_not_heard_is_taken_back(ports: Memory) -> None:
+    stage = Stage("bach", ear=True)
+    stage.player._events = iter(stage.stream)
+    stage.run(6)
+    assert ports.sounding()
+    ahead = stage.stream.now_ticks
+    ports.played.append(on(65))
+    stage.run(0.01)
+    assert not ports.sounding()
+    assert stage.stream.now_ticks < ahead
+    ports.played.append(off(65))
+    stage.run(5)
+    assert len(stage.stream.snapshot().heard) == 1
+
+
+def test_a_port_that_vanishes_is_looked_for_and_the_stream_goes_on(
+    ports: Memory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = Stage("bach", ear=False)
+    stage.run(5)
+    assert ports.sounding()
+    ports.there.discard("Synth A")
+    position, count = stage.stream.position, len(ports.sent)
+    stage.run(5)
+    assert len(ports.sent) == count
+    assert stage.stream.position > position
+    assert "vanished; looking for it" in capsys.readouterr().err
+    ports.there.add("Synth A")
+    stage.run(5)
+    back = ports.sent[count:]
+    assert "is back" in capsys.readouterr().err
+    assert [message.type for message in back[:33]] == ["control_change"] * 32 + ["program_change"]
+    assert any(message.type == "note_on" for message in back)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_all_is_silent_at_ctrl_c_and_at_an_error(ports: Memory, error: type[BaseException]) -> None:
+    stage = Stage("bach", ear=False)
+
+    def broken() -> Iterator[Any]:
+        for event in stage.stream:
+            yield event
+            if stage.seconds > 4:
+                raise error
+
+    played = pytest.raises(RuntimeError) if error is RuntimeError else nullcontext()
+    with played:
+        stage.player.play(broken())
+    assert any(message.type == "note_on" for message in ports.sent)
+    assert not ports.sounding()
+    assert {message.channel for message in ports.sent if message.is_cc(123)} == set(range(16))
+
+
+def test_the_command_plays_reports_and_saves(ports: Memory, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model("score").checkpoint.save(tmp_path / "score")
+    take = tmp_path / "a.take"
+    command = [str(tmp_path / "score"), "--seconds", "0.6", "--midi-out", "Synth", "--save", str(take)]
+    assert sample.main(command) == 0
+    assert "timing error: " in capsys.readouterr().err
+    assert Snapshot.load(take).position > 0
+    assert not ports.sounding()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "word"),
+    [
+        (["--midi-out", "list"], 0, "MIDI output ports: 'Synth A'"),
+        (["--midi-in", "list"], 0, "MIDI input ports: 'Keyboard B'"),
+        (["checkpoints/bach", "--midi-out", "Organ"], 2, "no MIDI output port is named 'Organ'; MIDI output ports"),
+        (["checkpoints/bach", "--midi-out", "Synth", "--midi-in", "Organ"], 2, "ports: 'Keyboard B'"),
+        (["checkpoints/bach", "--click"], 2, "need --midi-out"),
+        (["checkpoints/shakespeare", "--midi-out", "Synth"], 2, "is for music"),
+    ],
+)
+def test_ports_are_listed_and_wrong_ones_refused_in_one_line(
+    ports: Memory, capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, word: str
+) -> None:
+    arguments = [argument.replace("checkpoints", str(ROOT / "checkpoints")) for argument in arguments]
+    assert sample.main(arguments) == status
+    said_ = "".join(capsys.readouterr())
+    assert word in said_
+    assert said_.count("\n") == 1
+
+
+def test_without_rtmidi_the_command_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "no_such_midi", None)
+    before = mido.backend
+    mido.set_backend("no_such_midi")
+    try:
+        assert sample.main(["--midi-out", "list"]) == 2
+    finally:
+        mido.set_backend(before)
+    assert "pip install -r requirements-midi.txt" in capsys.readouterr().err
