@@ -1,7 +1,7 @@
 """A stream on MIDI ports: it plays live, and answers what a musician plays.
 
-One loop does all: it sends what is due, reads what is played, and draws a little ahead. A port that vanishes is looked
-for until it is back; what is played meanwhile is lost, not kept for later.
+One loop does all: it sends what is due, reads what is played, and draws a little ahead. What falls due while a port is
+away is lost, not kept for later.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from generator.errors import CarouselError
 from generator.music.midi import DRUM_CHANNEL, channels
 from generator.music.score import DEFAULT_TEMPO, Bar, Clock, Note, Pedal, Score, Tempo, TimeSignature, Voice
+from generator.sinks.port import SUSTAIN, Port
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import Event
 
@@ -28,137 +29,15 @@ AHEAD_SECONDS = 1.5
 """How far the stream is drawn before it is heard."""
 NEAR_SECONDS, NAP_SECONDS = 0.003, 0.001
 """So close to what is due nothing is drawn; so long the loop sleeps at most."""
-LOOK_SECONDS = 1.0
-"""Between looks at the ports that there are."""
 LEAD_SECONDS = 0.1
 """From the moment that the stream begins to its first note."""
 TICKS_PER_QUARTER = 480
-SUSTAIN = 64
 CLICK_PITCHES, CLICK_SECONDS = (76, 77), 0.05
 """Wood blocks, for a bar's first beat and for the others."""
+HANGING_BARS = 5
+"""A note that is held for so long has lost its end."""
 MOST_ERRORS = 100_000
 """Of the last messages, whose times are told at the end."""
-
-
-def port_names(kind: str) -> list[str]:
-    """The ports of a kind, `input` or `output`, that there are.
-
-    Raises:
-        CarouselError: python-rtmidi is missing, or the system has no MIDI.
-    """
-    try:
-        return list(mido.get_input_names() if kind == "input" else mido.get_output_names())
-    except ImportError as error:
-        raise CarouselError(
-            "MIDI ports need python-rtmidi; install it: .venv/bin/pip install -r requirements-midi.txt"
-        ) from error
-    except Exception as error:  # a driver may raise anything
-        raise CarouselError(f"the system's MIDI does not answer: {error}; see that its sound service runs") from error
-
-
-def listing(kind: str) -> str:
-    """The ports of a kind, in one line."""
-    return f"MIDI {kind} ports: {', '.join(map(repr, port_names(kind))) or 'none'}"
-
-
-class Port:
-    """A MIDI port by its name or a part of it, that may vanish and come back."""
-
-    def __init__(self, kind: str, name: str, setup: list[mido.Message]) -> None:
-        """Open it, and send the messages of `setup`; they are sent again whenever it comes back.
-
-        Raises:
-            CarouselError: there is no such port, or it does not open.
-        """
-        self.kind, self.name, self._setup = kind, name, setup
-        self._port: Any = None
-        self._looked = -LOOK_SECONDS
-        self._sounding: set[tuple[int, int]] = set()
-        if self._found() is None:
-            raise CarouselError(f"no MIDI {kind} port is named {name!r}; {listing(kind)}")
-        if not self._open():
-            raise CarouselError(f"the MIDI {kind} port {name!r} does not open; another program may hold it")
-
-    def send(self, message: mido.Message) -> bool:
-        """Send a message, or drop it while the port is away; whether it was sent."""
-        if self._port is None:
-            return False
-        try:
-            self._port.send(message)
-        except Exception:  # a driver may raise anything
-            self._lose()
-            return False
-        if message.type == "note_on":
-            self._sounding.add((message.channel, message.note))
-        elif message.type == "note_off":
-            self._sounding.discard((message.channel, message.note))
-        return True
-
-    def received(self) -> list[mido.Message]:
-        """What has come in since."""
-        try:
-            return [] if self._port is None else list(self._port.iter_pending())
-        except Exception:  # a driver may raise anything
-            self._lose()
-            return []
-
-    def silence(self) -> None:
-        """End every note that sounds, and say "all notes off" on all channels."""
-        for channel, pitch in sorted(self._sounding):
-            self.send(mido.Message("note_off", channel=channel, note=pitch))
-        for channel in range(16):
-            self.send(mido.Message("control_change", channel=channel, control=SUSTAIN, value=0))
-            self.send(mido.Message("control_change", channel=channel, control=123))
-
-    def look(self, now: float) -> None:
-        """Once a second, see whether the port is still there, or back."""
-        if now < self._looked + LOOK_SECONDS:
-            return
-        self._looked = now
-        try:
-            found = self._found() is not None
-        except CarouselError:
-            found = False
-        if self._port is not None and not found:
-            self._lose()
-        elif self._port is None and found and self._open():
-            print(f"the MIDI {self.kind} port {self.name!r} is back", file=sys.stderr)
-
-    def close(self) -> None:
-        """Silence an output, and let the port go."""
-        if self.kind == "output":
-            self.silence()
-        self._drop()
-
-    def _found(self) -> str | None:
-        names = port_names(self.kind)
-        alike = (name for name in names if self.name.lower() in name.lower())
-        return self.name if self.name in names else next(alike, None)
-
-    def _open(self) -> bool:
-        opened = mido.open_input if self.kind == "input" else mido.open_output
-        try:
-            self._port = opened(self._found())
-        except Exception:  # a driver may raise anything
-            return False
-        if self.kind == "output":
-            self.silence()
-            for message in self._setup:
-                self.send(message)
-        return self._port is not None
-
-    def _drop(self) -> None:
-        port, self._port = self._port, None
-        self._sounding.clear()
-        try:
-            if port is not None:
-                port.close()
-        except Exception:  # it has vanished
-            return
-
-    def _lose(self) -> None:
-        self._drop()
-        print(f"the MIDI {self.kind} port {self.name!r} has vanished; looking for it", file=sys.stderr)
 
 
 class Player:
@@ -322,7 +201,8 @@ class Player:
     def _hear(self, now: float) -> None:
         assert self._ear is not None
         for message in self._ear.received():
-            if message.type == "note_on" and message.velocity:
+            begins = message.type == "note_on" and message.velocity > 0
+            if begins:
                 if not self._phrase:
                     self._stop(now)
                 self._held.add(message.note)
@@ -330,10 +210,10 @@ class Player:
                 self._held.discard(message.note)
             elif message.type != "control_change" or message.control != SUSTAIN:
                 continue
-            if self._phrase or message.type == "note_on":
+            if begins or self._phrase:
                 self._phrase.append((now, message))
-        silent = self._phrase and not self._held and now >= self._phrase[-1][0] + self.bar_seconds
-        if silent or (self._phrase and now >= self._phrase[-1][0] + 5 * self.bar_seconds):  # or a note that hangs
+        since = now - self._phrase[-1][0] if self._phrase else 0.0
+        if self._phrase and since >= self.bar_seconds * (HANGING_BARS if self._held else 1):
             self._answer(now)
 
     def _answer(self, now: float) -> None:

@@ -30,6 +30,7 @@ from generator.model.backends import AUTO, BACKENDS
 from generator.music import files
 from generator.music.score import Bar, Clock, Note, Score, Tempo, Voice, pitch_name
 from generator.options import SamplingOptions, add_arguments, given
+from generator.sinks import port
 from generator.streaming.constraints import flag
 from generator.streaming.engine import Model, load
 from generator.streaming.snapshot import Snapshot
@@ -191,7 +192,7 @@ def work(given_: argparse.Namespace) -> None:
         refuse_all_but(given_, "tree")
         takes.show(given_.tree)
     elif "list" in (given_.midi_in, given_.midi_out):
-        print(duet.listing("input" if given_.midi_in == "list" else "output"))
+        print(port.listing("input" if given_.midi_in == "list" else "output"))
     elif given_.replay is not None:
         refuse_all_but(given_, "replay", "checkpoint", "output")
         takes.replay(given_.replay, given_.output, given_.checkpoint)

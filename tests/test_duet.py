@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from generator import CarouselError, Snapshot, Stream, duet, sample, takes
 from generator.music.score import Bar, Clock, Note, Pedal, Score, Voice
+from generator.sinks.port import Port
 from generator.streaming.batch import Job
 from generator.streaming.engine import Model, load
 from generator.streaming.origin import read_text
@@ -115,7 +116,7 @@ def test_a_take_that_heard_travels(
     monkeypatch.chdir(tmp_path)
     takes.show([Path("a.take"), Path("b.take")])
     lines = capsys.readouterr().out
-    assert "at 100: hears" in lines and "temperature 0.8" in lines
+    assert "at 103: hears 95 tokens; at 198: temperature 0.8" in lines
     assert b'"version": 1,' in (tmp_path / "b.take").read_bytes().replace(b'\\"', b'"')
 
 
@@ -239,8 +240,8 @@ class Stage:
     def __init__(self, name: str, ear: bool = True, click: bool = False) -> None:
         self.seconds = 0.0
         stream = model(name).stream(seed=5)
-        out = duet.Port("output", "synth", [mido.Message("program_change", program=19)])
-        keys = duet.Port("input", "Keyboard", []) if ear else None
+        out = Port("output", "synth", [mido.Message("program_change", program=19)])
+        keys = Port("input", "Keyboard", []) if ear else None
         clock = Clock(stream.engine.tokenizer.ticks_per_quarter)
         self.player = duet.Player(stream, clock, out, keys, click=click, now=lambda: self.seconds, sleep=self.sleep)
         self.stream = stream
