@@ -7,13 +7,15 @@ away is lost, not kept for later.
 from __future__ import annotations
 
 import heapq
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from math import ceil
-from typing import Any
 
 import mido
 import numpy as np
@@ -293,9 +295,23 @@ def perform(
     pairs = zip(tokenizer.voices, channels(tokenizer.voices), strict=True)
     setup = [mido.Message("program_change", program=voice.program, channel=channel) for voice, channel in pairs]
     port = Port("output", out, setup)
-    try:
-        player = Player(stream, clock, port, None if ear is None else Port("input", ear, []), click=click)
-        player.play(None if ear is not None else events)
-    finally:
-        port.close()
+    with _quiet_end():
+        try:
+            player = Player(stream, clock, port, None if ear is None else Port("input", ear, []), click=click)
+            player.play(None if ear is not None else events)
+        finally:
+            port.close()
     print(player.report(), file=sys.stderr)
+
+
+@contextmanager
+def _quiet_end() -> Iterator[None]:
+    """Being terminated is like Ctrl-C here, so that no note is left sounding."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

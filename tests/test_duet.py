@@ -23,6 +23,7 @@ from generator.streaming.batch import Job
 from generator.streaming.engine import Model, load
 from generator.streaming.origin import read_text
 from tests.conftest import ROOT, four_voices, tiny
+from tests.test_readme import FENCE
 
 
 @cache
@@ -386,3 +387,13 @@ def test_without_rtmidi_the_command_says_what_to_install(
     finally:
         mido.set_backend(before)
     assert "pip install -r requirements-midi.txt" in capsys.readouterr().err
+
+
+def test_the_guide_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    guide = (ROOT / "docs" / "duet.md").read_text(encoding="utf-8")
+    source = "".join(match["text"] for match in FENCE.finditer(guide) if match["language"] == "python")
+    names: dict[str, Any] = {}
+    exec(compile(source, "duet.md", "exec"), names)
+    assert names["answer"]
+    assert names["stream"].snapshot().heard
