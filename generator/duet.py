@@ -129,7 +129,8 @@ class Player:
 
     def _begin_at(self, moment: float) -> None:
         """What the stream says next sounds at this moment."""
-        self._origin = moment - self._clock.seconds(self.stream.now_ticks)
+        self._begun_ticks = self.stream.now_ticks
+        self._origin = moment - self._clock.seconds(self._begun_ticks)
 
     def _push(self, moment: float, message: mido.Message, *, click: bool = False) -> None:
         heapq.heappush(self._queue, (moment, message.type == "note_on", next(self._order), click, message))
@@ -151,7 +152,7 @@ class Player:
             return
         assert not isinstance(event, str)
         self._note_change(event)
-        late = now - self._at(event.start_ticks)
+        late = now - self._at(max(event.start_ticks, self._begun_ticks))
         if late > LEAD_SECONDS:  # the machine was too slow: all that follows comes later
             self._origin += late
         if isinstance(event, Note):

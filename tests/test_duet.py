@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -343,6 +344,23 @@ def test_all_is_silent_at_ctrl_c_and_at_an_error(ports: Memory, error: type[Base
     assert any(message.type == "note_on" for message in ports.sent)
     assert not ports.sounding()
     assert {message.channel for message in ports.sent if message.is_cc(123)} == set(range(16))
+
+
+def test_who_is_terminated_is_silent_too(ports: Memory, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = model("bach").stream(seed=5)
+
+    def ended() -> Iterator[Any]:
+        for event in stream:
+            yield event
+            if ports.sounding():
+                signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    duet.perform(stream, ended(), Clock(stream.engine.tokenizer.ticks_per_quarter), "Synth")
+    assert any(message.type == "note_on" for message in ports.sent)
+    assert not ports.sounding()
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "timing error" in capsys.readouterr().err
 
 
 def test_the_command_plays_reports_and_saves(ports: Memory, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
