@@ -221,9 +221,10 @@ class Stream:
         return replace(piece, origin=self.snapshot().text()) if isinstance(piece, Score) else piece
 
     def replay(
-        self, until: int, timeline: tuple[Change, ...], heard: tuple[Heard, ...], step: int = CHUNK
+        self, until: int, timeline: tuple[Change, ...], heard: tuple[Heard, ...] = (), step: int = CHUNK
     ) -> Iterator[Event]:
-        """Advance to a position under a recorded timeline, by at most `step` tokens at once; yield the events.
+        """Advance to a position under a recorded timeline, hearing what was heard, by at most `step` tokens at once; yield
+        the events.
 
         Raises:
             CarouselError: a token was heard that the grammar does not allow there.
