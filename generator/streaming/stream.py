@@ -223,8 +223,8 @@ class Stream:
     def replay(
         self, until: int, timeline: tuple[Change, ...], heard: tuple[Heard, ...] = (), step: int = CHUNK
     ) -> Iterator[Event]:
-        """Advance to a position under a recorded timeline, hearing what was heard, by at most `step` tokens at once; yield
-        the events.
+        """Advance to a position under a recorded timeline and through what was heard, by at most `step` tokens at once;
+        yield the events.
 
         Raises:
             CarouselError: a token was heard that the grammar does not allow there.
