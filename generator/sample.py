@@ -3,6 +3,7 @@ r"""Stream from a checkpoint: text to standard output as it is made, music into 
     python -m generator.sample checkpoints/shakespeare --seed 7 --prime "ROMEO:"
     python -m generator.sample checkpoints/bach --seed 7 --bars 64 -o chorales.mid --save evening.take
     python -m generator.sample --resume evening.take --rewind-bars 8 --seed 8 --bars 16 -o other.mid --save other.take
+    python -m generator.sample checkpoints/bach --midi-in Keyboard --midi-out Synth --click --save duet.take
     python -m generator.sample --tree evening.take other.take
     python -m generator.sample checkpoints/bach --melody tune.mid --best-of 8 -o harmony.mid
     python -m generator.sample --replay chorales.mid
@@ -23,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from generator import sinks, takes
+from generator import duet, sinks, takes
 from generator.corpora.text import read_text
 from generator.errors import CarouselError
 from generator.model.backends import AUTO, BACKENDS
@@ -31,6 +32,7 @@ from generator.music import files
 from generator.music.score import Clock, Note, Score, Tempo, Voice, pitch_name
 from generator.options import SamplingOptions, add_arguments, given
 from generator.originality import WINDOWS
+from generator.sinks import port
 from generator.streaming.best import candidates
 from generator.streaming.constraints import flag
 from generator.streaming.engine import Model, load
@@ -172,6 +174,10 @@ def check(given_: argparse.Namespace, tokenizer: Tokenizer) -> None:
         raise CarouselError("--best-of compares stretches of --tokens or --bars; leave --seconds out")
     if "melody" not in given_ and (given_.voice is not None or given_.transpose is not None):
         raise CarouselError("--voice and --transpose are for a melody; name its file with --melody")
+    if given_.midi_out is None and (given_.midi_in is not None or given_.click):
+        raise CarouselError("--midi-in and --click need --midi-out, the port to play to; --midi-out list shows them")
+    if given_.midi_out is not None and not music:
+        raise CarouselError("this checkpoint speaks text; --midi-out is for music")
     if given_.output is not None:
         sinks.check(given_.output, Score if music else str)
     if given_.save is not None and not given_.save.parent.is_dir():
@@ -190,6 +196,8 @@ def work(given_: argparse.Namespace) -> None:
     if given_.tree is not None:
         refuse_all_but(given_, "tree")
         takes.show(given_.tree)
+    elif "list" in (given_.midi_in, given_.midi_out):
+        print(port.listing("input" if given_.midi_in == "list" else "output"))
     elif given_.replay is not None:
         refuse_all_but(given_, "replay", "checkpoint", "output", "originality")
         takes.replay(given_.replay, given_.output, given_.checkpoint, given_.originality)
@@ -213,7 +221,8 @@ def sample(given_: argparse.Namespace) -> None:
     stream = begun(given_, model) if saved is None else resumed(given_, model, saved)
     tokens = given_.tokens
     to_its_end = stream.options.melody and stream.options.at_end == "stop"
-    if path is not None and not to_its_end and tokens is given_.bars is given_.seconds is None:
+    to_file = path is not None and given_.midi_out is None
+    if to_file and not to_its_end and tokens is given_.bars is given_.seconds is None:
         tokens = DEFAULT_TOKENS
     if given_.best_of is not None:
         choose(stream, model, given_.best_of, tokens, given_.bars)
@@ -234,6 +243,9 @@ def sample(given_: argparse.Namespace) -> None:
     if given_.originality is not None and (path is not None or not sys.stdout.isatty()):
         events = telling(events, stream, given_.originality)
     try:
+        if given_.midi_out is not None:
+            duet.perform(stream, events, clock, given_.midi_out, given_.midi_in, click=bool(given_.click))
+            kept, events = list(stream.past()) if path is not None else [], iter(())
         for event in events:
             if isinstance(event, str):
                 print(event, end="", flush=True)
@@ -243,7 +255,7 @@ def sample(given_: argparse.Namespace) -> None:
                 print(line(event, clock, tokenizer.voices), end="", flush=True)
             if path is not None:
                 kept.append(event)
-        if given_.seconds is not None:
+        if given_.seconds is not None and given_.midi_out is None:
             until_ticks = clock.ticks(limit)
     except KeyboardInterrupt:
         if path is None and given_.save is None:
@@ -305,6 +317,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--tree", type=Path, nargs="+", metavar="FOLDER|FILE", help="show how takes and files of music branch"
+    )
+    parser.add_argument("--midi-out", metavar="NAME", help="play live to this MIDI port; list shows them")
+    parser.add_argument("--midi-in", metavar="NAME", help="answer what is played on this MIDI port; list shows them")
+    parser.add_argument(
+        "--click", action="store_const", const=True, help="with --midi-out: a metronome, and a bar ahead"
     )
     parser.add_argument(
         "--backend",

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from generator.music import origin as provenance
 from generator.music.score import Score
 from generator.options import SamplingOptions
 from generator.streaming.engine import Engine, Model, load
-from generator.streaming.origin import Change, Origin, read_text
+from generator.streaming.origin import Change, Heard, Origin, read_text
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import Event, Tokenizer
@@ -116,7 +117,7 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
         raise CarouselError(f"{path}: {error}") from error
     before = path.read_bytes()
     stream = Stream(engine, engine.begin(origin.primer, origin.timeline))
-    events = [*stream.past(), *stream.replay(origin.position, origin.timeline)]
+    events = [*stream.past(), *stream.replay(origin.position, origin.timeline, origin.heard)]
     with TemporaryDirectory() as folder:
         target = output or Path(folder) / path.name
         if as_take:
@@ -137,10 +138,10 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
 
 @dataclass
 class Branch:
-    """A stretch of a stream without a change of options: what ends in it, and what changes go on from it."""
+    """A stretch of a stream that nobody touched: what ends in it, and what changes go on from it."""
 
     ends: list[tuple[int, str]] = field(default_factory=list)
-    changes: dict[Change, Branch] = field(default_factory=dict)
+    changes: dict[Change | Heard, Branch] = field(default_factory=dict)
 
 
 Root = tuple[str, str, tuple[int, ...]]
@@ -154,7 +155,8 @@ def grow(origins: Iterable[tuple[str, Origin]]) -> dict[Root, Branch]:
         branch = roots.setdefault((origin.fingerprint, origin.backend, origin.primer), Branch())
         # What was changed before the first token was drawn, was never in force.
         timeline = {max(position, len(origin.primer)): options for position, options in origin.timeline}
-        for change in timeline.items():
+        touched: list[Change | Heard] = sorted([*timeline.items(), *origin.heard], key=itemgetter(0))
+        for change in touched:
             branch = branch.changes.setdefault(change, Branch())
         branch.ends.append((origin.position, name))
     return roots
@@ -170,18 +172,25 @@ def draw(branch: Branch, tree: Tree) -> None:
         for position, name in sorted(branch.ends):
             tree.add(Text(f"{name}  {position:,} tokens"))
         for change, following in sorted(branch.changes.items(), key=lambda item: item[0][0]):
-            lines, after = [difference(options, change)], change[1]
+            lines, after = [difference(options, change)], in_force(options, change)
             while not following.ends and len(following.changes) == 1:
                 ((change, following),) = following.changes.items()
                 lines.append(difference(after, change))
-                after = change[1]
+                after = in_force(after, change)
             if len(lines) > CHANGES_SHOWN:
                 lines[1:-1] = [f"{len(lines) - 2} more changes"]
             waiting.append((following, after, tree.add(Text("; ".join(lines)))))
 
 
-def difference(before: SamplingOptions | None, change: Change) -> str:
+def in_force(before: SamplingOptions | None, change: Change | Heard) -> SamplingOptions | None:
+    """The options after a change."""
+    return before if isinstance(change[1], tuple) else change[1]
+
+
+def difference(before: SamplingOptions | None, change: Change | Heard) -> str:
     """What a change changes, as words; a first one, beside the seed, of what is not the default."""
+    if isinstance(change[1], tuple):
+        return f"at {change[0]:,}: hears {len(change[1]):,} tokens"
     old, new = asdict(before or SamplingOptions()), asdict(change[1])
     names = [name for name in new if old[name] != new[name] or (before is None and name == "seed")]
     return f"at {change[0]:,}: {', '.join(f'{name} {str(new[name])[:LONGEST_SHOWN]}' for name in names)}"

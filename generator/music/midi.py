@@ -148,7 +148,7 @@ def to_bytes(score: Score) -> bytes:
         microseconds = min(2**24 - 1, max(1, round(60e6 / tempo.quarters_per_minute)))
         conductor.append((tempo.start_ticks, mido.MetaMessage("set_tempo", tempo=microseconds)))
     file.tracks.append(_track(conductor, scale))
-    for index, (voice, channel) in enumerate(zip(score.voices, _channels(score.voices), strict=True)):
+    for index, (voice, channel) in enumerate(zip(score.voices, channels(score.voices), strict=True)):
         instrument = "Drums" if voice.drum else pretty_midi.program_to_instrument_name(voice.program)
         messages: list[tuple[int, Any]] = [
             (0, mido.MetaMessage("track_name", name=voice.name)),
@@ -161,8 +161,12 @@ def to_bytes(score: Score) -> bytes:
     return buffer.getvalue()
 
 
-def _channels(voices: Iterable[Voice]) -> list[int]:
-    """Drums on channel 9 (counted from 0), the others in order on the rest."""
+def channels(voices: Iterable[Voice]) -> list[int]:
+    """Drums on channel 9 (counted from 0), the others in order on the rest.
+
+    Raises:
+        CarouselError: there are more voices than channels.
+    """
     free = iter(PITCHED_CHANNELS)
     try:
         return [DRUM_CHANNEL if voice.drum else next(free) for voice in voices]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from threading import Condition, Lock
 from typing import Any
@@ -194,7 +195,8 @@ class Engine:
         vocabulary = range(self.tokenizer.vocab_size)
         if not len(origin.primer) <= origin.position <= LARGEST_COUNT:
             raise CarouselError(DAMAGED)
-        if not all(isinstance(token, int) and token in vocabulary for token in origin.primer):
+        given = chain(origin.primer, *(tokens for _, tokens in origin.heard))
+        if not all(isinstance(token, int) and token in vocabulary for token in given):
             raise CarouselError(DAMAGED)
         if origin.limited and self.index is not None and origin.corpus != self.index.key:
             raise CarouselError(

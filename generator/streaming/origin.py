@@ -10,7 +10,7 @@ import bz2
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,19 @@ from generator.model.backends import BACKENDS
 from generator.options import SamplingOptions
 from generator.tokenizers.base import LARGEST_COUNT, whole
 
-VERSION = 1
+VERSION = 2
+"""The newest; what was given nothing mid-stream is written as version 1, which older ones read too."""
 LARGEST_TOKEN = 2**16 - 1
 LARGEST_PRIMER = 2**24
 """Tokens; a text that unpacks to more is refused."""
+MOST_HEARD = 2**20
+"""Tokens given mid-stream, in all."""
 LONGEST_NAME = 255
 
 Change = tuple[int, SamplingOptions]
 """From this position on, these options hold."""
+Heard = tuple[int, tuple[int, ...]]
+"""From this position on, these tokens were given, not drawn."""
 
 UNSOUND = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading a value from outside may raise where it is not what it should be."""
@@ -37,8 +42,9 @@ OPTIONS = {spec.name for spec in fields(SamplingOptions)}
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
     """`checkpoint` is the name of its folder and helps to find it, `fingerprint` is what it is known by. `position`
-    counts the tokens, the primer's included; `timeline` begins at position 0 and holds every change of options;
-    `corpus` is the key of the index that was asked for copies, empty where there was none."""
+    counts the tokens, the primer's included; `timeline` begins at position 0 and holds every change of options; `heard`
+    holds what was given since, in order of position; `corpus` is the key of the index that was asked for copies, empty
+    where there was none."""
 
     checkpoint: str
     fingerprint: str
@@ -47,6 +53,7 @@ class Origin:
     timeline: tuple[Change, ...]
     primer: tuple[int, ...]
     corpus: str
+    heard: tuple[Heard, ...] = field(default=(), kw_only=True)
 
     @property
     def limited(self) -> bool:
@@ -71,14 +78,16 @@ class Origin:
             now = asdict(options)
             changes.append((position, {name: now[name] for name in now if before.get(name, ...) != now[name]}))
             before = now
+        heard = {"heard": [(position, _packed(tokens)) for position, tokens in self.heard]} if self.heard else {}
         return {
-            "version": VERSION,
+            "version": VERSION if heard else 1,
             "checkpoint": self.checkpoint,
             "fingerprint": self.fingerprint,
             "backend": self.backend,
             "position": self.position,
             "timeline": changes,
             **({"corpus": self.corpus} if self.limited else {}),
+            **heard,
         }
 
     def text(self, until_ticks: int | None = None) -> str:
@@ -106,7 +115,7 @@ def read_text(text: str) -> tuple[Origin, int | None]:
         until_ticks, primer = facts.pop("until_ticks"), facts.pop("primer")
         if until_ticks is not None:
             whole(until_ticks, 0, LARGEST_COUNT)
-        return Origin(**checked(facts, _unpacked(primer))), until_ticks
+        return Origin(**checked(facts, _unpacked(primer, LARGEST_PRIMER))), until_ticks
     except UNSOUND as error:
         raise CarouselError("its provenance is damaged; without it nothing can be drawn again") from error
 
@@ -155,7 +164,22 @@ def checked(facts: dict[str, Any], primer: Sequence[int]) -> dict[str, Any]:
         "timeline": tuple(timeline),
         "primer": tuple(primer),
         "corpus": corpus,
+        "heard": _heard(facts.get("heard", []), len(primer), position),
     }
+
+
+def _heard(phrases: Any, start: int, until: int) -> tuple[Heard, ...]:
+    """What was given between two positions, from outside."""
+    heard: list[Heard] = []
+    left = MOST_HEARD
+    for at, packed in phrases:
+        tokens = tuple(_unpacked(packed, left))
+        whole(at, start, until - len(tokens))
+        if not tokens:
+            raise ValueError("heard")
+        heard.append((at, tokens))
+        start, left = at + len(tokens), left - len(tokens)
+    return tuple(heard)
 
 
 def _is_digest(text: Any) -> bool:
@@ -166,19 +190,19 @@ def _digest(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _packed(primer: tuple[int, ...]) -> str:
+def _packed(tokens: tuple[int, ...]) -> str:
     # There is one bzip2, and it writes the same bytes everywhere; of zlib there are several.
-    return base64.b64encode(bz2.compress(np.array(primer, "<u2").tobytes())).decode() if primer else ""
+    return base64.b64encode(bz2.compress(np.array(tokens, "<u2").tobytes())).decode() if tokens else ""
 
 
-def _unpacked(text: str) -> list[int]:
+def _unpacked(text: str, most: int) -> list[int]:
     packed = base64.b64decode(text, validate=True)
     unpacker = bz2.BZ2Decompressor()
     try:
-        data = unpacker.decompress(packed, 2 * LARGEST_PRIMER) if packed else b""
+        data = unpacker.decompress(packed, 2 * most) if packed and most else b""
     except OSError as error:
-        raise ValueError("primer") from error
+        raise ValueError("tokens") from error
     if packed and (not unpacker.eof or unpacker.unused_data):
-        raise ValueError("primer")
+        raise ValueError("tokens")
     tokens: list[int] = np.frombuffer(data, "<u2").tolist()
     return tokens

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from generator.errors import CarouselError
-from generator.music.score import Bar, Score
+from generator.music.score import Bar, MusicEvent, Score
 from generator.options import SamplingOptions
+from generator.streaming import listening
 from generator.streaming.batch import CHUNK, Job
 from generator.streaming.meter import Meter
-from generator.streaming.origin import Change
+from generator.streaming.origin import MOST_HEARD, Change, Heard
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers.base import Event, Mask
 
@@ -33,7 +36,7 @@ class Stream:
 
     def _restore(self, snapshot: Snapshot) -> None:
         self._state, self._token, self._position = snapshot.state, snapshot.token, snapshot.position
-        self._timeline, self._primer = snapshot.timeline, snapshot.primer
+        self._timeline, self._primer, self._heard = snapshot.timeline, snapshot.primer, snapshot.heard
         self._yielded = snapshot.yielded
         self._decoder = self.engine.tokenizer.decoder(snapshot.decoder)
         self._followed = snapshot.followed
@@ -42,7 +45,7 @@ class Stream:
             self._followed = None
         elif self._followed is None or snapshot.corpus != index.key:  # what was said has to be heard first
             past = Stream(self.engine, self.engine.begin(self._primer, self._timeline))
-            for _ in past.replay(self._position, self._timeline):
+            for _ in past.replay(self._position, self._timeline, self._heard):
                 pass
             self._followed = past._followed
 
@@ -66,6 +69,11 @@ class Stream:
     def horizon_ticks(self) -> int:
         """Every event that starts before this tick has been yielded."""
         return self._decoder.horizon_ticks
+
+    @property
+    def now_ticks(self) -> int:
+        """Where the clock stands: the next event, or the note that the next tokens begin, is not before."""
+        return listening.now_ticks(self.engine.tokenizer, self._decoder)
 
     @property
     def yielded(self) -> dict[str, int]:
@@ -109,6 +117,39 @@ class Stream:
         kept = tuple(change for change in self._timeline if change[0] < self._position)
         self._timeline = (*kept, (self._position, options))
 
+    def listen(self, piece: str | Score | Sequence[MusicEvent], voice: str | None = None) -> list[Event]:
+        """Hear a phrase that somebody else plays or says, and go on from it; what was heard is recorded in the take.
+
+        A performance ends what sounds, then the phrase follows in its own seconds, from its first note on. Written
+        music finishes the bar; at the first bar line at which nothing sounds any more the phrase begins, on the grid,
+        in the metre, tempo and key of the stream, and the stream goes on at the bar line after it. Text is read as it
+        is. Events in a list are in the stream's ticks.
+
+        Args:
+            voice: the name of the one that plays it; else each voice of the phrase is taken by the one of its name, or
+                by the first that has its range and, for chords, can sound them.
+
+        Returns:
+            The events that this completes: what the stream had begun to say, and the phrase.
+
+        Raises:
+            CarouselError: it is of the wrong kind, too long, has nothing that this stream can say, or the stream would
+                have heard more than `MOST_HEARD` tokens. It has then at most finished the note that it had begun.
+        """
+        events: list[Event] = []
+        piece = listening.checked(self.engine.tokenizer, piece, voice)
+        while listening.is_half_said(self.engine.tokenizer, self._decoder):
+            events += self._advance(1)
+        decoder = self.engine.tokenizer.decoder(self._decoder.state())
+        tokens = tuple(listening.spelled(self.engine.tokenizer, decoder, piece))
+        if sum(len(heard) for _, heard in self._heard) + len(tokens) > MOST_HEARD:
+            raise CarouselError(f"a stream hears {MOST_HEARD:,} tokens at most; begin a new one")
+        until = self._position + len(tokens)
+        self._heard = (*self._heard, (self._position, tokens))
+        while self._position < until:
+            events += self._advance(until - self._position)
+        return events
+
     def snapshot(self) -> Snapshot:
         """This moment as a value. The stream goes on; the value stays."""
         return Snapshot(
@@ -118,6 +159,7 @@ class Stream:
             position=self._position,
             timeline=self._timeline,
             primer=self._primer,
+            heard=_until(self._heard, self._position),
             state=self._state,
             token=self._token,
             decoder=self._decoder.state(),
@@ -156,7 +198,7 @@ class Stream:
             self._marks.pop()
         timeline = tuple(change for change in self._timeline if change[0] <= target)
         past = Stream(self.engine, self._marks[-1] if self._marks else self.engine.begin(self._primer, timeline))
-        for _ in past.replay(target, timeline):
+        for _ in past.replay(target, timeline, _until(self._heard, target)):
             pass
         self._marks = [*self._marks[:-1], *past._marks]
         self._restore(past.snapshot())
@@ -170,7 +212,7 @@ class Stream:
                 break
             past = Stream(self.engine, mark or self.engine.begin(self._primer, self._timeline))
             start = past.position
-            events = past.replay(until, self._timeline, step=1)
+            events = past.replay(until, self._timeline, self._heard, step=1)
             lines = deque((past.position - 1 for event in events if isinstance(event, Bar)), maxlen=bars)
             if mark is None:
                 self._marks = [*past._marks, *self._marks]
@@ -187,7 +229,7 @@ class Stream:
             yield from decoder.feed(token)
         if self._position > len(self._primer):
             past = Stream(self.engine, self.engine.begin(self._primer, self._timeline))
-            yield from past.replay(self._position, self._timeline)
+            yield from past.replay(self._position, self._timeline, self._heard)
 
     def history(self) -> Any:
         """Everything since the start, primer included, as a `str` or a `Score`; replayed, as `past`. A score knows its
@@ -195,8 +237,16 @@ class Stream:
         piece = self.engine.tokenizer.collect(list(self.past()))
         return replace(piece, origin=self.snapshot().text()) if isinstance(piece, Score) else piece
 
-    def replay(self, until: int, timeline: tuple[Change, ...], step: int = CHUNK) -> Iterator[Event]:
-        """Advance to a position under a recorded timeline, by at most `step` tokens at once; yield the events."""
+    def replay(
+        self, until: int, timeline: tuple[Change, ...], heard: tuple[Heard, ...] = (), step: int = CHUNK
+    ) -> Iterator[Event]:
+        """Advance to a position under a recorded timeline and through what was heard, by at most `step` tokens at once;
+        yield the events.
+
+        Raises:
+            CarouselError: a token was heard that the grammar does not allow there.
+        """
+        self._heard = heard
         starts = [position for position, _ in timeline]
         for index, end in enumerate([*starts[1:], until], start=1):
             self._timeline = timeline[:index]
@@ -209,8 +259,12 @@ class Stream:
         to_mark = CHUNK - self._position % CHUNK
         if to_mark == CHUNK and not given:
             self._mark()
-        given = given or self.engine.constraints.start(self._timeline, len(self._primer), self._position)
-        count = min(tokens, to_mark)
+        heard, to_phrase = self._ahead()
+        count = min(tokens, to_mark, to_phrase)
+        if heard:
+            listening.check(self.engine.tokenizer, self._decoder, heard[:count])
+            count = min(count, len(heard))
+        given = given or heard or self.engine.constraints.start(self._timeline, len(self._primer), self._position)
         memory = self._decoder.memory.copy()
         return Job(
             self._state,
@@ -222,6 +276,13 @@ class Stream:
             given[:count],
             followed=self._followed,
         )
+
+    def _ahead(self) -> tuple[Sequence[int], int]:
+        """What was heard from here on, and how far it is to the next phrase."""
+        index = bisect_right(self._heard, self._position, key=itemgetter(0))
+        to_phrase = self._heard[index][0] - self._position if index < len(self._heard) else CHUNK
+        start, tokens = self._heard[index - 1] if index else (0, ())
+        return tokens[self._position - start :], to_phrase
 
     def accept(self, job: Job) -> list[Event]:
         """Be where the finished job leads; return the events that its tokens complete."""
@@ -253,3 +314,8 @@ class Stream:
         job = self.job(tokens, given)
         self.engine.serve([job])
         return self.accept(job)
+
+
+def _until(heard: tuple[Heard, ...], position: int) -> tuple[Heard, ...]:
+    """What was heard before a position."""
+    return tuple((start, tokens[: position - start]) for start, tokens in heard if start < position)

@@ -1,0 +1,417 @@
+"""A musician plays, the model answers: what is heard fits where the stream stands, and its take tells it again."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import mido
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator import CarouselError, Snapshot, Stream, duet, sample, takes
+from generator.music.score import Bar, Clock, Note, Pedal, Score, Voice
+from generator.sinks.port import Port
+from generator.streaming.batch import Job
+from generator.streaming.engine import Model, load
+from generator.streaming.origin import read_text
+from tests.conftest import ROOT, four_voices, tiny
+from tests.test_readme import FENCE
+
+
+@cache
+def model(name: str) -> Model:
+    return load(ROOT / "checkpoints" / name) if (ROOT / "checkpoints" / name).is_dir() else Model(tiny(name))
+
+
+NOTES = st.builds(
+    Note, st.integers(0, 4000), st.integers(1, 3000), st.integers(0, 127), st.integers(1, 127), st.integers(0, 1)
+)
+PHRASES = st.builds(
+    lambda notes, pedals, drum: Score(
+        480,
+        (Voice("Soprano"), Voice("Other", 0, drum)),
+        tuple(sorted(notes, key=lambda note: (note.start_ticks, note.voice, -note.pitch))),
+        pedals=tuple(sorted(pedals, key=lambda pedal: pedal.start_ticks)),
+    ),
+    st.lists(NOTES, min_size=1, max_size=12),
+    st.lists(st.builds(Pedal, st.integers(0, 4000), st.booleans()), max_size=4),
+    st.booleans(),
+)
+
+
+def phrase_for(name: str, score: Score) -> Any:
+    return "what news my lord" if model(name).tokenizer.medium == "text" else score
+
+
+@pytest.mark.parametrize("name", ["bach", "folk", "score", "performance", "char"])
+@given(phrases=st.lists(st.tuples(st.integers(0, 100), PHRASES), min_size=1, max_size=2), back=st.integers(0, 90))
+@settings(max_examples=4)
+def test_whatever_is_played_the_grammar_allows_it_and_the_take_tells_it_again(
+    name: str, phrases: list[tuple[int, Score]], back: int
+) -> None:
+    stream = model(name).stream(seed=5, temperature=1.1)
+    events: list[Any] = []
+    for before, score in phrases:
+        events += stream.pull(before)
+        try:
+            events += stream.listen(phrase_for(name, score))
+        except CarouselError as error:
+            assert "no note" in str(error)  # drums alone, or out of every range
+    events += stream.pull(40)
+    assert list(stream.past()) == events
+    take = stream.snapshot()
+    assert read_text(take.text())[0].heard == take.heard
+    decoder = stream.engine.tokenizer.decoder()
+    given_at = {start + at for start, tokens in take.heard for at in range(len(tokens))}
+    for position, token in enumerate(said(stream)):
+        assert position not in given_at or decoder.allowed()[token]
+        decoder.feed(token)
+    stream.rewind(back)
+    rewound = stream.snapshot()
+    assert list(stream.past()) == list(model(name).resume(rewound).past())
+    assert sum(len(tokens) for _, tokens in rewound.heard) <= len(given_at)
+
+
+class Told(Stream):
+    """A stream that keeps its tokens."""
+
+    def accept(self, job: Job) -> list[Any]:
+        self.tokens = [*getattr(self, "tokens", []), *job.said]
+        return super().accept(job)
+
+
+def said(stream: Stream) -> list[int]:
+    """The tokens of a stream without a primer, drawn again."""
+    take = stream.snapshot()
+    past = Told(stream.engine, stream.engine.begin((), take.timeline[:1]))
+    for _ in past.replay(take.position, take.timeline, take.heard):
+        pass
+    return past.tokens
+
+
+def test_a_take_that_heard_travels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = model("bach").stream(seed=3)
+    stream.pull(100)
+    stream.listen(four_voices(2))
+    stream.set(temperature=0.8)
+    stream.pull(150)
+    stream.snapshot().save(tmp_path / "a.take")
+    loaded = Snapshot.load(tmp_path / "a.take")
+    assert loaded.heard == stream.snapshot().heard != ()
+    assert model("bach").resume(loaded).pull(30) == stream.fork().pull(30)
+    takes.replay(tmp_path / "a.take", checkpoint=ROOT / "checkpoints" / "bach")
+    assert "identical" in capsys.readouterr().err
+    other = model("bach").stream(seed=3)
+    other.pull(100)
+    other.snapshot().save(tmp_path / "b.take")
+    monkeypatch.chdir(tmp_path)
+    takes.show([Path("a.take"), Path("b.take")])
+    lines = capsys.readouterr().out
+    assert "at 103: hears 95 tokens; at 198: temperature 0.8" in lines
+    assert b'"version": 1,' in (tmp_path / "b.take").read_bytes().replace(b'\\"', b'"')
+
+
+def test_written_music_begins_at_a_bar_line_in_the_voice_that_fits_and_the_others_are_silent() -> None:
+    stream = model("bach").stream(seed=1)
+    before = stream.pull(130)
+    heard = stream.listen(Score(4, (Voice("Flute", 73),), tuple(Note(4 * beat, 4, 40 + beat) for beat in range(5))))
+    lines = [event.start_ticks for event in [*before, *heard] if isinstance(event, Bar)]
+    notes = [event for event in heard if isinstance(event, Note)][-5:]
+    bars = lines[-3], lines[-2]
+    assert [note.pitch for note in notes] == [40, 41, 42, 43, 44]
+    assert {note.voice for note in notes} == {3}
+    assert notes[0].start_ticks == bars[0]
+    assert notes[-1].start_ticks == bars[1]
+    assert not any(isinstance(event, Note) and event.end_ticks > bars[0] for event in before)
+    assert stream.now_ticks == lines[-1] == bars[1] + bars[1] - bars[0]
+    named = stream.listen(Score(4, (Voice("Flute", 73),), (Note(0, 4, 100),)), voice="Alto")
+    assert [(e.voice, e.pitch) for e in named if isinstance(e, Note)] == [(1, 64)]
+
+
+def test_a_performance_ends_what_sounds_and_keeps_seconds() -> None:
+    stream = model("performance").stream(seed=2)
+    stream.pull(60)
+    start = stream.now_ticks
+    phrase = Score(480, (Voice("Piano"),), (Note(960, 480, 60, 100), Note(1440, 960, 64, 100)))
+    heard = stream.listen(phrase)
+    first, second = [event for event in heard if isinstance(event, Note)][-2:]
+    assert (first.pitch, second.pitch) == (60, 64)
+    assert 0 <= first.start_ticks - start <= 3
+    assert second.start_ticks - first.start_ticks == first.duration_ticks == 50
+    assert second.duration_ticks == 100
+    assert stream.horizon_ticks == stream.now_ticks == second.end_ticks
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase", "word"),
+    [
+        ("bach", "text", "speaks music"),
+        ("char", four_voices(1), "speaks text"),
+        ("char", "snowman ☃", "unknown"),
+        ("bach", Score(480, (Voice("x"),), ()), "no notes"),
+        ("performance", Score(480, (Voice("x", 0, True),), (Note(0, 1, 60),)), "no notes"),
+        ("performance", Score(1, (Voice("x"),), (Note(0, 10**9, 60),)), "in parts"),
+        ("bach", Score(1, (Voice("x"),), (Note(10**9, 1, 60),)), "in parts"),
+        ("frames", four_voices(1), "cannot listen"),
+    ],
+)
+def test_what_cannot_be_heard_is_refused_and_nothing_has_happened(name: str, phrase: Any, word: str) -> None:
+    stream = model(name).stream(seed=1)
+    before = stream.snapshot().to_bytes()
+    with pytest.raises(CarouselError, match=word):
+        stream.listen(phrase)
+    assert stream.snapshot().to_bytes() == before
+
+
+def test_a_take_that_heard_the_impossible_is_refused() -> None:
+    stream = model("bach").stream(seed=3)
+    stream.pull(50)
+    stream.listen(four_voices(1))
+    take = stream.snapshot()
+    start, tokens = take.heard[0]
+    with pytest.raises(CarouselError, match="damaged"):
+        list(model("bach").resume(replace(take, heard=((start, tokens[::-1]),))).past())
+    with pytest.raises(CarouselError, match="does not fit"):
+        model("bach").resume(replace(take, heard=((start, (999,) * len(tokens)),)))
+
+
+class Memory(ModuleType):
+    """A backend of mido whose ports are lists, and can vanish."""
+
+    def __init__(self) -> None:
+        super().__init__("ports_in_memory")
+        self.sent: list[mido.Message] = []
+        self.played: list[mido.Message] = []
+        self.there = {"Synth A", "Keyboard B"}
+        backend = self
+
+        class Input(mido.ports.BaseInput):
+            def _receive(self, block: bool = True) -> None:
+                if self.name not in backend.there:
+                    raise OSError("gone")
+                self._messages.extend(backend.played)
+                backend.played.clear()
+
+        class Output(mido.ports.BaseOutput):
+            def _send(self, message: mido.Message) -> None:
+                if self.name not in backend.there:
+                    raise OSError("gone")
+                backend.sent.append(message)
+
+        self.Input, self.Output = Input, Output
+
+    def get_devices(self, **_: Any) -> list[dict[str, Any]]:
+        kinds = {"Synth A": "is_output", "Keyboard B": "is_input"}
+        return [{"name": n, "is_input": False, "is_output": False, kinds[n]: True} for n in sorted(self.there)]
+
+    def sounding(self) -> set[tuple[int, int]]:
+        """The notes that the messages so far leave sounding."""
+        notes: set[tuple[int, int]] = set()
+        for message in self.sent:
+            if message.type == "note_on":
+                notes.add((message.channel, message.note))
+            elif message.type == "note_off":
+                notes.discard((message.channel, message.note))
+        return notes
+
+
+@pytest.fixture
+def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Memory]:
+    memory = Memory()
+    monkeypatch.setitem(sys.modules, "ports_in_memory", memory)
+    before = mido.backend
+    mido.set_backend("ports_in_memory")
+    yield memory
+    mido.set_backend(before)
+
+
+class Stage:
+    """A player with a clock that moves when the player sleeps, and while it draws."""
+
+    def __init__(self, name: str, ear: bool = True, click: bool = False) -> None:
+        self.seconds = 0.0
+        stream = model(name).stream(seed=5)
+        out = Port("output", "synth", [mido.Message("program_change", program=19)])
+        keys = Port("input", "Keyboard", []) if ear else None
+        clock = Clock(stream.engine.tokenizer.ticks_per_quarter)
+        self.player = duet.Player(stream, clock, out, keys, click=click, now=lambda: self.seconds, sleep=self.sleep)
+        self.stream = stream
+        self.player._events = None if ear else iter(stream)
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += max(seconds, 0.001)
+
+    def run(self, seconds: float) -> None:
+        until = self.seconds + seconds
+        while self.seconds < until and self.player.step():
+            pass
+
+
+def on(pitch: int) -> mido.Message:
+    return mido.Message("note_on", note=pitch, velocity=90)
+
+
+def off(pitch: int) -> mido.Message:
+    return mido.Message("note_off", note=pitch)
+
+
+@pytest.mark.parametrize(("name", "click"), [("bach", True), ("folk", False), ("performance", False)])
+def test_a_phrase_is_answered_for_as_long_and_then_there_is_silence(ports: Memory, name: str, click: bool) -> None:
+    stage = Stage(name, click=click)
+    stage.run(1)
+    assert not any(message.type == "note_on" and message.channel != 9 for message in ports.sent)
+    assert any(message.type == "note_on" and message.channel == 9 for message in ports.sent) == click
+    for turn in (1, 2):
+        before = stage.stream.position
+        for pitch in (60, 62, 64):
+            ports.played.append(on(pitch))
+            stage.run(0.5)
+            ports.played.append(off(pitch))
+            stage.run(0.1)
+        assert not stage.stream.snapshot().heard[turn - 1 :]
+        ports.sent.clear()
+        stage.run(14)
+        assert len(stage.stream.snapshot().heard) == turn
+        assert stage.stream.position > before
+        answer = [message for message in ports.sent if message.type == "note_on" and message.channel != 9]
+        assert answer or name == "performance"  # the untrained one may pause
+        assert not {note for note in ports.sounding() if note[0] != 9}
+        ports.sent.clear()
+        stage.run(1)
+        assert not any(message.channel != 9 for message in ports.sent)
+    assert stage.stream.fork().history() == stage.stream.history()
+
+
+def test_who_plays_into_the_answer_is_heard_and_what_was_not_heard_is_taken_back(ports: Memory) -> None:
+    stage = Stage("bach", ear=True)
+    stage.player._events = iter(stage.stream)
+    stage.run(6)
+    assert ports.sounding()
+    ahead = stage.stream.now_ticks
+    ports.played.append(on(65))
+    stage.run(0.01)
+    assert not ports.sounding()
+    assert stage.stream.now_ticks < ahead
+    ports.played.append(off(65))
+    stage.run(5)
+    assert len(stage.stream.snapshot().heard) == 1
+
+
+def test_a_port_that_vanishes_is_looked_for_and_the_stream_goes_on(
+    ports: Memory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = Stage("bach", ear=False)
+    stage.run(5)
+    assert ports.sounding()
+    ports.there.discard("Synth A")
+    position, count = stage.stream.position, len(ports.sent)
+    stage.run(5)
+    assert len(ports.sent) == count
+    assert stage.stream.position > position
+    assert "vanished; looking for it" in capsys.readouterr().err
+    ports.there.add("Synth A")
+    stage.run(5)
+    back = ports.sent[count:]
+    assert "is back" in capsys.readouterr().err
+    assert [message.type for message in back[:33]] == ["control_change"] * 32 + ["program_change"]
+    assert any(message.type == "note_on" for message in back)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_all_is_silent_at_ctrl_c_and_at_an_error(ports: Memory, error: type[BaseException]) -> None:
+    stage = Stage("bach", ear=False)
+
+    def broken() -> Iterator[Any]:
+        for event in stage.stream:
+            yield event
+            if stage.seconds > 4:
+                raise error
+
+    played = pytest.raises(RuntimeError) if error is RuntimeError else nullcontext()
+    with played:
+        stage.player.play(broken())
+    assert any(message.type == "note_on" for message in ports.sent)
+    assert not ports.sounding()
+    assert {message.channel for message in ports.sent if message.is_cc(123)} == set(range(16))
+
+
+def test_who_is_terminated_is_silent_too(ports: Memory, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = model("bach").stream(seed=5)
+
+    def ended() -> Iterator[Any]:
+        for event in stream:
+            yield event
+            if ports.sounding():
+                signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    duet.perform(stream, ended(), Clock(stream.engine.tokenizer.ticks_per_quarter), "Synth")
+    assert any(message.type == "note_on" for message in ports.sent)
+    assert not ports.sounding()
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "timing error" in capsys.readouterr().err
+
+
+def test_the_command_plays_reports_and_saves(ports: Memory, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model("score").checkpoint.save(tmp_path / "score")
+    take = tmp_path / "a.take"
+    command = [str(tmp_path / "score"), "--seconds", "0.6", "--midi-out", "Synth", "--save", str(take)]
+    assert sample.main(command) == 0
+    assert "timing error: " in capsys.readouterr().err
+    assert Snapshot.load(take).position > 0
+    assert not ports.sounding()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "word"),
+    [
+        (["--midi-out", "list"], 0, "MIDI output ports: 'Synth A'"),
+        (["--midi-in", "list"], 0, "MIDI input ports: 'Keyboard B'"),
+        (["checkpoints/bach", "--midi-out", "Organ"], 2, "no MIDI output port is named 'Organ'; MIDI output ports"),
+        (["checkpoints/bach", "--midi-out", "Synth", "--midi-in", "Organ"], 2, "ports: 'Keyboard B'"),
+        (["checkpoints/bach", "--click"], 2, "need --midi-out"),
+        (["checkpoints/shakespeare", "--midi-out", "Synth"], 2, "is for music"),
+    ],
+)
+def test_ports_are_listed_and_wrong_ones_refused_in_one_line(
+    ports: Memory, capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, word: str
+) -> None:
+    arguments = [argument.replace("checkpoints", str(ROOT / "checkpoints")) for argument in arguments]
+    assert sample.main(arguments) == status
+    said_ = "".join(capsys.readouterr())
+    assert word in said_
+    assert said_.count("\n") == 1
+
+
+def test_without_rtmidi_the_command_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "no_such_midi", None)
+    before = mido.backend
+    mido.set_backend("no_such_midi")
+    try:
+        assert sample.main(["--midi-out", "list"]) == 2
+    finally:
+        mido.set_backend(before)
+    assert "pip install -r requirements-midi.txt" in capsys.readouterr().err
+
+
+def test_the_guide_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    guide = (ROOT / "docs" / "duet.md").read_text(encoding="utf-8")
+    source = "".join(match["text"] for match in FENCE.finditer(guide) if match["language"] == "python")
+    names: dict[str, Any] = {}
+    exec(compile(source, "duet.md", "exec"), names)
+    assert names["answer"]
+    assert names["stream"].snapshot().heard
