@@ -21,6 +21,7 @@ from generator.model.state import State
 from generator.options import SamplingOptions
 from generator.streaming.batch import Batch, Job
 from generator.streaming.constraints import Constraints
+from generator.streaming.offences import STRENGTHS
 from generator.streaming.snapshot import Change, Snapshot
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import LARGEST_COUNT, Event, Tokenizer
@@ -165,6 +166,8 @@ class Engine:
             raise ValueError("position")
         if not all(isinstance(token, int) and token in vocabulary for token in (snapshot.token, *snapshot.primer)):
             raise ValueError("token")
+        if not all(name in STRENGTHS and 0 <= count <= LARGEST_COUNT for name, count in snapshot.yielded.items()):
+            raise ValueError("yielded")
         for _, options in snapshot.timeline:
             self.constraints.plan(options)
         decoder = self.tokenizer.decoder()
