@@ -1,4 +1,4 @@
-"""A musician plays, the model answers: what is heard fits where the stream stands, and its take tells it again."""
+"""A musician plays on MIDI ports and the model answers, in time; whatever happens, all is silent in the end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -14,176 +13,18 @@ from typing import Any
 
 import mido
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from generator import CarouselError, Snapshot, Stream, duet, sample, takes
-from generator.music.score import Bar, Clock, Note, Pedal, Score, Voice
+from generator import Snapshot, duet, sample
+from generator.music.score import Clock
 from generator.sinks.port import Port
-from generator.streaming.batch import Job
 from generator.streaming.engine import Model, load
-from generator.streaming.origin import read_text
-from tests.conftest import ROOT, four_voices, tiny
+from tests.conftest import ROOT, tiny
 from tests.test_readme import FENCE
 
 
 @cache
 def model(name: str) -> Model:
     return load(ROOT / "checkpoints" / name) if (ROOT / "checkpoints" / name).is_dir() else Model(tiny(name))
-
-
-NOTES = st.builds(
-    Note, st.integers(0, 4000), st.integers(1, 3000), st.integers(0, 127), st.integers(1, 127), st.integers(0, 1)
-)
-PHRASES = st.builds(
-    lambda notes, pedals, drum: Score(
-        480,
-        (Voice("Soprano"), Voice("Other", 0, drum)),
-        tuple(sorted(notes, key=lambda note: (note.start_ticks, note.voice, -note.pitch))),
-        pedals=tuple(sorted(pedals, key=lambda pedal: pedal.start_ticks)),
-    ),
-    st.lists(NOTES, min_size=1, max_size=12),
-    st.lists(st.builds(Pedal, st.integers(0, 4000), st.booleans()), max_size=4),
-    st.booleans(),
-)
-
-
-def phrase_for(name: str, score: Score) -> Any:
-    return "what news my lord" if model(name).tokenizer.medium == "text" else score
-
-
-@pytest.mark.parametrize("name", ["bach", "folk", "score", "performance", "char"])
-@given(phrases=st.lists(st.tuples(st.integers(0, 100), PHRASES), min_size=1, max_size=2), back=st.integers(0, 90))
-@settings(max_examples=4)
-def test_whatever_is_played_the_grammar_allows_it_and_the_take_tells_it_again(
-    name: str, phrases: list[tuple[int, Score]], back: int
-) -> None:
-    stream = model(name).stream(seed=5, temperature=1.1)
-    events: list[Any] = []
-    for before, score in phrases:
-        events += stream.pull(before)
-        try:
-            events += stream.listen(phrase_for(name, score))
-        except CarouselError as error:
-            assert "no note" in str(error)  # drums alone, or out of every range
-    events += stream.pull(40)
-    assert list(stream.past()) == events
-    take = stream.snapshot()
-    assert read_text(take.text())[0].heard == take.heard
-    decoder = stream.engine.tokenizer.decoder()
-    given_at = {start + at for start, tokens in take.heard for at in range(len(tokens))}
-    for position, token in enumerate(said(stream)):
-        assert position not in given_at or decoder.allowed()[token]
-        decoder.feed(token)
-    stream.rewind(back)
-    rewound = stream.snapshot()
-    assert list(stream.past()) == list(model(name).resume(rewound).past())
-    assert sum(len(tokens) for _, tokens in rewound.heard) <= len(given_at)
-
-
-class Told(Stream):
-    """A stream that keeps its tokens."""
-
-    def accept(self, job: Job) -> list[Any]:
-        self.tokens = [*getattr(self, "tokens", []), *job.said]
-        return super().accept(job)
-
-
-def said(stream: Stream) -> list[int]:
-    """The tokens of a stream without a primer, drawn again."""
-    take = stream.snapshot()
-    past = Told(stream.engine, stream.engine.begin((), take.timeline[:1]))
-    for _ in past.replay(take.position, take.timeline, take.heard):
-        pass
-    return past.tokens
-
-
-def test_a_take_that_heard_travels(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stream = model("bach").stream(seed=3)
-    stream.pull(100)
-    stream.listen(four_voices(2))
-    stream.set(temperature=0.8)
-    stream.pull(150)
-    stream.snapshot().save(tmp_path / "a.take")
-    loaded = Snapshot.load(tmp_path / "a.take")
-    assert loaded.heard == stream.snapshot().heard != ()
-    assert model("bach").resume(loaded).pull(30) == stream.fork().pull(30)
-    takes.replay(tmp_path / "a.take", checkpoint=ROOT / "checkpoints" / "bach")
-    assert "identical" in capsys.readouterr().err
-    other = model("bach").stream(seed=3)
-    other.pull(100)
-    other.snapshot().save(tmp_path / "b.take")
-    monkeypatch.chdir(tmp_path)
-    takes.show([Path("a.take"), Path("b.take")])
-    lines = capsys.readouterr().out
-    assert "at 103: hears 95 tokens; at 198: temperature 0.8" in lines
-    assert b'"version": 1,' in (tmp_path / "b.take").read_bytes().replace(b'\\"', b'"')
-
-
-def test_written_music_begins_at_a_bar_line_in_the_voice_that_fits_and_the_others_are_silent() -> None:
-    stream = model("bach").stream(seed=1)
-    before = stream.pull(130)
-    heard = stream.listen(Score(4, (Voice("Flute", 73),), tuple(Note(4 * beat, 4, 40 + beat) for beat in range(5))))
-    lines = [event.start_ticks for event in [*before, *heard] if isinstance(event, Bar)]
-    notes = [event for event in heard if isinstance(event, Note)][-5:]
-    bars = lines[-3], lines[-2]
-    assert [note.pitch for note in notes] == [40, 41, 42, 43, 44]
-    assert {note.voice for note in notes} == {3}
-    assert notes[0].start_ticks == bars[0]
-    assert notes[-1].start_ticks == bars[1]
-    assert not any(isinstance(event, Note) and event.end_ticks > bars[0] for event in before)
-    assert stream.now_ticks == lines[-1] == bars[1] + bars[1] - bars[0]
-    named = stream.listen(Score(4, (Voice("Flute", 73),), (Note(0, 4, 100),)), voice="Alto")
-    assert [(e.voice, e.pitch) for e in named if isinstance(e, Note)] == [(1, 64)]
-
-
-def test_a_performance_ends_what_sounds_and_keeps_seconds() -> None:
-    stream = model("performance").stream(seed=2)
-    stream.pull(60)
-    start = stream.now_ticks
-    phrase = Score(480, (Voice("Piano"),), (Note(960, 480, 60, 100), Note(1440, 960, 64, 100)))
-    heard = stream.listen(phrase)
-    first, second = [event for event in heard if isinstance(event, Note)][-2:]
-    assert (first.pitch, second.pitch) == (60, 64)
-    assert 0 <= first.start_ticks - start <= 3
-    assert second.start_ticks - first.start_ticks == first.duration_ticks == 50
-    assert second.duration_ticks == 100
-    assert stream.horizon_ticks == stream.now_ticks == second.end_ticks
-
-
-@pytest.mark.parametrize(
-    ("name", "phrase", "word"),
-    [
-        ("bach", "text", "speaks music"),
-        ("char", four_voices(1), "speaks text"),
-        ("char", "snowman ☃", "unknown"),
-        ("bach", Score(480, (Voice("x"),), ()), "no notes"),
-        ("performance", Score(480, (Voice("x", 0, True),), (Note(0, 1, 60),)), "no notes"),
-        ("performance", Score(1, (Voice("x"),), (Note(0, 10**9, 60),)), "in parts"),
-        ("bach", Score(1, (Voice("x"),), (Note(10**9, 1, 60),)), "in parts"),
-        ("frames", four_voices(1), "cannot listen"),
-    ],
-)
-def test_what_cannot_be_heard_is_refused_and_nothing_has_happened(name: str, phrase: Any, word: str) -> None:
-    stream = model(name).stream(seed=1)
-    before = stream.snapshot().to_bytes()
-    with pytest.raises(CarouselError, match=word):
-        stream.listen(phrase)
-    assert stream.snapshot().to_bytes() == before
-
-
-def test_a_take_that_heard_the_impossible_is_refused() -> None:
-    stream = model("bach").stream(seed=3)
-    stream.pull(50)
-    stream.listen(four_voices(1))
-    take = stream.snapshot()
-    start, tokens = take.heard[0]
-    with pytest.raises(CarouselError, match="damaged"):
-        list(model("bach").resume(replace(take, heard=((start, tokens[::-1]),))).past())
-    with pytest.raises(CarouselError, match="does not fit"):
-        model("bach").resume(replace(take, heard=((start, (999,) * len(tokens)),)))
 
 
 class Memory(ModuleType):

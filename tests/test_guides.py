@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,14 +31,19 @@ def test_every_constraint_has_its_row_and_its_example() -> None:
 
 
 @pytest.mark.timeout(600)
-def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", ["constraints", "harmony"])
+def test_a_guide_runs_from_top_to_bottom(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And nothing yields."""
     (tmp_path / "checkpoints").symlink_to(ROOT / "checkpoints")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
-    exec(compile("\n".join(blocks("python")), "constraints.md", "exec"), {})
-    assert capsys.readouterr().out == "{}\n"
-    for block in blocks("console"):
-        for line in block.splitlines():
+    names: dict[str, Any] = {}
+    for block in FENCE.finditer((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")):
+        if block["language"] == "python":
+            exec(compile(block["text"], f"{name}.md", "exec"), names)
+        for line in block["text"].splitlines() if block["language"] == "console" else ():
             assert line.startswith(COMMAND)
             assert sample.main(shlex.split(line.removeprefix(COMMAND))) == 0, capsys.readouterr().err
             assert "yielded" not in capsys.readouterr().err

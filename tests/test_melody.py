@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,11 @@ from generator.errors import CarouselError
 from generator.music import midi
 from generator.music.score import Note, Score, Tempo, TimeSignature, Voice
 from generator.options import SamplingOptions
-from generator.streaming.best import candidates
 from generator.streaming.engine import Engine, load
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from tests.conftest import ROOT
 from tests.test_constraints import model_of
-from tests.test_readme import FENCE
 
 STEPS = (67, 69, 71, 72, 74, 71, 69, 67)
 
@@ -334,38 +331,7 @@ def test_a_melody_set_too_late_yields_where_it_cannot_be_kept() -> None:
     assert len(kept) > 20
 
 
-# The best of several
-
-
-@pytest.mark.parametrize(
-    ("name", "length"), [("shakespeare", {"tokens": 50}), ("bach", {"bars": 2}), ("folk", {"tokens": 70})]
-)
-def test_the_best_is_what_the_model_finds_likeliest(name: str, length: dict[str, int]) -> None:
-    model = model_of(name)
-    stream = model.stream(seed=5)
-    found = candidates(model, stream, 3, **length)
-    assert [one.nats_per_unit for one in found] == sorted(one.nats_per_unit for one in found)
-    assert {one.seed for one in found} == {5, 6, 7}
-    assert stream.position == 0
-    if name == "shakespeare":
-        for one in found:
-            text = "".join(map(str, model.stream(seed=one.seed).pull(50)))
-            assert model.score(text)[:50].sum() == pytest.approx(one.nats, rel=1e-4)
-            assert one.units == 50
-    stream.pull(100)
-    assert [one.tokens for one in candidates(model, stream, 2, tokens=20)] == [20, 20]
-    assert stream.position == 100
-
-
-def test_a_stream_that_has_ended_has_no_best() -> None:
-    stream, _ = harmonised(model_of("bach").melody(tune()))
-    with pytest.raises(CarouselError, match="has ended"):
-        candidates(model_of("bach"), stream, 2)
-    with pytest.raises(CarouselError, match="give a length"):
-        candidates(model_of("bach"), model_of("bach").stream(), 2)
-
-
-# Held-out chorales, and the guide
+# Held-out chorales
 
 
 @pytest.mark.slow
@@ -380,21 +346,6 @@ def test_twenty_held_out_sopranos_are_kept() -> None:
     for piece, stream, events in zip(pieces, streams, engine.pull(streams, 20_000), strict=True):
         assert sung(model.tokenizer.collect(events)) == sung(piece)
         assert stream.yielded == {}
-
-
-@pytest.mark.timeout(600)
-def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    guide = (ROOT / "docs" / "harmony.md").read_text(encoding="utf-8")
-    (tmp_path / "checkpoints").symlink_to(ROOT / "checkpoints")
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    for match in FENCE.finditer(guide):
-        if match["language"] == "python":
-            exec(compile(match["text"], "harmony.md", "exec"), names)
-        for line in match["text"].splitlines() if match["language"] == "console" else ():
-            assert line.startswith("python -m generator.sample ")
-            assert run(*shlex.split(line)[3:]) == 0, capsys.readouterr().err
-            assert "yielded" not in capsys.readouterr().err
 
 
 def test_the_option_is_off_by_itself() -> None:

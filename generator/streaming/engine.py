@@ -25,6 +25,7 @@ from generator.options import SamplingOptions
 from generator.streaming.batch import Batch, Job
 from generator.streaming.constraints import Constraints
 from generator.streaming.melody import of_score
+from generator.streaming.offences import STRENGTHS
 from generator.streaming.origin import Change, Origin
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
@@ -171,6 +172,8 @@ class Engine:
                 raise ValueError("state")
             if not isinstance(snapshot.token, int) or snapshot.token not in range(self.tokenizer.vocab_size):
                 raise ValueError("token")
+            if not all(name in STRENGTHS and 0 <= count <= LARGEST_COUNT for name, count in snapshot.yielded.items()):
+                raise ValueError("yielded")
             if self.index is not None and snapshot.followed is not None and snapshot.corpus == self.index.key:
                 self.index.check(snapshot.followed)
             stream = Stream(self, snapshot)
