@@ -16,7 +16,8 @@ averaged. `low` and `high` are the 5th and the 95th percentile of the 400 ratios
 matters, of the held-out ones too.
 
 Performances have no end to compare: up to 8 excerpts of 30 seconds, evenly spread, stand for each, and whenever a piece
-is drawn so is one of its excerpts. `--excerpt` does the same to pieces, which leaves their lengths out of the figures.
+is drawn so is one of its excerpts. `--excerpt` does the same to pieces, which leaves their lengths out of the figures:
+what is shorter than an excerpt is not compared, and `compared` says how many pieces of each side are.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ DRAWS = 400
 EXCERPT_SECONDS = 30.0
 MOST_EXCERPTS = 8
 WANTED = 0.9
+SIDES = ("generated", "train", "held_out")
 
 Floats = npt.NDArray[np.float64]
 Table = dict[str, list[Floats]]
@@ -88,9 +90,12 @@ def compare(generated: list[Floats], train: list[Floats], held_out: list[Floats]
 
 
 def excerpts(piece: Score, seconds: float | None) -> list[tuple[Score, float]]:
-    """Up to eight stretches of so many seconds, evenly spread; the whole of a shorter piece, and without seconds."""
-    found = list(cuts(piece, seconds)) if seconds else []
-    found = found or [(piece, piece.clock().seconds(piece.end_ticks))]
+    """Up to eight stretches of so many seconds, evenly spread, none of a shorter piece; without seconds, the whole."""
+    if seconds is None:
+        return [(piece, piece.clock().seconds(piece.end_ticks))]
+    found = list(cuts(piece, seconds))
+    if not found:
+        return []
     places = np.unique(np.linspace(0, len(found) - 1, MOST_EXCERPTS).round().astype(int))
     return [found[place] for place in places]
 
@@ -101,7 +106,7 @@ def measure(pieces: list[Score], seconds: float | None) -> Table:
     for piece in watched(pieces, "pieces"):
         stretches = excerpts(piece, seconds)
         rows = [features(*stretch) | {"seconds": stretch[1]} for stretch in stretches]
-        for name in rows[0]:
+        for name in rows[0] if rows else ():
             values = np.array([row[name] for row in rows], np.float64)
             values = values[values.any(1) if values.ndim == 2 else ~np.isnan(values)]
             if len(values):
@@ -122,21 +127,22 @@ def drawn(shards: Shards, count: int) -> list[Score]:
     return [shards.tokenizer.decode(part[index]) for index in chosen]
 
 
-def rows(model: Model, shards: Shards, pieces: int, seconds: float | None, **options: Any) -> list[dict[str, Any]]:
-    """A row a feature, of whole pieces or of excerpts of so many seconds."""
+def rows(model: Model, shards: Shards, pieces: int, seconds: float | None, **options: Any) -> dict[str, Any]:
+    """A row a feature, of whole pieces or of excerpts of so many seconds, and how many pieces were compared."""
     sides = (generated(model, pieces, **options), drawn(shards, pieces), held_out(shards))
     tables = [measure(side, seconds) for side in sides]
     found = []
     for name in names(model.tokenizer) + ["seconds"] * (seconds is None):
         columns = [table.get(name, []) for table in tables]
         if not all(columns):
-            raise CarouselError(f"no piece has a {name} to compare; ask for more pieces")
+            raise CarouselError(f"no piece is long enough to have a {name}; ask for more pieces or a shorter --excerpt")
         row: dict[str, Any] = {"feature": name}
         if name not in HISTOGRAMS:
-            for side, column in zip(("generated", "train", "held_out"), columns, strict=True):
+            for side, column in zip(SIDES, columns, strict=True):
                 row[side] = rounded(float(np.mean([values.mean() for values in column])))
         found.append(row | compare(*columns))
-    return found
+    compared = {side: len(table["notes_per_second"]) for side, table in zip(SIDES, tables, strict=True)}
+    return {"rows": found, "compared": compared}
 
 
 def music_model(folder: Path) -> Model:
@@ -158,8 +164,8 @@ def statistics(given: argparse.Namespace) -> None:
     if given.excerpt is None and model.tokenizer.kind == "performance":
         given.excerpt = EXCERPT_SECONDS
     found = rows(model, shards, given.pieces, given.excerpt, temperature=given.temperature, top_p=given.top_p)
-    below = [row["feature"] for row in found if row["ratio"] < WANTED]
-    report("statistics", given, "muspy", rows=found, below=below)
+    below = [row["feature"] for row in found["rows"] if row["ratio"] < WANTED]
+    report("statistics", given, "muspy", **found, below=below)
 
 
 def main(arguments: list[str] | None = None) -> int:

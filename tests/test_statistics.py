@@ -136,6 +136,17 @@ def test_the_command_prints_a_row_a_feature(
         assert ("held_out" in row) == (row["feature"] not in HISTOGRAMS)
     assert found["below"] == [row["feature"] for row in found["rows"] if row["ratio"] < 0.9]
     assert found["settings"]["excerpt"] == (30 if kind == "performance" else None)
+    assert found["compared"]["generated"] <= 2 and found["compared"]["held_out"] == 1
+
+
+def test_what_is_shorter_than_an_excerpt_is_not_compared() -> None:
+    """Pieces of 16 and of 40 seconds."""
+    short, long = four_voices(8), four_voices(20)
+    assert [len(statistics.excerpts(long, seconds)) for seconds in (None, 30.0, 4.0)] == [1, 1, 8]
+    assert statistics.excerpts(short, 30.0) == []
+    table = statistics.measure([short, long], 15.0)
+    assert [len(values) for values in table["notes_per_second"]] == [1, 2]
+    assert len(statistics.measure([short, long], 30.0)["notes_per_second"]) == 1
 
 
 def test_text_has_no_such_statistics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

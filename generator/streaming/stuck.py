@@ -9,9 +9,9 @@ a moment that is as it was a cycle earlier adds 1, up to 16, any other takes 4 a
 
 Silence is fewer than 8 notes in 30 s.
 
-The figures come from the chorales, the folk tunes and the ASAP performances. There the longest stretch that is heard 6
-times takes 13 s, and tunes that repeat their parts, AABB, stay at 4. No piece has fewer than 17 notes in 30 s but one
-chorale, BWV 248.64-6, whose voices rest for 42 s while an orchestra plays that the corpus has not.
+The figures come from all chorales, folk tunes and ASAP performances. What is heard 6 times there takes 13 s at most,
+and what takes 30 s is heard 4 times at most, by tunes that repeat their parts. No piece has fewer than 8 notes in 30 s
+but one chorale, BWV 248.64-6, whose voices rest for 42 s while an orchestra plays that the corpus has not.
 """
 
 from __future__ import annotations
