@@ -16,7 +16,6 @@ from generator.corpora.shards import prepare
 from generator.errors import CarouselError
 from generator.music import midi
 from generator.music.score import Note, Score, Tempo, TimeSignature, Voice
-from generator.options import SamplingOptions
 from generator.streaming.engine import Engine, load
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
@@ -331,9 +330,6 @@ def test_a_melody_set_too_late_yields_where_it_cannot_be_kept() -> None:
     assert len(kept) > 20
 
 
-# Held-out chorales
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_twenty_held_out_sopranos_are_kept() -> None:
@@ -346,7 +342,3 @@ def test_twenty_held_out_sopranos_are_kept() -> None:
     for piece, stream, events in zip(pieces, streams, engine.pull(streams, 20_000), strict=True):
         assert sung(model.tokenizer.collect(events)) == sung(piece)
         assert stream.yielded == {}
-
-
-def test_the_option_is_off_by_itself() -> None:
-    assert SamplingOptions().melody is None
