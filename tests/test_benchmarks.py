@@ -112,6 +112,7 @@ def test_grammar(kind: str, checkpoints: Path, capsys: pytest.CaptureFixture[str
         assert is_ratio(row["on_against_off"]) and is_ratio(row["whole_against_off"])
 
 
+@pytest.mark.slow
 def test_start(checkpoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch_alone, ours = run("start", capsys, str(checkpoints / "char"), "--rounds", "1")["rows"]
     assert (torch_alone["who"], ours["who"]) == ("import torch", "char")
@@ -154,6 +155,7 @@ def test_listeners_find_the_largest_load(limit_: int, start: int, most: int) -> 
     assert min(limit_, most) - found <= max(1, 0.06 * found)
 
 
+@pytest.mark.slow
 def test_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     needs("transformers", "psutil", "matplotlib")
     picture = tmp_path / "length.svg"
@@ -288,6 +290,7 @@ def test_the_readme_names_every_benchmark() -> None:
     assert [name for name in commands if f"benchmarks.{name}" not in said] == []
 
 
+@pytest.mark.slow
 def test_harmony(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Untrained voices under a melody; and chords, crossings and parallels of what is known."""
     monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))

@@ -45,6 +45,7 @@ def test_a_checkpoint_is_small_and_its_card_is_whole(name: str) -> None:
     assert command[1] in makefile, "the Makefile trains with another command than the card names"
 
 
+@pytest.mark.slow
 def test_shakespeare_on_the_validation_tenth(mirror: Path) -> None:
     claimed = scores("shakespeare")["validation"]["nats_per_character"]
     assert claimed <= 1.45

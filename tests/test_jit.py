@@ -53,7 +53,9 @@ print(said.tolist())
 """What the batch draws from logits that are all alike."""
 
 
-@pytest.mark.parametrize("kind", ["char", "score", "performance"])
+@pytest.mark.parametrize(
+    "kind", ["score", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("char", "performance", "frames"))]
+)
 def test_without_numba_streams_run_say_so_and_are_the_same(kind: str, tmp_path: Path) -> None:
     tiny(kind).save(tmp_path / "model")
     whole = run(WALK + SAY, str(tmp_path / "model"))
@@ -70,6 +72,7 @@ def test_without_a_cache_compiled_code_runs_and_says_so() -> None:
     assert fresh.stderr.count("no folder to keep compiled code in") == 1
 
 
+@pytest.mark.slow
 def test_a_change_in_one_file_is_compiled_into_another(tmp_path: Path) -> None:
     """The batch draws with the random numbers of `rng.py`; numba alone would not notice that they changed."""
     shutil.copytree(ROOT / "generator", tmp_path / "generator", ignore=shutil.ignore_patterns("__pycache__", "web"))

@@ -104,7 +104,9 @@ def test_there_is_something_to_run(document: str) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize(
+    "document", [DOCUMENTS[0], *(pytest.param(guide, marks=pytest.mark.slow) for guide in DOCUMENTS[1:])]
+)
 def test_what_it_says_runs(checkout: Path, document: str) -> None:
     for line, command in commands(document):
         done = run(checkout, "bash", "-c", command)

@@ -35,6 +35,7 @@ PLANNED = tuple(name for name in NAMES if name != "max_copy")
 """Those that are matters of the tokenizer's kind."""
 _values = attrgetter(*PLANNED)
 NOTHING = _values(SamplingOptions())
+NO_CORPUS = "--max-copy needs the corpus that is not to be copied; name it with --originality"
 PRIMER = "primer"
 """In the place of a key: the primer's."""
 
@@ -106,7 +107,7 @@ class Constraints:
     def plan(self, options: SamplingOptions) -> Rows | None:
         """What the options ask for, shape (size,), read-only; None if nothing."""
         if options.max_copy and self._index is None:
-            raise CarouselError("--max-copy needs the corpus that is not to be copied; name it with --originality")
+            raise CarouselError(NO_CORPUS)
         values = _values(options)
         return None if values == NOTHING else self._plans(values, options.at_end)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from threading import Condition, Lock
+from threading import Lock
 from typing import Any
 from weakref import WeakSet
 
@@ -23,7 +23,7 @@ from generator.model.state import State
 from generator.music.score import Score
 from generator.options import SamplingOptions
 from generator.streaming.batch import Batch, Job
-from generator.streaming.constraints import Constraints
+from generator.streaming.constraints import NO_CORPUS, Constraints
 from generator.streaming.melody import of_score
 from generator.streaming.offences import STRENGTHS
 from generator.streaming.origin import Change, Origin
@@ -150,11 +150,11 @@ class Engine:
         self.constraints = Constraints(self.tokenizer, index)
         self._batch = Batch(self.backend, self.tokenizer, rows, self.constraints, index)
         self._waiting: deque[Job] = deque()
-        # An interrupt may come between any two instructions. `with` on these locks is safe from it; a flag, or an
-        # acquire of our own, would not be.
+        # An interrupt may come between any two instructions. `with` on these locks is safe from it; a flag, an acquire
+        # of our own, or a Condition, which takes its lock back after waiting, would not be. A gate is one wait's own.
         self._lock = Lock()
         self._leading = Lock()
-        self._finished = Condition(self._lock)
+        self._gates: list[Lock] = []
         self._broken_off = False
 
     def stream(self, prime: Any = None, **options: Any) -> Stream:
@@ -201,6 +201,8 @@ class Engine:
         given = chain(origin.primer, *(tokens for _, tokens in origin.heard))
         if not all(isinstance(token, int) and token in vocabulary for token in given):
             raise CarouselError(DAMAGED)
+        if origin.limited and self.index is None:
+            raise CarouselError(NO_CORPUS)
         if origin.limited and self.index is not None and origin.corpus != self.index.key:
             raise CarouselError(
                 "it was kept from copying another corpus, or other versions of its pieces; name that one"
@@ -265,14 +267,16 @@ class Engine:
                 self._waiting.extend(jobs)
             while _unfinished(jobs):
                 if self._leading.locked():
+                    gate = Lock()
+                    gate.acquire()
                     with self._lock:
-                        if _unfinished(jobs) and self._leading.locked():
-                            self._finished.wait(PATIENCE_SECONDS)
+                        self._gates.append(gate)
+                    if _unfinished(jobs) and self._leading.locked():
+                        gate.acquire(timeout=PATIENCE_SECONDS)
                 else:
                     with self._leading:
                         self._lead(jobs)
-                    with self._lock:
-                        self._finished.notify_all()
+                    self._open_gates()
         except BaseException:
             for job in jobs:
                 job.wanted = False
@@ -287,9 +291,15 @@ class Engine:
             self._fill()
             while not self._batch.step() and not self._has_room():
                 pass
-            with self._lock:
-                self._finished.notify_all()
+            self._open_gates()
         self._broken_off = False
+
+    def _open_gates(self) -> None:
+        """Wake those that wait for the leader, to see whether their jobs are done."""
+        with self._lock:
+            gates, self._gates = self._gates, []
+        for gate in gates:
+            gate.release()
 
     def _begin_again(self) -> None:
         """An exception broke off the last leader's work: no row can be trusted. Jobs are values, and begin again."""
