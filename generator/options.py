@@ -213,7 +213,19 @@ class DynamicOptions:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {"passes": 30.0, "steps": 4000},
-    "quick": {"hidden_size": 384, "minutes": 2.0, "dropout_layers": 0.0, "dropout_output": 0.1, "dropout_weights": 0.0},
+    "quick": {
+        "hidden_size": 384,
+        "num_layers": 1,
+        "lanes": 32,
+        "window": 64,
+        "learning_rate": 5e-3,
+        "minutes": 1.75,
+        "validations": 4,
+        "dropout_embedding": 0.0,
+        "dropout_layers": 0.0,
+        "dropout_output": 0.1,
+        "dropout_weights": 0.0,
+    },
     "large": {"hidden_size": 608, "passes": 30.0, "steps": 8000},
 }
 """Recipes by name: what they change in the defaults."""
