@@ -94,11 +94,4 @@ def listen(model: Model, temperature: float, streams: int, tokens: int) -> list[
     """The tokens of some streams, side by side."""
     engine = model.engine()
     going = [engine.stream(seed=seed, temperature=temperature) for seed in range(streams)]
-    said: list[list[int]] = [[] for _ in going]
-    while left := tokens - len(said[0]):
-        jobs = [stream.job(left) for stream in going]
-        engine.serve(jobs)
-        for stream, job, before in zip(going, jobs, said, strict=True):
-            stream.accept(job)
-            before += job.said
-    return said
+    return [said for said, _ in engine.draw(going, tokens)]

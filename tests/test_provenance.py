@@ -15,18 +15,10 @@ import generator
 from generator import CarouselError, sample, takes
 from generator.music import engraving, midi, origin
 from generator.music.score import Score
-from generator.streaming.engine import Model
-from generator.streaming.origin import Origin, read_text
+from generator.streaming.origin import read_text
 from generator.streaming.stream import Stream
 from tests.conftest import ROOT, four_voices, tiny
-
-
-def small_origin() -> Origin:
-    stream = Model(tiny("char")).stream("hello", seed=1)
-    stream.pull(20)
-    stream.set(temperature=0.5)
-    stream.pull(20)
-    return stream.snapshot()
+from tests.test_takes import small_take
 
 
 @pytest.fixture
@@ -107,7 +99,7 @@ def test_an_edited_file_is_told_from_an_identical_one(house: Path, capsys: pytes
 
 
 def test_every_changed_character_of_a_provenance_is_found() -> None:
-    text = small_origin().text(until_ticks=7)
+    text = small_take().text(until_ticks=7)
     assert read_text(text)[1] == 7
     chance = random.Random(3)
     for index in range(len(text)):
@@ -130,7 +122,7 @@ def test_no_text_whatever_is_taken_for_a_provenance(text: str) -> None:
 @given(st.lists(st.integers(0, 2**16 - 1), max_size=300))
 @settings(max_examples=20)
 def test_a_primer_of_any_tokens_travels(primer: list[int]) -> None:
-    take = replace(small_origin(), primer=tuple(primer), position=len(primer) + 40)
+    take = replace(small_take(), primer=tuple(primer), position=len(primer) + 40)
     text = take.text()
     assert text.isascii()
     assert read_text(text)[0].primer == tuple(primer)

@@ -67,11 +67,12 @@ def candidates(
         for index, fork in enumerate(forks)
         if not fork.ended and len(said[index]) != tokens and (bars is None or lines[index] <= bars)
     ]:
-        jobs = [forks[index].job(CHUNK if tokens is None else tokens - len(said[index])) for index in going]
-        stream.engine.serve(jobs)
-        for index, job in zip(going, jobs, strict=True):
-            lines[index] += sum(isinstance(event, Bar) for event in forks[index].accept(job))
-            said[index] += job.said
+        # Those that go on have all said as much.
+        step = CHUNK if tokens is None else tokens - len(said[going[0]])
+        drawn = stream.engine.draw([forks[index] for index in going], step)
+        for index, (more, events) in zip(going, drawn, strict=True):
+            lines[index] += sum(isinstance(event, Bar) for event in events)
+            said[index] += more
     reader = model.checkpoint.model()
     found = [
         weigh(reader, here, seed, *until_bars(model.tokenizer, here, continuation, bars))

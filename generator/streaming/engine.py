@@ -26,7 +26,7 @@ from generator.streaming.batch import Batch, Job
 from generator.streaming.constraints import NO_CORPUS, Constraints
 from generator.streaming.melody import of_score
 from generator.streaming.offences import STRENGTHS
-from generator.streaming.origin import Change, Origin
+from generator.streaming.origin import UNSOUND, Change, Origin
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import LARGEST_COUNT, Event, Tokenizer
@@ -152,8 +152,7 @@ class Engine:
         self._waiting: deque[Job] = deque()
         # An interrupt may come between any two instructions. `with` on these locks is safe from it; a flag, an acquire
         # of our own, or a Condition, which takes its lock back after waiting, would not be. A gate is one wait's own.
-        self._lock = Lock()
-        self._leading = Lock()
+        self._lock, self._leading = Lock(), Lock()
         self._gates: list[Lock] = []
         self._broken_off = False
 
@@ -177,7 +176,7 @@ class Engine:
             if self.index is not None and snapshot.followed is not None and snapshot.corpus == self.index.key:
                 self.index.check(snapshot.followed)
             stream = Stream(self, snapshot)
-        except (ArithmeticError, AttributeError, CarouselError, LookupError, TypeError, ValueError) as error:
+        except (CarouselError, *UNSOUND) as error:
             raise CarouselError(DAMAGED) from error
         if options:
             stream.set(**options)
@@ -214,7 +213,7 @@ class Engine:
             for token in origin.primer:
                 decoder.feed(token)
             self.tokenizer.decoder(decoder.state())
-        except (ArithmeticError, AttributeError, CarouselError, LookupError, TypeError, ValueError) as error:
+        except (CarouselError, *UNSOUND) as error:
             raise CarouselError(DAMAGED) from error
 
     def pull(self, streams: Sequence[Stream], tokens: int) -> list[list[Event]]:
@@ -223,9 +222,13 @@ class Engine:
         Raises:
             CarouselError: a stream is given twice, or belongs to another engine.
         """
+        return [events for _, events in self.draw(streams, tokens)]
+
+    def draw(self, streams: Sequence[Stream], tokens: int) -> list[tuple[list[int], list[Event]]]:
+        """As `pull`, and the tokens too: for each stream a pair."""
         if len(set(streams)) < len(streams) or any(stream.engine is not self for stream in streams):
             raise CarouselError("pull takes streams of this engine, each once")
-        events: list[list[Event]] = [[] for _ in streams]
+        drawn: list[tuple[list[int], list[Event]]] = [([], []) for _ in streams]
         targets = [stream.position + tokens for stream in streams]
         while going := [
             (index, stream)
@@ -235,8 +238,9 @@ class Engine:
             jobs = [stream.job(targets[index] - stream.position) for index, stream in going]
             self.serve(jobs)
             for (index, stream), job in zip(going, jobs, strict=True):
-                events[index] += stream.accept(job)
-        return events
+                drawn[index][0].extend(job.said)
+                drawn[index][1].extend(stream.accept(job))
+        return drawn
 
     def begin(self, primer: Sequence[int], timeline: tuple[Change, ...]) -> Snapshot:
         """The moment after the primer, from which sampling starts; options hold from position 0."""
