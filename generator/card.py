@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from generator.corpora.base import Facts
@@ -36,6 +37,12 @@ def notes_as_text(score: Score) -> str:
         if words:
             lines.append(f"{voice.name}: {' '.join(words)}")
     return "\n".join(lines)
+
+
+def made_by(card: str) -> tuple[str, str]:
+    """The commands that a card names, and what it says about their run; empty where it does not."""
+    found = re.search(r"^\*\*Made by\*\*\n\n```\n(.*?)\n```\n\n(.*?)\n\n\*\*Scores", card, re.S | re.M)
+    return (found[1], found[2]) if found else ("", "")
 
 
 def write(checkpoint: Checkpoint, facts: Facts, scores: list[dict[str, Any]], command: str, trained: str) -> str:

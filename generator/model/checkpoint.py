@@ -58,8 +58,8 @@ class Checkpoint:
         model.load_state_dict(self.weights, assign=True)
         return model.eval()
 
-    def save(self, folder: str | Path) -> None:
-        """Write the four files, each whole or not at all; the weights last."""
+    def save(self, folder: str | Path, kept_as: torch.dtype = torch.float32) -> None:
+        """Write the four files, each whole or not at all; the weights last, as fp32 or rounded to fp16."""
         folder = Path(folder)
         make_folder(folder)
         texts = {
@@ -71,7 +71,8 @@ class Checkpoint:
             with atomic_write(folder / name) as file:
                 file.write(text.encode())
         with atomic_write(folder / WEIGHTS) as file:
-            file.write(save(self.weights, {MADE_FOR: _made_for(self.config, self.tokenizer)}))
+            weights = {name: value.to(kept_as) for name, value in self.weights.items()}
+            file.write(save(weights, {MADE_FOR: _made_for(self.config, self.tokenizer)}))
 
     @staticmethod
     def load(folder: str | Path) -> Checkpoint:
