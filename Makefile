@@ -35,7 +35,7 @@ app: setup  ## open the app in the browser
 	$(BIN)/streamlit run app.py
 
 test: .venv/.installed-dev  ## run every test but the slow ones
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 test-slow: .venv/.installed-dev  ## run the slow tests
 	$(BIN)/python -m pytest -m slow

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # torch's threads, so that tests side by side do not starve each other
+
+# isort: split
 import signal
 from pathlib import Path
 
