@@ -52,9 +52,9 @@ def summary(shards: Shards) -> str:
         split = shards.split(name)
         lines.append(f"  {name:<11} {_many(len(split), 'piece')}, {_many(len(split.tokens), 'token')}")
     if shards.styles:
-        known = shards.tokenizer.styles
+        known = [style for style in shards.styles if style in shards.tokenizer.styles]
+        others = [style for style in shards.styles if style not in shards.tokenizer.styles]
         lines.append("  styles      " + (_counted(shards, known) or "none that enough pieces have, and not all"))
-        others = [style for style in shards.styles if style not in known]
         if others:
             more = f" and {len(others) - NAMED:,} more" if others[NAMED:] else ""
             lines.append(f"  left out    {_counted(shards, others[:NAMED])}{more}")
@@ -73,7 +73,7 @@ def summary(shards: Shards) -> str:
 
 
 def _counted(shards: Shards, styles: Iterable[str]) -> str:
-    return ", ".join(f"{style} {shards.styles.get(style, 0):,}" for style in styles)
+    return ", ".join(f"{style} {shards.styles[style]:,}" for style in styles)
 
 
 def _listed(words: Iterable[str]) -> str:

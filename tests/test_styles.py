@@ -220,18 +220,21 @@ def of_kind(kind: str) -> Model:
 def openings(stream: Stream, pieces: int) -> list[str]:
     """The row with which each of the next pieces begins; the stream goes on until then."""
     rows, found, before = rows_of(stream.engine.tokenizer), list[str](), stream.snapshot().token
-    while len(found) < pieces:
+    for _ in range(40 * pieces):
         token = stream.engine.draw([stream], 1)[0][0][0]
         if before == stream.engine.tokenizer.end:
             found.append(rows[token])
         before = token
+        if len(found) == pieces:
+            break
     return found
 
 
 def ending(kind: str) -> Model:
-    """A fake that often ends its pieces."""
+    """A fake that ends its notes and pieces as soon as it may."""
     checkpoint = random_checkpoint(STYLED[kind])
-    checkpoint.weights["output.bias"][checkpoint.tokenizer.end] += 12
+    ending = [token for token, row in enumerate(rows_of(STYLED[kind])) if row == "end" or row.startswith("note_off")]
+    checkpoint.weights["output.bias"][ending] += 20
     return Model(checkpoint)
 
 
