@@ -51,12 +51,14 @@ def write(checkpoint: Checkpoint, facts: Facts, scores: list[dict[str, Any]], co
     parameters = sum(value.numel() for value in checkpoint.weights.values())
     if config.tied:
         parameters -= checkpoint.weights["output.weight"].numel()
+    styles = checkpoint.tokenizer.styles
+    told = f" Styles that `--style` can ask for: {', '.join(styles)}." if styles else ""
     return f"""# {checkpoint.name}
 
 A stateful LSTM language model by Carousel: {config.num_layers} × {config.hidden_size} units, embedding
 {config.embedding_dim}, vocabulary {config.vocab_size} ({checkpoint.tokenizer.kind}), {parameters:,} parameters.
 
-**Data.** {facts.title}. Source: {facts.source}. Licence: {facts.licence}.
+**Data.** {facts.title}. Source: {facts.source}. Licence: {facts.licence}.{told}
 
 **Made by**
 

@@ -135,6 +135,11 @@ class SamplingOptions:
         None, "quarter notes a minute: the nearest tempo that the checkpoint knows", minimum=1, maximum=1000
     )
     metre: str | None = option(None, "only this metre, such as 3/4", metavar="N/D")
+    style: str | None = option(
+        None,
+        "begin each piece in this style, such as 'slip jig': one that the checkpoint's card lists",
+        metavar="STYLE",
+    )
     starts_with: str | None = option(None, "say this text first, from where the option is set", metavar="TEXT")
     characters: str | None = option(None, "only characters of this text", metavar="TEXT")
     max_copy: int | None = option(

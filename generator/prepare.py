@@ -51,6 +51,13 @@ def summary(shards: Shards) -> str:
     for name in shards.splits:
         split = shards.split(name)
         lines.append(f"  {name:<11} {_many(len(split), 'piece')}, {_many(len(split.tokens), 'token')}")
+    if shards.styles:
+        known = [style for style in shards.styles if style in shards.tokenizer.styles]
+        others = [style for style in shards.styles if style not in shards.tokenizer.styles]
+        lines.append("  styles      " + (_counted(shards, known) or "none that enough pieces have, and not all"))
+        if others:
+            more = f" and {len(others) - NAMED:,} more" if others[NAMED:] else ""
+            lines.append(f"  left out    {_counted(shards, others[:NAMED])}{more}")
     if shards.report:
         errors = {name: value for name, value in shards.report.items() if name.startswith(("max_", "mean_"))}
         counts = {name: value for name, value in shards.report.items() if name not in errors}
@@ -63,6 +70,10 @@ def summary(shards: Shards) -> str:
             lines.append(f"    and {len(shards.skipped) - NAMED:,} more")
     lines.append(f"  kept in     {shards.folder}")
     return "\n".join(lines)
+
+
+def _counted(shards: Shards, styles: Iterable[str]) -> str:
+    return ", ".join(f"{style} {shards.styles[style]:,}" for style in styles)
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -83,6 +83,7 @@ def test_chorales_have_four_singers_and_nothing_else(monkeypatch: pytest.MonkeyP
     for score in pieces.values():
         assert isinstance(score, Score)
         assert tuple(voice.name for voice in score.voices) == QUARTETS
+        assert not score.style
         assert score.tempos == (Tempo(0, 72.0),)
         for voice in range(4):
             line = [note for note in score.notes if note.voice == voice]
@@ -104,6 +105,7 @@ def test_folk_tunes_are_one_line_on_regular_bars(monkeypatch: pytest.MonkeyPatch
         assert len(piece.content.time_signatures) == 1
         assert piece.content.voices == (Voice("Melody", 73),)
     acrobats = next(piece.content for _, piece in found if "Acrobats" in piece.name)
+    assert acrobats.style == "hornpipe"
     assert len(list(acrobats.bar_starts())) == 33  # AABB of 8 bars each, after a pickup
 
 
@@ -159,6 +161,8 @@ def test_all_performances_of_a_composition_share_a_split(mirror: Path, monkeypat
     corpus.files = corpus.files[::12]
     groups: dict[str, set[str]] = {}
     for split, piece in corpus.read():
+        assert isinstance(piece.content, Score)
+        assert piece.content.style == piece.name.split("/")[0].lower()
         groups.setdefault(folder.composition(piece.name), set()).add(split)
     assert all(len(where) == 1 for where in groups.values())
     assert set.union(*groups.values()) == set(corpus.splits)
@@ -184,6 +188,7 @@ def test_maestro_brings_its_splits(tmp_path: Path) -> None:
     corpus = MaestroCorpus(FACTS, path)
     assert [(split, piece.name) for split, piece in corpus.read()] == [(split, name) for name, split in rows[:3]]
     assert [name for name, _ in corpus.skipped] == ["2006/d.midi"]
+    assert {piece.content.style for _, piece in corpus.read() if isinstance(piece.content, Score)} == {"bach"}
     path.write_bytes(b"no zip")
     with pytest.raises(CarouselError, match="not the archive of MAESTRO"):
         list(corpus.read())

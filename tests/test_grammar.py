@@ -19,13 +19,15 @@ from generator.music.keys import KEYS
 from generator.music.score import Note
 from generator.tokenizers import KINDS
 from generator.tokenizers.base import Event, Mask, Rows, Tokenizer
+from generator.tokenizers.performance import PerformanceTokenizer
+from generator.tokenizers.performance_grammar import VOCABULARY
 from generator.tokenizers.score import ScoreTokenizer
 from generator.tokenizers.score_vocabulary import Part, Table
 from tests.conftest import ROOT, tiny
 
 
 def ensemble() -> ScoreTokenizer:
-    """Few pitches and long notes, so that every voice is full now and then: chords, one drum, a melody."""
+    """Few pitches and long notes, so that every voice is full now and then: chords, one drum, a melody; two styles."""
     parts = [
         Part("Piano", 0, drum=False, monophonic=False, low=60, high=63),
         Part("Drum", 0, drum=True, monophonic=False, low=62, high=62),
@@ -39,6 +41,7 @@ def ensemble() -> ScoreTokenizer:
         "voice": range(3),
         "pitch": range(54, 70),
         "duration": (1, 12, 100, 500),
+        "style": ("reel", "slip jig"),
     }
     return ScoreTokenizer(Table(["end", *(f"{kind} {value}" for kind in values for value in values[kind])], parts))
 
@@ -46,6 +49,7 @@ def ensemble() -> ScoreTokenizer:
 TOKENIZERS: dict[str, Tokenizer] = {
     **{kind: tiny(kind).tokenizer for kind in KINDS},
     "ensemble": ensemble(),
+    "composers": PerformanceTokenizer((*VOCABULARY, "style bach", "style liszt")),
 }
 names = st.sampled_from(sorted(TOKENIZERS))
 seeds = st.integers(0, 2**32)

@@ -132,11 +132,11 @@ def test_what_cannot_be_encoded_is_skipped_and_named() -> None:
 
 
 def test_a_performance_is_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its tokenizer needs no look at the pieces, so they are encoded one by one as they are read."""
+    """Its pieces are read once for their styles, and once more to be encoded one by one."""
     note = Note(0, 480, 60)
     corpus = Given({"train": [Score(480, (Voice("Piano"),), (note,))] * 3, "validation": [four_voices()]}, "music")
     shards = prepare(corpus, "performance", progress=False)
-    assert corpus.reads == 1
+    assert corpus.reads == 2
     assert shards.tokenizer.to_json() == fit("performance", []).to_json()
 
 

@@ -7,13 +7,14 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 from generator.corpora.base import Corpus, Facts, Piece, Progress, fingerprint
 from generator.errors import CarouselError
 from generator.music import midi
-from generator.music.score import Note, PieceEnd, Score, Tempo, Voice
+from generator.music.score import Note, PieceEnd, Score, Tempo, Voice, style_name
 
 SPLITS = {"train": "train", "valid": "validation", "validation": "validation", "test": "test"}
 Frames = list[list[int]]
@@ -47,7 +48,9 @@ class MaestroCorpus(Corpus):
         for number, row in enumerate(sorted(rows, key=lambda row: row["midi_filename"]), 1):
             name = row["midi_filename"]
             try:
-                yield SPLITS[row["split"]], Piece(name, midi.read(archive.read(f"{root}/{name}"), name))
+                score = midi.read(archive.read(f"{root}/{name}"), name)
+                composer = row.get("canonical_composer", "").partition("/")[0].split()[-1:]
+                yield SPLITS[row["split"]], Piece(name, replace(score, style=style_name(" ".join(composer))))
             except CarouselError as error:
                 self.skipped.append((name, str(error).removeprefix(f"{name}: ")))
             if progress:

@@ -1,9 +1,9 @@
 """Contiguous lanes for truncated back-propagation through time.
 
-A pass puts the pieces one after another in random order (a text keeps its own), each a random variant, and cuts the
-result into lanes that the training loop reads in step, window by window, carrying the state: across the ends of pieces
-too. At a random share of the places where a stream may begin cold, the next window starts there from a zero state; what
-is left of the window before is filled up and does not count.
+A pass puts the pieces one after another in random order (a text keeps its own), each a random variant, half of them
+without their style, and cuts the result into lanes that the training loop reads in step, window by window, carrying the
+state: across the ends of pieces too. At a random share of the places where a stream may begin cold, the next window
+starts there from a zero state; what is left of the window before is filled up and does not count.
 
 A pass is a pure function of (seed, number), so training resumes in the middle of one by rebuilding it.
 """
@@ -21,6 +21,8 @@ from generator.tokenizers.base import Tokenizer, Tokens
 
 IGNORED = -100
 """The target that does not count (torch's `ignore_index`)."""
+UNTOLD = 0.5
+"""The share of the pieces that are read without their style."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,13 @@ def one_pass(
     stream: list[Tokens] = []
     starts: list[npt.NDArray[np.int64]] = []
     length = 0
+    first_style = tokenizer.vocab_size - len(tokenizer.styles)
     for index in random.permutation(len(pieces)):
         piece = np.asarray(pieces[index])
         if augment:
             piece = tokenizer.augment(piece, random)
+        if piece[0] >= first_style and random.random() < UNTOLD:
+            piece = piece[1:]
         candidates = tokenizer.cold_starts(piece)
         # Expected number of cold starts: the share of the pieces, or of windows where one piece is very long.
         share = cold_share * max(1.0, len(piece) / (16 * steps)) / max(1, len(candidates))

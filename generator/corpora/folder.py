@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
@@ -12,7 +13,7 @@ from generator.corpora.parallel import in_order
 from generator.corpora.splits import split_of, train_and_validation
 from generator.errors import CarouselError
 from generator.music.files import MIDI, read_each
-from generator.music.score import Score
+from generator.music.score import Score, style_name
 
 GRID = 12
 """Positions a quarter that the score tokenizer can tell apart."""
@@ -56,10 +57,17 @@ class FolderCorpus(Corpus):
                         raise score
                     self.skipped.append((name, str(score).removeprefix(f"{path}").lstrip(":, ")))
                 else:
-                    yield Piece(name if len(found) == 1 else f"{name} {number} {score.title}".rstrip(), score)
+                    named = name if len(found) == 1 else f"{name} {number} {score.title}".rstrip()
+                    yield Piece(named, replace(score, style=style_of(name) or score.style))
             done += size
             if progress:
                 progress(done, sum(sizes))
+
+
+def style_of(name: str) -> str:
+    """The style of a file below a folder: the first subfolder's name; none for what lies in the folder itself."""
+    first, below, _ = name.partition("/")
+    return style_name(first) if below else ""
 
 
 def composition(name: str) -> str:

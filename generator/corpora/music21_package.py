@@ -34,12 +34,20 @@ class Reading:
     tempo: float
     """Quarters a minute, where the source gives none."""
     expand_repeats: bool
+    styles: tuple[str, ...]
+    """The kinds of pieces that are told apart: of these names, in order, the first one in what the source says of a
+    piece's rhythm, or else in its title."""
 
     @staticmethod
     def from_entry(entry: dict[str, Any]) -> Reading:
         voices = tuple(Voice(voice["name"], voice["program"]) for voice in entry["voices"])
         return Reading(
-            tuple(entry["collections"]), voices, entry["group"], float(entry["tempo"]), bool(entry["expand_repeats"])
+            tuple(entry["collections"]),
+            voices,
+            entry["group"],
+            float(entry["tempo"]),
+            bool(entry["expand_repeats"]),
+            tuple(entry.get("styles", ())),
         )
 
 
@@ -129,12 +137,18 @@ def _arranged(score: Score, reading: Reading) -> Score:
     tempos = score.tempos
     if not tempos or tempos[0].start_ticks > 0:
         tempos = (Tempo(0, reading.tempo), *tempos)
-    return Score.from_events(
+    arranged = Score.from_events(
         [*notes, *score.time_signatures, *tempos],
         ticks_per_quarter=score.ticks_per_quarter,
         voices=reading.voices,
         title=score.title,
     )
+    return replace(arranged, style=style_in(score.style or score.title.lower(), reading.styles))
+
+
+def style_in(text: str, styles: tuple[str, ...]) -> str:
+    """The first of these styles that stands in a text as words, which may be plural or written as one; "" if none."""
+    return next((style for style in styles if re.search(rf"\b{style.replace(' ', ' ?')}s?\b", text)), "")
 
 
 def _singer(part: str) -> str:

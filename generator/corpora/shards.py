@@ -2,7 +2,8 @@
 
 A folder per corpus and tokenizer in the cache, named after what went into it:
 
-    index.json           the tokenizer, the splits, the pieces' names, what was skipped or moved, each file's SHA-256
+    index.json           the tokenizer, the splits, the pieces' names, their styles, what was skipped or moved, each
+                         file's SHA-256
     train.tokens         uint16, little-endian: the pieces one after another, each ending with the end token
     train.offsets        int64, little-endian: where each piece begins, and at last where the last one ends
     validation.tokens …
@@ -16,6 +17,8 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import tee
 from pathlib import Path
@@ -26,11 +29,13 @@ import numpy.typing as npt
 from rich.progress import TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import generator.tokenizers
-from generator.corpora.base import Corpus, Facts, Progress
+from generator.corpora.base import Corpus, Facts, Piece, Progress
 from generator.corpora.download import CACHE, cache_folder
 from generator.corpora.progress import bar
 from generator.errors import CarouselError
+from generator.music.score import Score
 from generator.tokenizers.base import Tokenizer, Tokens
+from generator.tokenizers.performance import PerformanceTokenizer
 
 INDEX = "index.json"
 FORMAT = 1
@@ -70,6 +75,8 @@ class Shards:
     """(file or piece, reason) of everything left out."""
     report: dict[str, float]
     """What the tokenizer could not express, by the names of its report's fields, over all pieces; empty for text."""
+    styles: dict[str, int]
+    """How many pieces have each style, the commonest first; also those that the tokenizer leaves out."""
     _splits: dict[str, Split]
 
     @property
@@ -165,14 +172,10 @@ def _put(made: Path, folder: Path, facts: Facts) -> None:
 
 
 def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: Progress) -> None:
-    pieces = corpus.read(progress)
     if isinstance(tokenizer, str):
-        # Read once: what the fit has consumed waits in memory for the encoder.
-        pieces, training = tee(pieces)
-        tokenizer = generator.tokenizers.fit(
-            tokenizer, (piece.content for split, piece in training if split == "train")
-        )
-        del training
+        tokenizer, pieces = _fitted(corpus, tokenizer, progress)
+    else:
+        pieces = corpus.read(progress)
     if tokenizer.vocab_size > 2**16:
         raise CarouselError(f"{corpus.name}: {tokenizer.vocab_size} different tokens; shards hold at most {2**16}")
     files = {split: (folder / f"{split}.tokens").open("wb") for split in corpus.splits}
@@ -180,6 +183,7 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
     names: dict[str, list[str]] = {split: [] for split in corpus.splits}
     unencoded: list[tuple[str, str]] = []
     reports: list[dict[str, float]] = []
+    styles: Counter[str] = Counter()
     quantise = getattr(tokenizer, "quantise", None)
     try:
         for split, piece in pieces:
@@ -191,6 +195,8 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
             files[split].write(np.ascontiguousarray(tokens, dtype="<u2").tobytes())
             offsets[split].append(offsets[split][-1] + len(tokens))
             names[split].append(piece.name)
+            if isinstance(piece.content, Score) and piece.content.style:
+                styles[piece.content.style] += 1
             if quantise:
                 reports.append(asdict(quantise(piece.content)[1]))
     finally:
@@ -207,6 +213,7 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
     index = {
         "tokenizer": tokenizer.to_json(),
         "splits": filled,
+        "styles": dict(styles.most_common()),
         "skipped": skipped,
         "report": _total(reports),
         "sha256": {
@@ -214,6 +221,16 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
         },
     }
     (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
+
+
+def _fitted(corpus: Corpus, kind: str, progress: Progress) -> tuple[Tokenizer, Iterator[tuple[str, Piece]]]:
+    """A tokenizer of the training split, and all pieces."""
+    training = corpus.read(progress)
+    pieces = None
+    if kind != PerformanceTokenizer.kind:  # recordings are large, and quickly read again
+        training, pieces = tee(training)  # what the fit has consumed waits in memory for the encoder
+    tokenizer = generator.tokenizers.fit(kind, (piece.content for split, piece in training if split == "train"))
+    return tokenizer, pieces or corpus.read(progress)
 
 
 def _total(reports: list[dict[str, float]]) -> dict[str, float]:
@@ -252,6 +269,7 @@ def _load(folder: Path, facts: Facts) -> Shards | None:
             hashlib.sha256(content.encode()).hexdigest(),
             tuple((name, reason) for name, reason in index["skipped"]),
             index["report"],
+            dict(index["styles"]),
             splits,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

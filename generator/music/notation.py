@@ -22,7 +22,16 @@ from typing import Any
 from generator.errors import CarouselError
 from generator.music import bars
 from generator.music.bars import IrregularBars, Measure
-from generator.music.score import DEFAULT_VELOCITY, MusicEvent, Note, Score, Tempo, TimeSignature, Voice
+from generator.music.score import (
+    DEFAULT_VELOCITY,
+    MusicEvent,
+    Note,
+    Score,
+    Tempo,
+    TimeSignature,
+    Voice,
+    style_name,
+)
 from generator.music.voices import without_overlaps
 
 TICKS_PER_QUARTER = 10_080
@@ -76,7 +85,8 @@ def read_each(
                 warnings.simplefilter("ignore")  # music21 warns of much that is of no use to a listener
                 stream = _parse(source, form)
                 stated = _stated_metres(source) if isinstance(source, str) else frozenset()
-                yield _convert(stream, stated if regular else frozenset(), regular, expand_repeats)
+                score = _convert(stream, stated if regular else frozenset(), regular, expand_repeats)
+                yield replace(score, style=_stated_style(source)) if isinstance(source, str) else score
         except IrregularBars as error:
             yield CarouselError(f"{name}: {error}")
         except Exception as error:  # music21 raises anything at all on a damaged file
@@ -122,6 +132,12 @@ def _stated_metres(tune: str) -> frozenset[tuple[int, int]]:
     return frozenset(
         [(int(a or c), int(b or d)) for a, b, c, d in fractions] + [common[line or inline] for line, inline in letters]
     )
+
+
+def _stated_style(tune: str) -> str:
+    """The rhythm that an ABC tune names: reel, jig …"""
+    stated = re.search(r"^R:[ \t]*(\S.*)", tune, re.MULTILINE)
+    return style_name(stated[1]) if stated else ""
 
 
 def _parse(source: str | Path, form: str) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 DEFAULT_VELOCITY = 80
 DEFAULT_TEMPO = 120.0
+LONGEST_STYLE = 40
 
 
 _NAMES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
@@ -22,6 +23,12 @@ _NAMES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", 
 def pitch_name(pitch: int) -> str:
     """A MIDI pitch as a note name with its octave: 60 is C4."""
     return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
+
+
+def style_name(text: str) -> str:
+    """The name of a style as it is kept: in lower case, printable, with single blanks, 40 characters at most."""
+    words = "".join(character if character.isprintable() else " " for character in text.lower()).split()
+    return " ".join(words)[:LONGEST_STYLE].rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,8 @@ class Score:
     bars: tuple[Bar, ...] = ()
     piece_ends: tuple[PieceEnd, ...] = ()
     title: str = ""
+    style: str = ""
+    """What kind of piece it is, as `style_name` writes it: `reel`, `bach`. Files of music do not carry it."""
     origin: str = field(default="", compare=False)
     """How it was made, one line of ASCII; files of music carry it. A score that is changed in any way has none."""
 

@@ -50,13 +50,13 @@ def checked(tokenizer: Tokenizer, piece: Any, voice: str | None) -> str | Score:
         if min(starts) < 0 or extent(max(piece.end_ticks, *starts)) > LONGEST_PHRASE:
             raise CarouselError(f"a phrase has {LONGEST_PHRASE} quarters or seconds at most; play it in parts")
     if isinstance(tokenizer, ScoreTokenizer) and isinstance(piece, Score):
-        return _voiced(piece, tokenizer.table.parts, voice)
+        piece = _voiced(piece, tokenizer.table.parts, voice)
     if isinstance(piece, str):
         tokens, known = tokenizer.encode(piece)[:-1], tokenizer.decoder().allowed()
         unknown = {character for character, token in zip(piece, tokens.tolist(), strict=True) if not known[token]}
         if unknown:
             raise CarouselError(f"unknown to this checkpoint: {' '.join(map(repr, sorted(unknown)))}; leave it out")
-    return piece
+    return replace(piece, style="") if isinstance(piece, Score) else piece  # a phrase does not tell it
 
 
 def _quarters(piece: Score) -> Any:
@@ -126,7 +126,7 @@ def _silence(tokenizer: PerformanceTokenizer, decoder: Decoder) -> list[int]:
             token = offs.start + int(off[0])
         elif memory[played.PEDAL_DOWN] and allowed[up]:
             token = up
-        elif sounds or table.entries[memory[played.LAST]][0] not in (played.TIME_SHIFT, played.END):
+        elif sounds or table.entries[memory[played.LAST]][0] not in (played.TIME_SHIFT, played.END, played.STYLE):
             token = shift.start
         else:
             return tokens

@@ -8,32 +8,53 @@ from __future__ import annotations
 
 import numpy as np
 
+from generator.errors import CarouselError
 from generator.jit import compiled
+from generator.music.score import style_name
 from generator.options import SamplingOptions
 from generator.tokenizers.base import Mask, Rows
 
 STRENGTHS = (
-    *("characters", "density", "voices_at_once", "parallels", "ranges", "key", "tempo", "metre", "melody"),
+    *("characters", "density", "voices_at_once", "parallels", "ranges", "key", "tempo", "metre", "style"),
+    "melody",
     "max_copy",
 )
 """From the weakest, which yields first, to the strongest."""
-CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE, MELODY = (
+CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE, STYLE, MELODY = (
     1 << bit
     for bit in range(len(STRENGTHS) - 1)  # the strongest is weighed before these, by `close`
 )
 
-# A plan is what the options of one stream ask for, as a row that the compiled loops read: these fields, 0 or, for metre
-# and key, -1 where nothing is asked; then offences, by token or by voice and pitch.
-PLANNED, NEVER_ENDS, METRE_ASKED, TEMPO_ASKED, KEY_ASKED, MOST_AT_ONCE, MOST_A_SECOND, NO_PARALLELS, TABLE = range(9)
+# A plan is what the options of one stream ask for, as a row that the compiled loops read: these fields, 0 or, for
+# metre, key and style, -1 where nothing is asked; then offences, by token or by voice and pitch.
+PLANNED, NEVER_ENDS, METRE_ASKED, TEMPO_ASKED, KEY_ASKED, STYLE_ASKED = range(6)
+MOST_AT_ONCE, MOST_A_SECOND, NO_PARALLELS, TABLE = range(6, 10)
 
 
-def begin_plan(options: SamplingOptions, size: int) -> Rows:
-    """A plan with what any kind of stream can obey, shape (TABLE + size,)."""
+def begin_plan(options: SamplingOptions, size: int, styles: tuple[str, ...] = ()) -> Rows:
+    """A plan with what several kinds of streams can obey, shape (TABLE + size,).
+
+    Raises:
+        CarouselError: the style is none of these.
+    """
     plan = np.zeros(TABLE + size, np.int64)
     plan[PLANNED], plan[NEVER_ENDS] = 1, options.at_end == "never"
-    plan[METRE_ASKED] = plan[KEY_ASKED] = -1
+    plan[METRE_ASKED] = plan[KEY_ASKED] = plan[STYLE_ASKED] = -1
+    if options.style:
+        style = style_name(options.style)
+        if style not in styles:
+            raise CarouselError(
+                f"--style is {options.style!r}; this checkpoint knows {', '.join(styles) or 'no styles'}"
+            )
+        plan[STYLE_ASKED] = styles.index(style)
     plan[MOST_AT_ONCE], plan[MOST_A_SECOND] = options.voices_at_once or 0, options.density or 0
     return plan
+
+
+@compiled
+def of_style(plan: Rows, token: int, first_style: int) -> int:
+    """What a token that may open a piece breaks: with a style asked, anything but that."""
+    return STYLE if plan[STYLE_ASKED] >= 0 and token != first_style + plan[STYLE_ASKED] else 0
 
 
 @compiled

@@ -18,6 +18,7 @@ from generator.streaming.offences import (
     VOICES_AT_ONCE,
     begin_plan,
     keep_least,
+    of_style,
 )
 from generator.streaming.pitch_constraints import PITCHES, pitch_offences
 from generator.tokenizers.base import Mask, Rows
@@ -25,10 +26,13 @@ from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.performance_grammar import (
     FIRST,
     FLOOR,
+    IS_END,
     IS_ON,
     IS_SHIFT,
+    IS_STYLE,
     IS_VELOCITY,
     KIND,
+    LAST,
     PAST,
     SILENT,
     STARTS,
@@ -57,7 +61,7 @@ def of_tokens(rules: Rows, plan: Rows, row: Rows, mask: Mask, offences: Rows) ->
         wait = row[recent(rules) + plan[MOST_A_SECOND] - 1] + TICKS_PER_SECOND - row[TICK]
         if wait > 0:
             now |= DENSITY
-    longest = rules[PAST, IS_SHIFT] - rules[FIRST, IS_SHIFT]
+    longest, kind_before = rules[PAST, IS_SHIFT] - rules[FIRST, IS_SHIFT], rules[KIND, row[LAST]]
     for token in range(len(mask)):
         if not mask[token]:
             continue
@@ -68,6 +72,8 @@ def of_tokens(rules: Rows, plan: Rows, row: Rows, mask: Mask, offences: Rows) ->
             offence = now | note
         elif kind == IS_SHIFT and sounding == 0 and value < min(wait, longest):
             offence = DENSITY  # nothing but the pedal could follow
+        if kind_before == IS_END:
+            offence |= of_style(plan, token, rules[FIRST, IS_STYLE])
         offences[token] = offence
 
 
@@ -88,16 +94,16 @@ def judge(
 class PerformanceConstraints:
     """Those of one vocabulary."""
 
-    names: ClassVar[tuple[str, ...]] = ("key", "scale", "ranges", "voices_at_once", "density")
+    names: ClassVar[tuple[str, ...]] = ("style", "key", "scale", "ranges", "voices_at_once", "density")
 
     def __init__(self, tokenizer: PerformanceTokenizer) -> None:
         self.size = TABLE + PITCHES
-        self._rules, self._end = tokenizer.grammar.rules, tokenizer.end
+        self._rules, self._end, self._styles = tokenizer.grammar.rules, tokenizer.end, tokenizer.styles
         voice, table = tokenizer.voices[0], tokenizer.table
         self._part = Part(voice.name, voice.program, voice.drum, False, table.lowest, table.highest)
 
     def plan(self, options: SamplingOptions) -> Rows:
-        plan = begin_plan(options, PITCHES)
+        plan = begin_plan(options, PITCHES, self._styles)
         plan[TABLE:] = pitch_offences(options, [self._part])[0]
         return plan
 

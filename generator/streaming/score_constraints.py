@@ -34,6 +34,7 @@ from generator.streaming.offences import (
     VOICES_AT_ONCE,
     begin_plan,
     keep_least,
+    of_style,
 )
 from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_offences
 from generator.tokenizers import score_vocabulary as kinds
@@ -185,6 +186,8 @@ def of_tokens(rules: Rows, plan: Rows, tune: Rows, row: Rows, mask: Mask, offenc
             offence = of_moment(plan, row, row[NOW], full) | of_voice(rules, plan, row, value)
         elif kind == kinds.PITCH:
             offence = of_note(rules, plan, row, row[IN_VOICE], value + moved(rules, row))
+        if last == kinds.END:
+            offence |= of_style(plan, token, rules[FIRST, kinds.STYLE])
         offences[token] = offence
 
 
@@ -210,6 +213,7 @@ class ScoreConstraints:
 
     names: ClassVar[tuple[str, ...]] = (
         "melody",
+        "style",
         "metre",
         "tempo",
         "key",
@@ -228,7 +232,7 @@ class ScoreConstraints:
 
     def plan(self, options: SamplingOptions) -> Rows:
         table = self._table
-        plan = begin_plan(options, self.size - TABLE)
+        plan = begin_plan(options, self.size - TABLE, table.styles)
         plan[KEY_ASKED] = key_of(options)
         plan[TABLE : self._tune] = pitch_offences(options, table.parts).ravel()
         if options.melody:

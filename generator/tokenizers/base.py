@@ -133,6 +133,10 @@ class Tokenizer(Protocol):
         """Of the scores that it decodes to; 1 for text, where a tick is a character."""
 
     @property
+    def styles(self) -> tuple[str, ...]:
+        """The styles that it knows; their tokens are the last of the vocabulary. At most one opens a piece."""
+
+    @property
     def end(self) -> int:
         """The token that ends a piece."""
 

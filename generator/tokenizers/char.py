@@ -70,6 +70,7 @@ class CharTokenizer:
 
     kind: ClassVar[str] = "char"
     medium: ClassVar[str] = "text"
+    styles: ClassVar[tuple[str, ...]] = ()
     end: int = END
     voices: ClassVar[tuple[Voice, ...]] = ()
     ticks_per_quarter: ClassVar[int] = 1

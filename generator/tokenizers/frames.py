@@ -58,6 +58,7 @@ class FramesTokenizer:
 
     kind: ClassVar[str] = "frames"
     medium: ClassVar[str] = "music"
+    styles: ClassVar[tuple[str, ...]] = ()
     end: int = END
     start: int = END
     vocab_size: int = len(VOCABULARY)

@@ -22,6 +22,7 @@ from generator.tokenizers.performance_grammar import (
     NOTE_OFF,
     NOTE_ON,
     PEDAL,
+    STYLE,
     TICKS_PER_SECOND,
     TIME_SHIFT,
     VELOCITY,
@@ -30,6 +31,7 @@ from generator.tokenizers.performance_grammar import (
     PerformanceGrammar,
     Table,
 )
+from generator.tokenizers.styles import common
 
 TRANSPOSITIONS = (-5, 6)
 TEMPO_FACTORS = (0.95, 1.05)
@@ -88,14 +90,17 @@ class PerformanceTokenizer:
         self.grammar = PerformanceGrammar(self.table)
         self.vocab_size = len(self.table.entries)
         self.end = self.start = self.table.end
+        self.styles = self.table.styles
 
     @staticmethod
     def fit(pieces: Iterable[Score]) -> PerformanceTokenizer:
-        """The vocabulary is the piano's, whatever the pieces are."""
-        return PerformanceTokenizer()
+        """The vocabulary is the piano's, and the styles of the pieces."""
+        styles = common(piece.style for piece in pieces)
+        return PerformanceTokenizer((*VOCABULARY, *(f"{STYLE} {style}" for style in styles)))
 
     def encode(self, piece: Score) -> Tokens:
-        """A score of any voices as one piano performance, from its first note on; `quantise` tells what that loses.
+        """A score of any voices as one piano performance, from its first note on, after its style if the vocabulary
+        knows that; `quantise` tells what is lost.
 
         Raises:
             CarouselError: there is no note that a piano can play.
@@ -118,7 +123,11 @@ class PerformanceTokenizer:
             )
         )
         order = np.lexsort((rank, ticks))
-        return self._spell(ticks[order], ids[order])
+        ticks, ids = ticks[order], ids[order]
+        if piece.style in self.styles:
+            style = self.table.spans[STYLE].start + self.styles.index(piece.style)
+            ticks, ids = np.append(0, ticks), np.append(style, ids)
+        return self._spell(ticks, ids)
 
     def quantise(self, piece: Score) -> tuple[Score, Report]:
         """What comes back when `piece` is encoded and decoded, and how far that is from the original.

@@ -1,8 +1,9 @@
 """The grammar of a piano performance: its table of tokens, and what may follow what.
 
-A score has exactly one spelling. At one tick note-offs come first, lowest pitch first, then the pedal, then note-ons,
-lowest first, each after a velocity token if its velocity is new; a gap is whole seconds first, then the rest. The
-grammar allows this spelling and no other: a walk over `allowed()` from end to end is what `encode` makes of its score.
+A score has exactly one spelling. A style may open it. At one tick note-offs come first, lowest pitch first, then the
+pedal, then note-ons, lowest first, each after a velocity token if its velocity is new; a gap is whole seconds first,
+then the rest. The grammar allows this spelling and no other: a walk over `allowed()` from end to end is what `encode`
+makes of its score.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from generator.jit import compiled
 from generator.music.score import Note, Pedal, PieceEnd
 from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Mask, Rows, whole
 from generator.tokenizers.recent import ONSETS, remember
+from generator.tokenizers.styles import check
 
-KINDS = (END, NOTE_ON, NOTE_OFF, TIME_SHIFT, VELOCITY, PEDAL) = (
+KINDS = (END, NOTE_ON, NOTE_OFF, TIME_SHIFT, VELOCITY, PEDAL, STYLE) = (
     "end",
     "note_on",
     "note_off",
     "time_shift",
     "velocity",
     "pedal",
+    "style",
 )
 
 TICKS_PER_SECOND = 100
@@ -49,6 +52,7 @@ VOCABULARY = (
 
 class Table:
     """A vocabulary, read once: `entries[token]` is its kind and value, `spans[kind]` its tokens, one after another.
+    Styles, which are optional and whose values count from 0, come last.
 
     Raises:
         CarouselError: the entries are not those of a performance.
@@ -58,9 +62,14 @@ class Table:
         self.vocabulary = tuple(vocabulary)
         try:
             parts = [entry.partition(" ") for entry in self.vocabulary]
-            self.entries = [(kind, int(value or 0)) for kind, _, value in parts]
+            self.styles = tuple(value for kind, _, value in parts if kind == STYLE)
+            check(self.styles)
+            self.entries = [
+                (kind, self.styles.index(value) if kind == STYLE else int(value or 0)) for kind, _, value in parts
+            ]
             ids = {kind: [index for index, entry in enumerate(self.entries) if entry[0] == kind] for kind in KINDS}
-            self.spans = {kind: range(ids[kind][0], ids[kind][-1] + 1) for kind in KINDS}
+            self.spans = {kind: range(ids[kind][0], ids[kind][-1] + 1) for kind in KINDS if kind != STYLE}
+            self.spans[STYLE] = range(len(self.entries) - len(self.styles), len(self.entries))
             values = {kind: [self.entries[index][1] for index in ids[kind]] for kind in KINDS}
             pitches = values[NOTE_ON]
             sound = (
@@ -88,7 +97,7 @@ class Table:
 # hold each token's kind and value, each kind's first token and the one past its last; shape (4, vocab_size), 0 where a
 # row is over.
 KIND, VALUE, FIRST, PAST = range(4)
-IS_END, IS_ON, IS_OFF, IS_SHIFT, IS_VELOCITY, IS_PEDAL = range(len(KINDS))
+IS_END, IS_ON, IS_OFF, IS_SHIFT, IS_VELOCITY, IS_PEDAL, IS_STYLE = range(len(KINDS))
 
 # A row of memory: these fields, then for each key the tick at which the note that sounds there started, then for each
 # key that note's velocity, 0 where there is none, then the ticks of the last onsets.
@@ -128,7 +137,7 @@ def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
             row[IN_VELOCITY] = token
         elif kind == IS_PEDAL:
             row[PEDAL_DOWN] = value
-        else:
+        elif kind == IS_END:
             row[TICK] += PAUSE
             row[IN_VELOCITY], row[FLOOR] = -1, 0
 
@@ -168,7 +177,9 @@ def open_next(rules: Rows, row: Rows, mask: Mask) -> None:
         return
     if row[IN_VELOCITY] < 0:  # a piece opens with a note at its first tick
         open_kind(rules, mask, IS_VELOCITY)
-        mask[first[IS_PEDAL] + 1] = kind == IS_END
+        mask[first[IS_PEDAL] + 1] = kind != IS_PEDAL
+        if kind == IS_END:
+            open_kind(rules, mask, IS_STYLE)
         return
     keys = past[IS_ON] - first[IS_ON]
     next_off = value - rules[VALUE, first[IS_ON]] + 1 if kind == IS_OFF else 0
@@ -248,7 +259,7 @@ class PerformanceDecoder(GrammarDecoder):
         row[FLOOR] = whole(state["floor"], 0, keys)
         if state["velocity"] is not None:
             row[IN_VELOCITY] = whole(state["velocity"], velocities.start, velocities.stop - 1)
-        elif table.entries[row[LAST]][0] not in (END, PEDAL) or state["floor"] or state["sounding"]:
+        elif table.entries[row[LAST]][0] not in (END, STYLE, PEDAL) or state["floor"] or state["sounding"]:
             raise ValueError("a decoder's state has notes without a velocity")
         row[PEDAL_DOWN] = whole(state["pedal"], 0, 1)
         for key, start, velocity in state["sounding"]:

@@ -32,6 +32,7 @@ from generator.tokenizers.score_vocabulary import (
     MOVES,
     PITCH,
     POSITION,
+    STYLE,
     TEMPO,
     TICKS_PER_QUARTER,
     TIME_SIGNATURE,
@@ -40,6 +41,7 @@ from generator.tokenizers.score_vocabulary import (
     Table,
     is_metre,
 )
+from generator.tokenizers.styles import common
 
 LONGEST_TICKS = 16 * TICKS_PER_QUARTER
 """The longest bar and note of a vocabulary."""
@@ -61,12 +63,14 @@ class ScoreTokenizer:
         self.vocab_size = len(table.rows)
         self.end = self.start = table.first[END]
         self.voices: tuple[Voice, ...] = tuple(part.voice for part in table.parts)
+        self.styles = table.styles
 
     # The vocabulary
 
     @staticmethod
     def fit(pieces: Iterable[Score]) -> ScoreTokenizer:
-        """The vocabulary of the training pieces: their voices, ranges, metres, tempos, positions and durations.
+        """The vocabulary of the training pieces: their voices, ranges, metres, tempos, positions, durations and
+        styles.
 
         Pieces whose voices all have the same names keep them as voices; otherwise a voice is a General MIDI program.
 
@@ -115,6 +119,7 @@ class ScoreTokenizer:
         rows += [f"voice {index}" for index in range(len(table_parts))]
         rows += [f"pitch {pitch}" for pitch in range(low, high + 1)]
         rows += [f"duration {ticks}" for ticks in sorted(durations)]
+        rows += [f"style {style}" for style in common(piece.style for piece in pieces)]
         return ScoreTokenizer(Table(rows, table_parts))
 
     def to_json(self) -> dict[str, Any]:
@@ -133,7 +138,7 @@ class ScoreTokenizer:
         return self.collect(events), report
 
     def encode(self, score: Score) -> Tokens:
-        """A score as tokens, the end token last.
+        """A score as tokens, its style first if the vocabulary knows that, the end token last.
 
         Raises:
             CarouselError: no note of it can be expressed.
@@ -149,6 +154,8 @@ class ScoreTokenizer:
         tempos = {event.start_ticks: int(event.quarters_per_minute) for event in grid.tempos}
         key = likely(note for note in grid.notes if not table.parts[note.voice].drum)
         tokens: list[int] = []
+        if score.style in table.styles:
+            tokens.append(table.first[STYLE] + table.styles.index(score.style))
         notes = iter(grid.notes)
         note = next(notes, None)
         for start, metre in grid.bar_starts():

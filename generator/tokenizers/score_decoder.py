@@ -31,6 +31,7 @@ from generator.tokenizers.score_vocabulary import (
     KINDS,
     LARGEST_VALUE,
     PITCH,
+    STYLE,
     TEMPO,
     TIME_SIGNATURE,
     VOICE,
@@ -50,9 +51,9 @@ class ScoreDecoder(GrammarDecoder):
         fields = [whole(state["memory"][field], -1, LARGEST_COUNT) for field in FIELDS]
         last, bar_start, bar_ticks, now, position, key, metre, tempo, voice, pitch, notes, clock = fields
         lowest, highest = max(0, table.lowest_pitch), min(127, table.values[table.past[PITCH] - 1])
-        in_bar = last not in (END, TIME_SIGNATURE, TEMPO)
+        in_bar = last not in (END, STYLE, TIME_SIGNATURE, TEMPO)
         sound = (
-            0 <= last < len(KINDS)
+            0 <= last < (len(KINDS) if table.styles else STYLE)
             and bar_start >= 0
             and notes >= 0
             and clock >= 0
@@ -60,8 +61,8 @@ class ScoreDecoder(GrammarDecoder):
             and metre < len(table.metres)
             and voice < len(table.parts)
             and (pitch in (-1, ABOVE) or lowest <= pitch <= highest)
-            and (last == END or metre >= 0)
-            and (last in (END, TIME_SIGNATURE) or tempo >= 0)
+            and (last in (END, STYLE) or metre >= 0)
+            and (last in (END, STYLE, TIME_SIGNATURE) or tempo >= 0)
             and (key >= 0 or not in_bar)
             and bar_ticks == (table.bar_ticks(metre) if in_bar else 0)
             and (position < bar_ticks or not in_bar)

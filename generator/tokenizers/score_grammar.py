@@ -1,6 +1,6 @@
 """The grammar of the score tokenizer: what may follow what, and which events a token completes.
 
-    piece    = time-signature tempo bars end
+    piece    = [style] time-signature tempo bars end
     bars     = one or more of: [time-signature] [tempo] bar {position notes}
     notes    = one or more of: voice pitch duration
 
@@ -28,6 +28,7 @@ from generator.tokenizers.score_vocabulary import (
     END,
     PITCH,
     POSITION,
+    STYLE,
     TEMPO,
     TICKS_PER_QUARTER,
     TIME_SIGNATURE,
@@ -177,7 +178,7 @@ def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
             finish_bar(row)
             row[BAR_TICKS] = rules[LENGTH, row[IN_METRE]]
             row[AT_POSITION], row[IN_KEY] = -1, value
-        else:
+        elif kind == END:
             finish_piece(rules, row)
 
 
@@ -234,6 +235,9 @@ def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
         row, mask = memory[stream], masks[stream]
         last = row[LAST]
         if last == END:
+            open_all(rules, mask, STYLE, -1)
+            open_all(rules, mask, TIME_SIGNATURE, -1)
+        elif last == STYLE:
             open_all(rules, mask, TIME_SIGNATURE, -1)
         elif last == TIME_SIGNATURE:
             open_all(rules, mask, TEMPO, row[AT_TEMPO])

@@ -187,7 +187,7 @@ def to_grid(score: Score) -> Score:
     )
     metres = tuple(replace(metre, start_ticks=at(metre.start_ticks)) for metre in score.time_signatures)
     tempos = tuple(replace(tempo, start_ticks=at(tempo.start_ticks)) for tempo in score.tempos)
-    return Score(TICKS_PER_QUARTER, score.voices, notes, metres, tempos, title=score.title)
+    return Score(TICKS_PER_QUARTER, score.voices, notes, metres, tempos, title=score.title, style=score.style)
 
 
 def bars_of(score: Score) -> list[tuple[int, TimeSignature]]:

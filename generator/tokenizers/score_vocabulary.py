@@ -11,12 +11,13 @@ import numpy as np
 from generator.errors import CarouselError
 from generator.music.keys import KEYS
 from generator.music.score import TimeSignature, Voice
+from generator.tokenizers.styles import check
 
 TICKS_PER_QUARTER = 12
-KINDS = ("end", "bar", "time-signature", "tempo", "position", "voice", "pitch", "duration")
+KINDS = ("end", "bar", "time-signature", "tempo", "position", "voice", "pitch", "duration", "style")
 LARGEST_VALUE = 2**16
 """Of any row: far beyond a bar of 64 whole notes in ticks."""
-END, BAR, TIME_SIGNATURE, TEMPO, POSITION, VOICE, PITCH, DURATION = range(len(KINDS))
+END, BAR, TIME_SIGNATURE, TEMPO, POSITION, VOICE, PITCH, DURATION, STYLE = range(len(KINDS))
 
 MOVES = {False: (-6, 5), True: (0, 0)}
 """How far pitches of melodic voices and of drums move, at most, when the tonic moves to C."""
@@ -50,7 +51,7 @@ class Table:
     """The vocabulary: one row a token, a kind and a value, grouped by kind; encode, decode and masks all read it.
 
     A row is written as `kind value`: `position 36`, `pitch 60`, `time-signature 3/4`, `bar D minor`. Values rise within
-    a kind; pitches have no gaps.
+    a kind; pitches have no gaps. Styles, which are optional, come last: `style reel`.
     """
 
     def __init__(self, rows: Sequence[str], parts: Sequence[Part]) -> None:
@@ -59,6 +60,7 @@ class Table:
         self.kinds: list[int] = []
         self.values: list[int] = []
         self.metres: list[tuple[int, int]] = []
+        styles: list[str] = []
         for row in self.rows:
             kind, _, text = row.partition(" ")
             if kind not in KINDS:
@@ -72,7 +74,12 @@ class Table:
                 text = str(len(self.metres) - 1)
             elif kind == "bar":
                 text = str(KEYS.index(text) if text in KEYS else -1)
+            elif kind == "style":
+                styles.append(text)
+                text = str(len(styles) - 1)
             self.values.append(int(text) if text else 0)
+        self.styles = tuple(styles)
+        check(self.styles)
         kinds = np.array(self.kinds)
         self.first = [int(np.searchsorted(kinds, kind)) for kind in range(len(KINDS))]
         """The first token of each kind; the last is just before the first of the next."""
@@ -85,7 +92,8 @@ class Table:
         self.lowest_pitch = self.values[self.first[PITCH]]
 
     def _check(self, kinds: np.ndarray[Any, np.dtype[np.int64]]) -> None:
-        if (np.diff(kinds) < 0).any() or any(first == past for first, past in zip(self.first, self.past, strict=True)):
+        missing = any(first == past for first, past in zip(self.first[:STYLE], self.past[:STYLE], strict=True))
+        if (np.diff(kinds) < 0).any() or missing:
             raise CarouselError("the vocabulary's rows are out of order or a kind is missing")
         for kind in (POSITION, PITCH, DURATION, VOICE, TEMPO):
             values = self.columns[kind]
