@@ -19,8 +19,9 @@ from generator.errors import CarouselError
 from generator.music.score import Note, Score, Tempo
 from generator.streaming.engine import Model
 from generator.tokenizers.score import ScoreTokenizer
-from generator.web import instruments, live, primers, routes, visitors
-from generator.web.live import LiveMusic, LiveText
+from generator.web import instruments, live, live_music, primers, routes, visitors
+from generator.web.live import LiveText
+from generator.web.live_music import LiveMusic
 from generator.web.visitors import KEPT, Registry, Visitor
 from tests.conftest import four_voices, random_checkpoint, tiny
 
@@ -137,7 +138,7 @@ def test_text_shows_its_primer(text: Model) -> None:
 
 def test_memory_is_bounded(text: Model, music: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest half is forgotten, at a bar line; the rest is what it was, and chunks go on without a seam."""
-    monkeypatch.setattr(live, "MAX_EVENTS", 100)
+    monkeypatch.setattr(live_music, "MAX_EVENTS", 100)
     monkeypatch.setattr(live, "MAX_CHARACTERS", 200)
     forgetful, other = (LiveMusic(music.stream(seed=4), "a", music.tokenizer) for _ in range(2))
     monkeypatch.setattr(other, "_forget", lambda: None)
@@ -154,7 +155,7 @@ def test_memory_is_bounded(text: Model, music: Model, monkeypatch: pytest.Monkey
 
 def test_the_pedal_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is remembered from the middle on begins with the pedal as it was."""
-    monkeypatch.setattr(live, "MAX_EVENTS", 300)
+    monkeypatch.setattr(live_music, "MAX_EVENTS", 300)
     model = Model(tiny("performance"))
     forgetful, other = (LiveMusic(model.stream(seed=4), "a", model.tokenizer) for _ in range(2))
     monkeypatch.setattr(other, "_forget", lambda: None)
