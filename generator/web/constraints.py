@@ -117,17 +117,11 @@ def widget(medium: str, model: Model, name: str, found: list[Any], asked: dict[s
     if found:
         if name == "key" and isinstance(st.session_state.get(f"{medium}-primer"), Score):
             found = [PRIMER, *found]
-        known = [None, *found]
-        nothing = "Plain major or minor" if name == "scale" else "Any"
-
-        def text(value: Any) -> str:
-            named = {None: nothing, PRIMER: "The key of the file"}.get(value)
-            return named or (f"{value:g}" if isinstance(value, float) else str(value))
-
         off = name == "scale" and not asked.get("key")
-        chosen = st.selectbox(
-            label, known, key=remembered(key, None, known), format_func=text, help=words, disabled=off
-        )
+        nothing = "Plain major or minor" if name == "scale" else "Any"
+        key = remembered(key, None, [None, *found])
+        format_ = {"format_func": shown, "help": words, "disabled": off, "placeholder": nothing}
+        chosen = st.selectbox(label, found, None, key=key, **format_)
         return None if off else chosen
     if name == "ranges":
         return ranges(key, parts_of(model))
@@ -136,6 +130,13 @@ def widget(medium: str, model: Model, name: str, found: list[Any], asked: dict[s
         key = remembered(key, None)
         return st.number_input(label, low, high, None, key=key, step=1, placeholder="Any number", help=words)
     return st.text_input(label, None, key=remembered(key, None), placeholder="Anything", help=words) or None
+
+
+def shown(choice: Any) -> str:
+    """A choice as words."""
+    if choice == PRIMER:
+        return "The key of the file"
+    return f"{choice:g}" if isinstance(choice, float) else str(choice)
 
 
 def parts_of(model: Model) -> list[Part]:
@@ -160,7 +161,7 @@ def ranges(key: str, parts: Sequence[Part]) -> str | None:
         whole = part.low, part.high
         pairs = [(low, high) for low in compass for high in compass if low <= high]
         key_ = remembered(name, whole, pairs)
-        ends: Any = st.select_slider(f"Range of {part.name}", compass, key=key_, format_func=pitch_name)
+        ends: Any = st.select_slider(f"Range of {part.name}", compass, whole, key=key_, format_func=pitch_name)
         if ends != whole:
             said.append(f"{part.name}:{ends[0]}-{ends[1]}")
     return ",".join(said) or None

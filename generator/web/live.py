@@ -129,7 +129,7 @@ class Live(ABC):
             fork.set(**self._options, seed=seed)
             other._keep(fork, step, said)
             other._open(fork, (place for place in self._trail if place[0] <= step))
-        other.title = f"{self.title.rpartition(', ')[0]}, seed {seed}"
+        other.title = f"{self.title.rpartition(', seed ')[0] or self.title}, seed {seed}"
         return other
 
     def describe(self) -> dict[str, Any]:
