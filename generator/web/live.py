@@ -1,7 +1,8 @@
 """A take while it is made: drawn from its stream in numbered chunks, only as far as someone listens.
 
 The browser says how far it wants to be able to play, and the stream is advanced that far. Nothing runs in between, so a
-closed tab stops generation by itself. Positions are seconds in music and characters in text.
+closed tab stops generation by itself. Positions, from where listening began, are seconds in music and characters in
+text.
 """
 
 from __future__ import annotations
@@ -9,25 +10,33 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from dataclasses import asdict
+from collections import deque
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import asdict, replace
+from operator import itemgetter
 from threading import Lock
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from generator.errors import CarouselError
-from generator.music.score import Bar, Clock, MusicEvent, Note, Pedal, PieceEnd, Score, Tempo, TimeSignature
 from generator.streaming.stream import Stream
+from generator.tokenizers.base import Event
 
-MAX_EVENTS = 100_000
-"""A take remembers this many events of music, some four hours, before it forgets the oldest half."""
 MAX_CHARACTERS = 1_000_000
+"""A take remembers this many, before it forgets the oldest half."""
 TOKENS = 8
 """Tokens between two looks at the options and the clock."""
 BUDGET_SECONDS = 0.5
 """A pull answers after this time with what it has; the browser asks again."""
+TRAIL = 4096
+"""Steps of so many tokens, as far as one can go back: a quarter of an hour of music, or 30,000 characters."""
+SHOWN_CHARACTERS = 4000
+"""What a page shows of what was before."""
+BACK_CHARACTERS = 200
 
 
 class Live(ABC):
-    """One stream and its listener. Pulls wait for each other; everything else answers at once."""
+    """One stream and its listener. Pulls wait for each other; so does what looks back, for a moment."""
 
     medium: ClassVar[str]
     ahead: ClassVar[float]
@@ -35,16 +44,39 @@ class Live(ABC):
 
     def __init__(self, stream: Stream, title: str) -> None:
         self.title = title
-        self._stream = stream
-        self._lock = Lock()
+        self._primer = stream.snapshot().primer
+        self._begin_ticks = stream.horizon_ticks  # of the stream, at position 0
         self._options: dict[str, Any] = {}
+        self.given: dict[str, Any] = {}
+        """Options that hold where the listener asks for nothing else."""
+        self._open(stream, ())
+
+    def _open(self, stream: Stream, trail: Iterable[tuple[int, int]]) -> None:
+        """Go on with a stream, of which nothing is sent yet."""
+        self._stream = stream
+        self._trail = deque(trail, TRAIL)
+        """(position, horizon in ticks) of the stream before each step; options change at these places only."""
+        self._lock = Lock()
         self._applied = self._options
         self._sequence = 0
         self._last: dict[str, Any] = {}
+        at = self._horizon()
+        self._opening = {"at": at, **self._before(at)}
+
+    def plays(self, fingerprint: str) -> bool:
+        """Whether it is drawn from the checkpoint of that fingerprint."""
+        return self._stream.engine.fingerprint == fingerprint
 
     def set(self, **options: Any) -> None:
-        """Change sampling options; the token after the next few obeys, in the middle of a pull too."""
-        self._options = options
+        """Change sampling options; the token after the next few obeys, in the middle of a pull too.
+
+        Raises:
+            CarouselError: the stream cannot obey them; it goes on as before.
+        """
+        options |= {name: value for name, value in self.given.items() if options.get(name) is None}
+        stream = self._stream
+        settled = stream.engine.constraints.settle(replace(stream.options, **options), self._primer)
+        self._options = {name: getattr(settled, name) for name in options}
 
     def pull(self, have: int, until: float) -> dict[str, Any]:
         """The chunk after number `have`, with everything that happens before `until` as far as it was made in time.
@@ -62,7 +94,9 @@ class Live(ABC):
             self._advance(min(until, self._horizon() + self.ahead))
             self._sequence += 1
             options = asdict(self._stream.options)
-            self._last = {"seq": self._sequence, **self._chunk(), "options": options, "ended": self._stream.ended}
+            options.pop("melody")  # the page has no use for it, and it can be long
+            state = {"options": options, "yielded": self._stream.yielded, "ended": self._stream.ended}
+            self._last = {"seq": self._sequence, **self._chunk(), **state}
             return self._last
 
     def _advance(self, until: float) -> None:
@@ -71,24 +105,68 @@ class Live(ABC):
             if self._options is not self._applied:
                 self._applied = self._options
                 self._stream.set(**self._applied)
-            for event in self._stream.pull(TOKENS):
-                self._hear(event)
+            position = self._stream.position
+            self._trail.append((position, self._stream.horizon_ticks))
+            self._hear(position, self._stream.pull(TOKENS))
 
-    @abstractmethod
+    def _branch(self, ticks: int) -> tuple[Stream, int, list[Event]]:
+        """A fork where all before `ticks`, which is known, has just been said; and the position of the last step before
+        that, with what the fork said since."""
+        index = max(0, bisect_left(self._trail, ticks, key=itemgetter(1)) - 1)
+        position = self._trail[index][0] if self._trail else self._stream.position
+        fork = self._stream.fork()
+        fork.rewind(fork.position - position)
+        said: list[Event] = []
+        while fork.horizon_ticks < ticks and not fork.ended:
+            said += fork.pull(1)
+        return fork, position, said
+
+    def back(self, position: float, seed: int) -> Self:
+        """Another take, which leaves this one some bars, seconds or characters before `position`, with another seed."""
+        with self._lock:
+            fork, step, said = self._branch(self._earlier(position))
+            other = copy(self)
+            fork.set(**self._options, seed=seed)
+            other._keep(fork, step, said)
+            other._open(fork, (place for place in self._trail if place[0] <= step))
+        other.title = f"{self.title.rpartition(', seed ')[0] or self.title}, seed {seed}"
+        return other
+
     def describe(self) -> dict[str, Any]:
         """What the browser needs to know before the first chunk, as JSON."""
+        return {"title": self.title, **self._opening}
+
+    @abstractmethod
+    def _before(self, at: float) -> dict[str, Any]:
+        """Who speaks, and what was before the position at which it opens, as far as a page shows it."""
 
     def _reaches(self, position: float) -> bool:
         """Whether enough is known to play up to a position."""
         return self._horizon() >= position
 
-    @abstractmethod
     def _horizon(self) -> float:
         """Everything before this position is known."""
+        return self._position(self._stream.horizon_ticks)
 
     @abstractmethod
-    def _hear(self, event: Any) -> None:
-        """Remember one event."""
+    def _position(self, ticks: int) -> float:
+        """Of ticks of the stream."""
+
+    @abstractmethod
+    def _ticks(self, position: float) -> int:
+        """The first tick of the stream that is not before a position, as far as it is known."""
+
+    @abstractmethod
+    def _earlier(self, position: float) -> int:
+        """The tick to which one goes back from a position."""
+
+    @abstractmethod
+    def _hear(self, position: int, events: list[Any]) -> None:
+        """Remember what a step from a position of the stream on has said."""
+
+    @abstractmethod
+    def _keep(self, fork: Stream, step: int, said: list[Any]) -> None:
+        """Of what is remembered keep what was said before a step, and what a fork said since, in lists of its own."""
 
     @abstractmethod
     def _chunk(self) -> dict[str, Any]:
@@ -103,6 +181,11 @@ class Live(ABC):
     def _heard(self, position: float) -> Any:
         """The piece as far as `position`."""
 
+    def saved(self, position: float) -> bytes:
+        """The moment at `position` as a take."""
+        with self._lock:
+            return self._branch(self._ticks(position))[0].snapshot().to_bytes()
+
 
 class LiveText(Live):
     """Characters, sent as they come."""
@@ -111,20 +194,31 @@ class LiveText(Live):
     ahead = 4096.0
 
     def __init__(self, stream: Stream, title: str, primer: str = "") -> None:
-        super().__init__(stream, title)
-        self._primer = primer
+        self._read = primer
         self._characters: list[str] = []
         self._forgotten = 0
         self._sent = 0
+        super().__init__(stream, title)
 
-    def describe(self) -> dict[str, Any]:
-        return {"title": self.title, "voices": [], "primer": self._primer}
+    def _before(self, at: float) -> dict[str, Any]:
+        before = "".join(self._characters[-SHOWN_CHARACTERS:])
+        return {"voices": [], "primer": self._read[-SHOWN_CHARACTERS:], "before": before}
 
-    def _horizon(self) -> float:
-        return self._forgotten + len(self._characters)
+    def _position(self, ticks: int) -> float:
+        return ticks - self._begin_ticks
 
-    def _hear(self, event: str) -> None:
-        self._characters.append(event)
+    def _ticks(self, position: float) -> int:
+        return self._begin_ticks + int(min(position, self._horizon()))
+
+    def _earlier(self, position: float) -> int:
+        return max(self._begin_ticks, self._ticks(position) - BACK_CHARACTERS)
+
+    def _hear(self, position: int, events: list[str]) -> None:
+        self._characters += events
+
+    def _keep(self, fork: Stream, step: int, said: list[str]) -> None:
+        self._sent = fork.horizon_ticks - self._begin_ticks
+        self._characters = self._characters[: self._sent - self._forgotten]
 
     def _chunk(self) -> dict[str, Any]:
         text = "".join(self._characters[self._sent - self._forgotten :])
@@ -136,96 +230,4 @@ class LiveText(Live):
 
     def _heard(self, position: float) -> str:
         """The primer, which stands on the page too, and what was typed after it."""
-        return self._primer + "".join(self._characters[: max(0, int(position) - self._forgotten)])
-
-
-class LiveMusic(Live):
-    """Notes, sent in order of their start once nothing can come before them."""
-
-    medium = "music"
-    ahead = 30.0
-
-    def __init__(self, stream: Stream, title: str, tokenizer: Any) -> None:
-        super().__init__(stream, title)
-        self._tokenizer = tokenizer
-        self._clock = Clock(tokenizer.ticks_per_quarter)
-        self._events: list[MusicEvent] = []
-        self._sent = 0
-        self._start_ticks = self._horizon_ticks()
-        decoder = tokenizer.decoder()
-        for token in stream.snapshot().primer:
-            for event in decoder.feed(token):
-                if isinstance(event, Tempo | TimeSignature):  # they hold on after the primer
-                    self._hear(event)
-        self._start_seconds = self._clock.seconds(self._start_ticks)
-
-    def describe(self) -> dict[str, Any]:
-        return {"title": self.title, "voices": [asdict(voice) for voice in self._tokenizer.voices], "primer": ""}
-
-    def _seconds(self, ticks: int) -> float:
-        """Seconds since the start of what is heard."""
-        return self._clock.seconds(ticks) - self._start_seconds
-
-    def _horizon(self) -> float:
-        return self._seconds(self._horizon_ticks())
-
-    def _reaches(self, position: float) -> bool:
-        """The first chunk has a note in it, for nobody waits for the silence before a pickup."""
-        horizon = self._horizon_ticks()
-        return super()._reaches(position) and (
-            self._sent > 0 or any(isinstance(event, Note) and event.start_ticks < horizon for event in self._events)
-        )
-
-    def _horizon_ticks(self) -> int:
-        return int(self._stream.horizon_ticks)
-
-    def _hear(self, event: MusicEvent) -> None:
-        self._events.append(event)
-        if isinstance(event, Tempo):
-            self._clock.set(event)
-
-    def _chunk(self) -> dict[str, Any]:
-        horizon = self._horizon_ticks()
-        waiting = self._events[self._sent :]
-        known = sorted((event for event in waiting if event.start_ticks < horizon), key=lambda event: event.start_ticks)
-        self._events[self._sent :] = known + [event for event in waiting if event.start_ticks >= horizon]
-        self._sent += len(known)
-        self._forget()
-        known = [event for event in known if event.start_ticks >= self._start_ticks]
-
-        def seconds(ticks: int) -> float:
-            return round(self._seconds(ticks), 4)
-
-        def span(note: Note) -> tuple[float, float]:
-            start = seconds(note.start_ticks)
-            return start, round(seconds(note.end_ticks) - start, 4)
-
-        def starts(kind: type[MusicEvent]) -> list[float]:
-            return [seconds(event.start_ticks) for event in known if isinstance(event, kind)]
-
-        return {
-            "notes": [[*span(note), note.pitch, note.velocity, note.voice] for note in known if isinstance(note, Note)],
-            "pedals": [
-                [seconds(event.start_ticks), event.down, event.voice] for event in known if isinstance(event, Pedal)
-            ],
-            "bars": starts(Bar),
-            "ends": starts(PieceEnd),
-            "horizon": seconds(horizon),
-        }
-
-    def _forget(self) -> None:
-        """Halve a very long memory at a bar line; the last tempo, metre and pedals stay, for they still hold."""
-        if len(self._events) <= MAX_EVENTS:
-            return
-        half = MAX_EVENTS // 2
-        old, new = self._events[:half], self._events[half:]
-        self._start_ticks = next((event.start_ticks for event in new if isinstance(event, Bar)), new[0].start_ticks)
-        holding = (event for event in old if isinstance(event, Tempo | TimeSignature | Pedal))
-        in_force = {(type(event), getattr(event, "voice", 0)): event for event in holding}
-        self._events = [*in_force.values(), *new]
-        self._sent -= half + len(new) - len(self._events)
-
-    def _heard(self, position: float) -> Score:
-        end = bisect_left(range(self._horizon_ticks()), position, key=self._seconds)
-        score: Score = self._tokenizer.collect(list(self._events))
-        return score.between(self._start_ticks, end)
+        return self._read + "".join(self._characters[: max(0, int(position) - self._forgotten)])

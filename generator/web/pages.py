@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,17 @@ import streamlit as st
 
 from generator.errors import CarouselError
 from generator.options import SamplingOptions
+from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model, load
+from generator.streaming.snapshot import Snapshot
 from generator.tokenizers import KINDS
-from generator.web import primers
-from generator.web.live import Live, LiveMusic, LiveText
-from generator.web.routes import FORMATS, STATIC, registry
+from generator.web.constraints import in_words, remembered
+from generator.web.controls import SEEDS, controls, melody, setting, uploaded
+from generator.web.live import BACK_CHARACTERS, Live, LiveText
+from generator.web.live_music import BACK_BARS, BACK_SECONDS, LiveMusic
+from generator.web.routes import FORMATS, STATIC, number, registry
 from generator.web.visitors import Visitor
 
-OPTIONS = {spec.name: spec for spec in fields(SamplingOptions)}
-SAMPLING = ("temperature", "top_p")
-# The temperature slider's end. Beyond it there is only noise, and a longer slider would be hard to set.
-WILDEST = 2.0
-# The largest whole number that a browser can hold.
-SAFE_INTEGER = 2**53 - 1
 ROOT = Path(__file__).parents[2]
 
 
@@ -49,22 +47,40 @@ def page(medium: str) -> None:
         st.info(f"There is no {medium} checkpoint in {folder()} yet. Train one: python -m generator.train --help")
         return
     with st.sidebar:
-        controls(medium, list(found))
+        names = list(found)
+        st.selectbox("Checkpoint", names, key=remembered(f"{medium}-checkpoint", names[0], names))
     try:
         model = loaded(found[setting(medium, "checkpoint")])
     except CarouselError as error:
         st.error(str(error))
         return
-    with st.sidebar, st.expander("About this model"):
-        st.markdown(model.card or "This checkpoint has no card.")
+    with st.sidebar:
+        options = controls(medium, model)
+        try:
+            wish(medium, model, options)
+        except CarouselError as error:
+            st.error(in_words(error))
+        with st.expander("About this model", icon=":material/info:"):
+            st.markdown(model.card or "This checkpoint has no card.")
+    perform(medium, model, options)
+
+
+def wish(medium: str, model: Model, options: dict[str, Any]) -> None:
+    """Have the live take obey the options, as far as it is drawn from this checkpoint.
+
+    Raises:
+        CarouselError: nothing could obey them all; what plays goes on as before.
+    """
     live = playing(medium)[1]
-    if live:
-        live.set(**sampling(medium))
-    perform(medium, model)
+    if live and live.plays(model.checkpoint.fingerprint):
+        live.set(**options)
+    else:
+        settled = SamplingOptions(**options)
+        Constraints(model.tokenizer).plan(replace(settled, key=None, scale=None) if settled.key == PRIMER else settled)
 
 
 @st.fragment
-def perform(medium: str, model: Model) -> None:
+def perform(medium: str, model: Model, options: dict[str, Any]) -> None:
     """The stage. Its own buttons run this part of the page alone, so that a start is quick."""
     visitor = present()
     number, live = playing(medium)
@@ -79,59 +95,60 @@ def perform(medium: str, model: Model) -> None:
             ],
             "voices": [asdict(voice) for voice in getattr(model.tokenizer, "voices", ())],
             "formats": FORMATS[medium],
+            "back": step(model),
             "message": st.session_state.get("message"),
         },
-        on_start_change=partial(start, medium, model),
+        on_start_change=partial(start, medium, model, options),
+        on_back_change=partial(back, medium),
         on_keep_change=partial(keep, medium),
         on_remove_change=partial(remove, medium),
     )
 
 
-def controls(medium: str, names: list[str]) -> None:
-    """The widgets. Temperature and top-p are obeyed at once, the others by the next start."""
-    defaults = {"checkpoint": names[0], "seed": 7, "typed": ""}
-    defaults |= {name: OPTIONS[name].default for name in SAMPLING}
-    saved = st.session_state.get(f"{medium}-saved", {})
-    for name, default in defaults.items():
-        # Streamlit forgets the widgets of a page that is left; whoever comes back finds what was set.
-        if f"{medium}-{name}" not in st.session_state:
-            st.session_state[f"{medium}-{name}"] = saved.get(name, default)
-
-    def bounds(name: str) -> dict[str, Any]:
-        facts = OPTIONS[name].metadata
-        return {"min_value": facts["minimum"], "max_value": facts["maximum"], "help": facts["help"]}
-
-    st.selectbox("Checkpoint", names, key=f"{medium}-checkpoint")
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
-    row.number_input("Seed", key=f"{medium}-seed", **bounds("seed") | {"max_value": SAFE_INTEGER})
-    row.button("", icon=":material/casino:", help="Another seed", on_click=roll, args=(medium,), key=f"{medium}-dice")
-    st.slider("Temperature", step=0.05, key=f"{medium}-temperature", **bounds("temperature") | {"max_value": WILDEST})
-    st.slider("Top-p", step=0.01, key=f"{medium}-top_p", **bounds("top_p"))
-    if medium == "text":
-        st.text_area("Begin with", key="text-typed", height=90, placeholder="ROMEO:", max_chars=primers.MAX_CHARACTERS)
-    words = "The model reads it before the start; only its last part counts."
-    if st.file_uploader("Go on from a file", primers.SUFFIXES[medium], key=f"{medium}-file", help=words):
-        try:
-            uploaded(medium)
-        except CarouselError as error:
-            st.error(str(error))
-    st.session_state[f"{medium}-saved"] = {name: setting(medium, name) for name in defaults}
-
-
-def start(medium: str, model: Model) -> None:
+def start(medium: str, model: Model, options: dict[str, Any]) -> None:
     """A new live take, as the widgets say."""
     try:
-        prime = uploaded(medium) or setting(medium, "typed") or None
-        stream = model.stream(prime, seed=setting(medium, "seed"), **sampling(medium))
+        seed, tune = setting(medium, "seed"), melody(medium, model)
+        piece = uploaded(medium, model) or setting(medium, "typed") or None
+        wanted = {"seed": seed, **{name: value for name, value in options.items() if value is not None}}
+        if isinstance(piece, Snapshot):
+            if tune:
+                raise CarouselError("a melody begins with its stream; remove the melody or the take")
+            stream = model.engine().resume(piece, **options, seed=seed)
+            piece = stream.history() if medium == "text" else None
+        else:
+            stream = model.stream(piece, **{**tune, **wanted})
         title = f"{setting(medium, 'checkpoint')}, seed {stream.options.seed}"
-        live = LiveMusic(stream, title, model.tokenizer) if medium == "music" else LiveText(stream, title, prime or "")
+        read = str(piece or "")
+        live = LiveMusic(stream, title, model.tokenizer) if medium == "music" else LiveText(stream, title, read)
+        live.given = {name: tune[name] for name in tune if name == "tempo"}
         visitor = present()
         if visitor is None:
             st.session_state["visitor"] = registry().admit()
             visitor = registry().visitor(st.session_state["visitor"])
         visitor.start(live)
     except CarouselError as error:
+        tell(in_words(error))
+
+
+def back(medium: str) -> None:
+    """The live take leaves its last part, and goes on from there with another seed."""
+    try:
+        position = number(dict(st.session_state[f"{medium}-stage"].back), "position")
+        visitor = registry().visitor(st.session_state.get("visitor", ""))
+        live = visitor.playing(medium)[1]
+        if live is None:
+            raise CarouselError("there is nothing to go back in; press Start")
+        visitor.start(live.back(position, random.randrange(SEEDS)))
+    except CarouselError as error:
         tell(str(error))
+
+
+def step(model: Model) -> str:
+    """How far one goes back, in words."""
+    kind = model.tokenizer.kind
+    steps = {"score": f"{BACK_BARS} bars", "char": f"{BACK_CHARACTERS} characters"}
+    return steps.get(kind, f"{BACK_SECONDS:g} seconds")
 
 
 def keep(medium: str) -> None:
@@ -154,11 +171,6 @@ def remove(medium: str) -> None:
         visitor.remove(int(st.session_state[f"{medium}-stage"].remove))
 
 
-def roll(medium: str) -> None:
-    """Another seed."""
-    st.session_state[f"{medium}-seed"] = random.randrange(10_000)
-
-
 def tell(words: str) -> None:
     """Have the stage show one line, once."""
     number = st.session_state.get("message", {"number": 0})["number"] + 1
@@ -177,37 +189,6 @@ def playing(medium: str) -> tuple[int, Live | None]:
     """This visitor's live take with its number."""
     visitor = present()
     return visitor.playing(medium) if visitor else (0, None)
-
-
-def setting(medium: str, name: str) -> Any:
-    """What a widget says."""
-    return st.session_state.get(f"{medium}-{name}")
-
-
-def sampling(medium: str) -> dict[str, float]:
-    """The options that a stream obeys while it plays."""
-    return {name: setting(medium, name) for name in SAMPLING}
-
-
-def uploaded(medium: str) -> Any:
-    """The last part of the uploaded primer, or None; a file is read once.
-
-    Raises:
-        CarouselError: it is broken or of another kind.
-    """
-    file = setting(medium, "file")
-    if file is None:
-        return None
-    cached = st.session_state.get(f"{medium}-primer")
-    if cached is None or cached[0] != file.file_id:
-        try:
-            piece: Any = primers.last_part(primers.read(file.name, file.getvalue(), medium))
-        except CarouselError as error:
-            piece = error
-        cached = st.session_state[f"{medium}-primer"] = (file.file_id, piece)
-    if isinstance(cached[1], CarouselError):
-        raise cached[1]
-    return cached[1]
 
 
 def folder() -> Path:

@@ -1,4 +1,7 @@
-"""What a stream goes on from: an uploaded file, read, checked, and cut to what a listener will wait for."""
+"""What a stream goes on from: an uploaded file, read, checked, and cut to what a listener will wait for.
+
+A take holds its own past, so that is not cut: it is drawn again, if it is not too long to wait for.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,23 @@ from generator.errors import CarouselError
 from generator.music import files
 from generator.music.score import Score
 from generator.sample import read_primer
+from generator.streaming.snapshot import Snapshot
+from generator.takes import TAKE
 
-SUFFIXES = {"music": files.SUFFIXES, "text": text.SUFFIXES}
+SUFFIXES = {"music": (*files.SUFFIXES, TAKE), "text": (*text.SUFFIXES, TAKE)}
 """The files that may be uploaded, by medium."""
 MAX_CHARACTERS = 2000
 MAX_NOTES = 400
 """A primer is read token by token before the first sound, so only its last part counts."""
+MAX_PAST = 60_000
+"""Tokens of a take: half an hour of music."""
 
 
-def read(name: str, data: bytes, medium: str) -> str | Score:
-    """An uploaded file as a piece. Of several tunes in one file the first counts.
+def read(name: str, data: bytes, medium: str) -> str | Score | Snapshot:
+    """An uploaded file as a piece, or as the end of a stream. Of several tunes in one file the first counts.
 
     Raises:
-        CarouselError: the file is of another kind, or is broken.
+        CarouselError: the file is of another kind, is broken, or is a take with too long a past.
     """
     suffix = Path(name).suffix.lower()
     if suffix not in SUFFIXES[medium]:
@@ -31,13 +38,23 @@ def read(name: str, data: bytes, medium: str) -> str | Score:
         path = Path(temporary) / f"primer{suffix}"
         path.write_bytes(data)
         try:
-            return read_primer(str(path), medium)
+            if suffix != TAKE:
+                return read_primer(str(path), medium)
+            snapshot = Snapshot.load(path)
+            if snapshot.position > MAX_PAST:
+                raise CarouselError(
+                    f"{name}: a take of {snapshot.position:,} tokens; the app goes on from {MAX_PAST:,} at most, and "
+                    f"sample --resume from any"
+                )
+            return snapshot
         except CarouselError as error:
             raise CarouselError(str(error).replace(str(path), name)) from None
 
 
-def last_part(piece: str | Score) -> str | Score:
+def last_part(piece: str | Score | Snapshot) -> str | Score | Snapshot:
     """The end of a piece; of music from a bar line on, where there is one."""
+    if isinstance(piece, Snapshot):
+        return piece
     if isinstance(piece, str):
         return piece[-MAX_CHARACTERS:]
     if len(piece.notes) <= MAX_NOTES:

@@ -32,7 +32,7 @@ from generator.web.visitors import Registry
 
 STATIC = Path(__file__).parent / "static"
 MAX_BODY_BYTES = 4096
-FORMATS = {"music": ("mid", "wav", "musicxml", "svg"), "text": ("txt",)}
+FORMATS = {"music": ("mid", "wav", "musicxml", "svg", "take"), "text": ("txt", "take")}
 """What a take can be downloaded as, by medium."""
 DOWNLOADS = 2
 """So many are built at once, in threads of their own: a slow WAV file must not keep a listener waiting."""
@@ -71,7 +71,10 @@ def download(body: dict[str, Any]) -> Response:
         raise CarouselError(
             f"{kind!r} is not a format of {take.medium}; choose one of {', '.join(FORMATS[take.medium])}"
         )
-    piece = take.heard(number(body, "until"))
+    until = number(body, "until")
+    if kind == "take":
+        return Response(take.saved(until), media_type="application/octet-stream")
+    piece = take.heard(until)
     folder = tempfile.TemporaryDirectory(prefix="carousel-")
     try:
         path = Path(folder.name) / f"carousel.{kind}"

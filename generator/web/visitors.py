@@ -16,7 +16,8 @@ from threading import Lock
 from typing import Any
 
 from generator.errors import CarouselError
-from generator.web.live import MAX_CHARACTERS, MAX_EVENTS, Live
+from generator.web.live import MAX_CHARACTERS, Live
+from generator.web.live_music import MAX_EVENTS
 
 PLACES = 32
 KEPT = 20
@@ -30,16 +31,21 @@ SHELF = {"music": MAX_EVENTS, "text": MAX_CHARACTERS}
 
 @dataclass(frozen=True)
 class Kept:
-    """A take that is finished: a piece, and its length in seconds or characters."""
+    """A take that is finished: a piece, its length in seconds or characters, and its end as a file to go on from."""
 
     medium: str
     title: str
     piece: Any
     length: float
+    take: bytes
 
     def heard(self, position: float) -> Any:
         """The whole piece."""
         return self.piece
+
+    def saved(self, position: float) -> bytes:
+        """Its end as a take."""
+        return self.take
 
     @property
     def size(self) -> int:
@@ -75,7 +81,7 @@ class Visitor:
             raise CarouselError(f"{KEPT} takes are kept already; remove one first")
         if position <= 0:
             raise CarouselError("nothing has been heard yet; press Start first")
-        new = Kept(live.medium, live.title, live.heard(position), position)
+        new = Kept(live.medium, live.title, live.heard(position), position, live.saved(position))
         room = SHELF[live.medium] - new.size
         gone = []
         for older, kept in self.kept(live.medium).items():

@@ -64,9 +64,10 @@ class Music {
 
   begin(live) {
     this.reset();
+    this.horizon = live.at;
     this.voices = live.voices;
     this.legend(live.voices);
-    this.roll.reset();
+    this.roll.reset(live);
     this.ready = this.load(live.voices);
   }
 

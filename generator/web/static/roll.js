@@ -26,13 +26,17 @@ export class Roll {
     frame();
   }
 
-  reset() {
+  /* What was before is shown, as what was heard. */
+  reset(live = null) {
     this.notes = []; // [start, duration, pitch, velocity, voice], by start
     this.bars = []; // [seconds, number]
     this.ends = [];
     this.number = 0;
     this.range = null; // [low, high] as shown
     this.begun = false;
+    if (!live) return;
+    this.number = live.bars;
+    this.add(live.before);
   }
 
   colour(voice) {

@@ -6,7 +6,7 @@
 const BASE = new URL("/carousel/", document.baseURI);
 const TICK_MS = 100;
 const RETRY_MS = 1000;
-const LABELS = { mid: "MIDI", wav: "WAV", musicxml: "MusicXML", svg: "Score", txt: "Text" };
+const LABELS = { mid: "MIDI", wav: "WAV", musicxml: "MusicXML", svg: "Score", txt: "Text", take: "Take" };
 
 export async function post(route, body) {
   const answer = await fetch(new URL(route, BASE), {
@@ -39,6 +39,7 @@ class Stage {
     const click = (selector, action) => this.find(selector).addEventListener("click", action.bind(this));
     click(".play", this.play);
     click(".stop", () => this.stop());
+    click(".back", this.back);
     click(".keep", () => this.trigger("keep", { take: this.live.take, position: this.view.position }));
     this.timer = setInterval(() => this.tick(), TICK_MS);
     this.show();
@@ -62,6 +63,10 @@ class Stage {
       if (this.state === "starting") this.state = "idle";
       this.say(data.message.text);
     }
+    const back = this.find(".back");
+    back.querySelector("span").textContent = data.back;
+    back.title = `Go back ${data.back} and try again with another seed`;
+    back.setAttribute("aria-label", back.title);
     this.shelf();
     this.show();
   }
@@ -83,8 +88,21 @@ class Stage {
     this.show();
   }
 
+  /* Leave the last part, and go on from there as another take. */
+  back() {
+    const { position } = this.view;
+    this.view.stop();
+    this.state = "starting";
+    this.clicked = performance.now();
+    this.say("");
+    this.view.unlock();
+    this.trigger("back", { position });
+    this.show();
+  }
+
   begin(live) {
     this.live = live;
+    this.yielded({});
     this.sequence = 0;
     this.state = "playing";
     this.view.begin(live);
@@ -106,9 +124,23 @@ class Stage {
     }
     this.find(".length").textContent = this.live ? view.words(view.position) : "";
     this.find(".keep").disabled = !this.live || view.position <= 0;
+    this.find(".back").disabled = !this.live || view.position <= 0 || this.state === "starting";
     for (const button of this.root.querySelectorAll(".downloads button")) {
       button.disabled = !this.live || view.position <= 0 || button.classList.contains("busy");
     }
+  }
+
+  get goesOn() {
+    return this.state === "playing" || this.state === "paused";
+  }
+
+  /* What had to give way, quietly. */
+  yielded(counts) {
+    const times = (count) => (count === 1 ? "once" : `${count.toLocaleString("en")} times`);
+    const words = Object.entries(counts).map(([name, count]) => `${name.replaceAll("_", " ")} ${times(count)}`);
+    const line = this.find(".yielded");
+    line.textContent = `Had to give way, where nothing else could follow: ${words.join(", ")}`;
+    line.hidden = words.length === 0;
   }
 
   /* One request at a time. A lost answer costs nothing: the same number is asked for again. */
@@ -116,20 +148,21 @@ class Stage {
     if (this.busy || performance.now() < this.quietUntil) return;
     this.busy = true;
     const { live, view } = this;
-    const until = view.horizon === 0 ? view.first : view.position + view.ahead * 1.1;
+    const until = this.sequence === 0 ? view.horizon + view.first : view.position + view.ahead * 1.1;
     try {
       const answer = await post("pull", { visitor: this.data.visitor, take: live.take, have: this.sequence, until });
       const chunk = await answer.json();
-      if (this.live !== live || this.state === "idle") return;
+      if (this.live !== live || !this.goesOn) return;
       this.pulls += 1;
       if (chunk.seq <= this.sequence) return;
       this.sequence = chunk.seq;
       this.options = chunk.options;
+      this.yielded(chunk.yielded);
       await view.accept(chunk);
       if (this.quietUntil) this.say("");
       this.quietUntil = 0;
     } catch (error) {
-      if (this.live !== live || this.state === "idle") return;
+      if (this.live !== live || !this.goesOn) return;
       if (error.final) this.stop(error.message);
       else {
         this.quietUntil = performance.now() + RETRY_MS;

@@ -55,9 +55,11 @@ class Text {
 
   unlock() {}
 
-  begin({ primer }) {
+  begin({ primer, before, at }) {
     this.reset();
+    this.position = this.horizon = at;
     if (primer) this.write(primer, "primer");
+    if (before) this.write(before);
     this.page.classList.add("typing");
     this.running = true;
     this.last = performance.now();

@@ -1,0 +1,176 @@
+"""The constraints as widgets.
+
+They derive from `SamplingOptions`. A checkpoint is shown those that it does not refuse, so what it can obey is written
+in `streaming/` alone; a new option needs its line in `LABELS`, and one in `choices` if only some words are possible.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import streamlit as st
+
+from generator.errors import CarouselError
+from generator.music.keys import KEYS, SCALES
+from generator.music.score import Score, pitch_name
+from generator.options import SamplingOptions
+from generator.streaming.constraints import PRIMER, Constraints
+from generator.streaming.engine import Model
+from generator.tokenizers import score_vocabulary as kinds
+from generator.tokenizers.performance import PerformanceTokenizer
+from generator.tokenizers.score import ScoreTokenizer
+from generator.tokenizers.score_vocabulary import Part
+
+OPTIONS = {spec.name: spec for spec in fields(SamplingOptions)}
+LABELS = {
+    "key": "Key",
+    "scale": "Scale",
+    "metre": "Metre",
+    "tempo": "Tempo",
+    "parallels": "Parallel fifths and octaves",
+    "voices_at_once": "Notes at once",
+    "density": "Notes a second",
+    "ranges": "Ranges",
+    "starts_with": "Say next",
+    "characters": "Only these characters",
+}
+"""The constraints that have a widget, in the order of the page."""
+
+
+def remembered(key: str, default: Any, choices: Sequence[Any] | None = None) -> str:
+    """The key of a widget that is shown next, which says what it said when it was last shown, if it still can.
+
+    Streamlit forgets the widgets of a page that is left; whoever comes back finds what was set.
+    """
+    saved = st.session_state.setdefault("saved", {})
+    value = st.session_state.get(key, saved.get(key, default))
+    if choices is not None and value not in choices:
+        value = default
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
+    saved[key] = value
+    return key
+
+
+def constrained(medium: str, model: Model) -> dict[str, Any]:
+    """The widgets of the constraints that a checkpoint can obey, and what they ask for."""
+    can = Constraints(model.tokenizer)
+
+    def obeys(**options: Any) -> bool:
+        try:
+            can.plan(SamplingOptions(**options))
+        except CarouselError:
+            return False
+        return True
+
+    asked: dict[str, Any] = {}
+    can_ask: list[tuple[str, list[Any]]] = []
+    for name in LABELS:
+        found = choices(name, model)
+        beside = {"key": KEYS[0]} if name == "scale" else {}
+        if found is not None:
+            found = [choice for choice in found if obeys(**{name: choice}, **beside)]
+            if len(found) > 1:
+                can_ask.append((name, found))
+        elif obeys(**{name: probe(name, model)}):
+            can_ask.append((name, []))
+    if can_ask:
+        with st.expander("Constraints", icon=":material/tune:"):
+            for name, found in can_ask:
+                asked[name] = widget(medium, model, name, found, asked)
+    return asked
+
+
+def choices(name: str, model: Model) -> list[Any] | None:
+    """What an option can be, where that is one of some words or numbers that the checkpoint may know; else None."""
+    table = model.tokenizer.table if isinstance(model.tokenizer, ScoreTokenizer) else None
+    if name == "key":
+        return list(KEYS)
+    if name == "scale":
+        return list(SCALES)
+    if name == "metre":
+        return [f"{numerator}/{denominator}" for numerator, denominator in table.metres] if table else []
+    if name == "tempo":
+        return [float(tempo) for tempo in table.columns[kinds.TEMPO]] if table else []
+    return None
+
+
+def probe(name: str, model: Model) -> Any:
+    """A value that asks as little as it can of a checkpoint that understands the option."""
+    spec = OPTIONS[name]
+    if isinstance(spec.default, bool):
+        return not spec.default
+    if name == "ranges":
+        return "0-127"
+    return spec.metadata["minimum"] or getattr(model.tokenizer, "characters", " ")[0]
+
+
+def widget(medium: str, model: Model, name: str, found: list[Any], asked: dict[str, Any]) -> Any:
+    """One constraint's widget; what it asks for, None if nothing."""
+    spec, key = OPTIONS[name], f"{medium}-{model.checkpoint.name}-{name}"
+    label, words = LABELS[name], spec.metadata["help"]
+    if isinstance(spec.default, bool):
+        return st.toggle(label, key=remembered(key, spec.default), help=words)
+    if found:
+        if name == "key" and isinstance(st.session_state.get(f"{medium}-primer"), Score):
+            found = [PRIMER, *found]
+        off = name == "scale" and not asked.get("key")
+        nothing = "Plain major or minor" if name == "scale" else "Any"
+        key = remembered(key, None, [None, *found])
+        format_ = {"format_func": shown, "help": words, "disabled": off, "placeholder": nothing}
+        chosen = st.selectbox(label, found, None, key=key, **format_)
+        return None if off else chosen
+    if name == "ranges":
+        return ranges(key, parts_of(model))
+    if spec.metadata["minimum"] is not None:
+        low, high = spec.metadata["minimum"], spec.metadata["maximum"]
+        key = remembered(key, None)
+        return st.number_input(label, low, high, None, key=key, step=1, placeholder="Any number", help=words)
+    return st.text_input(label, None, key=remembered(key, None), placeholder="Anything", help=words) or None
+
+
+def shown(choice: Any) -> str:
+    """A choice as words."""
+    if choice == PRIMER:
+        return "The key of the file"
+    return f"{choice:g}" if isinstance(choice, float) else str(choice)
+
+
+def parts_of(model: Model) -> list[Part]:
+    """The voices of a checkpoint with their compass."""
+    tokenizer = model.tokenizer
+    if isinstance(tokenizer, ScoreTokenizer):
+        return list(tokenizer.table.parts)
+    assert isinstance(tokenizer, PerformanceTokenizer)
+    return [
+        Part(voice.name, voice.program, voice.drum, False, tokenizer.table.lowest, tokenizer.table.highest)
+        for voice in tokenizer.voices
+    ]
+
+
+def ranges(key: str, parts: Sequence[Part]) -> str | None:
+    """A slider with two ends for each voice; None where no one is narrowed."""
+    said = []
+    for part in parts:
+        if part.drum or part.low == part.high:
+            continue
+        compass, name = range(part.low, part.high + 1), f"{key}-{part.name}"
+        whole = part.low, part.high
+        pairs = [(low, high) for low in compass for high in compass if low <= high]
+        key_ = remembered(name, whole, pairs)
+        ends: Any = st.select_slider(f"Range of {part.name}", compass, whole, key=key_, format_func=pitch_name)
+        if ends != whole:
+            said.append(f"{part.name}:{ends[0]}-{ends[1]}")
+    return ",".join(said) or None
+
+
+def in_words(error: CarouselError) -> str:
+    """What is wrong, with the widgets' names in place of the flags'."""
+
+    def name(flag: re.Match[str]) -> str:
+        return LABELS.get(flag[2].replace("-", "_"), flag[0])
+
+    return re.sub(r"--(no-)?([a-z]+(?:-[a-z]+)*)", name, str(error))
