@@ -26,6 +26,7 @@ from generator.tokenizers.score_vocabulary import Part
 
 OPTIONS = {spec.name: spec for spec in fields(SamplingOptions)}
 LABELS = {
+    "style": "Style",
     "key": "Key",
     "scale": "Scale",
     "metre": "Metre",
@@ -87,6 +88,8 @@ def constrained(medium: str, model: Model) -> dict[str, Any]:
 def choices(name: str, model: Model) -> list[Any] | None:
     """What an option can be, where that is one of some words or numbers that the checkpoint may know; else None."""
     table = model.tokenizer.table if isinstance(model.tokenizer, ScoreTokenizer) else None
+    if name == "style":
+        return list(model.tokenizer.styles)
     if name == "key":
         return list(KEYS)
     if name == "scale":
