@@ -1,0 +1,82 @@
+"""The governor: it hears what a stream says, and lifts its temperature where that comes near to a loop or to silence.
+
+How near is one number, from what was said alone (`Watch.nearness`). From a half on, every sixteenth more lifts by
+a quarter more, until the stream is free, which has its own options again at once. The governor is asked at every fourth
+token of a stream, so what it does is no matter of chunks; each change is in the timeline, so a replay needs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from generator.music.score import Note
+from generator.options import SamplingOptions
+from generator.streaming.stuck import Watch
+from generator.tokenizers import frames_grammar, performance_grammar, score_grammar
+from generator.tokenizers.base import Event, Rows, Tokenizer
+from generator.tokenizers.frames import FramesTokenizer
+from generator.tokenizers.performance import PerformanceTokenizer
+from generator.tokenizers.score import ScoreTokenizer
+
+EVERY = 4
+"""Tokens between two questions: a token may last for seconds, and a silence has lasted 30 s."""
+PARTS, FREE = 16, 7
+"""Of the way to being stuck; so many are none of its business."""
+STEP, MOST = 0.25, 1.5
+"""Of a lift."""
+
+
+class Governor:
+    """Of one stream. All that it remembers is its `watch`."""
+
+    def __init__(self, tokenizer: Tokenizer, watch: Watch | None = None) -> None:
+        self.watch = Watch() if watch is None else watch.copy()
+        self._tokenizer = tokenizer
+
+    def hear(self, token: int, events: Sequence[Event], memory: Rows) -> None:
+        """A token was said and completes these events; `memory` is the grammar's after it, shape (size,)."""
+        tokenizer = self._tokenizer
+        if isinstance(tokenizer, PerformanceTokenizer):  # whose notes are events when they end
+            kind, value = tokenizer.table.entries[token]
+            if kind == performance_grammar.NOTE_ON:
+                self.watch.hear(self._now_ms(memory), value)
+        elif tokenizer.medium == "text":
+            self.watch.read(token)
+        else:
+            for event in events:
+                if isinstance(event, Note):
+                    self.watch.hear(self._now_ms(memory), event.pitch)
+
+    def _now_ms(self, memory: Rows) -> int:
+        """Where the clock stands."""
+        tokenizer = self._tokenizer
+        if isinstance(tokenizer, ScoreTokenizer):
+            return int(memory[score_grammar.CLOCK]) // 1000
+        if isinstance(tokenizer, FramesTokenizer):
+            frames_a_minute = tokenizer.quarters_per_minute * tokenizer.ticks_per_quarter
+            return int(int(memory[frames_grammar.TICK]) * 60_000 / frames_a_minute)
+        return int(memory[performance_grammar.TICK]) * 1000 // performance_grammar.TICKS_PER_SECOND
+
+    def steer(self, options: SamplingOptions, memory: Rows) -> SamplingOptions:
+        """The options with the lift that the stream needs now."""
+        if not options.governor:
+            return options
+        now_ms = self._now_ms(memory) if self._tokenizer.medium == "music" else None
+        parts = int(PARTS * self.watch.nearness(now_ms)) - FREE
+        lift = max(options.lift, min(STEP * parts, MOST)) if parts > 0 else 0.0
+        return options if lift == options.lift else replace(options, lift=lift)
+
+
+def lifted(options: SamplingOptions) -> SamplingOptions:
+    """The options that a token is drawn with. Filters, which could undo a higher temperature, open as far as it rises;
+    top-k, which cannot by degrees, is off."""
+    if not options.lift:
+        return options
+    return replace(
+        options,
+        temperature=min(10.0, options.temperature + options.lift),
+        top_k=0,
+        top_p=min(1.0, options.top_p + options.lift),
+        min_p=max(0.0, options.min_p - options.lift),
+    )
