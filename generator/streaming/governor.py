@@ -1,8 +1,9 @@
 """The governor: it hears what a stream says, and lifts its temperature where that comes near to a loop or to silence.
 
-How near is one number, from what was said alone (`Watch.nearness`). From a half on, every sixteenth more lifts by
-a quarter more, until the stream is free, which has its own options again at once. The governor is asked at every fourth
-token of a stream, so what it does is no matter of chunks; each change is in the timeline, so a replay needs none.
+How near is one number, from what was said alone (`Watch.nearness`). From two fifths of the way on, every twentieth more
+lifts by a quarter more, until the stream is free: then it has its own options again at once. The governor is asked at
+every fourth token of a stream, so what it does is no matter of chunks; each change of options is in the timeline, so a
+replay needs no governor. `docs/governor.md` says what it is good for, and where the figures come from.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
 EVERY = 4
-"""Tokens between two questions: a token may last for seconds, and a silence has lasted 30 s."""
-PARTS, FREE = 16, 7
-"""Of the way to being stuck; so many are none of its business."""
+"""Tokens between two questions: a token of silence may last for a second or a bar."""
+PARTS, FREE = 20, 7
+"""Of the way to being stuck; and how many of them are none of its business."""
 STEP, MOST = 0.25, 1.5
 """Of a lift."""
 
@@ -58,12 +59,15 @@ class Governor:
             return int(int(memory[frames_grammar.TICK]) * 60_000 / frames_a_minute)
         return int(memory[performance_grammar.TICK]) * 1000 // performance_grammar.TICKS_PER_SECOND
 
+    def nearness(self, memory: Rows) -> float:
+        """How near to being stuck the stream is, from 0; from 1 on it is."""
+        return self.watch.nearness(self._now_ms(memory) if self._tokenizer.medium == "music" else None)
+
     def steer(self, options: SamplingOptions, memory: Rows) -> SamplingOptions:
         """The options with the lift that the stream needs now."""
         if not options.governor:
             return options
-        now_ms = self._now_ms(memory) if self._tokenizer.medium == "music" else None
-        parts = int(PARTS * self.watch.nearness(now_ms)) - FREE
+        parts = int(PARTS * self.nearness(memory)) - FREE
         lift = max(options.lift, min(STEP * parts, MOST)) if parts > 0 else 0.0
         return options if lift == options.lift else replace(options, lift=lift)
 

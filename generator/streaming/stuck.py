@@ -17,7 +17,7 @@ but one chorale, BWV 248.64-6, whose voices rest for 42 s while an orchestra pla
 from __future__ import annotations
 
 from collections import deque
-from copy import deepcopy
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -94,7 +94,9 @@ class Watch:
 
     def copy(self) -> Watch:
         """Another one, that has heard the same."""
-        return deepcopy(self)
+        other = copy(self)
+        other._recent, other._moment, other._memory = self._recent.copy(), [*self._moment], self._memory.copy()
+        return other
 
     def state(self) -> dict[str, Any]:
         """All of it, as a JSON value."""
