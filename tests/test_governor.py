@@ -57,7 +57,7 @@ def check_that_it_is_kept_from_it(name: str, temperature: float, tokens: int) ->
     assert left.snapshot().lifts == 0 < kept.snapshot().lifts
 
 
-@pytest.mark.parametrize(("name", "temperature", "tokens"), [("char", 0.05, 800), ("silent", 0.3, 600)])
+@pytest.mark.parametrize(("name", "temperature", "tokens"), [("char", 0.05, 1500), ("silent", 0.3, 600)])
 def test_what_gets_stuck_alone_does_not_under_the_governor(name: str, temperature: float, tokens: int) -> None:
     check_that_it_is_kept_from_it(name, temperature, tokens)
 
@@ -139,11 +139,11 @@ steps = st.lists(
 
 @pytest.mark.parametrize("name", LOOPING)
 @given(taken=steps)
-@settings(max_examples=8)
+@settings(max_examples=4)
 def test_the_laws_hold_for_any_walk(name: str, taken: list[Action], tmp_path_factory: pytest.TempPathFactory) -> None:
     """Rewound, forked, saved and steered: as straight on under its timeline, and the governor goes on alike."""
     start = model(name).stream(seed=2, temperature=LOOPING[name])
-    start.pull(150)
+    start.pull(700)
     stream = walk(start, taken, tmp_path_factory.getbasetemp())
     other = straight(model(name), None, stream.snapshot())
     assert stream.snapshot().to_bytes() == other.snapshot().to_bytes()
@@ -154,15 +154,15 @@ def test_the_laws_hold_for_any_walk(name: str, taken: list[Action], tmp_path_fac
 
 @pytest.mark.parametrize("name", LOOPING)
 @given(sizes=st.lists(st.integers(1, 97), min_size=1, max_size=6))
-@settings(max_examples=5)
+@settings(max_examples=3)
 def test_chunks_and_company_do_not_matter(name: str, sizes: list[int]) -> None:
     alone = model(name).stream(seed=2, temperature=LOOPING[name])
-    events = in_chunks(alone, sizes, 500)
+    events = in_chunks(alone, sizes, 800)
     engine = Engine(model(name))
     several = [engine.stream(seed=seed, temperature=LOOPING[name]) for seed in range(4)]
-    drawn = engine.draw(several, 500)
+    drawn = engine.draw(several, 800)
     assert as_bytes(model(name), drawn[2][1]) == as_bytes(model(name), events)
-    assert all(len(tokens) == 500 for tokens, _ in drawn)
+    assert all(len(tokens) == 800 for tokens, _ in drawn)
     assert several[2].snapshot().to_bytes() == alone.snapshot().to_bytes()
     assert alone.snapshot().lifts
 
@@ -273,7 +273,7 @@ def test_a_text_that_says_itself_again_and_again() -> None:
     for character in [*range(1000, 1500), *8 * cycle]:
         watch.read(character)
         nearness.append(watch.nearness())
-    assert max(nearness[:550]) == 0
+    assert max(nearness[:600]) < 0.4
     assert next(index for index, near in enumerate(nearness) if near >= 1) in range(500 + 6 * 54 - 2, 500 + 6 * 54 + 2)
     for character in range(1000):
         watch.read(character)

@@ -34,17 +34,17 @@ class Governor:
     def __init__(self, tokenizer: Tokenizer, watch: Watch | None = None) -> None:
         self.watch = Watch() if watch is None else watch.copy()
         self._tokenizer = tokenizer
+        self._reads = tokenizer.medium == "text"
+        # A performance's notes are events when they end.
+        self._keys: dict[int, int] = _keys(tokenizer) if isinstance(tokenizer, PerformanceTokenizer) else {}
 
     def hear(self, token: int, events: Sequence[Event], memory: Rows) -> None:
         """A token was said and completes these events; `memory` is the grammar's after it, shape (size,)."""
-        tokenizer = self._tokenizer
-        if isinstance(tokenizer, PerformanceTokenizer):  # whose notes are events when they end
-            kind, value = tokenizer.table.entries[token]
-            if kind == performance_grammar.NOTE_ON:
-                self.watch.hear(self._now_ms(memory), value)
-        elif tokenizer.medium == "text":
+        if self._reads:
             self.watch.read(token)
-        else:
+        elif token in self._keys:
+            self.watch.hear(self._now_ms(memory), self._keys[token])
+        elif not self._keys:
             for event in events:
                 if isinstance(event, Note):
                     self.watch.hear(self._now_ms(memory), event.pitch)
@@ -61,7 +61,7 @@ class Governor:
 
     def nearness(self, memory: Rows) -> float:
         """How near to being stuck the stream is, from 0; from 1 on it is."""
-        return self.watch.nearness(self._now_ms(memory) if self._tokenizer.medium == "music" else None)
+        return self.watch.nearness(self._now_ms(memory) if not self._reads else None)
 
     def steer(self, options: SamplingOptions, memory: Rows) -> SamplingOptions:
         """The options with the lift that the stream needs now."""
@@ -70,6 +70,12 @@ class Governor:
         parts = int(PARTS * self.nearness(memory)) - FREE
         lift = max(options.lift, min(STEP * parts, MOST)) if parts > 0 else 0.0
         return options if lift == options.lift else replace(options, lift=lift)
+
+
+def _keys(tokenizer: PerformanceTokenizer) -> dict[int, int]:
+    """The tokens with which a note starts, and their pitches."""
+    on = performance_grammar.NOTE_ON
+    return {token: tokenizer.table.entries[token][1] for token in tokenizer.table.spans[on]}
 
 
 def lifted(options: SamplingOptions) -> SamplingOptions:

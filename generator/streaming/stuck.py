@@ -53,6 +53,7 @@ class Watch:
         self._moment_ms = self._before_pitch = 0
         self._memory: Rows = np.zeros((5, LONGEST_CYCLE + 1), np.int64)
         self._memory[SHAPES] = -1
+        self._near = -1.0  # not reckoned since the last moment
 
     def hear(self, start_ms: int, pitch: int) -> None:
         """A note starts; notes come in order of their starts, milliseconds from the start of the stream."""
@@ -68,12 +69,13 @@ class Watch:
         highest = max(self._moment)
         shape = crc32(bytes([128 + highest - self._before_pitch, *sorted({highest - pitch for pitch in self._moment})]))
         _turn(self._memory, self._moment_ms, shape, TOGETHER_MS)
-        self._before_pitch = highest
+        self._before_pitch, self._near = highest, -1.0
         self._moment.clear()
 
     def read(self, character: int) -> None:
         """A character is said."""
         _turn(self._memory, int(self._memory[STARTS, 0]) + 1, character, 0)
+        self._near = -1.0
 
     @property
     def loop_since_ms(self) -> int | None:
@@ -89,8 +91,9 @@ class Watch:
         """How near the stream is to being stuck; from 1 on it is. Of a loop, the share of the turns that make it one or
         of the time, whichever is less; of a silence until now, that of the time. Without a time, of a loop of
         characters alone, `PATIENCE` of which take the place of the time."""
-        loop = float(_nearness(self._memory, PATIENCE if now_ms is None else PATIENCE_MS))
-        return loop if now_ms is None else max(loop, (now_ms - self._recent[0]) / PATIENCE_MS)
+        if self._near < 0:
+            self._near = float(_nearness(self._memory, PATIENCE if now_ms is None else PATIENCE_MS))
+        return self._near if now_ms is None else max(self._near, (now_ms - self._recent[0]) / PATIENCE_MS)
 
     def copy(self) -> Watch:
         """Another one, that has heard the same."""
