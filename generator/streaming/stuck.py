@@ -7,7 +7,8 @@ same cycle in another key is the same cycle.
 A loop is a cycle of at most 256 moments that is heard 6 times in a row or more, for 30 s or more. Slips do not end it:
 a moment that is as it was a cycle earlier adds 1, up to 16, any other takes 4 away, and it lasts while this is above 0.
 
-Silence is fewer than 8 notes in 30 s.
+Silence is fewer than 8 notes in 30 s. Of text, in which each character is a moment, a loop is a cycle of at most 256
+characters that is read 6 times in a row or more, for 300 characters or more.
 
 The figures come from all chorales, folk tunes and ASAP performances. What is heard 6 times there takes 13 s at most,
 and what takes 30 s is heard 4 times at most, by tunes that repeat their parts. No piece has fewer than 8 notes in 30 s
@@ -44,8 +45,7 @@ when its first turn began and its moments since; 0 where it is not."""
 
 
 class Watch:
-    """Listens to the notes of one stream, or to its characters, each of which is a moment, in the place of a
-    millisecond; whole numbers only, the same cost for every note."""
+    """Listens to the notes of one stream, or reads its characters; whole numbers only, the same cost for every note."""
 
     def __init__(self) -> None:
         self._recent = deque([0] * FEWEST_NOTES, maxlen=FEWEST_NOTES)
@@ -88,9 +88,8 @@ class Watch:
         return self._recent[0] if now_ms - self._recent[0] >= PATIENCE_MS else None
 
     def nearness(self, now_ms: int | None = None) -> float:
-        """How near the stream is to being stuck; from 1 on it is. Of a loop, the share of the turns that make it one or
-        of the time, whichever is less; of a silence until now, that of the time. Without a time, of a loop of
-        characters alone, `PATIENCE` of which take the place of the time."""
+        """How near the stream is to being stuck; from 1 on it is. Of a loop it is the share of the turns that make it
+        one or of the time, whichever is less; of a silence until now, the share of the time. Text has no time."""
         if self._near < 0:
             self._near = float(_nearness(self._memory, PATIENCE if now_ms is None else PATIENCE_MS))
         return self._near if now_ms is None else max(self._near, (now_ms - self._recent[0]) / PATIENCE_MS)
