@@ -2,7 +2,7 @@
 
 How near is one number, from what was said alone (`Watch.nearness`). From two fifths of the way on, every twentieth more
 lifts by a quarter more, until the stream is free: then it has its own options again at once. The governor is asked at
-every fourth token of a stream, so what it does is no matter of chunks; each change of options is in the timeline, so a
+every second token of a stream, so what it does is no matter of chunks; each change of options is in the timeline, so a
 replay needs no governor. `docs/governor.md` says what it is good for, and where the figures come from.
 """
 
@@ -20,7 +20,7 @@ from generator.tokenizers.frames import FramesTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
-EVERY = 4
+EVERY = 2
 """Tokens between two questions: a token of silence may last for a second or a bar."""
 PARTS, FREE = 20, 7
 """Of the way to being stuck; and how many of them are none of its business."""
