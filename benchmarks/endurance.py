@@ -8,8 +8,12 @@ in a key by chance, as the model has learned them. `low` and `high` are the 5th 
 windows, so one in ten of the corpus's own lies outside. `drift` is how far the mean of the last quarter of the stream's
 windows lies from that of the first, in standard deviations of the corpus's.
 
-Then many shorter streams, side by side, one a seed: which of them get stuck in a loop or in silence, and where, in
-seconds, as `generator/streaming/stuck.py` defines it; and which pieces of the corpus would be called so.
+Then many streams side by side, one a seed, with the governor and without: which of them get stuck in a loop or in
+silence, and where, in seconds, as `generator/streaming/stuck.py` defines it; how often the governor stepped in; and how
+many of the figures of their windows lie outside the corpus's range. And which pieces of the corpus would be called
+stuck.
+
+    python -m benchmarks.endurance checkpoints/bach bach-chorales --temperature 0.9 --minutes 60
 """
 
 from __future__ import annotations
@@ -38,8 +42,9 @@ WINDOW_SECONDS = 300.0
 Row = dict[str, Any]
 
 
-def played(model: Model, count: int, seconds: float, **options: Any) -> list[Score]:
-    """What so many streams, one a seed, play in the first `seconds` of music, and little more."""
+def played(model: Model, count: int, seconds: float, **options: Any) -> list[tuple[Score, int]]:
+    """What so many streams, one a seed, play in the first `seconds` of music, and little more; and how often the
+    governor stepped in."""
     engine = model.engine()
     streams = [engine.stream(seed=seed, at_end="next", **options) for seed in range(count)]
     events: dict[Any, list[Any]] = {stream: [] for stream in streams}
@@ -52,7 +57,7 @@ def played(model: Model, count: int, seconds: float, **options: Any) -> list[Sco
                 if isinstance(event, Tempo):
                     clocks[stream].set(event)
         going = [stream for stream in going if clocks[stream].seconds(stream.horizon_ticks) < seconds]
-    return [model.tokenizer.collect(events[stream]) for stream in streams]
+    return [(model.tokenizer.collect(events[stream]), stream.snapshot().lifts) for stream in streams]
 
 
 def pieces(shards: Shards, most_hours: float) -> Iterator[tuple[str, Any, Score]]:
@@ -115,15 +120,20 @@ def figure(value: float) -> float | None:
     return None if np.isnan(value) else rounded(value)
 
 
-def stuck(model: Model, seeds: int, minutes: float, **options: Any) -> Row:
-    """Which of the seeds get stuck: each with its seed and where, in seconds."""
-    found: Row = {"seeds": seeds, "minutes": minutes, "stuck": 0, "loop": [], "silence": []}
-    for seed, score in enumerate(watched(played(model, seeds, 60 * minutes, **options), "seeds")):
+def stuck(model: Model, seeds: int, minutes: float, corpus: list[Row], **options: Any) -> Row:
+    """Which of the seeds get stuck, each with its seed and where, in seconds; how often the governor stepped in; how
+    many of their windows' figures lie outside the corpus's range."""
+    found: Row = {**options, "seeds": seeds, "minutes": minutes, "stuck": 0, "loop": [], "silence": [], "lifts": 0}
+    rows: list[Row] = []
+    for seed, (score, lifts) in enumerate(watched(played(model, seeds, 60 * minutes, **options), "seeds")):
         where = stretches(score, round(60_000 * minutes))
         found["stuck"] += bool(where)
+        found["lifts"] += lifts
+        rows += windows(score)[: int(60 * minutes / WINDOW_SECONDS)]
         for one in where:
             found[one.kind].append({"seed": seed, "from": one.start_ms / 1000, "to": one.end_ms / 1000})
-    return found
+    inside = [row["inside"] for row in compare(rows, corpus, names(model.tokenizer))] if rows else []
+    return found | {"outside": len(rows) * len(inside) - sum(inside), "of": len(rows) * len(inside)}
 
 
 def draw(rows: list[Row], path: Path) -> None:
@@ -159,12 +169,12 @@ def endurance(given: argparse.Namespace) -> None:
     count = round(3600 * given.hours / WINDOW_SECONDS)
     if not corpus or not count:
         raise CarouselError("nothing fills a window of five minutes; give more --hours, or a longer corpus")
-    (stream,) = played(model, 1, (count + 1) * WINDOW_SECONDS, **options)
+    ((stream, _),) = played(model, 1, (count + 1) * WINDOW_SECONDS, **options)
     rows = compare(windows(stream)[:count], corpus, names(model.tokenizer))
     if given.picture is not None:
         draw(rows, given.picture)
     outside = sum(count - row["inside"] for row in rows)
-    seeds = stuck(model, given.seeds, given.minutes, **options)
+    seeds = [stuck(model, given.seeds, given.minutes, corpus, **options, governor=on) for on in (True, False)]
     report("endurance", given, "muspy", rows=rows, outside=outside, of=count * len(rows), streams=seeds, corpus=about)
 
 

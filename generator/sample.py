@@ -158,6 +158,11 @@ def choose(stream: Stream, model: Model, count: int, tokens: int | None, bars: i
     stream.set(seed=best.seed)
 
 
+def times(count: int) -> str:
+    """How often, in words."""
+    return "once" if count == 1 else f"{count:,} times"
+
+
 def seconds_of(score: Score) -> float:
     """Seconds from the start to the end of the last note."""
     return score.clock().seconds(score.end_ticks)
@@ -271,8 +276,9 @@ def sample(given_: argparse.Namespace) -> None:
     if given_.originality is not None:
         print(report(stream, given_.originality), file=sys.stderr)
     for name, count in stream.yielded.items():
-        times = "once" if count == 1 else f"{count:,} times"
-        print(f"{flag(name)} yielded {times}, where nothing could follow that keeps to it", file=sys.stderr)
+        print(f"{flag(name)} yielded {times(count)}, where nothing could follow that keeps to it", file=sys.stderr)
+    if count := stream.snapshot().lifts:
+        print(f"the governor stepped in {times(count)}, where it came near to a loop or to silence", file=sys.stderr)
     if given_.save is not None:
         stream.snapshot().save(given_.save)
 

@@ -159,7 +159,7 @@ def test_no_piece_of_the_corpora_is_stuck(mirror: Path) -> None:
 
 def test_streams_play_for_as_long_as_they_are_asked() -> None:
     model = Model(tiny("performance"))
-    for score in endurance.played(model, 3, 20.0):
+    for score, _ in endurance.played(model, 3, 20.0):
         assert score.clock().seconds(score.end_ticks) > 15
 
 
@@ -199,7 +199,11 @@ def test_the_command(
     assert [row["statistic"] for row in found["rows"]] == names(checkpoint.tokenizer)
     assert all(len(row["windows"]) == 6 for row in found["rows"])
     assert found["outside"] == sum(6 - row["inside"] for row in found["rows"]) and found["of"] == 6 * len(found["rows"])
-    assert found["streams"]["seeds"] == 3 and found["corpus"]["pieces"] == 4
+    assert [row["governor"] for row in found["streams"]] == [True, False] and found["corpus"]["pieces"] == 4
+    for row in found["streams"]:
+        assert row["seeds"] == 3 and 0 <= row["outside"] <= row["of"]
+        assert row["of"] > 0 and row["of"] % len(names(checkpoint.tokenizer)) == 0
+    assert found["streams"][1]["lifts"] == 0
     assert found["corpus"]["windows"] > 0 and found["corpus"]["loop"] == []
     endurance.draw(found["rows"], tmp_path / "b.svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()

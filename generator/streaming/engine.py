@@ -238,8 +238,8 @@ class Engine:
             jobs = [stream.job(targets[index] - stream.position) for index, stream in going]
             self.serve(jobs)
             for (index, stream), job in zip(going, jobs, strict=True):
-                drawn[index][0].extend(job.said)
                 drawn[index][1].extend(stream.accept(job))
+                drawn[index][0].extend(job.said)
         return drawn
 
     def begin(self, primer: Sequence[int], timeline: tuple[Change, ...]) -> Snapshot:

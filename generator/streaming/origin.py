@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,12 @@ class Origin:
     def options(self) -> SamplingOptions:
         """The options in force."""
         return self.timeline[-1][1]
+
+    @property
+    def lifts(self) -> int:
+        """How often the governor stepped in."""
+        lifted = [False, *(options.lift > 0 for _, options in self.timeline)]
+        return sum(now and not before for before, now in pairwise(lifted))
 
     @property
     def wanted(self) -> str:

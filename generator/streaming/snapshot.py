@@ -20,6 +20,7 @@ from generator.atomic import atomic_write
 from generator.errors import CarouselError
 from generator.model.state import State
 from generator.streaming.origin import LARGEST_TOKEN, OPTIONS, UNSOUND, Origin, checked, refuse_newer
+from generator.streaming.stuck import Watch
 from generator.tokenizers.base import LARGEST_COUNT, Rows, whole
 
 LARGEST = 64 * 2**20
@@ -35,7 +36,8 @@ class Snapshot(Origin):
 
     `token` is the last one so far, not yet fed to the model; `decoder` is the decoder's state, with the grammar's, the
     clock and the notes that sound; `yielded` says how often each constraint has yielded; `followed` is what an index
-    remembers, and in a file only where it decides what comes.
+    remembers, and in a file only where it decides what comes; `watch` is what the governor has heard, None in a take
+    that is older than it.
     """
 
     state: State
@@ -43,6 +45,7 @@ class Snapshot(Origin):
     decoder: dict[str, Any]
     yielded: dict[str, int] = field(default_factory=dict)
     followed: Rows | None = None
+    watch: Watch | None = None
 
     def to_bytes(self) -> bytes:
         """As a take; the same snapshot gives the same bytes."""
@@ -54,6 +57,7 @@ class Snapshot(Origin):
             "decoder": self.decoder,
             "yielded": self.yielded,
             **({"followed": self.followed.tolist()} if self.limited and self.followed is not None else {}),
+            **({"watch": self.watch.state()} if self.watch is not None else {}),
         }
         data = save(tensors, {"carousel": json.dumps(fields)})
         return data.replace(NO_DIGEST.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
@@ -105,6 +109,7 @@ def _read(data: bytes) -> Snapshot:
     followed = fields.get("followed")
     if followed is not None:
         followed = np.array([whole(value, -LARGEST_COUNT, LARGEST_COUNT) for value in followed], np.int64)
+    watch = fields.get("watch")
     return Snapshot(
         **checked(fields, tensors["primer"].tolist()),
         state=State(h, c),
@@ -112,4 +117,5 @@ def _read(data: bytes) -> Snapshot:
         decoder=dict(fields["decoder"]),
         yielded={name: whole(count, 1, LARGEST_COUNT) for name, count in yielded.items()},
         followed=followed,
+        watch=None if watch is None else Watch.of(watch),
     )

@@ -14,6 +14,7 @@ from generator.music.score import Bar, MusicEvent, Score
 from generator.options import SamplingOptions
 from generator.streaming import listening
 from generator.streaming.batch import CHUNK, Job
+from generator.streaming.governor import EVERY, Governor, lifted
 from generator.streaming.meter import Meter
 from generator.streaming.origin import MOST_HEARD, Change, Heard
 from generator.streaming.snapshot import Snapshot
@@ -39,6 +40,9 @@ class Stream:
         self._timeline, self._primer, self._heard = snapshot.timeline, snapshot.primer, snapshot.heard
         self._yielded = snapshot.yielded
         self._decoder = self.engine.tokenizer.decoder(snapshot.decoder)
+        self._governor = Governor(self.engine.tokenizer, snapshot.watch)
+        # Up to here the timeline is written, and the governor has no say.
+        self._written = snapshot.position
         self._followed = snapshot.followed
         index = self.engine.index
         if index is None:
@@ -106,16 +110,20 @@ class Stream:
             yield from self._advance(1)
 
     def set(self, **changes: Any) -> None:
-        """Change options from the next token on; the change is recorded in the take.
+        """Change options from the next token on; the change is recorded in the take. What the governor has lifted is
+        taken back.
 
         Raises:
             CarouselError: a value is out of its bounds, or a constraint is not for this stream.
         """
-        options = self.engine.constraints.settle(replace(self.options, **changes), self._primer)
-        if options == self.options:
-            return
-        kept = tuple(change for change in self._timeline if change[0] < self._position)
-        self._timeline = (*kept, (self._position, options))
+        options = replace(self.options, **{"lift": 0.0, **changes})
+        self._change(self.engine.constraints.settle(options, self._primer))
+
+    def _change(self, options: SamplingOptions) -> None:
+        """Have these options in force from here on."""
+        if options != self.options:
+            kept = self._timeline[:-1] if self._timeline[-1][0] == self._position else self._timeline
+            self._timeline = (*kept, (self._position, options))
 
     def listen(self, piece: str | Score | Sequence[MusicEvent], voice: str | None = None) -> list[Event]:
         """Hear a phrase that somebody else plays or says, and go on from it; what was heard is recorded in the take.
@@ -166,6 +174,7 @@ class Stream:
             yielded=self.yielded,
             corpus=self.engine.index.key if self.engine.index else "",
             followed=self._followed,
+            watch=self._governor.watch.copy(),
         )
 
     def fork(self, **options: Any) -> Stream:
@@ -246,7 +255,7 @@ class Stream:
         Raises:
             CarouselError: a token was heard that the grammar does not allow there.
         """
-        self._heard = heard
+        self._heard, self._written = heard, until
         starts = [position for position, _ in timeline]
         for index, end in enumerate([*starts[1:], until], start=1):
             self._timeline = timeline[:index]
@@ -271,7 +280,7 @@ class Stream:
             self._token,
             self._position,
             memory,
-            self.options,
+            lifted(self.options),
             count,
             given[:count],
             followed=self._followed,
@@ -285,17 +294,37 @@ class Stream:
         return tokens[self._position - start :], to_phrase
 
     def accept(self, job: Job) -> list[Event]:
-        """Be where the finished job leads; return the events that its tokens complete."""
+        """Be where the finished job leads, or as far as the governor lets it, which then shortens what was said; return
+        the events that its tokens complete."""
+        events: list[Event] = []
+        for count, token in enumerate(job.said, start=1):
+            new = self._decoder.feed(token)
+            self._governor.hear(token, new, self._decoder.memory)
+            events += new
+            self._position += 1
+            if self._position % EVERY == 0 and self._position > self._written:
+                before = self.options
+                self._change(self._governor.steer(before, self._decoder.memory))
+                if self.options != before and count < len(job.said):  # what follows was drawn too soon
+                    self._shorten(job, count)
+                    break
         assert job.after is not None
         self._state, self._token, self._followed = job.after, job.said[-1], job.followed_after
-        self._position += len(job.said)
         for name, count in job.yielded.items():
             self._yielded = {**self._yielded, name: self._yielded.get(name, 0) + count}
-        return [event for token in job.said for event in self._decoder.feed(token)]
+        return events
+
+    def _shorten(self, job: Job, count: int) -> None:
+        """Have a finished job say less. The state in its midst was not kept, so it is done again."""
+        again = replace(job, count=count, given=job.given[:count], said=[], wanted=True, yielded={}, after=None)
+        self.engine.serve([again])
+        job.said, job.yielded, job.after = again.said, again.yielded, again.after
+        job.followed_after = again.followed_after
 
     def read(self, tokens: Sequence[int]) -> Iterator[Event]:
         """Go through given tokens, as a primer does; yield the events that they complete."""
         start = self._position
+        self._written = start + len(tokens)
         while (done := self._position - start) < len(tokens):
             yield from self._advance(len(tokens) - done, tokens[done : done + CHUNK])
 

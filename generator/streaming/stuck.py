@@ -7,7 +7,8 @@ same cycle in another key is the same cycle.
 A loop is a cycle of at most 256 moments that is heard 6 times in a row or more, for 30 s or more. Slips do not end it:
 a moment that is as it was a cycle earlier adds 1, up to 16, any other takes 4 away, and it lasts while this is above 0.
 
-Silence is fewer than 8 notes in 30 s.
+Silence is fewer than 8 notes in 30 s. Of text, in which each character is a moment, a loop is a cycle of at most 256
+characters that is read 6 times in a row or more, for 300 characters or more.
 
 The figures come from all chorales, folk tunes and ASAP performances. What is heard 6 times there takes 13 s at most,
 and what takes 30 s is heard 4 times at most, by tunes that repeat their parts. No piece has fewer than 8 notes in 30 s
@@ -17,40 +18,42 @@ but one chorale, BWV 248.64-6, whose voices rest for 42 s while an orchestra pla
 from __future__ import annotations
 
 from collections import deque
+from copy import copy
 from dataclasses import dataclass
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 
+from generator.jit import compiled
 from generator.music.score import Score
-from generator.tokenizers.base import Rows
+from generator.tokenizers.base import LARGEST_COUNT, Rows, whole
 
 TOGETHER_MS = 40
 LONGEST_CYCLE = 256
 CYCLES = 6
 PATIENCE_MS = 30_000
+PATIENCE = 300
+"""Characters."""
 FEWEST_NOTES = 8
 MOST_TRUST, SLIP = 16, 4
 
-LENGTHS: Rows = np.arange(1, LONGEST_CYCLE + 1)
+STARTS, SHAPES, TRUST, SINCE, HEARD = range(5)
+"""The rows of what a watch remembers. Place p of the first two is the moment p before the latest one: when it started,
+and what it was, -1 for none. Place p of the others is the cycle of p + 1 moments: how far it is trusted, and if it is,
+when its first turn began and its moments since; 0 where it is not."""
 
 
 class Watch:
-    """Listens to the notes of one stream; whole numbers only, the same cost for every note."""
+    """Listens to the notes of one stream, or reads its characters; whole numbers only, the same cost for every note."""
 
     def __init__(self) -> None:
         self._recent = deque([0] * FEWEST_NOTES, maxlen=FEWEST_NOTES)
         self._moment: list[int] = []
-        self._moment_ms = self._before_ms = 0
-        self._before_pitch = 0
-        # The last moments, the latest first: place p - 1 is p moments ago, where the last turn of a cycle of p began.
-        self._gaps: Rows = np.zeros(LONGEST_CYCLE, np.int64)
-        self._shapes: Rows = np.full(LONGEST_CYCLE, -1, np.int64)
-        self._starts: Rows = np.zeros(LONGEST_CYCLE, np.int64)
-        # Of each cycle length: how far it is trusted, and if it is, when its first turn began and its moments since.
-        self._trust: Rows = np.zeros(LONGEST_CYCLE, np.int64)
-        self._since: Rows = np.zeros(LONGEST_CYCLE, np.int64)
-        self._heard: Rows = np.zeros(LONGEST_CYCLE, np.int64)
+        self._moment_ms = self._before_pitch = 0
+        self._memory: Rows = np.zeros((5, LONGEST_CYCLE + 1), np.int64)
+        self._memory[SHAPES] = -1
+        self._near = -1.0  # not reckoned since the last moment
 
     def hear(self, start_ms: int, pitch: int) -> None:
         """A note starts; notes come in order of their starts, milliseconds from the start of the stream."""
@@ -65,28 +68,115 @@ class Watch:
         """The moment is complete: compare it with those before it."""
         highest = max(self._moment)
         shape = crc32(bytes([128 + highest - self._before_pitch, *sorted({highest - pitch for pitch in self._moment})]))
-        gap = self._moment_ms - self._before_ms
-        again = (self._shapes == shape) & (np.abs(self._gaps - gap) <= TOGETHER_MS)
-        new = again & (self._trust == 0)
-        np.copyto(self._since, self._starts, where=new)
-        np.copyto(self._heard, LENGTHS, where=new)
-        self._heard += 1
-        self._trust = np.where(again, np.minimum(self._trust + 1, MOST_TRUST), np.maximum(self._trust - SLIP, 0))
-        for row, latest in ((self._gaps, gap), (self._shapes, shape), (self._starts, self._moment_ms)):
-            row[1:] = row[:-1]
-            row[0] = latest
-        self._before_ms, self._before_pitch = self._moment_ms, highest
+        _turn(self._memory, self._moment_ms, shape, TOGETHER_MS)
+        self._before_pitch, self._near = highest, -1.0
         self._moment.clear()
+
+    def read(self, character: int) -> None:
+        """A character is said."""
+        _turn(self._memory, int(self._memory[STARTS, 0]) + 1, character, 0)
+        self._near = -1.0
 
     @property
     def loop_since_ms(self) -> int | None:
         """When the loop began in which the stream is, as far as its complete moments tell."""
-        looping = (self._trust > 0) & (self._heard >= CYCLES * LENGTHS) & (self._before_ms - self._since >= PATIENCE_MS)
-        return int(self._since[looping].min()) if looping.any() else None
+        since = _loop_since(self._memory)
+        return None if since < 0 else int(since)
 
     def silence_since_ms(self, now_ms: int) -> int | None:
         """When the silence began in which the stream is, if no note starts from the last one heard until now."""
         return self._recent[0] if now_ms - self._recent[0] >= PATIENCE_MS else None
+
+    def nearness(self, now_ms: int | None = None) -> float:
+        """How near the stream is to being stuck; from 1 on it is. Of a loop it is the share of the turns that make it
+        one or of the time, whichever is less; of a silence until now, the share of the time. Text has no time."""
+        if self._near < 0:
+            self._near = float(_nearness(self._memory, PATIENCE if now_ms is None else PATIENCE_MS))
+        return self._near if now_ms is None else max(self._near, (now_ms - self._recent[0]) / PATIENCE_MS)
+
+    def copy(self) -> Watch:
+        """Another one, that has heard the same."""
+        other = copy(self)
+        other._recent, other._moment, other._memory = self._recent.copy(), [*self._moment], self._memory.copy()
+        return other
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as a JSON value."""
+        starts, shapes, *cycles = self._memory
+        known, trusted = np.flatnonzero(shapes >= 0), np.flatnonzero(cycles[0])
+        return {
+            "recent": list(self._recent),
+            "moment": [self._moment_ms, *self._moment],
+            "before": self._before_pitch,
+            "moments": np.stack((starts[known], shapes[known]), 1).tolist(),
+            "cycles": np.stack((trusted + 1, *(row[trusted] for row in cycles)), 1).tolist(),
+        }
+
+    @staticmethod
+    def of(state: dict[str, Any]) -> Watch:
+        """From its state, which may come from outside.
+
+        Raises:
+            ValueError: or another one that unsound values raise: it is not one.
+        """
+        watch = Watch()
+        watch._recent.extend(whole(start, 0, LARGEST_COUNT) for start in state["recent"])
+        watch._moment_ms, *moment = (whole(value, 0, LARGEST_COUNT) for value in state["moment"])
+        watch._moment = [whole(pitch, 0, 127) for pitch in moment]
+        watch._before_pitch = whole(state["before"], 0, 127)
+        starts, shapes, *cycles = watch._memory
+        for place, (start, shape) in enumerate(state["moments"]):
+            starts[place], shapes[place] = whole(start, 0, LARGEST_COUNT), whole(shape, 0, 2**32 - 1)
+        for length, *cycle in state["cycles"]:
+            place = whole(length, 1, LONGEST_CYCLE) - 1
+            for row, value in zip(cycles, cycle, strict=True):
+                row[place] = whole(value, 0, LARGEST_COUNT)
+            whole(int(cycles[0][place]), 1, MOST_TRUST)
+        return watch
+
+
+@compiled
+def _turn(memory: Rows, start: int, shape: int, slack: int) -> None:
+    """A moment is complete, the latest one."""
+    starts, shapes, trust, since, heard = memory[STARTS], memory[SHAPES], memory[TRUST], memory[SINCE], memory[HEARD]
+    gap = start - starts[0]
+    for place in range(LONGEST_CYCLE):
+        if shapes[place] == shape and abs(starts[place] - starts[place + 1] - gap) <= slack:
+            if trust[place] == 0:
+                since[place], heard[place] = starts[place], place + 1
+            trust[place] = min(trust[place] + 1, MOST_TRUST)
+            heard[place] += 1
+        elif trust[place] > SLIP:
+            trust[place] -= SLIP
+            heard[place] += 1
+        elif trust[place]:
+            trust[place] = since[place] = heard[place] = 0
+    for place in range(LONGEST_CYCLE, 0, -1):
+        starts[place], shapes[place] = starts[place - 1], shapes[place - 1]
+    starts[0], shapes[0] = start, shape
+
+
+@compiled
+def _loop_since(memory: Rows) -> int:
+    """When the earliest loop began; -1 without any."""
+    earliest = -1
+    for place in range(LONGEST_CYCLE):
+        since = memory[SINCE, place]
+        often = memory[TRUST, place] and memory[HEARD, place] >= CYCLES * (place + 1)
+        if often and memory[STARTS, 0] - since >= PATIENCE_MS and (earliest < 0 or since < earliest):
+            earliest = since
+    return earliest
+
+
+@compiled
+def _nearness(memory: Rows, patience: int) -> float:
+    """Of the cycle that is nearest to being a loop."""
+    nearest = 0.0
+    for place in range(LONGEST_CYCLE):
+        if memory[TRUST, place]:
+            turns = memory[HEARD, place] / (CYCLES * (place + 1))
+            nearest = max(nearest, min(turns, (memory[STARTS, 0] - memory[SINCE, place]) / patience))
+    return nearest
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,92 @@
+"""The governor: it hears what a stream says, and lifts its temperature where that comes near to a loop or to silence.
+
+How near is one number, from what was said alone (`Watch.nearness`). From two fifths of the way on, every twentieth more
+lifts by a quarter more, until the stream is free: then it has its own options again at once. The governor is asked at
+every second token of a stream, so what it does is no matter of chunks; each change of options is in the timeline, so a
+replay needs no governor. `docs/governor.md` says what it is good for, and where the figures come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from generator.music.score import Note
+from generator.options import SamplingOptions
+from generator.streaming.stuck import Watch
+from generator.tokenizers import frames_grammar, performance_grammar, score_grammar
+from generator.tokenizers.base import Event, Rows, Tokenizer
+from generator.tokenizers.frames import FramesTokenizer
+from generator.tokenizers.performance import PerformanceTokenizer
+from generator.tokenizers.score import ScoreTokenizer
+
+EVERY = 2
+"""Tokens between two questions: a token of silence may last for a second or a bar."""
+PARTS, FREE = 20, 7
+"""Of the way to being stuck; and how many of them are none of its business."""
+STEP, MOST = 0.25, 1.5
+"""Of a lift."""
+
+
+class Governor:
+    """Of one stream. All that it remembers is its `watch`."""
+
+    def __init__(self, tokenizer: Tokenizer, watch: Watch | None = None) -> None:
+        self.watch = Watch() if watch is None else watch.copy()
+        self._tokenizer = tokenizer
+        self._reads = tokenizer.medium == "text"
+        # A performance's notes are events when they end.
+        self._keys: dict[int, int] = _keys(tokenizer) if isinstance(tokenizer, PerformanceTokenizer) else {}
+
+    def hear(self, token: int, events: Sequence[Event], memory: Rows) -> None:
+        """A token was said and completes these events; `memory` is the grammar's after it, shape (size,)."""
+        if self._reads:
+            self.watch.read(token)
+        elif token in self._keys:
+            self.watch.hear(self._now_ms(memory), self._keys[token])
+        elif not self._keys:
+            for event in events:
+                if isinstance(event, Note):
+                    self.watch.hear(self._now_ms(memory), event.pitch)
+
+    def _now_ms(self, memory: Rows) -> int:
+        """Where the clock stands."""
+        tokenizer = self._tokenizer
+        if isinstance(tokenizer, ScoreTokenizer):
+            return int(memory[score_grammar.CLOCK]) // 1000
+        if isinstance(tokenizer, FramesTokenizer):
+            frames_a_minute = tokenizer.quarters_per_minute * tokenizer.ticks_per_quarter
+            return int(int(memory[frames_grammar.TICK]) * 60_000 / frames_a_minute)
+        return int(memory[performance_grammar.TICK]) * 1000 // performance_grammar.TICKS_PER_SECOND
+
+    def nearness(self, memory: Rows) -> float:
+        """How near to being stuck the stream is, from 0; from 1 on it is."""
+        return self.watch.nearness(self._now_ms(memory) if not self._reads else None)
+
+    def steer(self, options: SamplingOptions, memory: Rows) -> SamplingOptions:
+        """The options with the lift that the stream needs now."""
+        if not options.governor:
+            return options
+        parts = int(PARTS * self.nearness(memory)) - FREE
+        lift = max(options.lift, min(STEP * parts, MOST)) if parts > 0 else 0.0
+        return options if lift == options.lift else replace(options, lift=lift)
+
+
+def _keys(tokenizer: PerformanceTokenizer) -> dict[int, int]:
+    """The tokens with which a note starts, and their pitches."""
+    on = performance_grammar.NOTE_ON
+    return {token: tokenizer.table.entries[token][1] for token in tokenizer.table.spans[on]}
+
+
+def lifted(options: SamplingOptions) -> SamplingOptions:
+    """The options that a token is drawn with. Filters, which could undo a higher temperature, open as far as it rises;
+    top-k, which cannot by degrees, is off."""
+    if not options.lift:
+        return options
+    return replace(
+        options,
+        temperature=min(10.0, options.temperature + options.lift),
+        top_k=0,
+        top_p=min(1.0, options.top_p + options.lift),
+        min_p=max(0.0, options.min_p - options.lift),
+    )
