@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.errors import CarouselError
-from generator.music.keys import KEYS, SCALES, read_key
+from generator.music.keys import KEYS, read_key
 from generator.options import SamplingOptions
 from generator.streaming.constraints import NAMES, Constraints
 from generator.streaming.engine import Engine
@@ -26,38 +26,10 @@ from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import Tokenizer
 from tests.conftest import ROOT
+from tests.strategies import constraints
 from tests.test_constraints import MODELS, model_of, most_at_once, most_in_a_second, outside
 
 # The laws, under random constraints
-
-music = {
-    "key": st.none() | st.sampled_from(["D minor", "F# major", "E♭ major", "b minor", "Cb major"]),
-    "scale": st.none() | st.sampled_from(sorted(SCALES)),
-    "ranges": st.none() | st.sampled_from(["48-75", "60-70", "55-62"]),
-    "voices_at_once": st.none() | st.integers(1, 5),
-    "density": st.none() | st.integers(1, 12),
-}
-written = {"metre": st.none() | st.sampled_from(["4/4", "3/4", "5/8"]), "tempo": st.none() | st.floats(30, 240)}
-text = {
-    "characters": st.none() | st.text("abcdefgh \n", min_size=1),
-    "starts_with": st.none() | st.text("abcdefgh \n", max_size=9),
-}
-
-
-@st.composite
-def constraints(draw: st.DrawFn, name: str) -> dict[str, Any]:
-    """Options of a stream of this model; those that contradict each other are left out."""
-    kind = model_of(name).tokenizer.kind
-    fitting = text if kind == "char" else music | written if kind == "score" else music
-    found = draw(st.fixed_dictionaries(fitting)) | {"at_end": draw(st.sampled_from(["next", "never"]))}
-    if name in ("bach", "score"):
-        found["parallels"] = draw(st.booleans())
-    for option in ("scale", "metre", "ranges", "key"):
-        try:
-            model_of(name).engine().constraints.settle(SamplingOptions(**found), ())
-        except CarouselError:
-            found[option] = None
-    return found
 
 
 def check(name: str, piece: Any, options: dict[str, Any]) -> None:
@@ -83,7 +55,7 @@ def test_constrained_streams_keep_the_laws(name: str, data: st.DataObject, seed:
     """Chunks, fork, company and timeline; and all that is asked holds from the start without yielding."""
     model = model_of(name)
     engine = model.engine()
-    first, second = (data.draw(constraints(name)) for _ in range(2))
+    first, second = (data.draw(constraints(model)) for _ in range(2))
 
     def streams() -> tuple[Stream, Stream, Stream]:
         return engine.stream(seed=seed, **first), engine.stream(seed=seed, **second), engine.stream(seed=seed)
@@ -112,7 +84,7 @@ def test_a_mask_is_never_empty_nor_wider_than_the_grammars(name: str, data: st.D
     rules = Constraints(tokenizer)
     random, decoder = np.random.default_rng(seed), tokenizer.decoder()
     for _ in range(4):
-        plan = rules.plan(SamplingOptions(**data.draw(constraints(name))))
+        plan = rules.plan(SamplingOptions(**data.draw(constraints(model_of(name)))))
         for _ in range(40):
             before = decoder.allowed().copy()
             after = before.copy()

@@ -17,17 +17,10 @@ from generator.streaming.batch import CHUNK, Batch, Job
 from generator.streaming.engine import Engine, Model
 from generator.streaming.stream import Stream
 from tests.conftest import tiny
+from tests.strategies import SAMPLING
 
 options = st.fixed_dictionaries(
-    {},
-    optional={
-        "seed": st.integers(0, 2**63 - 1),
-        "temperature": st.floats(0.0, 1.5),
-        "top_k": st.integers(0, 20),
-        "top_p": st.floats(0.1, 1.0),
-        "min_p": st.floats(0.0, 0.2),
-        "at_end": st.sampled_from(["next", "never", "stop"]),
-    },
+    {}, optional=SAMPLING | {"temperature": st.floats(0.0, 1.5), "at_end": st.sampled_from(["next", "never", "stop"])}
 )
 deeds = st.one_of(
     st.tuples(st.just("arrive"), options),

@@ -22,19 +22,10 @@ from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.tokenizers import KINDS
 from tests.conftest import ROOT, tiny
+from tests.strategies import sampling
 
 TOKENS = 240
 
-options = st.fixed_dictionaries(
-    {
-        "seed": st.integers(0, 2**63 - 1),
-        "temperature": st.floats(0.3, 1.5),
-        "top_k": st.integers(0, 20),
-        "top_p": st.floats(0.1, 1.0),
-        "min_p": st.floats(0.0, 0.2),
-        "at_end": st.sampled_from(["next", "never"]),
-    }
-)
 cuts = st.lists(st.integers(1, 97), min_size=1, max_size=12)
 
 
@@ -54,7 +45,7 @@ def as_bytes(model: Model, events: list[Any]) -> bytes:
     return piece.encode() if isinstance(piece, str) else midi.to_bytes(piece)
 
 
-@given(options=options, sizes=cuts)
+@given(options=sampling, sizes=cuts)
 @settings(max_examples=6)
 def test_law_1_chunks(any_model: Model, options: dict[str, Any], sizes: list[int]) -> None:
     whole = list(any_model.stream(**options).take(TOKENS))
@@ -62,7 +53,7 @@ def test_law_1_chunks(any_model: Model, options: dict[str, Any], sizes: list[int
     assert as_bytes(any_model, parts) == as_bytes(any_model, whole)
 
 
-@given(options=options, cut=st.integers(0, TOKENS))
+@given(options=sampling, cut=st.integers(0, TOKENS))
 @settings(max_examples=6)
 def test_law_2_resume(
     any_model: Model, tmp_path_factory: pytest.TempPathFactory, options: dict[str, Any], cut: int
@@ -106,7 +97,7 @@ def test_law_2_resume_in_another_process(kind: str, tmp_path: Path) -> None:
     assert out.read_bytes() == (history.encode() if isinstance(history, str) else midi.to_bytes(history))
 
 
-@given(options=options, cut=st.integers(1, TOKENS))
+@given(options=sampling, cut=st.integers(1, TOKENS))
 @settings(max_examples=6)
 def test_law_3_fork(any_model: Model, options: dict[str, Any], cut: int) -> None:
     parent = any_model.stream(**options)
@@ -120,8 +111,8 @@ def test_law_3_fork(any_model: Model, options: dict[str, Any], cut: int) -> None
 
 
 @given(
-    start=options,
-    changes=st.lists(st.tuples(st.integers(1, 60), options), max_size=4),
+    start=sampling,
+    changes=st.lists(st.tuples(st.integers(1, 60), sampling), max_size=4),
 )
 @settings(max_examples=6)
 def test_law_5_timeline(any_model: Model, start: dict[str, Any], changes: list[tuple[int, dict[str, Any]]]) -> None:
@@ -197,7 +188,7 @@ def check_valid(score: Score, monophonic: bool = False) -> None:
         ends[key] = note.end_ticks
 
 
-@given(options=options)
+@given(options=sampling)
 @settings(max_examples=8)
 def test_law_7_valid_music(any_model: Model, options: dict[str, Any]) -> None:
     if any_model.tokenizer.medium == "text":
