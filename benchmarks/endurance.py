@@ -3,10 +3,11 @@
     python -m benchmarks.endurance checkpoints/bach bach-chorales --picture docs/endurance-bach.svg
 
 The statistics are those of `benchmarks/features.py`; of the distributions, the area that a window's histogram shares
-with the whole corpus's. The corpus's windows are as long: its pieces of all splits one after another, by chance, each
-in a key by chance, as the model has learned them. `low` and `high` are the 5th and the 95th percentile of those
-windows, so one in ten of the corpus's own lies outside. `drift` is how far the mean of the last quarter of the stream's
-windows lies from that of the first, in standard deviations of the corpus's.
+with the whole corpus's, of which no amount is too much. They are compared with two ranges, from the 5th percentile to
+the 95th: `pieces`, of the corpus's pieces one by one; and, narrower, `windows`, of stretches as long as the stream's:
+its pieces of all splits one after another, by chance, each in a key by chance, as the model has learned them. One in
+ten of the corpus's own lies outside a range. `drift` is how far the mean of the last quarter of the stream's windows
+lies from that of the first, in standard deviations of the corpus's.
 
 Then many streams side by side, one a seed, with the governor and without: which of them get stuck in a loop or in
 silence, and where, in seconds, as `generator/streaming/stuck.py` defines it; how often the governor stepped in; and how
@@ -39,7 +40,10 @@ from generator.streaming.engine import Model
 from generator.streaming.stuck import stretches
 
 WINDOW_SECONDS = 300.0
+RANGES = ("pieces", "windows")
 Row = dict[str, Any]
+Corpus = dict[str, list[Row]]
+"""By range: the statistics of its pieces, and of its windows."""
 
 
 def played(model: Model, count: int, seconds: float, **options: Any) -> list[tuple[Score, int]]:
@@ -78,41 +82,52 @@ def windows(score: Score) -> list[Row]:
     return [features(*cut) for cut in cuts(score, WINDOW_SECONDS)]
 
 
-def of_corpus(shards: Shards, most_hours: float) -> tuple[list[Row], Row]:
-    """The windows of its pieces, played one after another an hour at a time, and which pieces are stuck."""
-    rows: list[Row] = []
-    found: Row = {"pieces": 0, "loop": [], "silence": []}
+def of_corpus(shards: Shards, most_hours: float) -> tuple[Corpus, Row]:
+    """Its pieces one by one, and its windows, played one after another an hour at a time; which pieces are stuck."""
+    rows: Corpus = {"pieces": [], "windows": []}
+    found: Row = {"loop": [], "silence": []}
     hour, seconds = [], 0.0
     for name, tokens, piece in pieces(shards, most_hours):
-        found["pieces"] += 1
         for kind in sorted({stretch.kind for stretch in stretches(piece)}):
             found[kind].append(name)
+        lasts = piece.clock().seconds(piece.end_ticks)
+        rows["pieces"].append(features(piece, lasts))
         hour.append(tokens)
-        seconds += piece.clock().seconds(piece.end_ticks)
+        seconds += lasts
         if seconds >= 3600:
-            rows += windows(shards.tokenizer.decode(np.concatenate(hour)))
+            rows["windows"] += windows(shards.tokenizer.decode(np.concatenate(hour)))
             hour, seconds = [], 0.0
     if hour:
-        rows += windows(shards.tokenizer.decode(np.concatenate(hour)))
-    return rows, found | {"windows": len(rows)}
+        rows["windows"] += windows(shards.tokenizer.decode(np.concatenate(hour)))
+    return rows, found | {name: len(rows[name]) for name in RANGES}
 
 
-def compare(stream: list[Row], corpus: list[Row], statistics: list[str]) -> list[Row]:
-    """A row a statistic: the corpus's range, the stream's windows, how many lie inside, and how far they drift."""
+def compare(stream: list[Row], corpus: Corpus, statistics: list[str]) -> list[Row]:
+    """A row a statistic: the corpus's ranges, how many of the stream's windows lie inside each, and how far they
+    drift."""
     found = []
     for name in statistics:
-        ours, theirs = ([row[name] for row in rows] for rows in (stream, corpus))
+        ours, *theirs = ([row[name] for row in rows] for rows in (stream, *(corpus[kind] for kind in RANGES)))
         if name in HISTOGRAMS:
-            whole = np.sum(theirs, axis=0)
-            ours, theirs = ([area(one, whole) if one.any() else 0.0 for one in rows] for rows in (ours, theirs))
-        low, high = np.nanpercentile(theirs, (5, 95))
+            whole = np.sum(theirs[-1], axis=0)
+            ours, *theirs = ([area(one, whole) if one.any() else 0.0 for one in rows] for rows in (ours, *theirs))
+        row: Row = {"statistic": name}
+        for kind, values in zip(RANGES, theirs, strict=True):
+            low, high = np.nanpercentile(values, (5, 95))
+            high = 1.0 if name in HISTOGRAMS else high
+            inside = sum(bool(low - 1e-9 <= value <= high + 1e-9) for value in ours)
+            row[kind] = {"low": figure(low), "high": figure(high), "inside": inside}
         quarter = max(1, len(ours) // 4)
         away = np.mean(ours[-quarter:]) - np.mean(ours[:quarter])
-        row = {"statistic": name, "low": figure(low), "high": figure(high)}
-        row["inside"] = sum(bool(low - 1e-9 <= value <= high + 1e-9) for value in ours)
-        row["drift"] = figure(away / max(np.nanstd(theirs), 1e-9))
-        found.append(row | {"windows": [figure(value) for value in ours]})
+        row["drift"] = figure(away / max(np.nanstd(theirs[-1]), 1e-9))
+        found.append(row | {"values": [figure(value) for value in ours]})
     return found
+
+
+def outside(rows: list[Row]) -> Row:
+    """How many figures lie outside each of the corpus's ranges, and of how many."""
+    count = sum(len(row["values"]) for row in rows)
+    return {kind: count - sum(row[kind]["inside"] for row in rows) for kind in RANGES} | {"of": count}
 
 
 def figure(value: float) -> float | None:
@@ -120,7 +135,7 @@ def figure(value: float) -> float | None:
     return None if np.isnan(value) else rounded(value)
 
 
-def stuck(model: Model, seeds: int, minutes: float, corpus: list[Row], **options: Any) -> Row:
+def stuck(model: Model, seeds: int, minutes: float, corpus: Corpus, **options: Any) -> Row:
     """Which of the seeds get stuck, each with its seed and where, in seconds; how often the governor stepped in; how
     many of their windows' figures lie outside the corpus's range."""
     found: Row = {**options, "seeds": seeds, "minutes": minutes, "stuck": 0, "loop": [], "silence": [], "lifts": 0}
@@ -132,8 +147,7 @@ def stuck(model: Model, seeds: int, minutes: float, corpus: list[Row], **options
         rows += windows(score)[: int(60 * minutes / WINDOW_SECONDS)]
         for one in where:
             found[one.kind].append({"seed": seed, "from": one.start_ms / 1000, "to": one.end_ms / 1000})
-    inside = [row["inside"] for row in compare(rows, corpus, names(model.tokenizer))] if rows else []
-    return found | {"outside": len(rows) * len(inside) - sum(inside), "of": len(rows) * len(inside)}
+    return found | {"outside": outside(compare(rows, corpus, names(model.tokenizer)) if rows else [])}
 
 
 def draw(rows: list[Row], path: Path) -> None:
@@ -145,17 +159,19 @@ def draw(rows: list[Row], path: Path) -> None:
         picture = figures.Figure(figsize=(1.9 * across, 3.4), layout="constrained")
         panels = picture.subplots(2, across, sharex=True).flat
         for panel, row in zip(panels, rows, strict=False):  # an odd number leaves one empty
-            minutes = [WINDOW_SECONDS / 60 * (index + 0.5) for index in range(len(row["windows"]))]
-            panel.axhspan(row["low"], row["high"], color="#b3541e", alpha=0.18, linewidth=0)
-            panel.plot(minutes, np.array(row["windows"], float), "o-", color="#1f5f8b", markersize=2.5, linewidth=1)
+            minutes = [WINDOW_SECONDS / 60 * (index + 0.5) for index in range(len(row["values"]))]
+            ends = [row[kind][end] for kind in RANGES for end in ("low", "high")]
+            for low, high in (ends[:2], ends[2:]):
+                panel.axhspan(low, high, color="#b3541e", alpha=0.14, linewidth=0)
+            panel.plot(minutes, np.array(row["values"], float), "o-", color="#1f5f8b", markersize=2.5, linewidth=1)
             name = row["statistic"].replace("_", " ")
             panel.set_title(f"overlap of {name}s" if row["statistic"] in HISTOGRAMS else name, fontsize=8)
-            values = np.array([row["low"], row["high"], *row["windows"]], float)
+            values = np.array([*ends, *row["values"]], float)
             low, high = np.nanmin(values), np.nanmax(values)
             room = 0.3 * (high - low) or 0.1
             panel.set_ylim(low - room, high + room)
             panel.spines[["top", "right"]].set_visible(False)
-        picture.supxlabel("minutes; the band holds nine of ten windows of the corpus", fontsize=8)
+        picture.supxlabel("minutes; the bands hold nine of ten of the corpus's pieces, and of its windows", fontsize=8)
         with atomic_write(path) as file:
             picture.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
 
@@ -167,15 +183,14 @@ def endurance(given: argparse.Namespace) -> None:
     shards = prepare(open_corpus(given.corpus), model.tokenizer)
     corpus, about = of_corpus(shards, given.corpus_hours)
     count = round(3600 * given.hours / WINDOW_SECONDS)
-    if not corpus or not count:
+    if not corpus["windows"] or not count:
         raise CarouselError("nothing fills a window of five minutes; give more --hours, or a longer corpus")
     ((stream, _),) = played(model, 1, (count + 1) * WINDOW_SECONDS, **options)
     rows = compare(windows(stream)[:count], corpus, names(model.tokenizer))
     if given.picture is not None:
         draw(rows, given.picture)
-    outside = sum(count - row["inside"] for row in rows)
     seeds = [stuck(model, given.seeds, given.minutes, corpus, **options, governor=on) for on in (True, False)]
-    report("endurance", given, "muspy", rows=rows, outside=outside, of=count * len(rows), streams=seeds, corpus=about)
+    report("endurance", given, "muspy", rows=rows, outside=outside(rows), streams=seeds, corpus=about)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -167,13 +167,19 @@ def test_windows_are_compared_with_the_corpus_and_with_each_other() -> None:
     def window(value: float, *counts: int) -> dict[str, Any]:
         return {"polyphony": value, "interval": np.array(counts)}
 
-    corpus = [window(float(value), 1, 1) for value in range(101)]
+    corpus = {
+        "pieces": [window(float(value), 3, 1) for value in range(201)],
+        "windows": [window(float(value), 1, 1) for value in range(101)],
+    }
     stream = [window(50.0, 1, 1), window(96.0, 2, 0), window(np.nan, 0, 0), window(60.0, 1, 1)]
     polyphony, interval = endurance.compare(stream, corpus, ["polyphony", "interval"])
-    assert (polyphony["low"], polyphony["high"], polyphony["inside"]) == (5, 95, 2)
-    assert polyphony["windows"] == [50, 96, None, 60]
+    assert polyphony["windows"] == {"low": 5, "high": 95, "inside": 2}
+    assert polyphony["pieces"] == {"low": 10, "high": 190, "inside": 3}
+    assert polyphony["values"] == [50, 96, None, 60]
     assert polyphony["drift"] == pytest.approx(10 / np.std(np.arange(101)), rel=1e-3)
-    assert (interval["inside"], interval["windows"], interval["drift"]) == (2, [1, 0.5, 0, 1], 0)
+    assert (interval["windows"]["inside"], interval["values"], interval["drift"]) == (2, [1, 0.5, 0, 1], 0)
+    assert interval["pieces"] == {"low": 0.75, "high": 1.0, "inside": 2}
+    assert endurance.outside([polyphony, interval]) == {"pieces": 3, "windows": 4, "of": 8}
 
 
 @pytest.mark.parametrize("kind", ["score", "performance"])
@@ -197,12 +203,13 @@ def test_the_command(
     found = json.loads(printed)
     assert "NaN" not in printed
     assert [row["statistic"] for row in found["rows"]] == names(checkpoint.tokenizer)
-    assert all(len(row["windows"]) == 6 for row in found["rows"])
-    assert found["outside"] == sum(6 - row["inside"] for row in found["rows"]) and found["of"] == 6 * len(found["rows"])
+    assert all(len(row["values"]) == 6 for row in found["rows"])
+    assert found["outside"]["of"] == 6 * len(found["rows"])
     assert [row["governor"] for row in found["streams"]] == [True, False] and found["corpus"]["pieces"] == 4
     for row in found["streams"]:
-        assert row["seeds"] == 3 and 0 <= row["outside"] <= row["of"]
-        assert row["of"] > 0 and row["of"] % len(names(checkpoint.tokenizer)) == 0
+        outside = row["outside"]
+        assert row["seeds"] == 3 and 0 <= outside["windows"] <= outside["of"]
+        assert outside["of"] > 0 and outside["of"] % len(names(checkpoint.tokenizer)) == 0
     assert found["streams"][1]["lifts"] == 0
     assert found["corpus"]["windows"] > 0 and found["corpus"]["loop"] == []
     endurance.draw(found["rows"], tmp_path / "b.svg")
