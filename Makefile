@@ -69,14 +69,19 @@ train-bach: setup  ## train checkpoints/bach anew
 
 train-folk: setup  ## train checkpoints/folk anew
 	$(BIN)/python -m generator.train folk-tunes --out checkpoints/folk \
-		--hidden-size 512 --lanes 32 --window 64 --passes 5 \
+		--hidden-size 512 --lanes 32 --window 64 --passes 6 \
 		--dropout-layers 0.1 --dropout-output 0.2 --dropout-weights 0.1 --validations 15
 
 train-piano: setup  ## train checkpoints/piano anew; CAROUSEL_MIRROR has to hold the ASAP dataset
 	$(BIN)/python -m generator.train asap-piano --out checkpoints/piano \
-		--lanes 64 --window 128 --passes 2 \
-		--dropout-embedding 0.05 --dropout-layers 0.1 --dropout-output 0.1 --dropout-weights 0.1 --validations 15 --patience 10
+		--lanes 32 --window 96 --passes 2.5 \
+		--dropout-embedding 0 --dropout-layers 0.05 --dropout-output 0.05 --dropout-weights 0.05 --validations 15 --patience 10
 
-train-shakespeare: setup  ## train checkpoints/shakespeare anew
-	$(BIN)/python -m generator.train tinyshakespeare --out checkpoints/shakespeare \
-		--hidden-size 608 --passes 24 --dropout-layers 0.4 --dropout-output 0.4 --dropout-weights 0.3 --validations 24 --averaging 0
+train-shakespeare: setup  ## train checkpoints/shakespeare anew: two runs side by side, joined
+	OMP_NUM_THREADS=1 $(BIN)/python -m generator.train tinyshakespeare --out build/shakespeare-b --seed 1 \
+		--hidden-size 432 --lanes 32 --window 96 --passes 24 \
+		--dropout-layers 0.4 --dropout-output 0.4 --dropout-weights 0.3 --validations 24 & \
+	OMP_NUM_THREADS=1 $(BIN)/python -m generator.train tinyshakespeare --out build/shakespeare-a --seed 0 \
+		--hidden-size 432 --lanes 32 --window 96 --passes 48 \
+		--dropout-layers 0.4 --dropout-output 0.4 --dropout-weights 0.3 --validations 24 && wait $$!
+	$(BIN)/python -m generator.join tinyshakespeare build/shakespeare-a build/shakespeare-b --out checkpoints/shakespeare

@@ -211,7 +211,7 @@ def test_a_broken_upload_is_one_line(visit: Visit, tmp_path: Path) -> None:
         ("good.mid", midi.to_bytes(four_voices())),
     ):
         (tmp_path / name).write_bytes(data)
-        visit.page.locator("input[type=file]").set_input_files(tmp_path / name)
+        visit.page.locator("input[type=file]").last.set_input_files(tmp_path / name)
         if name != "good.mid":
             alert = visit.page.get_by_role("alert").filter(has_text=name)
             alert.wait_for()

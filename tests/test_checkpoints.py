@@ -40,9 +40,10 @@ def test_a_checkpoint_is_small_and_its_card_is_whole(name: str) -> None:
         assert expected in card
     assert card.startswith(f"# {name}\n")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n\t\t", "")
-    command = re.search(r"^python (-m generator\.train .*)$", card, re.M)
-    assert command
-    assert command[1] in makefile, "the Makefile trains with another command than the card names"
+    commands = re.findall(r"^python (-m generator\.(?:train|join) .*)$", card, re.M)
+    assert commands
+    for command in commands:
+        assert command in makefile, "the Makefile trains with another command than the card names"
 
 
 @pytest.mark.slow

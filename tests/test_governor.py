@@ -108,7 +108,9 @@ def until_lifted(stream: Stream) -> Stream:
 
 def test_what_the_user_sets_wins_and_takes_the_lift_back() -> None:
     stream = until_lifted(model("char").stream(seed=2, temperature=0.05))
-    at = stream.position
+    at, lifted_so_far = stream.position, stream.options
+    stream.set(temperature=0.05)
+    assert stream.options == lifted_so_far  # for that says nothing new
     stream.set(temperature=0.04)
     assert stream.options == SamplingOptions(seed=2, temperature=0.04)
     assert stream.snapshot().timeline[-1] == (at, stream.options)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from starlette.applications import Starlette
-from starlette.responses import Response
 
 from generator import takes
 from generator.errors import CarouselError
@@ -25,10 +20,10 @@ from generator.music.score import Note, Score, Tempo
 from generator.streaming.engine import Model, load
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers.score import ScoreTokenizer
-from generator.web import instruments, live, live_music, primers, routes, visitors
+from generator.web import instruments, live, live_music, primers
 from generator.web.live import LiveText
 from generator.web.live_music import LiveMusic
-from generator.web.visitors import KEPT, Registry, Visitor
+from generator.web.visitors import Visitor
 from tests.conftest import ROOT, four_voices, random_checkpoint, tiny
 
 TUNE = four_voices()
@@ -254,106 +249,6 @@ def test_the_pedal_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
         assert pedals == everything.between(since, 10**9).pedals
         held.append(bool(pedals) and pedals[0].start_ticks == 0)
     assert forgetful._start_ticks > 0 and any(held)
-
-
-def test_takes_are_kept_and_removed(text: Model) -> None:
-    visitor = Visitor()
-    number = visitor.start(LiveText(text.stream(), "a"))
-    take = visitor.playing("text")[1]
-    assert isinstance(take, LiveText)
-    with pytest.raises(CarouselError, match="nothing has been heard"):
-        visitor.keep(number, 0)
-    take.pull(0, 50)
-    for index in range(KEPT):
-        assert visitor.keep(number, 10 + index) == []
-    kept = list(visitor.kept("text"))[::-1]
-    with pytest.raises(CarouselError, match="remove one"):
-        visitor.keep(number, 10)
-    assert list(visitor.kept("text")) == kept[::-1] and not visitor.kept("music")
-    assert len(visitor.take(kept[3]).heard(1e9)) == 13
-    visitor.remove(kept[3])
-    with pytest.raises(CarouselError, match="no longer here"):
-        visitor.take(kept[3])
-    assert visitor.start(LiveText(text.stream(), "b")) != number
-    with pytest.raises(CarouselError, match="no longer here"):
-        visitor.take(number)
-
-
-def test_a_full_shelf_lets_the_oldest_takes_go(text: Model, music: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is kept of a medium is bounded by what it holds, not by its number alone; the newest always stays."""
-    monkeypatch.setitem(visitors.SHELF, "text", 100)
-    visitor = Visitor()
-    lines, tune = LiveText(text.stream(), "lines"), LiveMusic(music.stream(seed=3), "tune", music.tokenizer)
-    numbers = {take: visitor.start(take) for take in (lines, tune)}
-    lines.pull(0, 200)
-    tune.pull(0, 20.0)
-    assert [visitor.keep(numbers[lines], length) for length in (40, 30, 30)] == [[], [], []]
-    for length, gone, left in ((20, 1, [20, 30, 30]), (60, 2, [60, 20]), (200, 2, [200])):
-        assert visitor.keep(numbers[lines], length) == ["lines"] * gone
-        assert [kept.size for kept in visitor.kept("text").values()] == left
-    assert visitor.keep(numbers[tune], 9.0) == [], "the shelves of the two media are apart"
-    [size] = [kept.size for kept in visitor.kept("music").values()]
-    monkeypatch.setitem(visitors.SHELF, "music", 2 * size)
-    assert size > 0 and [visitor.keep(numbers[tune], 9.0) for _ in range(2)] == [[], ["tune"]]
-    assert visitor.playing("music") == (numbers[tune], tune)
-
-
-def test_downloads_leave_the_pulls_their_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many are asked for, few are built at once, and a listener does not wait for them."""
-    released = threading.Event()
-    building: list[int] = []
-    most = []
-
-    def slow(body: dict[str, Any]) -> Response:
-        building.append(1)
-        most.append(len(building))
-        released.wait()
-        building.pop()
-        return Response()
-
-    monkeypatch.setattr(routes, "download", slow)
-    monkeypatch.setattr(routes, "pull", lambda body: Response())
-    app = Starlette(routes=routes.routes())
-
-    async def ask(route: str) -> int:
-        sent: list[dict[str, Any]] = []
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": b"{}"}
-
-        async def send(message: dict[str, Any]) -> None:
-            sent.append(message)
-
-        path = f"/carousel/{route}"
-        scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b"", "root_path": ""}
-        await app(scope, receive, send)  # type: ignore[arg-type]
-        return int(sent[0]["status"])
-
-    async def rush() -> list[int]:
-        downloads = [asyncio.create_task(ask("download")) for _ in range(100)]
-        try:
-            while not most:
-                await asyncio.sleep(0.01)
-            pulled = await asyncio.wait_for(ask("pull"), 60)
-        finally:
-            released.set()
-        return [pulled, *await asyncio.gather(*downloads)]
-
-    assert asyncio.run(rush()) == [200] * 101
-    assert max(most) <= routes.DOWNLOADS
-
-
-def test_a_full_house_gives_away_the_place_of_who_is_long_gone() -> None:
-    registry = Registry(places=2)
-    first, second = registry.admit(), registry.admit()
-    assert first != second and len(first) >= 32
-    with pytest.raises(CarouselError, match="try again"):
-        registry.admit()
-    registry.visitor(first).seen -= 61
-    third = registry.admit()
-    with pytest.raises(CarouselError, match="given to another"):
-        registry.visitor(first)
-    assert registry.visitor(second) is not registry.visitor(third)
 
 
 def test_an_instrument_is_a_list_of_zones_and_their_samples() -> None:

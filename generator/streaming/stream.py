@@ -110,14 +110,14 @@ class Stream:
             yield from self._advance(1)
 
     def set(self, **changes: Any) -> None:
-        """Change options from the next token on; the change is recorded in the take. What the governor has lifted is
-        taken back.
+        """Change options from the next token on; it is recorded in the take, and takes the governor's lift back.
 
         Raises:
             CarouselError: a value is out of its bounds, or a constraint is not for this stream.
         """
-        options = replace(self.options, **{"lift": 0.0, **changes})
-        self._change(self.engine.constraints.settle(options, self._primer))
+        options = self.engine.constraints.settle(replace(self.options, **changes), self._primer)
+        if options != self.options:
+            self._change(replace(options, lift=changes.get("lift", 0.0)))
 
     def _change(self, options: SamplingOptions) -> None:
         """Have these options in force from here on."""
