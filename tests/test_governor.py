@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import generator
 from generator import CarouselError, Snapshot, Stream, sample, takes
 from generator.options import SamplingOptions
+from generator.streaming.batch import Job
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.governor import EVERY, MOST, lifted
 from generator.streaming.stuck import LONGEST_CYCLE, Watch
@@ -215,6 +216,58 @@ def test_a_take_that_is_older_than_the_governor_goes_on(tmp_path: Path) -> None:
     data = forged(stream.snapshot().to_bytes(), watch=None, timeline=[[0, {"seed": 2}]])
     (tmp_path / "old.take").write_bytes(data)
     assert model("char").resume(Snapshot.load(tmp_path / "old.take")).pull(100) == stream.pull(100)
+
+
+@pytest.mark.parametrize("name", ["bach", "piano"])
+def test_it_begins_to_listen_where_an_older_take_of_music_goes_on(name: str, tmp_path: Path) -> None:
+    stream = model(name).stream(seed=2)
+    stream.pull(600)
+    data = forged(stream.snapshot().to_bytes(), watch=None, timeline=[[0, {"seed": 2}]])
+    (tmp_path / "old.take").write_bytes(data)
+    resumed = model(name).resume(Snapshot.load(tmp_path / "old.take"))
+    assert resumed.pull(60) == stream.pull(60)
+    assert resumed.options.lift == 0
+
+
+def test_a_watch_that_has_heard_the_future_is_refused(tmp_path: Path) -> None:
+    stream = model("bach").stream(seed=2)
+    stream.pull(100)
+    watch = stream.snapshot().watch
+    assert watch is not None
+    state = watch.state()
+    for changed in ({"recent": [2**40]}, {"moment": [2**40, 60]}, {"moments": [[2**40, 1]]}):
+        (tmp_path / "x.take").write_bytes(forged(stream.snapshot().to_bytes(), watch=state | changed))
+        with pytest.raises(CarouselError, match="damaged"):
+            model("bach").resume(Snapshot.load(tmp_path / "x.take"))
+
+
+def test_an_interrupt_while_it_steps_in_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stream goes on from where its past says that it is."""
+    stream = model("char").stream(seed=2, temperature=0.05)
+    serve, jobs = stream.engine.serve, 0
+
+    def interrupted(work: list[Job]) -> None:
+        nonlocal jobs
+        jobs += stream._owed is not None
+        if jobs == 2:
+            raise KeyboardInterrupt
+        serve(work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stream.engine, "serve", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            stream.pull(2000)
+    past = list(stream.past())
+    assert past == model("char").stream(seed=2, temperature=0.05).pull(stream.position)
+    assert stream.pull(300) == model("char").stream(seed=2, temperature=0.05).pull(stream.position)[len(past) :]
+
+
+def test_slow_music_is_no_silence() -> None:
+    watch = Watch()
+    for now in range(0, 60_000, 1_700):
+        watch.hear(now, 60 + (now // 1_700) ** 2 % 23)
+        assert watch.nearness(now + 1_600) < 0.4
+    assert watch.nearness(60_000 + 3_000) > 0.4
 
 
 SOUND = model("char").stream(seed=2).snapshot().watch

@@ -31,12 +31,20 @@ STEP, MOST = 0.25, 1.5
 class Governor:
     """Of one stream. All that it remembers is its `watch`."""
 
-    def __init__(self, tokenizer: Tokenizer, watch: Watch | None = None) -> None:
-        self.watch = Watch() if watch is None else watch.copy()
+    def __init__(self, tokenizer: Tokenizer, memory: Rows, watch: Watch | None = None) -> None:
+        """Of a stream whose grammar remembers `memory`, shape (size,); without a watch it begins to listen there.
+
+        Raises:
+            ValueError: the watch has heard what is still to come.
+        """
         self._tokenizer = tokenizer
         self._reads = tokenizer.medium == "text"
         # A performance's notes are events when they end.
         self._keys: dict[int, int] = _keys(tokenizer) if isinstance(tokenizer, PerformanceTokenizer) else {}
+        now_ms = 0 if self._reads else self._now_ms(memory)
+        if watch is not None and not self._reads and watch.latest_ms > now_ms:
+            raise ValueError("watch")
+        self.watch = Watch(now_ms) if watch is None else watch.copy()
 
     def hear(self, token: int, events: Sequence[Event], memory: Rows) -> None:
         """A token was said and completes these events; `memory` is the grammar's after it, shape (size,)."""

@@ -189,6 +189,11 @@ def _heard(phrases: Any, start: int, until: int) -> tuple[Heard, ...]:
     return tuple(heard)
 
 
+def heard_until(heard: tuple[Heard, ...], position: int) -> tuple[Heard, ...]:
+    """What was heard before a position."""
+    return tuple((start, tokens[: position - start]) for start, tokens in heard if start < position)
+
+
 def _is_digest(text: Any) -> bool:
     return isinstance(text, str) and len(text) == 64 and not set(text) - set("0123456789abcdef")
 

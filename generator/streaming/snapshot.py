@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from safetensors.numpy import load, save
 from generator.atomic import atomic_write
 from generator.errors import CarouselError
 from generator.model.state import State
+from generator.streaming.batch import CHUNK
 from generator.streaming.origin import LARGEST_TOKEN, OPTIONS, UNSOUND, Origin, checked, refuse_newer
 from generator.streaming.stuck import Watch
 from generator.tokenizers.base import LARGEST_COUNT, Rows, whole
@@ -119,3 +121,14 @@ def _read(data: bytes) -> Snapshot:
         followed=followed,
         watch=None if watch is None else Watch.of(watch),
     )
+
+
+def thinned(marks: Sequence[Snapshot], position: int) -> list[Snapshot]:
+    """Those moments of a stream that are kept for going back to once it has come to a position: one to each doubling of
+    their age, so there are few, and going back by n tokens re-runs about n at most."""
+    now = position // CHUNK
+
+    def stays(place: int) -> bool:
+        return now > place and place % (1 << (now - place).bit_length() - 1) == 0
+
+    return [mark for mark in marks if stays(mark.position // CHUNK)]

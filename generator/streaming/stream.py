@@ -16,8 +16,8 @@ from generator.streaming import listening
 from generator.streaming.batch import CHUNK, Job
 from generator.streaming.governor import EVERY, Governor, lifted
 from generator.streaming.meter import Meter
-from generator.streaming.origin import MOST_HEARD, Change, Heard
-from generator.streaming.snapshot import Snapshot
+from generator.streaming.origin import MOST_HEARD, Change, Heard, heard_until
+from generator.streaming.snapshot import Snapshot, thinned
 from generator.tokenizers.base import Event, Mask
 
 if TYPE_CHECKING:
@@ -40,10 +40,11 @@ class Stream:
         self._timeline, self._primer, self._heard = snapshot.timeline, snapshot.primer, snapshot.heard
         self._yielded = snapshot.yielded
         self._decoder = self.engine.tokenizer.decoder(snapshot.decoder)
-        self._governor = Governor(self.engine.tokenizer, snapshot.watch)
+        self._governor = Governor(self.engine.tokenizer, self._decoder.memory, snapshot.watch)
         # Up to here the timeline is written, and the governor has no say.
         self._written = snapshot.position
         self._followed = snapshot.followed
+        self._owed: Job | None = None
         index = self.engine.index
         if index is None:
             self._followed = None
@@ -160,6 +161,7 @@ class Stream:
 
     def snapshot(self) -> Snapshot:
         """This moment as a value. The stream goes on; the value stays."""
+        self._catch_up()
         return Snapshot(
             checkpoint=self.engine.name,
             fingerprint=self.engine.fingerprint,
@@ -167,7 +169,7 @@ class Stream:
             position=self._position,
             timeline=self._timeline,
             primer=self._primer,
-            heard=_until(self._heard, self._position),
+            heard=heard_until(self._heard, self._position),
             state=self._state,
             token=self._token,
             decoder=self._decoder.state(),
@@ -207,7 +209,7 @@ class Stream:
             self._marks.pop()
         timeline = tuple(change for change in self._timeline if change[0] <= target)
         past = Stream(self.engine, self._marks[-1] if self._marks else self.engine.begin(self._primer, timeline))
-        for _ in past.replay(target, timeline, _until(self._heard, target)):
+        for _ in past.replay(target, timeline, heard_until(self._heard, target)):
             pass
         self._marks = [*self._marks[:-1], *past._marks]
         self._restore(past.snapshot())
@@ -265,9 +267,10 @@ class Stream:
 
     def job(self, tokens: int, given: Sequence[int] = ()) -> Job:
         """The next tokens, at most so many, as work for the engine; `accept` takes the answer."""
+        self._catch_up()
         to_mark = CHUNK - self._position % CHUNK
         if to_mark == CHUNK and not given:
-            self._mark()
+            self._marks = [*thinned(self._marks, self._position), self.snapshot()]
         heard, to_phrase = self._ahead()
         count = min(tokens, to_mark, to_phrase)
         if heard:
@@ -297,6 +300,7 @@ class Stream:
         """Be where the finished job leads, or as far as the governor lets it, which then shortens what was said; return
         the events that its tokens complete."""
         events: list[Event] = []
+        self._owed = job
         for count, token in enumerate(job.said, start=1):
             new = self._decoder.feed(token)
             self._governor.hear(token, new, self._decoder.memory)
@@ -306,20 +310,26 @@ class Stream:
                 before = self.options
                 self._change(self._governor.steer(before, self._decoder.memory))
                 if self.options != before and count < len(job.said):  # what follows was drawn too soon
-                    self._shorten(job, count)
+                    self._owed = replace(job, count=count, given=job.given[:count], yielded={}, after=None)
+                    del job.said[count:]
                     break
+        self._catch_up()
+        return events
+
+    def _catch_up(self) -> None:
+        """Be in the state after what was accepted: at once, or, after an interrupt, with the next job. A state in the
+        midst of a job is not kept, so there the job is done again."""
+        job = self._owed
+        if job is None:
+            return
+        if job.after is None:
+            job = replace(job, said=[], wanted=True)
+            self.engine.serve([job])
         assert job.after is not None
         self._state, self._token, self._followed = job.after, job.said[-1], job.followed_after
         for name, count in job.yielded.items():
             self._yielded = {**self._yielded, name: self._yielded.get(name, 0) + count}
-        return events
-
-    def _shorten(self, job: Job, count: int) -> None:
-        """Have a finished job say less. The state in its midst was not kept, so it is done again."""
-        again = replace(job, count=count, given=job.given[:count], said=[], wanted=True, yielded={}, after=None)
-        self.engine.serve([again])
-        job.said, job.yielded, job.after = again.said, again.yielded, again.after
-        job.followed_after = again.followed_after
+        self._owed = None
 
     def read(self, tokens: Sequence[int]) -> Iterator[Event]:
         """Go through given tokens, as a primer does; yield the events that they complete."""
@@ -328,23 +338,7 @@ class Stream:
         while (done := self._position - start) < len(tokens):
             yield from self._advance(len(tokens) - done, tokens[done : done + CHUNK])
 
-    def _mark(self) -> None:
-        """Remember this moment for rewinding, and thin out the others, one to each doubling of their age: so there are
-        few, and going back by n tokens re-runs about n at most."""
-        now = self._position // CHUNK
-
-        def stays(mark: Snapshot) -> bool:
-            place = mark.position // CHUNK
-            return now > place and place % (1 << (now - place).bit_length() - 1) == 0
-
-        self._marks = [*filter(stays, self._marks), self.snapshot()]
-
     def _advance(self, tokens: int, given: Sequence[int] = ()) -> list[Event]:
         job = self.job(tokens, given)
         self.engine.serve([job])
         return self.accept(job)
-
-
-def _until(heard: tuple[Heard, ...], position: int) -> tuple[Heard, ...]:
-    """What was heard before a position."""
-    return tuple((start, tokens[: position - start]) for start, tokens in heard if start < position)

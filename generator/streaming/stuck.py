@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import deque
 from copy import copy
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 from zlib import crc32
 
@@ -36,6 +37,8 @@ PATIENCE_MS = 30_000
 PATIENCE = 300
 """Characters."""
 FEWEST_NOTES = 8
+PAUSE_MS = 3_000
+"""What is a long time between two notes; a silence has one of 3.75 s at least, for there are 8 of them in 30 s."""
 MOST_TRUST, SLIP = 16, 4
 
 STARTS, SHAPES, TRUST, SINCE, HEARD = range(5)
@@ -47,9 +50,10 @@ when its first turn began and its moments since; 0 where it is not."""
 class Watch:
     """Listens to the notes of one stream, or reads its characters; whole numbers only, the same cost for every note."""
 
-    def __init__(self) -> None:
-        self._recent = deque([0] * FEWEST_NOTES, maxlen=FEWEST_NOTES)
-        self._moment: list[int] = []
+    def __init__(self, now_ms: int = 0) -> None:
+        """It begins to listen at some time, as if notes had just been heard."""
+        self._recent = deque([now_ms] * FEWEST_NOTES, maxlen=FEWEST_NOTES)
+        self._moment: set[int] = set()
         self._moment_ms = self._before_pitch = 0
         self._memory: Rows = np.zeros((5, LONGEST_CYCLE + 1), np.int64)
         self._memory[SHAPES] = -1
@@ -62,12 +66,12 @@ class Watch:
             self._close()
         if not self._moment:
             self._moment_ms = start_ms
-        self._moment.append(pitch)
+        self._moment.add(pitch)
 
     def _close(self) -> None:
         """The moment is complete: compare it with those before it."""
         highest = max(self._moment)
-        shape = crc32(bytes([128 + highest - self._before_pitch, *sorted({highest - pitch for pitch in self._moment})]))
+        shape = crc32(bytes([128 + highest - self._before_pitch, *sorted(highest - pitch for pitch in self._moment)]))
         _turn(self._memory, self._moment_ms, shape, TOGETHER_MS)
         self._before_pitch, self._near = highest, -1.0
         self._moment.clear()
@@ -87,17 +91,31 @@ class Watch:
         """When the silence began in which the stream is, if no note starts from the last one heard until now."""
         return self._recent[0] if now_ms - self._recent[0] >= PATIENCE_MS else None
 
+    @property
+    def latest_ms(self) -> int:
+        """When the latest note started that it knows of."""
+        return max(self._recent[-1], self._moment_ms, int(self._memory[STARTS].max()))
+
     def nearness(self, now_ms: int | None = None) -> float:
-        """How near the stream is to being stuck; from 1 on it is. Of a loop it is the share of the turns that make it
-        one or of the time, whichever is less; of a silence until now, the share of the time. Text has no time."""
+        """How near the stream is to a loop, or to a silence that lasts until now; from 1 on it is stuck.
+
+        Of a loop it is the share of the turns that make it one or of the time, whichever is less. Of a silence it is
+        the share of the time since so many notes ago, if one of these waited long for the next: without that, music is
+        slow, but no silence. Text has no time.
+        """
         if self._near < 0:
             self._near = float(_nearness(self._memory, PATIENCE if now_ms is None else PATIENCE_MS))
-        return self._near if now_ms is None else max(self._near, (now_ms - self._recent[0]) / PATIENCE_MS)
+        if now_ms is None:
+            return self._near
+        silence = (now_ms - self._recent[0]) / PATIENCE_MS
+        if silence <= self._near or all(end - start < PAUSE_MS for start, end in pairwise((*self._recent, now_ms))):
+            return self._near
+        return silence
 
     def copy(self) -> Watch:
         """Another one, that has heard the same."""
         other = copy(self)
-        other._recent, other._moment, other._memory = self._recent.copy(), [*self._moment], self._memory.copy()
+        other._recent, other._moment, other._memory = self._recent.copy(), {*self._moment}, self._memory.copy()
         return other
 
     def state(self) -> dict[str, Any]:
@@ -106,7 +124,7 @@ class Watch:
         known, trusted = np.flatnonzero(shapes >= 0), np.flatnonzero(cycles[0])
         return {
             "recent": list(self._recent),
-            "moment": [self._moment_ms, *self._moment],
+            "moment": [self._moment_ms, *sorted(self._moment)],
             "before": self._before_pitch,
             "moments": np.stack((starts[known], shapes[known]), 1).tolist(),
             "cycles": np.stack((trusted + 1, *(row[trusted] for row in cycles)), 1).tolist(),
@@ -122,7 +140,7 @@ class Watch:
         watch = Watch()
         watch._recent.extend(whole(start, 0, LARGEST_COUNT) for start in state["recent"])
         watch._moment_ms, *moment = (whole(value, 0, LARGEST_COUNT) for value in state["moment"])
-        watch._moment = [whole(pitch, 0, 127) for pitch in moment]
+        watch._moment = {whole(pitch, 0, 127) for pitch in moment}
         watch._before_pitch = whole(state["before"], 0, 127)
         starts, shapes, *cycles = watch._memory
         for place, (start, shape) in enumerate(state["moments"]):
