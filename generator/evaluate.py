@@ -8,7 +8,8 @@
 
 A figure holds for one split under one convention, which it names: one carried stream, as a stream is made; windows that
 know nothing of what came before, as transformers are scored; or dynamic evaluation. Of a `performance` checkpoint a
-token is an event, so its nats_per_token are what others call nats per event. JSON, one object.
+token is an event, so its nats_per_token are what others call nats per event. A piece's style, where it has one that the
+checkpoint knows, is a token as well. JSON, one object.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,13 @@ def joined(shards: Shards, folders: Sequence[Path], out: Path, made_by: str = ""
     Raises:
         CarouselError: a checkpoint cannot be read or written, does not fit the others, or is of another corpus.
     """
+    if len(folders) < 2:
+        raise CarouselError(f"{folders[0]} alone is nothing to join; give two checkpoints or more")
     members = [Checkpoint.load(folder) for folder in folders]
-    if members[0].tokenizer.to_json() != shards.tokenizer.to_json():
-        raise CarouselError(f"{members[0].name} was not trained on {shards.facts.name}; name the corpus that it was")
+    for member in members:
+        if member.tokenizer.to_json() != shards.tokenizer.to_json() or shards.facts.title not in member.card:
+            raise CarouselError(f"{member.name} was not trained on {shards.facts.name}; name the corpus that it was")
+    curves = [_metrics(folder) for folder in folders]
     join(members).save(out, torch.float16)
     checkpoint = Checkpoint.load(out)
     scores = [
@@ -57,10 +62,20 @@ def joined(shards: Shards, folders: Sequence[Path], out: Path, made_by: str = ""
     text = card.write(checkpoint, shards.facts, scores, commands, trained)
     replace(checkpoint, card=text).save(out, torch.float16)
     with atomic_write(out / METRICS) as file:
-        for folder in folders:
-            for line in (folder / METRICS).read_text(encoding="utf-8").splitlines():
-                file.write(json.dumps({"member": folder.name} | json.loads(line)).encode() + b"\n")
+        for row in chain(*curves):
+            file.write(json.dumps(row).encode() + b"\n")
     return scores
+
+
+def _metrics(folder: Path) -> list[dict[str, Any]]:
+    """The rows that a run has logged, each with the run's name."""
+    try:
+        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
+        return [{"member": folder.name} | json.loads(line) for line in lines]
+    except (OSError, TypeError, ValueError) as error:
+        raise CarouselError(
+            f"{folder / METRICS}: missing or damaged; join what training has left"
+        ) from error
 
 
 def main(arguments: list[str] | None = None) -> int:

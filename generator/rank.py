@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,13 @@ class Reading:
 
 
 def read(model: Model, piece: Piece) -> Reading:
-    """Read a piece with a model.
+    """Read a piece with a model. Its style is left out, for not every model has a word for it.
 
     Raises:
         CarouselError: the model speaks another medium, or its vocabulary has nothing of the piece.
     """
     tokenizer = model.tokenizer
+    piece = piece if isinstance(piece, str) else replace(piece, style="")
     nats = model.score(piece)
     tokens = tokenizer.encode(piece)
     if isinstance(piece, str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,11 +77,15 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     )
     assert Model(loaded).stream(seed=1).pull(50)
 
+    shutil.copytree(folders[1], tmp_path / "unlogged")
+    (tmp_path / "unlogged" / "metrics.jsonl").unlink()
     other = tmp_path / "other.txt"
     other.write_text("0123456789 " * 300, encoding="utf-8")
     for arguments, complaint in (
         ([str(other), *folders], "not trained on other"),
         ([str(text), folders[0], str(tmp_path / "none")], "no such checkpoint"),
+        ([str(text), folders[0]], "give two"),
+        ([str(text), folders[0], str(tmp_path / "unlogged")], "missing or damaged"),
     ):
         assert command.main([*arguments, "--out", str(tmp_path / "no")]) == 2
         assert complaint in capsys.readouterr().err
