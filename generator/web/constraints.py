@@ -19,6 +19,7 @@ from generator.music.score import Score, pitch_name
 from generator.options import SamplingOptions
 from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model
+from generator.streaming.performance_constraints import part_of
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
@@ -143,15 +144,11 @@ def shown(choice: Any) -> str:
 
 
 def parts_of(model: Model) -> list[Part]:
-    """The voices of a checkpoint with their compass."""
+    """The voices whose range can be asked for, with their compass."""
     tokenizer = model.tokenizer
     if isinstance(tokenizer, ScoreTokenizer):
         return list(tokenizer.table.parts)
-    assert isinstance(tokenizer, PerformanceTokenizer)
-    return [
-        Part(voice.name, voice.program, voice.drum, False, tokenizer.table.lowest, tokenizer.table.highest)
-        for voice in tokenizer.voices
-    ]
+    return [part_of(tokenizer)] if isinstance(tokenizer, PerformanceTokenizer) else []
 
 
 def ranges(key: str, parts: Sequence[Part]) -> str | None:

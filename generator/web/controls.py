@@ -12,6 +12,7 @@ from generator.music import files
 from generator.music.score import Score
 from generator.options import SamplingOptions
 from generator.streaming.engine import Model
+from generator.streaming.melody import brought
 from generator.streaming.offences import RANGES
 from generator.streaming.pitch_constraints import pitch_offences
 from generator.streaming.snapshot import Snapshot
@@ -117,7 +118,7 @@ def harmonise(medium: str, model: Model) -> None:
 
 
 def melody(medium: str, model: Model) -> dict[str, Any]:
-    """The options that a melody brings: itself, its end, and its tempo where no other is asked; empty without one.
+    """The options that the melody of the page brings; empty without one.
 
     Raises:
         CarouselError: it is broken, or the checkpoint cannot say it.
@@ -131,8 +132,7 @@ def melody(medium: str, model: Model) -> dict[str, Any]:
             text = model.melody(score, voice, transpose)
         except CarouselError as error:
             raise CarouselError(f"{name}: {error}") from error
-        tempo = {"tempo": min(1000.0, max(1.0, score.tempos[0].quarters_per_minute))} if score.tempos else {}
-        return {"melody": text, "at_end": "stop", **tempo}
+        return brought(score, text)
 
     return once(f"{medium}-tune", (model.checkpoint.fingerprint, voice, transpose), read) or {}
 
