@@ -251,6 +251,25 @@ def test_the_pedal_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert forgetful._start_ticks > 0 and any(held)
 
 
+def test_a_step_leaves_the_pedal_as_it_was() -> None:
+    """Back, and gone on from a take: the browser learns how the pedal stood, however long ago, then of every change."""
+    model = Model(tiny("performance"))
+    take = LiveMusic(model.stream(seed=4), "a", model.tokenizer)
+    for sequence in range(4):
+        take.pull(sequence, 30.0 * sequence + 30)
+    snapshot = primers.read("a.take", take.saved(100.0), "music")
+    assert isinstance(snapshot, Snapshot)
+    for other in (take.back(110.0, seed=5), LiveMusic(model.resume(snapshot, seed=5), "b", model.tokenizer)):
+        opening = other.describe()
+        [stood] = opening["before"]["pedals"]
+        assert stood[0] < opening["at"]
+        chunk = other.pull(0, opening["at"] + 30)
+        assert chunk["pedals"] and all(at >= opening["at"] - 1e-3 for at, _, _ in chunk["pedals"])
+        sent = [stood, *chunk["pedals"]]
+        everything = sorted(other._json(event for _, event in other._events)["pedals"])
+        assert [pedal for pedal in everything if stood[0] <= pedal[0] < chunk["horizon"]] == sent
+
+
 def test_an_instrument_is_a_list_of_zones_and_their_samples() -> None:
     data = instruments.pack(19, False)
     size = int.from_bytes(data[:4], "little")
