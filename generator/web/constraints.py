@@ -14,8 +14,8 @@ from typing import Any
 import streamlit as st
 
 from generator.errors import CarouselError
-from generator.music.keys import KEYS, SCALES
-from generator.music.score import Score, pitch_name
+from generator.music.keys import KEYS, SCALES, read_key
+from generator.music.score import Score, pitch_name, style_name
 from generator.options import SamplingOptions
 from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model
@@ -102,6 +102,17 @@ def choices(name: str, model: Model) -> list[Any] | None:
     return None
 
 
+def chosen(name: str, value: Any, model: Model) -> Any:
+    """What a widget says where an option has this value, which may be spelled otherwise, or be near a choice only."""
+    if not value:
+        return value
+    if name == "key":
+        return KEYS[read_key(value)]
+    if name == "style":
+        return style_name(value)
+    return min(choices(name, model) or [value], key=lambda tempo: abs(tempo - value)) if name == "tempo" else value
+
+
 def probe(name: str, model: Model) -> Any:
     """A value that asks as little as it can of a checkpoint that understands the option."""
     spec = OPTIONS[name]
@@ -125,8 +136,8 @@ def widget(medium: str, model: Model, name: str, found: list[Any], asked: dict[s
         nothing = "Plain major or minor" if name == "scale" else "Any"
         key = remembered(key, None, [None, *found])
         format_ = {"format_func": shown, "help": words, "disabled": off, "placeholder": nothing}
-        chosen = st.selectbox(label, found, None, key=key, **format_)
-        return None if off else chosen
+        choice = st.selectbox(label, found, None, key=key, **format_)
+        return None if off else choice
     if name == "ranges":
         return ranges(key, parts_of(model))
     if spec.metadata["minimum"] is not None:

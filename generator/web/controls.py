@@ -18,7 +18,7 @@ from generator.streaming.pitch_constraints import pitch_offences
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers.score import ScoreTokenizer
 from generator.web import primers
-from generator.web.constraints import LABELS, OPTIONS, constrained, in_words, parts_of, remembered
+from generator.web.constraints import LABELS, OPTIONS, chosen, constrained, in_words, parts_of, remembered
 
 SAMPLING = ("temperature", "top_p")
 WILDEST = 2.0
@@ -83,15 +83,13 @@ def adopt(medium: str, model: Model, piece: str | Score | Snapshot | None) -> No
     options, state = piece.options, st.session_state
     state[f"{medium}-seed"] = min(options.seed, SAFE_INTEGER)
     state[f"{medium}-temperature"], state[f"{medium}-top_p"] = min(options.temperature, WILDEST), options.top_p
-    for name in LABELS:
-        state[f"{medium}-{model.checkpoint.name}-{name}"] = getattr(options, name)
-    if options.ranges:
-        parts = parts_of(model)
-        free = pitch_offences(SamplingOptions(ranges=options.ranges), parts) & RANGES == 0
-        for part, row in zip(parts, free, strict=True):
-            pitches = [pitch for pitch in range(part.low, part.high + 1) if row[pitch]]
-            if pitches:
-                state[f"{medium}-{model.checkpoint.name}-ranges-{part.name}"] = pitches[0], pitches[-1]
+    for name in LABELS.keys() - {"ranges"}:
+        state[f"{medium}-{model.checkpoint.name}-{name}"] = chosen(name, getattr(options, name), model)
+    parts = parts_of(model)
+    free = pitch_offences(SamplingOptions(ranges=options.ranges), parts) & RANGES == 0
+    for part, row in zip(parts, free, strict=True):
+        pitches = [pitch for pitch in range(part.low, part.high + 1) if row[pitch]] or [part.low, part.high]
+        state[f"{medium}-{model.checkpoint.name}-ranges-{part.name}"] = pitches[0], pitches[-1]
 
 
 def singers(model: Model) -> list[str]:
@@ -153,6 +151,7 @@ def uploaded(medium: str, model: Model) -> str | Score | Snapshot | None:
                 raise CarouselError(f"{name}: {error}") from error
         return piece
 
+    st.session_state[f"{medium}-primer"] = None
     piece: str | Score | Snapshot | None = once(f"{medium}-file", (model.checkpoint.fingerprint,), read)
     st.session_state[f"{medium}-primer"] = piece
     return piece

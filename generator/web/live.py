@@ -49,6 +49,8 @@ class Live(ABC):
         self._options: dict[str, Any] = {}
         self.given: dict[str, Any] = {}
         """Options that hold where the listener asks for nothing else."""
+        self.upload: Any = None
+        """What was uploaded that it goes on from."""
         self._open(stream, ())
 
     def _open(self, stream: Stream, trail: Iterable[tuple[int, int]]) -> None:
