@@ -40,6 +40,17 @@ LABELS = {
     "characters": "Only these characters",
 }
 """The constraints that have a widget, in the order of the page."""
+WORDS = LABELS | {
+    "seed": "Seed",
+    "temperature": "Temperature",
+    "top_p": "Top-p",
+    "prime": "Go on from a file",
+    "melody": "Melody",
+    "voice": "Voice",
+    "transpose": "Semitones up",
+    "at_end": "Piece's end",
+}
+"""What the page calls what is a flag elsewhere."""
 
 
 def remembered(key: str, default: Any, choices: Sequence[Any] | None = None) -> str:
@@ -182,6 +193,6 @@ def in_words(error: CarouselError) -> str:
     """What is wrong, with the widgets' names in place of the flags'."""
 
     def name(flag: re.Match[str]) -> str:
-        return LABELS.get(flag[2].replace("-", "_"), flag[0])
+        return WORDS.get(flag[2].replace("-", "_"), flag[0])
 
     return re.sub(r"--(no-)?([a-z]+(?:-[a-z]+)*)", name, str(error))

@@ -18,7 +18,7 @@ from generator.streaming.pitch_constraints import pitch_offences
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers.score import ScoreTokenizer
 from generator.web import primers
-from generator.web.constraints import LABELS, OPTIONS, chosen, constrained, in_words, parts_of, remembered
+from generator.web.constraints import LABELS, OPTIONS, WORDS, chosen, constrained, in_words, parts_of, remembered
 
 SAMPLING = ("temperature", "top_p")
 WILDEST = 2.0
@@ -52,11 +52,13 @@ def controls(medium: str, model: Model) -> dict[str, Any]:
         return {"min_value": facts["minimum"], "max_value": facts["maximum"], "help": facts["help"]}
 
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
-    row.number_input("Seed", key=remembered(f"{medium}-seed", 7), **bounds("seed") | {"max_value": SAFE_INTEGER})
+    row.number_input(WORDS["seed"], key=remembered(f"{medium}-seed", 7), **bounds("seed") | {"max_value": SAFE_INTEGER})
     row.button("", icon=":material/casino:", help="Another seed", on_click=roll, args=(medium,), key=f"{medium}-dice")
     keys = {name: remembered(f"{medium}-{name}", OPTIONS[name].default) for name in SAMPLING}
-    st.slider("Temperature", step=0.05, key=keys["temperature"], **bounds("temperature") | {"max_value": WILDEST})
-    st.slider("Top-p", step=0.01, key=keys["top_p"], **bounds("top_p"))
+    st.slider(
+        WORDS["temperature"], step=0.05, key=keys["temperature"], **bounds("temperature") | {"max_value": WILDEST}
+    )
+    st.slider(WORDS["top_p"], step=0.01, key=keys["top_p"], **bounds("top_p"))
     if medium == "text":
         key = remembered("text-typed", "")
         st.text_area("Begin with", key=key, height=90, placeholder="ROMEO:", max_chars=primers.MAX_CHARACTERS)
@@ -64,7 +66,7 @@ def controls(medium: str, model: Model) -> dict[str, Any]:
     if len(singers(model)) > 1:
         harmonise(medium, model)
     words = "The model reads it before the start; only its last part counts. A take goes on from where it was saved."
-    st.file_uploader("Go on from a file", primers.SUFFIXES[medium], key=f"{medium}-file", help=words)
+    st.file_uploader(WORDS["prime"], primers.SUFFIXES[medium], key=f"{medium}-file", help=words)
     if problem:
         st.error(problem)
     return options
@@ -102,11 +104,11 @@ def harmonise(medium: str, model: Model) -> None:
     """The widgets of a melody that the next start keeps note for note."""
     names, words = singers(model), "One voice keeps it note for note, and the model writes the others."
     with st.expander("Harmonise a melody", icon=":material/lyrics:"):
-        file = st.file_uploader("Melody", files.SUFFIXES, key=f"{medium}-tune", help=words)
+        file = st.file_uploader(WORDS["melody"], files.SUFFIXES, key=f"{medium}-tune", help=words)
         row = st.container(horizontal=True, gap="small")
-        row.selectbox("Voice", names, key=remembered(f"{medium}-voice", names[0], names))
+        row.selectbox(WORDS["voice"], names, key=remembered(f"{medium}-voice", names[0], names))
         key = remembered(f"{medium}-transpose", 0)
-        row.number_input("Semitones up", -FARTHEST, FARTHEST, key=key, step=1)
+        row.number_input(WORDS["transpose"], -FARTHEST, FARTHEST, key=key, step=1)
     if file:
         try:
             melody(medium, model)

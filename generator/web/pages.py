@@ -75,6 +75,8 @@ def wish(medium: str, model: Model, options: dict[str, Any]) -> None:
     live, upload = playing(medium)[1], setting(medium, "primer")
     begun = live is not None and upload is live.upload
     if live and live.plays(model.checkpoint.fingerprint) and (begun or not isinstance(upload, Snapshot)):
+        if options.get("key") == PRIMER and not begun:  # the key of what the next start goes on from
+            options = {name: value for name, value in options.items() if name not in ("key", "scale")}
         live.set(**options)
     else:
         if live and isinstance(upload, Snapshot):
@@ -147,7 +149,7 @@ def back(medium: str) -> None:
             raise CarouselError("there is nothing to go back in; press Start")
         visitor.start(live.back(position, random.randrange(SEEDS)))
     except CarouselError as error:
-        tell(str(error))
+        tell(in_words(error))
 
 
 def step(model: Model) -> str:
