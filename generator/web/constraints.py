@@ -86,7 +86,7 @@ def constrained(medium: str, model: Model) -> dict[str, Any]:
         beside = {"key": KEYS[0]} if name == "scale" else {}
         if found is not None:
             found = [choice for choice in found if obeys(**{name: choice}, **beside)]
-            if len(found) > 1:
+            if len(found) > 1 or (found and name == "style"):  # pieces may be of no style too
                 can_ask.append((name, found))
         elif obeys(**{name: probe(name, model)}):
             can_ask.append((name, []))
