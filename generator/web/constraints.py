@@ -44,6 +44,7 @@ WORDS = LABELS | {
     "seed": "Seed",
     "temperature": "Temperature",
     "top_p": "Top-p",
+    "governor": "Governor",
     "prime": "Go on from a file",
     "melody": "Melody",
     "voice": "Voice",

@@ -20,7 +20,7 @@ from generator.tokenizers.score import ScoreTokenizer
 from generator.web import primers
 from generator.web.constraints import LABELS, OPTIONS, WORDS, chosen, constrained, in_words, parts_of, remembered
 
-SAMPLING = ("temperature", "top_p")
+SAMPLING = ("temperature", "top_p", "governor")
 WILDEST = 2.0
 """The temperature slider's end. Beyond it there is only noise, and a longer slider would be hard to set."""
 SEEDS = 10_000
@@ -59,6 +59,7 @@ def controls(medium: str, model: Model) -> dict[str, Any]:
         WORDS["temperature"], step=0.05, key=keys["temperature"], **bounds("temperature") | {"max_value": WILDEST}
     )
     st.slider(WORDS["top_p"], step=0.01, key=keys["top_p"], **bounds("top_p"))
+    st.toggle(WORDS["governor"], key=keys["governor"], help=OPTIONS["governor"].metadata["help"])
     if medium == "text":
         key = remembered("text-typed", "")
         st.text_area("Begin with", key=key, height=90, placeholder="ROMEO:", max_chars=primers.MAX_CHARACTERS)
@@ -85,6 +86,7 @@ def adopt(medium: str, model: Model, piece: str | Score | Snapshot | None) -> No
     options, state = piece.options, st.session_state
     state[f"{medium}-seed"] = min(options.seed, SAFE_INTEGER)
     state[f"{medium}-temperature"], state[f"{medium}-top_p"] = min(options.temperature, WILDEST), options.top_p
+    state[f"{medium}-governor"] = options.governor
     for name in LABELS.keys() - {"ranges"}:
         state[f"{medium}-{model.checkpoint.name}-{name}"] = chosen(name, getattr(options, name), model)
     parts = parts_of(model)
