@@ -308,6 +308,19 @@ def test_a_broken_primer_is_refused_in_one_line(name: str, data: bytes, medium: 
     assert "\n" not in str(caught.value) and name in str(caught.value) and "/tmp" not in str(caught.value)
 
 
+def test_a_take_that_takes_too_long_is_refused(text: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = text.stream()
+    for temperature in (0.9, 0.8, 0.7):
+        stream.pull(4)
+        stream.set(temperature=temperature)
+    data = stream.snapshot().to_bytes()
+    for limit, words in (("MAX_PAST", "12 tokens; .* 3 at most"), ("MAX_CHANGES", "4 changes; .* 3 at most")):
+        assert isinstance(primers.read("a.take", data, "text"), Snapshot)
+        with monkeypatch.context() as patched, pytest.raises(CarouselError, match=rf"^a\.take: a take of {words}"):
+            patched.setattr(primers, limit, 3)
+            primers.read("a.take", data, "text")
+
+
 def test_only_the_last_part_of_a_primer_counts(tmp_path: Path) -> None:
     assert primers.read("a.txt", "naïve\r\n".encode(), "text") == "naïve\n"
     assert primers.last_part("x" * 5000) == "x" * primers.MAX_CHARACTERS
