@@ -37,6 +37,7 @@ from generator.streaming.best import candidates
 from generator.streaming.constraints import flag
 from generator.streaming.engine import Model, load
 from generator.streaming.lengths import until_bars, until_seconds, until_tokens
+from generator.streaming.melody import brought
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import Event, Tokenizer
@@ -97,14 +98,13 @@ def with_melody(given_: argparse.Namespace, model: Model) -> dict[str, Any]:
     options = given(given_, SamplingOptions)
     if "melody" not in options:
         return options
-    path = Path(options["melody"])
+    path = Path(options.pop("melody"))
     try:
         score = files.read(path)[0]
-        options["melody"] = model.melody(score, given_.voice, given_.transpose or 0)
+        melody = model.melody(score, given_.voice, given_.transpose or 0)
     except CarouselError as error:
         raise CarouselError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-    tempo = {"tempo": min(1000.0, max(1.0, score.tempos[0].quarters_per_minute))} if score.tempos else {}
-    return {"at_end": "stop", **tempo, **options}
+    return brought(score, melody) | options
 
 
 def begun(given_: argparse.Namespace, model: Model) -> Stream:

@@ -251,6 +251,25 @@ def test_the_pedal_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert forgetful._start_ticks > 0 and any(held)
 
 
+def test_a_step_leaves_the_pedal_as_it_was() -> None:
+    """Back, and gone on from a take: the browser learns how the pedal stood, however long ago, then of every change."""
+    model = Model(tiny("performance"))
+    take = LiveMusic(model.stream(seed=4), "a", model.tokenizer)
+    for sequence in range(4):
+        take.pull(sequence, 30.0 * sequence + 30)
+    snapshot = primers.read("a.take", take.saved(100.0), "music")
+    assert isinstance(snapshot, Snapshot)
+    for other in (take.back(110.0, seed=5), LiveMusic(model.resume(snapshot, seed=5), "b", model.tokenizer)):
+        opening = other.describe()
+        [stood] = opening["before"]["pedals"]
+        assert stood[0] < opening["at"]
+        chunk = other.pull(0, opening["at"] + 30)
+        assert chunk["pedals"] and all(at >= opening["at"] - 1e-3 for at, _, _ in chunk["pedals"])
+        sent = [stood, *chunk["pedals"]]
+        everything = sorted(other._json(event for _, event in other._events)["pedals"])
+        assert [pedal for pedal in everything if stood[0] <= pedal[0] < chunk["horizon"]] == sent
+
+
 def test_an_instrument_is_a_list_of_zones_and_their_samples() -> None:
     data = instruments.pack(19, False)
     size = int.from_bytes(data[:4], "little")
@@ -287,6 +306,19 @@ def test_a_broken_primer_is_refused_in_one_line(name: str, data: bytes, medium: 
     with pytest.raises(CarouselError) as caught:
         primers.read(name, data, medium)
     assert "\n" not in str(caught.value) and name in str(caught.value) and "/tmp" not in str(caught.value)
+
+
+def test_a_take_that_takes_too_long_is_refused(text: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = text.stream()
+    for temperature in (0.9, 0.8, 0.7):
+        stream.pull(4)
+        stream.set(temperature=temperature)
+    data = stream.snapshot().to_bytes()
+    for limit, words in (("MAX_PAST", "12 tokens; .* 3 at most"), ("MAX_CHANGES", "4 changes; .* 3 at most")):
+        assert isinstance(primers.read("a.take", data, "text"), Snapshot)
+        with monkeypatch.context() as patched, pytest.raises(CarouselError, match=rf"^a\.take: a take of {words}"):
+            patched.setattr(primers, limit, 3)
+            primers.read("a.take", data, "text")
 
 
 def test_only_the_last_part_of_a_primer_counts(tmp_path: Path) -> None:

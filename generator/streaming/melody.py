@@ -16,6 +16,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -289,6 +290,13 @@ def of_score(score: Score, table: Table, voice: str | None = None, transpose: in
         raise CarouselError(f"a melody of {len(line):,} notes is too long; give a shorter one")
     parse(text, table)
     return text
+
+
+def brought(score: Score, text: str) -> dict[str, Any]:
+    """The options that the melody of a score brings, where nothing else is asked: itself as `text`, that the stream
+    ends with it, and the score's first tempo, if it has one."""
+    tempo = {"tempo": min(1000.0, max(1.0, score.tempos[0].quarters_per_minute))} if score.tempos else {}
+    return {"melody": text, "at_end": "stop", **tempo}
 
 
 def _clash(note: Note, after: Note) -> bool:

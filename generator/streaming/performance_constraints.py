@@ -91,6 +91,12 @@ def judge(
             keep_least(mask, offences, yielded[stream])
 
 
+def part_of(tokenizer: PerformanceTokenizer) -> Part:
+    """The piano as the one voice of a vocabulary."""
+    voice, table = tokenizer.voices[0], tokenizer.table
+    return Part(voice.name, voice.program, voice.drum, False, table.lowest, table.highest)
+
+
 class PerformanceConstraints:
     """Those of one vocabulary."""
 
@@ -99,8 +105,7 @@ class PerformanceConstraints:
     def __init__(self, tokenizer: PerformanceTokenizer) -> None:
         self.size = TABLE + PITCHES
         self._rules, self._end, self._styles = tokenizer.grammar.rules, tokenizer.end, tokenizer.styles
-        voice, table = tokenizer.voices[0], tokenizer.table
-        self._part = Part(voice.name, voice.program, voice.drum, False, table.lowest, table.highest)
+        self._part = part_of(tokenizer)
 
     def plan(self, options: SamplingOptions) -> Rows:
         plan = begin_plan(options, PITCHES, self._styles)

@@ -14,11 +14,12 @@ from typing import Any
 import streamlit as st
 
 from generator.errors import CarouselError
-from generator.music.keys import KEYS, SCALES
-from generator.music.score import Score, pitch_name
+from generator.music.keys import KEYS, SCALES, read_key
+from generator.music.score import Score, pitch_name, style_name
 from generator.options import SamplingOptions
 from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model
+from generator.streaming.performance_constraints import part_of
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
@@ -39,6 +40,18 @@ LABELS = {
     "characters": "Only these characters",
 }
 """The constraints that have a widget, in the order of the page."""
+WORDS = LABELS | {
+    "seed": "Seed",
+    "temperature": "Temperature",
+    "top_p": "Top-p",
+    "governor": "Governor",
+    "prime": "Go on from a file",
+    "melody": "Melody",
+    "voice": "Voice",
+    "transpose": "Semitones up",
+    "at_end": "Piece's end",
+}
+"""What the page calls what is a flag elsewhere."""
 
 
 def remembered(key: str, default: Any, choices: Sequence[Any] | None = None) -> str:
@@ -74,7 +87,7 @@ def constrained(medium: str, model: Model) -> dict[str, Any]:
         beside = {"key": KEYS[0]} if name == "scale" else {}
         if found is not None:
             found = [choice for choice in found if obeys(**{name: choice}, **beside)]
-            if len(found) > 1:
+            if len(found) > 1 or (found and name == "style"):  # pieces may be of no style too
                 can_ask.append((name, found))
         elif obeys(**{name: probe(name, model)}):
             can_ask.append((name, []))
@@ -101,6 +114,17 @@ def choices(name: str, model: Model) -> list[Any] | None:
     return None
 
 
+def chosen(name: str, value: Any, model: Model) -> Any:
+    """What a widget says where an option has this value, which may be spelled otherwise, or be near a choice only."""
+    if not value:
+        return value
+    if name == "key":
+        return KEYS[read_key(value)]
+    if name == "style":
+        return style_name(value)
+    return min(choices(name, model) or [value], key=lambda tempo: abs(tempo - value)) if name == "tempo" else value
+
+
 def probe(name: str, model: Model) -> Any:
     """A value that asks as little as it can of a checkpoint that understands the option."""
     spec = OPTIONS[name]
@@ -124,8 +148,8 @@ def widget(medium: str, model: Model, name: str, found: list[Any], asked: dict[s
         nothing = "Plain major or minor" if name == "scale" else "Any"
         key = remembered(key, None, [None, *found])
         format_ = {"format_func": shown, "help": words, "disabled": off, "placeholder": nothing}
-        chosen = st.selectbox(label, found, None, key=key, **format_)
-        return None if off else chosen
+        choice = st.selectbox(label, found, None, key=key, **format_)
+        return None if off else choice
     if name == "ranges":
         return ranges(key, parts_of(model))
     if spec.metadata["minimum"] is not None:
@@ -143,15 +167,11 @@ def shown(choice: Any) -> str:
 
 
 def parts_of(model: Model) -> list[Part]:
-    """The voices of a checkpoint with their compass."""
+    """The voices whose range can be asked for, with their compass."""
     tokenizer = model.tokenizer
     if isinstance(tokenizer, ScoreTokenizer):
         return list(tokenizer.table.parts)
-    assert isinstance(tokenizer, PerformanceTokenizer)
-    return [
-        Part(voice.name, voice.program, voice.drum, False, tokenizer.table.lowest, tokenizer.table.highest)
-        for voice in tokenizer.voices
-    ]
+    return [part_of(tokenizer)] if isinstance(tokenizer, PerformanceTokenizer) else []
 
 
 def ranges(key: str, parts: Sequence[Part]) -> str | None:
@@ -174,6 +194,6 @@ def in_words(error: CarouselError) -> str:
     """What is wrong, with the widgets' names in place of the flags'."""
 
     def name(flag: re.Match[str]) -> str:
-        return LABELS.get(flag[2].replace("-", "_"), flag[0])
+        return WORDS.get(flag[2].replace("-", "_"), flag[0])
 
     return re.sub(r"--(no-)?([a-z]+(?:-[a-z]+)*)", name, str(error))

@@ -12,14 +12,15 @@ from generator.music import files
 from generator.music.score import Score
 from generator.options import SamplingOptions
 from generator.streaming.engine import Model
+from generator.streaming.melody import brought
 from generator.streaming.offences import RANGES
 from generator.streaming.pitch_constraints import pitch_offences
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers.score import ScoreTokenizer
 from generator.web import primers
-from generator.web.constraints import LABELS, OPTIONS, constrained, in_words, parts_of, remembered
+from generator.web.constraints import LABELS, OPTIONS, WORDS, chosen, constrained, in_words, parts_of, remembered
 
-SAMPLING = ("temperature", "top_p")
+SAMPLING = ("temperature", "top_p", "governor")
 WILDEST = 2.0
 """The temperature slider's end. Beyond it there is only noise, and a longer slider would be hard to set."""
 SEEDS = 10_000
@@ -51,11 +52,14 @@ def controls(medium: str, model: Model) -> dict[str, Any]:
         return {"min_value": facts["minimum"], "max_value": facts["maximum"], "help": facts["help"]}
 
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
-    row.number_input("Seed", key=remembered(f"{medium}-seed", 7), **bounds("seed") | {"max_value": SAFE_INTEGER})
+    row.number_input(WORDS["seed"], key=remembered(f"{medium}-seed", 7), **bounds("seed") | {"max_value": SAFE_INTEGER})
     row.button("", icon=":material/casino:", help="Another seed", on_click=roll, args=(medium,), key=f"{medium}-dice")
     keys = {name: remembered(f"{medium}-{name}", OPTIONS[name].default) for name in SAMPLING}
-    st.slider("Temperature", step=0.05, key=keys["temperature"], **bounds("temperature") | {"max_value": WILDEST})
-    st.slider("Top-p", step=0.01, key=keys["top_p"], **bounds("top_p"))
+    st.slider(
+        WORDS["temperature"], step=0.05, key=keys["temperature"], **bounds("temperature") | {"max_value": WILDEST}
+    )
+    st.slider(WORDS["top_p"], step=0.01, key=keys["top_p"], **bounds("top_p"))
+    st.toggle(WORDS["governor"], key=keys["governor"], help=OPTIONS["governor"].metadata["help"])
     if medium == "text":
         key = remembered("text-typed", "")
         st.text_area("Begin with", key=key, height=90, placeholder="ROMEO:", max_chars=primers.MAX_CHARACTERS)
@@ -63,7 +67,7 @@ def controls(medium: str, model: Model) -> dict[str, Any]:
     if len(singers(model)) > 1:
         harmonise(medium, model)
     words = "The model reads it before the start; only its last part counts. A take goes on from where it was saved."
-    st.file_uploader("Go on from a file", primers.SUFFIXES[medium], key=f"{medium}-file", help=words)
+    st.file_uploader(WORDS["prime"], primers.SUFFIXES[medium], key=f"{medium}-file", help=words)
     if problem:
         st.error(problem)
     return options
@@ -82,15 +86,14 @@ def adopt(medium: str, model: Model, piece: str | Score | Snapshot | None) -> No
     options, state = piece.options, st.session_state
     state[f"{medium}-seed"] = min(options.seed, SAFE_INTEGER)
     state[f"{medium}-temperature"], state[f"{medium}-top_p"] = min(options.temperature, WILDEST), options.top_p
-    for name in LABELS:
-        state[f"{medium}-{model.checkpoint.name}-{name}"] = getattr(options, name)
-    if options.ranges:
-        parts = parts_of(model)
-        free = pitch_offences(SamplingOptions(ranges=options.ranges), parts) & RANGES == 0
-        for part, row in zip(parts, free, strict=True):
-            pitches = [pitch for pitch in range(part.low, part.high + 1) if row[pitch]]
-            if pitches:
-                state[f"{medium}-{model.checkpoint.name}-ranges-{part.name}"] = pitches[0], pitches[-1]
+    state[f"{medium}-governor"] = options.governor
+    for name in LABELS.keys() - {"ranges"}:
+        state[f"{medium}-{model.checkpoint.name}-{name}"] = chosen(name, getattr(options, name), model)
+    parts = parts_of(model)
+    free = pitch_offences(SamplingOptions(ranges=options.ranges), parts) & RANGES == 0
+    for part, row in zip(parts, free, strict=True):
+        pitches = [pitch for pitch in range(part.low, part.high + 1) if row[pitch]] or [part.low, part.high]
+        state[f"{medium}-{model.checkpoint.name}-ranges-{part.name}"] = pitches[0], pitches[-1]
 
 
 def singers(model: Model) -> list[str]:
@@ -103,11 +106,11 @@ def harmonise(medium: str, model: Model) -> None:
     """The widgets of a melody that the next start keeps note for note."""
     names, words = singers(model), "One voice keeps it note for note, and the model writes the others."
     with st.expander("Harmonise a melody", icon=":material/lyrics:"):
-        file = st.file_uploader("Melody", files.SUFFIXES, key=f"{medium}-tune", help=words)
+        file = st.file_uploader(WORDS["melody"], files.SUFFIXES, key=f"{medium}-tune", help=words)
         row = st.container(horizontal=True, gap="small")
-        row.selectbox("Voice", names, key=remembered(f"{medium}-voice", names[0], names))
+        row.selectbox(WORDS["voice"], names, key=remembered(f"{medium}-voice", names[0], names))
         key = remembered(f"{medium}-transpose", 0)
-        row.number_input("Semitones up", -FARTHEST, FARTHEST, key=key, step=1)
+        row.number_input(WORDS["transpose"], -FARTHEST, FARTHEST, key=key, step=1)
     if file:
         try:
             melody(medium, model)
@@ -117,7 +120,7 @@ def harmonise(medium: str, model: Model) -> None:
 
 
 def melody(medium: str, model: Model) -> dict[str, Any]:
-    """The options that a melody brings: itself, its end, and its tempo where no other is asked; empty without one.
+    """The options that the melody of the page brings; empty without one.
 
     Raises:
         CarouselError: it is broken, or the checkpoint cannot say it.
@@ -131,8 +134,7 @@ def melody(medium: str, model: Model) -> dict[str, Any]:
             text = model.melody(score, voice, transpose)
         except CarouselError as error:
             raise CarouselError(f"{name}: {error}") from error
-        tempo = {"tempo": min(1000.0, max(1.0, score.tempos[0].quarters_per_minute))} if score.tempos else {}
-        return {"melody": text, "at_end": "stop", **tempo}
+        return brought(score, text)
 
     return once(f"{medium}-tune", (model.checkpoint.fingerprint, voice, transpose), read) or {}
 
@@ -153,6 +155,7 @@ def uploaded(medium: str, model: Model) -> str | Score | Snapshot | None:
                 raise CarouselError(f"{name}: {error}") from error
         return piece
 
+    st.session_state[f"{medium}-primer"] = None
     piece: str | Score | Snapshot | None = once(f"{medium}-file", (model.checkpoint.fingerprint,), read)
     st.session_state[f"{medium}-primer"] = piece
     return piece

@@ -49,6 +49,8 @@ class Live(ABC):
         self._options: dict[str, Any] = {}
         self.given: dict[str, Any] = {}
         """Options that hold where the listener asks for nothing else."""
+        self.upload: Any = None
+        """What was uploaded that it goes on from."""
         self._open(stream, ())
 
     def _open(self, stream: Stream, trail: Iterable[tuple[int, int]]) -> None:
@@ -95,7 +97,8 @@ class Live(ABC):
             self._sequence += 1
             options = asdict(self._stream.options)
             options.pop("melody")  # the page has no use for it, and it can be long
-            state = {"options": options, "yielded": self._stream.yielded, "ended": self._stream.ended}
+            told = {"yielded": self._stream.yielded, "lifts": self._stream.snapshot().lifts}
+            state = {"options": options, **told, "ended": self._stream.ended}
             self._last = {"seq": self._sequence, **self._chunk(), **state}
             return self._last
 

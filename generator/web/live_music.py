@@ -31,11 +31,11 @@ class LiveMusic(Live):
         self._clock = Clock(tokenizer.ticks_per_quarter)
         self._events: list[tuple[int, MusicEvent]] = []
         """With the position of the step that said it, in the order in which they were said."""
-        self._waiting: list[MusicEvent] = []
-        """What is not sent yet."""
         self._start_ticks = 0  # what is remembered begins here
         self._begin_seconds = 0.0
         self._remember(-1, stream.past())  # of the primer, or of a take that is gone on from
+        self._waiting = self._since(stream.horizon_ticks)
+        """What is not sent yet."""
         self._begin_seconds = self._clock.seconds(stream.horizon_ticks)
         super().__init__(stream, title)
 
@@ -45,10 +45,16 @@ class LiveMusic(Live):
             if isinstance(event, Tempo):
                 self._clock.set(event)
 
+    def _since(self, ticks: int) -> list[MusicEvent]:
+        """What is remembered from there on: under a note that sounds on, others have ended and the pedal has moved."""
+        return [event for _, event in self._events if event.start_ticks >= ticks]
+
     def _before(self, at: float) -> dict[str, Any]:
         since, now = self._ticks(at - SHOWN_SECONDS), self._stream.horizon_ticks
         before = [event for _, event in self._events if event.start_ticks < now]
         shown = self._json(event for event in before if event.start_ticks >= since)
+        pedals = {event.voice: event for event in before if isinstance(event, Pedal)}
+        shown["pedals"] = self._json(pedals.values())["pedals"]  # how they stand now, however long that is
         bars = sum(isinstance(event, Bar) for event in before) - len(shown["bars"])
         return {"voices": [asdict(voice) for voice in self._tokenizer.voices], "before": shown, "bars": bars}
 
@@ -79,8 +85,7 @@ class LiveMusic(Live):
         for position, event in events:
             self._remember(position, [event])
         self._remember(step, said)
-        now = fork.horizon_ticks
-        self._waiting = [event for _, event in self._events if event.start_ticks >= now]
+        self._waiting = self._since(fork.horizon_ticks)
 
     def _chunk(self) -> dict[str, Any]:
         horizon = self._stream.horizon_ticks

@@ -66,15 +66,21 @@ def page(medium: str) -> None:
 
 
 def wish(medium: str, model: Model, options: dict[str, Any]) -> None:
-    """Have the live take obey the options, as far as it is drawn from this checkpoint.
+    """Have the live take obey the options, as far as it is drawn from this checkpoint. With an uploaded take they are
+    those of that one, and wait for the start that goes on from it.
 
     Raises:
         CarouselError: nothing could obey them all; what plays goes on as before.
     """
-    live = playing(medium)[1]
-    if live and live.plays(model.checkpoint.fingerprint):
+    live, upload = playing(medium)[1], setting(medium, "primer")
+    begun = live is not None and upload is live.upload
+    if live and live.plays(model.checkpoint.fingerprint) and (begun or not isinstance(upload, Snapshot)):
+        if options.get("key") == PRIMER and not begun:  # the key of what the next start goes on from
+            options = {name: value for name, value in options.items() if name not in ("key", "scale")}
         live.set(**options)
     else:
+        if live and isinstance(upload, Snapshot):
+            st.caption("The widgets wait for the next start, which goes on from the uploaded take.")
         settled = SamplingOptions(**options)
         Constraints(model.tokenizer).plan(replace(settled, key=None, scale=None) if settled.key == PRIMER else settled)
 
@@ -109,7 +115,8 @@ def start(medium: str, model: Model, options: dict[str, Any]) -> None:
     """A new live take, as the widgets say."""
     try:
         seed, tune = setting(medium, "seed"), melody(medium, model)
-        piece = uploaded(medium, model) or setting(medium, "typed") or None
+        upload = uploaded(medium, model)
+        piece = upload or setting(medium, "typed") or None
         wanted = {"seed": seed, **{name: value for name, value in options.items() if value is not None}}
         if isinstance(piece, Snapshot):
             if tune:
@@ -121,6 +128,7 @@ def start(medium: str, model: Model, options: dict[str, Any]) -> None:
         title = f"{setting(medium, 'checkpoint')}, seed {stream.options.seed}"
         read = str(piece or "")
         live = LiveMusic(stream, title, model.tokenizer) if medium == "music" else LiveText(stream, title, read)
+        live.upload = upload
         live.given = {name: tune[name] for name in tune if name == "tempo"}
         visitor = present()
         if visitor is None:
@@ -141,7 +149,7 @@ def back(medium: str) -> None:
             raise CarouselError("there is nothing to go back in; press Start")
         visitor.start(live.back(position, random.randrange(SEEDS)))
     except CarouselError as error:
-        tell(str(error))
+        tell(in_words(error))
 
 
 def step(model: Model) -> str:

@@ -23,13 +23,15 @@ MAX_NOTES = 400
 """A primer is read token by token before the first sound, so only its last part counts."""
 MAX_PAST = 60_000
 """Tokens of a take: half an hour of music."""
+MAX_CHANGES = 10_000
+"""Changes of options in a take: each of them breaks off a job when it is drawn again."""
 
 
 def read(name: str, data: bytes, medium: str) -> str | Score | Snapshot:
     """An uploaded file as a piece, or as the end of a stream. Of several tunes in one file the first counts.
 
     Raises:
-        CarouselError: the file is of another kind, is broken, or is a take with too long a past.
+        CarouselError: the file is of another kind, is broken, or is a take with too long a past or too many changes.
     """
     suffix = Path(name).suffix.lower()
     if suffix not in SUFFIXES[medium]:
@@ -41,11 +43,13 @@ def read(name: str, data: bytes, medium: str) -> str | Score | Snapshot:
             if suffix != TAKE:
                 return read_primer(str(path), medium)
             snapshot = Snapshot.load(path)
-            if snapshot.position > MAX_PAST:
-                raise CarouselError(
-                    f"{name}: a take of {snapshot.position:,} tokens; the app goes on from {MAX_PAST:,} at most, and "
-                    f"sample --resume from any"
-                )
+            sizes = (("tokens", snapshot.position, MAX_PAST), ("changes", len(snapshot.timeline), MAX_CHANGES))
+            for unit, count, most in sizes:
+                if count > most:
+                    raise CarouselError(
+                        f"{name}: a take of {count:,} {unit}; the app goes on from {most:,} at most, and "
+                        f"sample --resume from any"
+                    )
             return snapshot
         except CarouselError as error:
             raise CarouselError(str(error).replace(str(path), name)) from None

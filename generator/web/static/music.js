@@ -68,6 +68,7 @@ class Music {
     this.voices = live.voices;
     this.legend(live.voices);
     this.roll.reset(live);
+    this.step(live.before.pedals);
     this.ready = this.load(live.voices);
   }
 
@@ -85,16 +86,21 @@ class Music {
       this.underruns += 1;
       this.origin = now + CATCH_UP - this.horizon;
     }
-    for (const [at, down, voice] of chunk.pedals) {
-      if (!this.pedals.has(voice)) this.pedals.set(voice, []);
-      this.pedals.get(voice).push([at, down]);
-    }
+    this.step(chunk.pedals);
     for (const [start, duration, pitch, velocity, voice] of chunk.notes) this.play(start, duration, pitch, velocity, voice);
     this.roll.add(chunk);
     this.horizon = chunk.horizon;
     this.ended = chunk.ended;
     if (this.ended) this.horizon = Math.max(this.horizon, this.latest);
     this.letGo();
+  }
+
+  /* Pedals change, in order of time. */
+  step(pedals) {
+    for (const [at, down, voice] of pedals) {
+      if (!this.pedals.has(voice)) this.pedals.set(voice, []);
+      this.pedals.get(voice).push([at, down]);
+    }
   }
 
   play(start, duration, pitch, velocity, voice) {

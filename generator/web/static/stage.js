@@ -102,7 +102,7 @@ class Stage {
 
   begin(live) {
     this.live = live;
-    this.yielded({});
+    this.interventions({ yielded: {}, lifts: 0 });
     this.sequence = 0;
     this.state = "playing";
     this.view.begin(live);
@@ -134,13 +134,15 @@ class Stage {
     return this.state === "playing" || this.state === "paused";
   }
 
-  /* What had to give way, quietly. */
-  yielded(counts) {
+  /* What had to give way, and how often the governor stepped in, quietly. */
+  interventions({ yielded, lifts }) {
     const times = (count) => (count === 1 ? "once" : `${count.toLocaleString("en")} times`);
-    const words = Object.entries(counts).map(([name, count]) => `${name.replaceAll("_", " ")} ${times(count)}`);
-    const line = this.find(".yielded");
-    line.textContent = `Had to give way, where nothing else could follow: ${words.join(", ")}`;
-    line.hidden = words.length === 0;
+    const words = Object.entries(yielded).map(([name, count]) => `${name.replaceAll("_", " ")} ${times(count)}`);
+    const lines = words.length ? [`Had to give way, where nothing else could follow: ${words.join(", ")}.`] : [];
+    if (lifts) lines.push(`The governor stepped in ${times(lifts)}, at a loop or silence.`);
+    const line = this.find(".interventions");
+    line.textContent = lines.join(" ");
+    line.hidden = lines.length === 0;
   }
 
   /* One request at a time. A lost answer costs nothing: the same number is asked for again. */
@@ -157,7 +159,7 @@ class Stage {
       if (chunk.seq <= this.sequence) return;
       this.sequence = chunk.seq;
       this.options = chunk.options;
-      this.yielded(chunk.yielded);
+      this.interventions(chunk);
       await view.accept(chunk);
       if (this.quietUntil) this.say("");
       this.quietUntil = 0;
