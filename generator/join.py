@@ -73,9 +73,7 @@ def _metrics(folder: Path) -> list[dict[str, Any]]:
         lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
         return [{"member": folder.name} | json.loads(line) for line in lines]
     except (OSError, TypeError, ValueError) as error:
-        raise CarouselError(
-            f"{folder / METRICS}: missing or damaged; join what training has left"
-        ) from error
+        raise CarouselError(f"{folder / METRICS}: missing or damaged; join what training has left") from error
 
 
 def main(arguments: list[str] | None = None) -> int:
