@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -17,7 +16,6 @@ import mido
 import pretty_midi
 import pytest
 from playwright.sync_api import Browser
-from streamlit.testing.v1 import AppTest
 
 from generator.music import midi
 from tests.browser import ROOT, Visit, chromium, command, server
@@ -279,55 +277,3 @@ def test_a_port_in_use_is_said(url: str, folder: Path) -> None:
     done = subprocess.run(command(folder, port), cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode != 0
     assert f"Port {port} is not available" in done.stdout + done.stderr
-
-
-def script(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    """The pages without a browser, for a folder of checkpoints."""
-    monkeypatch.setattr("sys.argv", ["app.py", str(folder)])
-    return AppTest.from_file(str(ROOT / "generator" / "web" / "pages.py"), default_timeout=60).run()
-
-
-def shown(page: AppTest) -> set[str]:
-    """The labels of all that can be set."""
-    kinds = (page.selectbox, page.number_input, page.text_input, page.toggle, page.select_slider)
-    return {widget.label for kind in kinds for widget in kind}
-
-
-def test_only_what_a_checkpoint_can_obey_is_offered(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And what cannot be together is one line, in the words of the page."""
-    for kind in ("performance", "frames"):
-        tiny(kind).save(tmp_path / kind)
-    shutil.copytree(folder / "tune", tmp_path / "tune")
-    page = script(tmp_path, monkeypatch)
-    assert page.selectbox(key="music-checkpoint").options == ["frames", "performance", "tune"]
-    assert not shown(page) & {"Key", "Notes at once"}
-    page.selectbox(key="music-checkpoint").set_value("performance").run()
-    played = {"Key", "Scale", "Notes at once", "Notes a second", "Range of Piano"}
-    assert played <= shown(page) and not shown(page) & {"Metre", "Parallel fifths and octaves", "Say next"}
-    page.selectbox(key="music-checkpoint").set_value("tune").run()
-    written = {"Key", "Scale", "Parallel fifths and octaves", "Range of Soprano", "Range of Bass", "Voice"}
-    assert written <= shown(page) and not shown(page) & {"Say next", "Range of Piano"}
-    assert not page.error and page.selectbox(key="music-tune-scale").disabled
-    page.selectbox(key="music-tune-key").set_value("F♯ major").run()
-    assert not page.selectbox(key="music-tune-scale").disabled and not page.error
-    page.select_slider(key="music-tune-ranges-Soprano").set_range(72, 72).run()
-    assert page.error[0].value.startswith("Ranges with Key leaves Soprano no pitch") and not page.exception
-    page.selectbox(key="music-tune-key").set_value(None).run()
-    assert not page.error and not page.exception
-
-
-def test_an_empty_shelf_says_how_to_fill_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = script(tmp_path / "nowhere", monkeypatch)
-    assert "python -m generator.train" in page.info[0].value and not page.exception
-
-
-def test_a_broken_checkpoint_is_one_line(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(folder / "tune", tmp_path / "tune")
-    weights = tmp_path / "tune" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-100])
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "tokenizer.json").write_text("{")
-    page = script(tmp_path, monkeypatch)
-    assert "cut off" in page.error[0].value and "\n" not in page.error[0].value and not page.exception

@@ -1,0 +1,107 @@
+"""The pages without a browser: what is offered, what an upload sets, and what is said where something is wrong."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from generator.music import midi
+from generator.streaming.engine import load
+from generator.web.constraints import choices, chosen
+from generator.web.live_music import LiveMusic
+from generator.web.routes import registry
+from tests.conftest import ROOT, four_voices, tiny
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoints")
+    tiny("score").save(path / "tune")
+    tiny("char").save(path / "words")
+    return path
+
+
+def script(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The pages without a browser, for a folder of checkpoints."""
+    monkeypatch.setattr("sys.argv", ["app.py", str(folder)])
+    return AppTest.from_file(str(ROOT / "generator" / "web" / "pages.py"), default_timeout=60).run()
+
+
+def shown(page: AppTest) -> set[str]:
+    """The labels of all that can be set."""
+    kinds = (page.selectbox, page.number_input, page.text_input, page.toggle, page.select_slider)
+    return {widget.label for kind in kinds for widget in kind}
+
+
+def test_only_what_a_checkpoint_can_obey_is_offered(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what cannot be together is one line, in the words of the page."""
+    for kind in ("performance", "frames"):
+        tiny(kind).save(tmp_path / kind)
+    shutil.copytree(folder / "tune", tmp_path / "tune")
+    page = script(tmp_path, monkeypatch)
+    assert page.selectbox(key="music-checkpoint").options == ["frames", "performance", "tune"]
+    assert not shown(page) & {"Key", "Notes at once"}
+    page.selectbox(key="music-checkpoint").set_value("performance").run()
+    played = {"Key", "Scale", "Notes at once", "Notes a second", "Range of Piano"}
+    assert played <= shown(page) and not shown(page) & {"Metre", "Parallel fifths and octaves", "Say next"}
+    page.selectbox(key="music-checkpoint").set_value("tune").run()
+    written = {"Key", "Scale", "Parallel fifths and octaves", "Range of Soprano", "Range of Bass", "Voice"}
+    assert written <= shown(page) and not shown(page) & {"Say next", "Range of Piano"}
+    assert not page.error and page.selectbox(key="music-tune-scale").disabled
+    page.selectbox(key="music-tune-key").set_value("F♯ major").run()
+    assert not page.selectbox(key="music-tune-scale").disabled and not page.error
+    page.select_slider(key="music-tune-ranges-Soprano").set_range(72, 72).run()
+    assert page.error[0].value.startswith("Ranges with Key leaves Soprano no pitch") and not page.exception
+    page.selectbox(key="music-tune-key").set_value(None).run()
+    assert not page.error and not page.exception
+
+
+def test_an_empty_shelf_says_how_to_fill_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = script(tmp_path / "nowhere", monkeypatch)
+    assert "python -m generator.train" in page.info[0].value and not page.exception
+
+
+def test_a_broken_checkpoint_is_one_line(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(folder / "tune", tmp_path / "tune")
+    weights = tmp_path / "tune" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "tokenizer.json").write_text("{")
+    page = script(tmp_path, monkeypatch)
+    assert "cut off" in page.error[0].value and "\n" not in page.error[0].value and not page.exception
+
+
+def test_an_uploaded_take_waits_for_its_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sets the widgets, in the page's spelling; what plays goes on, and keeps its key when a file brings one."""
+    page = script(folder, monkeypatch)
+    model = load(folder / "tune")
+    live = LiveMusic(model.stream(seed=1), "a", model.tokenizer)
+    page.session_state["visitor"] = registry().admit()
+    registry().visitor(page.session_state["visitor"]).start(live)
+    page.select_slider(key="music-tune-ranges-Soprano").set_range(73, 75).run()
+    whole = page.select_slider(key="music-tune-ranges-Alto").value
+    playing = live._options
+    assert playing["ranges"] == "Soprano:73-75"
+    options = {"key": "Eb major", "tempo": 97, "temperature": 0.5, "governor": False, "ranges": "Alto:68-71"}
+    take = model.stream(seed=3, **options).snapshot().to_bytes()
+    page.file_uploader(key="music-file").set_value(("a.take", take, "application/octet-stream")).run()
+    assert not page.error and not page.exception and live._options is playing
+    assert page.selectbox(key="music-tune-key").value == "E♭ major"
+    assert page.slider(key="music-temperature").value == 0.5 and not page.toggle(key="music-governor").value
+    part = model.tokenizer.table.parts[0]
+    assert page.select_slider(key="music-tune-ranges-Soprano").value == (part.low, part.high)
+    assert page.select_slider(key="music-tune-ranges-Alto").value == (68, 71) != whole
+    assert (
+        chosen("tempo", 97, model) == choices("tempo", model)[0] and chosen("style", "Slip  Jig", model) == "slip jig"
+    )
+    tune = midi.to_bytes(four_voices())
+    page.file_uploader(key="music-file").set_value(("a.mid", tune, "audio/midi")).run()
+    page.selectbox(key="music-tune-key").set_value("primer").run()
+    page.slider(key="music-temperature").set_value(0.8).run()
+    assert not page.error and not page.exception and live._options["temperature"] == 0.8
+    assert "key" not in live._options
