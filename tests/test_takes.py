@@ -160,7 +160,8 @@ def test_takes_come_out_again_in_a_second_process(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("name", "suffixes"), [("bach", [".mid"]), ("folk", [".mid", ".musicxml"]), ("shakespeare", [])]
+    ("name", "suffixes"),
+    [("bach", [".mid"]), ("folk", [".mid", ".musicxml"]), ("piano", [".mid"]), ("shakespeare", [])],
 )
 def test_a_hundred_takes_come_out_again_in_a_second_process(name: str, suffixes: list[str], tmp_path: Path) -> None:
     check_in_a_second_process([name], 100, tmp_path, suffixes)
