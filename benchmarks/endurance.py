@@ -61,7 +61,7 @@ def played(model: Model, count: int, seconds: float, **options: Any) -> list[tup
                 if isinstance(event, Tempo):
                     clocks[stream].set(event)
         going = [stream for stream in going if clocks[stream].seconds(stream.horizon_ticks) < seconds]
-    return [(model.tokenizer.collect(events[stream]), stream.snapshot().lifts) for stream in streams]
+    return [(model.tokenizer.collect(events[stream]), stream.lifts) for stream in streams]
 
 
 def pieces(shards: Shards, most_hours: float) -> Iterator[tuple[str, Any, Score]]:

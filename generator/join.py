@@ -51,8 +51,9 @@ def joined(shards: Shards, folders: Sequence[Path], out: Path, made_by: str = ""
         if member.tokenizer.to_json() != shards.tokenizer.to_json() or shards.facts.title not in member.card:
             raise CarouselError(f"{member.name} was not trained on {shards.facts.name}; name the corpus that it was")
     curves = [_metrics(folder) for folder in folders]
-    join(members).save(out, torch.float16)
-    checkpoint = Checkpoint.load(out)
+    checkpoint = join(members)
+    kept = {name: value.half().float() for name, value in checkpoint.weights.items()}
+    checkpoint = replace(checkpoint, weights=kept, name=out.name)
     scores = [
         evaluate(checkpoint, shards, split, visible=True) for split in ("validation", "test") if split in shards.splits
     ]

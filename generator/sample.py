@@ -277,7 +277,7 @@ def sample(given_: argparse.Namespace) -> None:
         print(report(stream, given_.originality), file=sys.stderr)
     for name, count in stream.yielded.items():
         print(f"{flag(name)} yielded {times(count)}, where nothing could follow that keeps to it", file=sys.stderr)
-    if count := stream.snapshot().lifts:
+    if count := stream.lifts:
         print(f"the governor stepped in {times(count)}, where it came near to a loop or to silence", file=sys.stderr)
     if given_.save is not None:
         stream.snapshot().save(given_.save)

@@ -98,6 +98,31 @@ def fake(request: pytest.FixtureRequest) -> Model:
     return Model(tiny(request.param))
 
 
+@pytest.fixture
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine too a pull of the app draws all that it is asked for."""
+    monkeypatch.setattr("generator.web.live.BUDGET_SECONDS", 600.0)
+
+
+@pytest.fixture(scope="module")
+def music() -> Model:
+    return Model(tiny("score"))
+
+
+@pytest.fixture(scope="module")
+def text() -> Model:
+    return Model(tiny("char"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two checkpoints, of music and of text."""
+    path = tmp_path_factory.mktemp("checkpoints")
+    tiny("score").save(path / "tune")
+    tiny("char").save(path / "words")
+    return path
+
+
 SHIPPED = ("bach", "folk", "piano", "shakespeare")
 
 

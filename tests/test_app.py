@@ -19,15 +19,7 @@ from playwright.sync_api import Browser
 
 from generator.music import midi
 from tests.browser import ROOT, Visit, chromium, command, server
-from tests.conftest import four_voices, tiny
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("checkpoints")
-    tiny("score").save(path / "tune")
-    tiny("char").save(path / "words")
-    return path
+from tests.conftest import four_voices
 
 
 @pytest.fixture(scope="module")

@@ -29,20 +29,7 @@ from tests.conftest import ROOT, four_voices, random_checkpoint, tiny
 TUNE = four_voices()
 
 
-@pytest.fixture(autouse=True)
-def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine too a pull draws all that it is asked for."""
-    monkeypatch.setattr(live, "BUDGET_SECONDS", 600.0)
-
-
-@pytest.fixture(scope="module")
-def music() -> Model:
-    return Model(tiny("score"))
-
-
-@pytest.fixture(scope="module")
-def text() -> Model:
-    return Model(tiny("char"))
+pytestmark = pytest.mark.usefixtures("no_hurry")
 
 
 def test_music_arrives_in_order_and_whole(music: Model) -> None:

@@ -16,14 +16,6 @@ from generator.web.routes import registry
 from tests.conftest import ROOT, four_voices, tiny
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("checkpoints")
-    tiny("score").save(path / "tune")
-    tiny("char").save(path / "words")
-    return path
-
-
 def script(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The pages without a browser, for a folder of checkpoints."""
     monkeypatch.setattr("sys.argv", ["app.py", str(folder)])

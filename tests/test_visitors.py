@@ -12,29 +12,12 @@ from starlette.responses import Response
 
 from generator.errors import CarouselError
 from generator.streaming.engine import Model
-from generator.web import live, routes, visitors
+from generator.web import routes, visitors
 from generator.web.live import LiveText
 from generator.web.live_music import LiveMusic
 from generator.web.visitors import KEPT, Registry, Visitor
-from tests.conftest import four_voices, tiny
 
-TUNE = four_voices()
-
-
-@pytest.fixture(autouse=True)
-def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine too a pull draws all that it is asked for."""
-    monkeypatch.setattr(live, "BUDGET_SECONDS", 600.0)
-
-
-@pytest.fixture(scope="module")
-def music() -> Model:
-    return Model(tiny("score"))
-
-
-@pytest.fixture(scope="module")
-def text() -> Model:
-    return Model(tiny("char"))
+pytestmark = pytest.mark.usefixtures("no_hurry")
 
 
 def test_takes_are_kept_and_removed(text: Model) -> None:

@@ -20,7 +20,7 @@ from generator.model.lstm import ModelConfig
 GATES = 4
 
 
-def join(members: Sequence[Checkpoint], card: str = "", name: str = "") -> Checkpoint:
+def join(members: Sequence[Checkpoint]) -> Checkpoint:
     """One checkpoint that says what its members say together.
 
     Raises:
@@ -55,7 +55,7 @@ def join(members: Sequence[Checkpoint], card: str = "", name: str = "") -> Check
         else:
             gates = zip(*(part.chunk(GATES) for part in all_of(tensor)), strict=True)
             weights[tensor] = torch.cat([_side_by_side(list(gate)) for gate in gates])
-    return Checkpoint(config, weights, first.tokenizer, card, name)
+    return Checkpoint(config, weights, first.tokenizer)
 
 
 def _side_by_side(parts: list[Tensor]) -> Tensor:

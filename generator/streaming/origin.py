@@ -69,8 +69,7 @@ class Origin:
     @property
     def lifts(self) -> int:
         """How often the governor stepped in."""
-        lifted = [False, *(options.lift > 0 for _, options in self.timeline)]
-        return sum(now and not before for before, now in pairwise(lifted))
+        return lifts(self.timeline)
 
     @property
     def wanted(self) -> str:
@@ -187,6 +186,12 @@ def _heard(phrases: Any, start: int, until: int) -> tuple[Heard, ...]:
         heard.append((at, tokens))
         start, left = at + len(tokens), left - len(tokens)
     return tuple(heard)
+
+
+def lifts(timeline: Sequence[Change]) -> int:
+    """How often the governor stepped in."""
+    lifted = [False, *(options.lift > 0 for _, options in timeline)]
+    return sum(now and not before for before, now in pairwise(lifted))
 
 
 def heard_until(heard: tuple[Heard, ...], position: int) -> tuple[Heard, ...]:

@@ -16,7 +16,7 @@ from generator.streaming import listening
 from generator.streaming.batch import CHUNK, Job
 from generator.streaming.governor import EVERY, Governor, lifted
 from generator.streaming.meter import Meter
-from generator.streaming.origin import MOST_HEARD, Change, Heard, heard_until
+from generator.streaming.origin import MOST_HEARD, Change, Heard, heard_until, lifts
 from generator.streaming.snapshot import Snapshot, thinned
 from generator.tokenizers.base import Event, Mask
 
@@ -85,6 +85,11 @@ class Stream:
         """How often each constraint has yielded since the start, because no token kept to it; those that never had to
         are left out."""
         return dict(self._yielded)
+
+    @property
+    def lifts(self) -> int:
+        """How often the governor stepped in."""
+        return lifts(self._timeline)
 
     @property
     def meter(self) -> Meter | None:

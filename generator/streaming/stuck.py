@@ -107,10 +107,10 @@ class Watch:
             self._near = float(_nearness(self._memory, PATIENCE if now_ms is None else PATIENCE_MS))
         if now_ms is None:
             return self._near
-        silence = (now_ms - self._recent[0]) / PATIENCE_MS
-        if silence <= self._near or all(end - start < PAUSE_MS for start, end in pairwise((*self._recent, now_ms))):
+        took = now_ms - self._recent[0]
+        if took < PAUSE_MS or all(end - start < PAUSE_MS for start, end in pairwise((*self._recent, now_ms))):
             return self._near
-        return silence
+        return max(self._near, took / PATIENCE_MS)
 
     def copy(self) -> Watch:
         """Another one, that has heard the same."""

@@ -97,7 +97,7 @@ class Live(ABC):
             self._sequence += 1
             options = asdict(self._stream.options)
             options.pop("melody")  # the page has no use for it, and it can be long
-            told = {"yielded": self._stream.yielded, "lifts": self._stream.snapshot().lifts}
+            told = {"yielded": self._stream.yielded, "lifts": self._stream.lifts}
             state = {"options": options, **told, "ended": self._stream.ended}
             self._last = {"seq": self._sequence, **self._chunk(), **state}
             return self._last
