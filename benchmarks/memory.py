@@ -15,7 +15,9 @@ Every sequence is new, so nothing can be learned by heart, and the figures are o
 - rnn: torch's plain tanh RNN of as many units, orthogonal.
 - window: what the last N steps tell, by counting or by least squares: all that an n-gram can know.
 
-Each network has so many minutes at most, and stops early once it is ten times better than wanted.
+Each network has so many minutes at most, and stops early once it is ten times better than wanted. All begin with short
+sequences, which grow whenever the network does as well as is wanted, and at the latest so that the second half of its
+time is spent at the full length (a curriculum, as Zaremba and Sutskever 2014 have it).
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ DIGITS, COPIED = 8, 10
 BLANK, SPEAK = DIGITS, DIGITS + 1
 REPORTS = 20
 """Rows of the curve, at most."""
+GROWTH = 1.5
+"""Of the length, when the network does as well as is wanted."""
 TESTED = 2_000
 """Sequences after training."""
 
@@ -121,10 +125,16 @@ def learn(kind: str, problem: Problem, given: argparse.Namespace) -> dict[str, A
     network = Network(kind, problem, given.units, given.length)
     optimizer = torch.optim.Adam(network.parameters(), lr=given.learning_rate)
     enough, recent, updates, curve = problem.wanted(given.length) / 10, math.inf, 0, []
+    length = min(given.shortest, given.length)
     begun = time.monotonic()
     with bar(f"{kind}, {given.length} steps") as show:
-        while (share := _share(given, begun, updates)) < 1 and recent > enough:
-            inputs, targets = problem.batch(given.batch, given.length)
+        while (share := _share(given, begun, updates)) < 1 and (length < given.length or recent > enough):
+            due = min(given.length, round(2 * share * given.length))
+            if recent <= problem.wanted(length):
+                due = max(due, min(given.length, round(GROWTH * length)))
+            if due > length:
+                length, recent = due, math.inf
+            inputs, targets = problem.batch(given.batch, length)
             loss = problem.loss(network(inputs), targets)
             optimizer.param_groups[0]["lr"] = given.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
             optimizer.zero_grad()
@@ -134,7 +144,7 @@ def learn(kind: str, problem: Problem, given: argparse.Namespace) -> dict[str, A
             updates += 1
             recent = loss.item() if recent is math.inf else 0.98 * recent + 0.02 * loss.item()
             if share * REPORTS >= len(curve):
-                curve.append([updates, rounded(recent)])
+                curve.append([updates, length, rounded(recent)])
             show(completed=share, total=1.0)
     with torch.no_grad():
         tested = [problem.loss(network(inputs), targets).item() for inputs, targets in _tests(problem, given)]
@@ -190,6 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
     made.add_argument("problem", choices=PROBLEMS)
     made.add_argument("--length", type=command.positive, default=200, metavar="T", help="(default: 200)")
     kinds = ("lstm", "lstm, biases 1", "rnn")
+    made.add_argument("--shortest", type=command.positive, default=50, metavar="T", help="at first (default: 50)")
     made.add_argument("--networks", nargs="+", choices=kinds, default=kinds)
     made.add_argument("--units", type=command.positive, default=128, metavar="N", help="(default: 128)")
     made.add_argument("--batch", type=command.positive, default=64, metavar="N", help="sequences (default: 64)")

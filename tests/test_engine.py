@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -207,6 +208,20 @@ def test_the_limit_is_refused_in_a_clear_word_and_a_stream_let_go_makes_room() -
         engine.resume(one.snapshot())
     del one
     engine.stream()
+
+
+def test_many_streams_say_the_same_on_any_number_of_threads() -> None:
+    """So many share out their cells and their sampling."""
+    model, before, said = Model(tiny("score")), torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            engine = Engine(model)
+            said.append(engine.pull([engine.stream(seed=seed, top_p=0.9) for seed in range(50)], 100))
+    finally:
+        torch.set_num_threads(before)
+    assert said[1:] == said[:-1]
+    assert said[0][40] == Engine(model).stream(seed=40, top_p=0.9).pull(100)
 
 
 @pytest.mark.parametrize("backend", ["fp32", "bf16"])

@@ -204,7 +204,7 @@ def test_a_replay_needs_no_governor(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     events = stream.pull(700)
     stream.snapshot().save(tmp_path / "a.take")
     generator.write(stream.history(), tmp_path / "a.mid")
-    monkeypatch.setattr("generator.streaming.governor.Governor.steer", None)
+    monkeypatch.setattr("generator.streaming.governor.Governor._steer", None)
     for name in ("a.take", "a.mid"):
         takes.replay(tmp_path / name, checkpoint=tmp_path / "tiny")
     assert list(stream.past()) == events
@@ -326,12 +326,12 @@ def test_a_text_that_says_itself_again_and_again() -> None:
     cycle = [*b"the quick brown fox jumps over the lazy dog, and then "]
     watch, nearness = Watch(), []
     for character in [*range(1000, 1500), *8 * cycle]:
-        watch.read(character)
+        watch.read([character])
         nearness.append(watch.nearness())
     assert max(nearness[:600]) < 0.4
     assert next(index for index, near in enumerate(nearness) if near >= 1) in range(500 + 6 * 54 - 2, 500 + 6 * 54 + 2)
     for character in range(1000):
-        watch.read(character)
+        watch.read([character])
     assert watch.nearness() == 0
 
 

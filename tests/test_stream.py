@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,3 +195,27 @@ def test_a_take_for_another_checkpoint_is_refused() -> None:
 
 def test_the_public_names() -> None:
     assert generator.__all__ == sorted(generator.__all__)
+
+
+@pytest.mark.parametrize("kind", ["char", "score"])
+def test_an_interrupt_while_a_stream_hears_itself_loses_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(tiny(kind))
+    stream = model.stream(seed=2)
+    said = stream.pull(100)
+    feed, tokens = stream._decoder.feed, 0
+
+    def interrupted(token: int) -> list[Any]:
+        nonlocal tokens
+        tokens += 1
+        if tokens == 30:
+            raise KeyboardInterrupt
+        return feed(token)
+
+    monkeypatch.setattr(stream._decoder, "feed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stream.pull(200)
+    straight = model.stream(seed=2)
+    assert straight.pull(100) == said
+    straight.pull(stream.position - 100)
+    assert stream.pull(200) == straight.pull(200)
+    assert stream.snapshot().to_bytes() == straight.snapshot().to_bytes()

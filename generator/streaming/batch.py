@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from generator.corpora.copies import Index
 from generator.corpora.copies.reading import SIZE
-from generator.jit import compiled
+from generator.jit import PARALLEL, compiled, prange, shares, threads
 from generator.model.backends import Backend
 from generator.model.state import State
 from generator.options import AT_END, SamplingOptions
@@ -85,7 +86,7 @@ class Batch:
         self._said = np.zeros((rows, CHUNK), np.int64)
         self._logits = np.zeros((rows, vocab_size), np.float32)
         self._masks = np.zeros((rows, vocab_size), np.bool_)
-        self._weights = np.zeros(vocab_size, np.float64)
+        self._weights = np.zeros((threads(), vocab_size), np.float64)
         self._constraints = constraints
         self._constrained = False
         self._plans = np.zeros((rows, constraints.size if constraints else 1), np.int64)
@@ -130,16 +131,22 @@ class Batch:
             self._keep_from_copying(n)
         if self._constrained:
             self._judge(n)
-        finished = _say(
-            self._logits, masks, self._counters, self._filters, self._end, self._weights, self._said, tokens
-        )
+        self._say(n)
         self._grammar.advance(grammars, tokens)
         if self._index is not None:
             self._index.advance(self._followed[:n], tokens)
-        if finished:
-            for row in np.flatnonzero(self._counters[:n, LEFT] == 0)[::-1].tolist():
-                self._finish(row)
-        return finished > 0
+        finished = np.flatnonzero(self._counters[:n, LEFT] == 0)[::-1].tolist()
+        for row in finished:
+            self._finish(row)
+        return bool(finished)
+
+    def _say(self, n: int) -> None:
+        rest = self._counters[:n], self._filters[:n], self._end
+        parts = shares(n, len(self._weights))
+        if parts > 1:
+            _say_side_by_side(parts, self._logits, self._masks, *rest, self._weights, self._said, self._tokens[:n])
+        else:
+            _say(self._logits, self._masks, *rest, self._weights[0], self._said, self._tokens[:n])
 
     def _waiting(self, n: int) -> Mask:
         """Whose next token is given."""
@@ -186,9 +193,8 @@ def _say(
     weights: npt.NDArray[np.float64],
     said: npt.NDArray[np.int64],
     tokens: npt.NDArray[Any],
-) -> int:
-    """The next token of every stream, into `tokens` and `said`; returns how many jobs are finished."""
-    finished = 0
+) -> None:
+    """The next token of every stream, into `tokens` and `said`."""
     for row in range(len(tokens)):
         count = counters[row]
         drawn = count[SAID] >= count[GIVEN]
@@ -206,6 +212,31 @@ def _say(
         count[LEFT] -= 1
         if drawn and count[ENDING] == STOP and tokens[row] == end:
             count[LEFT] = 0
-        if count[LEFT] == 0:
-            finished += 1
-    return finished
+
+
+@partial(compiled, parallel=PARALLEL)
+def _say_side_by_side(
+    parts: int,
+    logits: npt.NDArray[np.float32],
+    masks: npt.NDArray[np.bool_],
+    counters: npt.NDArray[np.int64],
+    filters: npt.NDArray[np.float64],
+    end: int,
+    weights: npt.NDArray[np.float64],
+    said: npt.NDArray[np.int64],
+    tokens: npt.NDArray[Any],
+) -> None:
+    """`_say`, in so many parts at a time, each with a row of `weights`."""
+    rows = len(tokens)
+    for part in prange(parts):
+        at, to = part * rows // parts, (part + 1) * rows // parts
+        _say(
+            logits[at:to],
+            masks[at:to],
+            counters[at:to],
+            filters[at:to],
+            end,
+            weights[part],
+            said[at:to],
+            tokens[at:to],
+        )

@@ -8,6 +8,7 @@ replay needs no governor. `docs/governor.md` says what it is good for, and where
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from generator.music.score import Note
 from generator.options import SamplingOptions
 from generator.streaming.stuck import Watch
 from generator.tokenizers import frames_grammar, performance_grammar, score_grammar
-from generator.tokenizers.base import Event, Rows, Tokenizer
+from generator.tokenizers.base import Decoder, Event, Rows, Tokenizer
 from generator.tokenizers.frames import FramesTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
@@ -46,16 +47,37 @@ class Governor:
             raise ValueError("watch")
         self.watch = Watch(now_ms) if watch is None else watch.copy()
 
-    def hear(self, token: int, events: Sequence[Event], memory: Rows) -> None:
-        """A token was said and completes these events; `memory` is the grammar's after it, shape (size,)."""
-        if self._reads:
-            self.watch.read(token)
-        elif token in self._keys:
-            self.watch.hear(self._now_ms(memory), self._keys[token])
+    def hear(
+        self, tokens: Sequence[int], decoder: Decoder, position: int, written: int, options: SamplingOptions
+    ) -> tuple[list[Event], int, SamplingOptions]:
+        """Feed tokens, of which the first stands at `position`, to the decoder, up to the one after which the options
+        change; up to the position `written` they do not.
+
+        Returns:
+            The events that they complete, how many were fed, and the options from there on.
+        """
+        count, steered, events = 0, options, []
+        while count < len(tokens) and steered is options:
+            if self._reads:
+                read = self.watch.read(tokens[count:], position + count, EVERY, written, _free_until(options))
+                events += [event for token in tokens[count : count + read] for event in decoder.feed(token)]
+                count += read
+            else:
+                events += self._hear(tokens[count], decoder)
+                count += 1
+            if (position + count) % EVERY == 0 and position + count > written:
+                steered = self._steer(options, decoder.memory)
+        return events, count, steered
+
+    def _hear(self, token: int, decoder: Decoder) -> list[Event]:
+        events = decoder.feed(token)
+        if token in self._keys:
+            self.watch.hear(self._now_ms(decoder.memory), self._keys[token])
         elif not self._keys:
             for event in events:
                 if isinstance(event, Note):
-                    self.watch.hear(self._now_ms(memory), event.pitch)
+                    self.watch.hear(self._now_ms(decoder.memory), event.pitch)
+        return events
 
     def _now_ms(self, memory: Rows) -> int:
         """Where the clock stands."""
@@ -71,13 +93,20 @@ class Governor:
         """How near to being stuck the stream is, from 0; from 1 on it is."""
         return self.watch.nearness(self._now_ms(memory) if not self._reads else None)
 
-    def steer(self, options: SamplingOptions, memory: Rows) -> SamplingOptions:
-        """The options with the lift that the stream needs now."""
+    def _steer(self, options: SamplingOptions, memory: Rows) -> SamplingOptions:
+        """The options with the lift that the stream needs now; the same object if it has that lift."""
         if not options.governor:
             return options
         parts = int(PARTS * self.nearness(memory)) - FREE
         lift = max(options.lift, min(STEP * parts, MOST)) if parts > 0 else 0.0
         return options if lift == options.lift else replace(options, lift=lift)
+
+
+def _free_until(options: SamplingOptions) -> float:
+    """The nearness below which the options stay as they are."""
+    if not options.governor:
+        return math.inf
+    return 0.0 if options.lift else (FREE + 1) / PARTS
 
 
 def _keys(tokenizer: PerformanceTokenizer) -> dict[int, int]:

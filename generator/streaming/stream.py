@@ -14,7 +14,7 @@ from generator.music.score import Bar, MusicEvent, Score
 from generator.options import SamplingOptions
 from generator.streaming import listening
 from generator.streaming.batch import CHUNK, Job
-from generator.streaming.governor import EVERY, Governor, lifted
+from generator.streaming.governor import Governor, lifted
 from generator.streaming.meter import Meter
 from generator.streaming.origin import MOST_HEARD, Change, Heard, heard_until, lifts
 from generator.streaming.snapshot import Snapshot, thinned
@@ -45,6 +45,7 @@ class Stream:
         self._written = snapshot.position
         self._followed = snapshot.followed
         self._owed: Job | None = None
+        self._torn = False
         index = self.engine.index
         if index is None:
             self._followed = None
@@ -123,13 +124,12 @@ class Stream:
         """
         options = self.engine.constraints.settle(replace(self.options, **changes), self._primer)
         if options != self.options:
-            self._change(replace(options, lift=changes.get("lift", 0.0)))
+            self._change(replace(options, lift=changes.get("lift", 0.0)), self._position)
 
-    def _change(self, options: SamplingOptions) -> None:
-        """Have these options in force from here on."""
-        if options != self.options:
-            kept = self._timeline[:-1] if self._timeline[-1][0] == self._position else self._timeline
-            self._timeline = (*kept, (self._position, options))
+    def _change(self, options: SamplingOptions, position: int) -> None:
+        """Have these options in force from there on."""
+        kept = self._timeline[:-1] if self._timeline[-1][0] == position else self._timeline
+        self._timeline = (*kept, (position, options))
 
     def listen(self, piece: str | Score | Sequence[MusicEvent], voice: str | None = None) -> list[Event]:
         """Hear a phrase that somebody else plays or says, and go on from it; what was heard is recorded in the take.
@@ -273,11 +273,10 @@ class Stream:
     def job(self, tokens: int, given: Sequence[int] = ()) -> Job:
         """The next tokens, at most so many, as work for the engine; `accept` takes the answer."""
         self._catch_up()
-        to_mark = CHUNK - self._position % CHUNK
-        if to_mark == CHUNK and not given:
+        if not given and not (self._marks and self._position // CHUNK == self._marks[-1].position // CHUNK):
             self._marks = [*thinned(self._marks, self._position), self.snapshot()]
         heard, to_phrase = self._ahead()
-        count = min(tokens, to_mark, to_phrase)
+        count = min(tokens, CHUNK, to_phrase)
         if heard:
             listening.check(self.engine.tokenizer, self._decoder, heard[:count])
             count = min(count, len(heard))
@@ -304,26 +303,26 @@ class Stream:
     def accept(self, job: Job) -> list[Event]:
         """Be where the finished job leads, or as far as the governor lets it, which then shortens what was said; return
         the events that its tokens complete."""
-        events: list[Event] = []
-        self._owed = job
-        for count, token in enumerate(job.said, start=1):
-            new = self._decoder.feed(token)
-            self._governor.hear(token, new, self._decoder.memory)
-            events += new
-            self._position += 1
-            if self._position % EVERY == 0 and self._position > self._written:
-                before = self.options
-                self._change(self._governor.steer(before, self._decoder.memory))
-                if self.options != before and count < len(job.said):  # what follows was drawn too soon
-                    self._owed = replace(job, count=count, given=job.given[:count], yielded={}, after=None)
-                    del job.said[count:]
-                    break
+        self._torn = True
+        events, count, options = self._governor.hear(
+            job.said, self._decoder, self._position, self._written, self.options
+        )
+        if options is not self.options:
+            self._change(options, self._position + count)
+            if count < len(job.said):  # what follows was drawn too soon
+                del job.said[count:]
+                job = replace(job, count=count, given=job.given[:count], yielded={}, after=None)
+        self._position += count
+        self._owed, self._torn = job, False
         self._catch_up()
         return events
 
     def _catch_up(self) -> None:
         """Be in the state after what was accepted: at once, or, after an interrupt, with the next job. A state in the
-        midst of a job is not kept, so there the job is done again."""
+        midst of a job is not kept, so there the job is done again; and where hearing it was broken off, all since the
+        last mark."""
+        if self._torn:
+            self.rewind(0)
         job = self._owed
         if job is None:
             return

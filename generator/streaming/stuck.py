@@ -17,7 +17,9 @@ but one chorale, BWV 248.64-6, whose voices rest for 42 s while an orchestra pla
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
@@ -76,10 +78,17 @@ class Watch:
         self._before_pitch, self._near = highest, -1.0
         self._moment.clear()
 
-    def read(self, character: int) -> None:
-        """A character is said."""
-        _turn(self._memory, int(self._memory[STARTS, 0]) + 1, character, 0)
+    def read(
+        self, characters: Sequence[int], position: int = 0, every: int = 1, after: int = 0, until: float = math.inf
+    ) -> int:
+        """Characters are said, of which the first stands at `position`.
+
+        Returns:
+            How many were read: all, or up to a position that is a multiple of `every`, lies beyond `after`, and has a
+            nearness of `until` or more.
+        """
         self._near = -1.0
+        return int(_read(self._memory, np.array(characters, np.int64), position, every, after, until))
 
     @property
     def loop_since_ms(self) -> int | None:
@@ -172,6 +181,17 @@ def _turn(memory: Rows, start: int, shape: int, slack: int) -> None:
     for place in range(LONGEST_CYCLE, 0, -1):
         starts[place], shapes[place] = starts[place - 1], shapes[place - 1]
     starts[0], shapes[0] = start, shape
+
+
+@compiled
+def _read(memory: Rows, characters: Rows, position: int, every: int, after: int, until: float) -> int:
+    """Each character is a moment; as `Watch.read`."""
+    for index in range(len(characters)):
+        _turn(memory, memory[STARTS, 0] + 1, characters[index], 0)
+        reached = position + index + 1
+        if reached % every == 0 and reached > after and _nearness(memory, PATIENCE) >= until:
+            return index + 1
+    return len(characters)
 
 
 @compiled

@@ -10,13 +10,14 @@ sigmoid(x) = (1 + tanh(x/2)) / 2. Divisions are slow, so fractions are added and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from generator.jit import compiled
+from generator.jit import PARALLEL, compiled, prange, shares
 from generator.model.backends.memory import ROUND, Memory
 
 _ONE, _HALF, _BOUND = np.float32(1), np.float32(0.5), np.float32(6.2)
@@ -97,6 +98,26 @@ def cell(
             up[stream, unit] = own[stream, unit]
 
 
+@partial(compiled, parallel=PARALLEL)
+def _side_by_side(
+    parts: int,
+    sums: npt.NDArray[Any],
+    scales: npt.NDArray[np.float32],
+    added: npt.NDArray[np.float32],
+    which: npt.NDArray[np.int64],
+    c: npt.NDArray[np.float32],
+    own: npt.NDArray[Any],
+    up: npt.NDArray[Any],
+    h: npt.NDArray[np.float32],
+    h_scale: np.float32,
+) -> None:
+    """`cell`, in so many parts at a time, each with a row of `h`."""
+    rows = len(sums)
+    for part in prange(parts):
+        at, to = part * rows // parts, (part + 1) * rows // parts
+        cell(sums[at:to], scales, added, which[at:to], c[at:to], own[at:to], up[at:to], h[part], h_scale)
+
+
 def through_layers(
     tokens: npt.NDArray[np.int64],
     memory: Memory,
@@ -111,10 +132,14 @@ def through_layers(
         multiply: (layer, input, sums): writes a layer's matrix product into `sums`.
         scales: of each layer, as `cell` wants them; so `added`.
     """
-    parts = memory.parts(len(tokens))
+    products = memory.parts(len(tokens))
+    parts = shares(len(tokens), len(memory.h))
     for layer, c in enumerate(memory.c):
-        h, sums, found = parts[layer]
+        h, sums, found = products[layer]
         multiply(layer, h, sums)
         which = memory.zeros if layer else tokens
-        own, up = memory.own[layer], memory.up[layer]
-        cell(found, scales[layer], added[layer], which, c, own, up, memory.h, memory.h_scale)
+        rest = scales[layer], added[layer], which, c, memory.own[layer], memory.up[layer]
+        if parts > 1:
+            _side_by_side(parts, found, *rest, memory.h, memory.h_scale)
+        else:
+            cell(found, *rest, memory.h[0], memory.h_scale)

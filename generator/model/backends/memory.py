@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from generator.jit import compiled
+from generator.jit import compiled, threads
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import ModelConfig
 from generator.model.state import Floats, State
@@ -58,8 +58,8 @@ class Memory:
         self.own = [h[:, -hidden:] for h in self.inputs[:-1]]
         self.up = [h[:, :hidden] for h in self.inputs[1:]]
         """Each layer's h is written twice: where the layer itself reads it, and where the one above does."""
-        self.h = np.zeros(hidden, np.float32)
-        """One stream's h while a layer is worked out."""
+        self.h = np.zeros((threads(), hidden), np.float32)
+        """One stream's h while a layer is worked out, a row a thread."""
         self.zeros = np.zeros(rows, np.int64)
         self._parts: tuple[int, list[Part]] = (0, [])
         self.h_scale = np.float32(H_SCALE if h_type is np.int8 else 0)
