@@ -69,8 +69,8 @@ train-bach: setup  ## train checkpoints/bach anew
 
 train-folk: setup  ## train checkpoints/folk anew
 	$(BIN)/python -m generator.train folk-tunes --out checkpoints/folk \
-		--hidden-size 512 --lanes 32 --window 64 --passes 6 \
-		--dropout-layers 0.1 --dropout-output 0.2 --dropout-weights 0.1 --validations 15
+		--hidden-size 512 --lanes 32 --window 64 --passes 8 --time-scale 64 \
+		--dropout-layers 0.1 --dropout-output 0.2 --dropout-weights 0.1 --validations 16
 
 train-piano: setup  ## train checkpoints/piano anew; CAROUSEL_MIRROR has to hold the ASAP dataset
 	$(BIN)/python -m generator.train asap-piano --out checkpoints/piano \

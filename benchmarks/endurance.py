@@ -4,10 +4,11 @@
 
 The statistics are those of `benchmarks/features.py`; of the distributions, the area that a window's histogram shares
 with the whole corpus's, of which no amount is too much. They are compared with two ranges, from the 5th percentile to
-the 95th: `pieces`, of the corpus's pieces one by one; and, narrower, `windows`, of stretches as long as the stream's:
-its pieces of all splits one after another, by chance, each in a key by chance, as the model has learned them. One in
-ten of the corpus's own lies outside a range. `drift` is how far the mean of the last quarter of the stream's windows
-lies from that of the first, in standard deviations of the corpus's.
+the 95th. `pieces`: the mean of the window's pieces, each measured by itself and weighed by its seconds, beside the
+corpus's pieces; what a window's edge cuts off is a piece too. `windows`, narrower: the window as a whole beside
+stretches of the corpus as long, its pieces of all splits one after another, by chance, each in a key by chance, as the
+model has learned them; one in ten of the corpus's own lies outside. `drift` is how far the mean of the last quarter of
+the stream's windows lies from that of the first, in standard deviations of the corpus's.
 
 Then many streams side by side, one a seed, with the governor and without: which of them get stuck in a loop or in
 silence, and where, in seconds, as `generator/streaming/stuck.py` defines it; how often the governor stepped in; and how
@@ -20,7 +21,8 @@ stuck.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +42,11 @@ from generator.streaming.engine import Model
 from generator.streaming.stuck import stretches
 
 WINDOW_SECONDS = 300.0
-RANGES = ("pieces", "windows")
+COLOURS = {"pieces": "#1f5f8b", "windows": "#b3541e"}
+RANGES = tuple(COLOURS)
 Row = dict[str, Any]
-Corpus = dict[str, list[Row]]
-"""By range: the statistics of its pieces, and of its windows."""
+Rows = dict[str, list[Row]]
+"""By range: the statistics of pieces, or of windows by their pieces; and of windows as wholes."""
 
 
 def played(model: Model, count: int, seconds: float, **options: Any) -> list[tuple[Score, int]]:
@@ -82,9 +85,38 @@ def windows(score: Score) -> list[Row]:
     return [features(*cut) for cut in cuts(score, WINDOW_SECONDS)]
 
 
-def of_corpus(shards: Shards, most_hours: float) -> tuple[Corpus, Row]:
+def heard(score: Score, most: int) -> Rows:
+    """A stream's first windows: as means of their pieces, and as wholes."""
+    found = list(islice(cuts(score, WINDOW_SECONDS), most))
+    return {"pieces": [mean(split(*cut)) for cut in found], "windows": [features(*cut) for cut in found]}
+
+
+def split(stretch: Score, seconds: float) -> Iterator[tuple[Row, float]]:
+    """What each of its pieces is, and how many seconds it lasts."""
+    at = stretch.clock().seconds
+    ends = sorted({end.start_ticks for end in stretch.piece_ends if 0 < end.start_ticks < stretch.end_ticks})
+    for start, end in pairwise((0, *ends, None)):
+        lasts = (seconds if end is None else at(end)) - at(start)
+        yield features(stretch.between(start, stretch.end_ticks if end is None else end), lasts), lasts
+
+
+def mean(stretches: Iterable[tuple[Row, float]]) -> Row:
+    """Of what can be said of each, weighed by its seconds; of the distributions, all notes together."""
+    found: Row = {}
+    pieces = list(stretches)
+    for name in pieces[0][0]:
+        if name in HISTOGRAMS:
+            found[name] = np.sum([row[name] for row, _ in pieces], axis=0)
+        else:
+            said = [(row[name], seconds) for row, seconds in pieces if not np.isnan(row[name])]
+            length = sum(seconds for _, seconds in said)
+            found[name] = sum(value * seconds for value, seconds in said) / length if said else np.nan
+    return found
+
+
+def of_corpus(shards: Shards, most_hours: float) -> tuple[Rows, Row]:
     """Its pieces one by one, and its windows, played one after another an hour at a time; which pieces are stuck."""
-    rows: Corpus = {"pieces": [], "windows": []}
+    rows: Rows = {"pieces": [], "windows": []}
     found: Row = {"loop": [], "silence": []}
     hour, seconds = [], 0.0
     for name, tokens, piece in pieces(shards, most_hours):
@@ -102,31 +134,30 @@ def of_corpus(shards: Shards, most_hours: float) -> tuple[Corpus, Row]:
     return rows, found | {name: len(rows[name]) for name in RANGES}
 
 
-def compare(stream: list[Row], corpus: Corpus, statistics: list[str]) -> list[Row]:
-    """A row a statistic: the corpus's ranges, how many of the stream's windows lie inside each, and how far they
-    drift."""
+def compare(stream: Rows, corpus: Rows, statistics: list[str]) -> list[Row]:
+    """A row a statistic: the corpus's ranges, the values of the stream's windows beside each, how many lie inside, and
+    how far the windows as wholes drift."""
     found = []
     for name in statistics:
-        ours, *theirs = ([row[name] for row in rows] for rows in (stream, *(corpus[kind] for kind in RANGES)))
-        if name in HISTOGRAMS:
-            whole = np.sum(theirs[-1], axis=0)
-            ours, *theirs = ([area(one, whole) if one.any() else 0.0 for one in rows] for rows in (ours, *theirs))
         row: Row = {"statistic": name}
-        for kind, values in zip(RANGES, theirs, strict=True):
-            low, high = np.nanpercentile(values, (5, 95))
+        for kind in RANGES:
+            ours, theirs = ([one[name] for one in rows[kind]] for rows in (stream, corpus))
+            if name in HISTOGRAMS:
+                whole = np.sum(theirs, axis=0)
+                ours, theirs = ([area(one, whole) if one.any() else 0.0 for one in rows] for rows in (ours, theirs))
+            low, high = np.nanpercentile(theirs, (5, 95))
             high = 1.0 if name in HISTOGRAMS else high
             inside = sum(bool(low - 1e-9 <= value <= high + 1e-9) for value in ours)
-            row[kind] = {"low": figure(low), "high": figure(high), "inside": inside}
+            row[kind] = {"low": figure(low), "high": figure(high), "inside": inside, "values": list(map(figure, ours))}
         quarter = max(1, len(ours) // 4)
         away = np.mean(ours[-quarter:]) - np.mean(ours[:quarter])
-        row["drift"] = figure(away / max(np.nanstd(theirs[-1]), 1e-9))
-        found.append(row | {"values": [figure(value) for value in ours]})
+        found.append(row | {"drift": figure(away / max(np.nanstd(theirs), 1e-9))})
     return found
 
 
 def outside(rows: list[Row]) -> Row:
     """How many figures lie outside each of the corpus's ranges, and of how many."""
-    count = sum(len(row["values"]) for row in rows)
+    count = sum(len(row["windows"]["values"]) for row in rows)
     return {kind: count - sum(row[kind]["inside"] for row in rows) for kind in RANGES} | {"of": count}
 
 
@@ -135,19 +166,20 @@ def figure(value: float) -> float | None:
     return None if np.isnan(value) else rounded(value)
 
 
-def stuck(model: Model, seeds: int, minutes: float, corpus: Corpus, **options: Any) -> Row:
+def stuck(model: Model, seeds: int, minutes: float, corpus: Rows, **options: Any) -> Row:
     """Which of the seeds get stuck, each with its seed and where, in seconds; how often the governor stepped in; how
     many of their windows' figures lie outside the corpus's range."""
     found: Row = {**options, "seeds": seeds, "minutes": minutes, "stuck": 0, "loop": [], "silence": [], "lifts": 0}
-    rows: list[Row] = []
+    rows: Rows = {"pieces": [], "windows": []}
     for seed, (score, lifts) in enumerate(watched(played(model, seeds, 60 * minutes, **options), "seeds")):
         where = stretches(score, round(60_000 * minutes))
         found["stuck"] += bool(where)
         found["lifts"] += lifts
-        rows += windows(score)[: int(60 * minutes / WINDOW_SECONDS)]
+        for kind, found_windows in heard(score, int(60 * minutes / WINDOW_SECONDS)).items():
+            rows[kind] += found_windows
         for one in where:
             found[one.kind].append({"seed": seed, "from": one.start_ms / 1000, "to": one.end_ms / 1000})
-    return found | {"outside": outside(compare(rows, corpus, names(model.tokenizer)) if rows else [])}
+    return found | {"outside": outside(compare(rows, corpus, names(model.tokenizer)) if rows["windows"] else [])}
 
 
 def draw(rows: list[Row], path: Path) -> None:
@@ -159,19 +191,24 @@ def draw(rows: list[Row], path: Path) -> None:
         picture = figures.Figure(figsize=(1.9 * across, 3.4), layout="constrained")
         panels = picture.subplots(2, across, sharex=True).flat
         for panel, row in zip(panels, rows, strict=False):  # an odd number leaves one empty
-            minutes = [WINDOW_SECONDS / 60 * (index + 0.5) for index in range(len(row["values"]))]
-            ends = [row[kind][end] for kind in RANGES for end in ("low", "high")]
-            for low, high in (ends[:2], ends[2:]):
-                panel.axhspan(low, high, color="#b3541e", alpha=0.14, linewidth=0)
-            panel.plot(minutes, np.array(row["values"], float), "o-", color="#1f5f8b", markersize=2.5, linewidth=1)
+            shown: list[float] = []
+            for kind, colour in COLOURS.items():
+                low, high, values = row[kind]["low"], row[kind]["high"], np.array(row[kind]["values"], float)
+                minutes = WINDOW_SECONDS / 60 * (np.arange(len(values)) + 0.5)
+                panel.axhspan(low, high, color=colour, alpha=0.14, linewidth=0)
+                panel.plot(minutes, values, "o-", color=colour, markersize=2.5, linewidth=1)
+                shown += [low, high, *values]
             name = row["statistic"].replace("_", " ")
             panel.set_title(f"overlap of {name}s" if row["statistic"] in HISTOGRAMS else name, fontsize=8)
-            values = np.array([*ends, *row["values"]], float)
-            low, high = np.nanmin(values), np.nanmax(values)
-            room = 0.3 * (high - low) or 0.1
+            low, high = np.nanmin(shown), np.nanmax(shown)
+            room = 0.1 * (high - low) or 0.1
             panel.set_ylim(low - room, high + room)
             panel.spines[["top", "right"]].set_visible(False)
-        picture.supxlabel("minutes; the bands hold nine of ten of the corpus's pieces, and of its windows", fontsize=8)
+        picture.supxlabel(
+            "minutes; blue: the mean of a window's pieces, on a band that holds nine of ten of the corpus's pieces; "
+            "brown: windows as wholes, and the corpus's",
+            fontsize=8,
+        )
         with atomic_write(path) as file:
             picture.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
 
@@ -186,7 +223,7 @@ def endurance(given: argparse.Namespace) -> None:
     if not corpus["windows"] or not count:
         raise CarouselError("nothing fills a window of five minutes; give more --hours, or a longer corpus")
     ((stream, _),) = played(model, 1, (count + 1) * WINDOW_SECONDS, **options)
-    rows = compare(windows(stream)[:count], corpus, names(model.tokenizer))
+    rows = compare(heard(stream, count), corpus, names(model.tokenizer))
     if given.picture is not None:
         draw(rows, given.picture)
     seeds = [stuck(model, given.seeds, given.minutes, corpus, **options, governor=on) for on in (True, False)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from benchmarks.features import names
 from generator.corpora import open_corpus
 from generator.corpora.shards import prepare
 from generator.music import midi
-from generator.music.score import Note, Score, Voice
+from generator.music.score import Note, PieceEnd, Score, Voice
 from generator.streaming.engine import Model, load
 from generator.streaming.stuck import CYCLES, LONGEST_CYCLE, PATIENCE_MS, Stretch, Watch, stretches
 from generator.tokenizers.performance import PerformanceTokenizer
@@ -171,15 +172,31 @@ def test_windows_are_compared_with_the_corpus_and_with_each_other() -> None:
         "pieces": [window(float(value), 3, 1) for value in range(201)],
         "windows": [window(float(value), 1, 1) for value in range(101)],
     }
-    stream = [window(50.0, 1, 1), window(96.0, 2, 0), window(np.nan, 0, 0), window(60.0, 1, 1)]
-    polyphony, interval = endurance.compare(stream, corpus, ["polyphony", "interval"])
-    assert polyphony["windows"] == {"low": 5, "high": 95, "inside": 2}
-    assert polyphony["pieces"] == {"low": 10, "high": 190, "inside": 3}
-    assert polyphony["values"] == [50, 96, None, 60]
+    whole = [window(50.0, 1, 1), window(96.0, 2, 0), window(np.nan, 0, 0), window(60.0, 1, 1)]
+    by_piece = [window(9.0, 3, 1), window(10.0, 1, 1), window(11.0, 3, 1), window(190.0, 0, 9)]
+    polyphony, interval = endurance.compare({"pieces": by_piece, "windows": whole}, corpus, ["polyphony", "interval"])
+    assert polyphony["windows"] == {"low": 5, "high": 95, "inside": 2, "values": [50, 96, None, 60]}
+    assert polyphony["pieces"] == {"low": 10, "high": 190, "inside": 3, "values": [9, 10, 11, 190]}
     assert polyphony["drift"] == pytest.approx(10 / np.std(np.arange(101)), rel=1e-3)
-    assert (interval["windows"]["inside"], interval["values"], interval["drift"]) == (2, [1, 0.5, 0, 1], 0)
-    assert interval["pieces"] == {"low": 0.75, "high": 1.0, "inside": 2}
+    assert interval["windows"] == {"low": 1, "high": 1, "inside": 2, "values": [1, 0.5, 0, 1]}
+    assert interval["pieces"] == {"low": 1, "high": 1, "inside": 2, "values": [1, 0.75, 1, 0.25]}
+    assert interval["drift"] == 0
     assert endurance.outside([polyphony, interval]) == {"pieces": 3, "windows": 4, "of": 8}
+
+
+def test_a_window_is_the_mean_of_its_pieces_weighed_by_their_seconds() -> None:
+    """Each by itself is in one key; together they are in two."""
+    pytest.importorskip("muspy", reason="muspy is not installed: python -m pip install -r requirements-bench.txt")
+    pitches = (60, 64, 67, 72, 76, 79, 61, 65, 68)
+    notes = tuple(Note(500 * step, 250, pitch) for step, pitch in enumerate(pitches))
+    piece = replace(Score(500, (Voice("Piano"),), notes), piece_ends=(PieceEnd(3000),))
+    parts = list(endurance.split(piece, 4.5))
+    assert [seconds for _, seconds in parts] == [3.0, 1.5]
+    mean, whole = endurance.mean(parts), endurance.features(piece, 4.5)
+    assert mean["scale_consistency"] == 1 > whole["scale_consistency"]
+    assert mean["pitch_class_entropy"] == pytest.approx(np.log2(3)) and whole["pitch_class_entropy"] > 2
+    assert mean["notes_per_second"] == pytest.approx(2) == whole["notes_per_second"]
+    assert mean["interval"].sum() == whole["interval"].sum() - 1
 
 
 @pytest.mark.parametrize("kind", ["score", "performance"])
@@ -203,7 +220,7 @@ def test_the_command(
     found = json.loads(printed)
     assert "NaN" not in printed
     assert [row["statistic"] for row in found["rows"]] == names(checkpoint.tokenizer)
-    assert all(len(row["values"]) == 6 for row in found["rows"])
+    assert all(len(row["windows"]["values"]) == 6 for row in found["rows"])
     assert found["outside"]["of"] == 6 * len(found["rows"])
     assert [row["governor"] for row in found["streams"]] == [True, False] and found["corpus"]["pieces"] == 4
     for row in found["streams"]:
