@@ -202,16 +202,13 @@ def test_an_interrupt_while_a_stream_hears_itself_loses_nothing(kind: str, monke
     model = Model(tiny(kind))
     stream = model.stream(seed=2)
     said = stream.pull(100)
-    feed, tokens = stream._decoder.feed, 0
+    hear = stream._governor.hear
 
-    def interrupted(token: int) -> list[Any]:
-        nonlocal tokens
-        tokens += 1
-        if tokens == 30:
-            raise KeyboardInterrupt
-        return feed(token)
+    def interrupted(*heard: Any) -> Any:
+        hear(*heard)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(stream._decoder, "feed", interrupted)
+    monkeypatch.setattr(stream._governor, "hear", interrupted)
     with pytest.raises(KeyboardInterrupt):
         stream.pull(200)
     straight = model.stream(seed=2)

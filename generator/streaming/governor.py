@@ -60,7 +60,7 @@ class Governor:
         while count < len(tokens) and steered is options:
             if self._reads:
                 read = self.watch.read(tokens[count:], position + count, EVERY, written, _free_until(options))
-                events += [event for token in tokens[count : count + read] for event in decoder.feed(token)]
+                events += decoder.feed_all(tokens[count : count + read])
                 count += read
             else:
                 events += self._hear(tokens[count], decoder)

@@ -241,8 +241,7 @@ class Stream:
     def past(self) -> Iterator[Event]:
         """Every event since the start, primer included. It is replayed, not stored, so it costs what it cost then."""
         decoder = self.engine.tokenizer.decoder()
-        for token in self._primer:
-            yield from decoder.feed(token)
+        yield from decoder.feed_all(self._primer)
         if self._position > len(self._primer):
             past = Stream(self.engine, self.engine.begin(self._primer, self._timeline))
             yield from past.replay(self._position, self._timeline, self._heard)

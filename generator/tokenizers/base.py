@@ -7,6 +7,7 @@ yields the events that are now complete. Its whole state is a small JSON value.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -53,6 +54,9 @@ class Decoder(Protocol):
     def feed(self, token: int) -> list[Event]:
         """Take one token; return the events it completes (often none)."""
 
+    def feed_all(self, tokens: Sequence[int]) -> list[Event]:
+        """Take several tokens; return the events they complete."""
+
     def allowed(self) -> Mask:
         """Which tokens may come next, shape (vocab_size,); never all False. Read-only: copy before changing."""
 
@@ -91,6 +95,14 @@ class GrammarDecoder:
     def _restore(self, state: dict[str, Any]) -> None:
         """Write the state into `memory`. Compiled code trusts that memory, so nothing unsound may get there."""
         raise NotImplementedError
+
+    def feed(self, token: int) -> list[Event]:
+        """As `Decoder.feed`."""
+        raise NotImplementedError
+
+    def feed_all(self, tokens: Sequence[int]) -> list[Event]:
+        """As `Decoder.feed_all`."""
+        return [event for token in tokens for event in self.feed(token)]
 
     def allowed(self) -> Mask:
         """Shape (vocab_size,), read-only; it changes with the next call."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -42,7 +42,7 @@ class CharDecoder(GrammarDecoder):
     """Every token is one complete character."""
 
     def __init__(self, tokenizer: CharTokenizer, state: dict[str, Any] | None = None) -> None:
-        self._characters = tokenizer.characters
+        self._said = (REPLACEMENT, "\n", *tokenizer.characters)
         self._count = 0
         super().__init__(tokenizer.grammar, tokenizer.vocab_size, state)
 
@@ -51,11 +51,11 @@ class CharDecoder(GrammarDecoder):
 
     def feed(self, token: int) -> list[Event]:
         self._count += 1
-        if token == UNKNOWN:
-            return [REPLACEMENT]
-        if token == END:
-            return ["\n"]
-        return [self._characters[token - len(SPECIAL)]]
+        return [self._said[token]]
+
+    def feed_all(self, tokens: Sequence[int]) -> list[Event]:
+        self._count += len(tokens)
+        return [self._said[token] for token in tokens]
 
     @property
     def horizon_ticks(self) -> int:
@@ -109,7 +109,7 @@ class CharTokenizer:
 
     def decode(self, tokens: Tokens) -> str:
         decoder = self.decoder()
-        return self.collect([event for token in tokens for event in decoder.feed(int(token))])
+        return self.collect(decoder.feed_all(tokens.tolist()))
 
     def decoder(self, state: dict[str, Any] | None = None) -> CharDecoder:
         return CharDecoder(self, state)

@@ -155,7 +155,7 @@ class FramesTokenizer:
 
     def decode(self, tokens: Tokens) -> Score:
         decoder = self.decoder()
-        return self.collect([event for token in tokens.tolist() for event in decoder.feed(token)])
+        return self.collect(decoder.feed_all(tokens.tolist()))
 
     def decoder(self, state: dict[str, Any] | None = None) -> FramesDecoder:
         return FramesDecoder(self.grammar, self.quarters_per_minute, state)

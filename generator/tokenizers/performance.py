@@ -217,7 +217,7 @@ class PerformanceTokenizer:
 
     def decode(self, tokens: Tokens) -> Score:
         decoder = self.decoder()
-        return self.collect([event for token in tokens.tolist() for event in decoder.feed(token)])
+        return self.collect(decoder.feed_all(tokens.tolist()))
 
     def decoder(self, state: dict[str, Any] | None = None) -> PerformanceDecoder:
         return PerformanceDecoder(self.grammar, state)

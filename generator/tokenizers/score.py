@@ -178,7 +178,7 @@ class ScoreTokenizer:
 
     def decode(self, tokens: Tokens) -> Score:
         decoder = self.decoder()
-        return self.collect([event for token in tokens for event in decoder.feed(int(token))])
+        return self.collect(decoder.feed_all(tokens.tolist()))
 
     def decoder(self, state: dict[str, Any] | None = None) -> ScoreDecoder:
         return ScoreDecoder(self.grammar, state)
