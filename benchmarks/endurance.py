@@ -188,7 +188,7 @@ def draw(rows: list[Row], path: Path) -> None:
     style = {"svg.hashsalt": "carousel", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 8}
     across = -(-len(rows) // 2)
     with matplotlib.rc_context(style):
-        picture = figures.Figure(figsize=(1.9 * across, 3.4), layout="constrained")
+        picture = figures.Figure(figsize=(1.9 * across, 3.8), layout="constrained")
         panels = picture.subplots(2, across, sharex=True).flat
         for panel, row in zip(panels, rows, strict=False):  # an odd number leaves one empty
             shown: list[float] = []
@@ -205,8 +205,9 @@ def draw(rows: list[Row], path: Path) -> None:
             panel.set_ylim(low - room, high + room)
             panel.spines[["top", "right"]].set_visible(False)
         picture.supxlabel(
-            "minutes; blue: the mean of a window's pieces, on a band that holds nine of ten of the corpus's pieces; "
-            "brown: windows as wholes, and the corpus's",
+            "minutes\n"
+            "blue: the mean of a window's pieces, and what nine of ten of the corpus's pieces are\n"
+            "brown: the window as a whole, and what nine of ten stretches of the corpus are",
             fontsize=8,
         )
         with atomic_write(path) as file:
