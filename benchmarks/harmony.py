@@ -15,6 +15,7 @@ The melody is each piece's first voice, of the validation split, then of the tes
 from __future__ import annotations
 
 import argparse
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +104,13 @@ def kept(pieces: list[Score], harmonies: list[Score]) -> float:
 
 
 def compare(model: Model, pieces: list[Score], best_of: int, **options: Any) -> list[dict[str, Any]]:
-    """The figures of one harmony of each, of the best of several, and of the pieces themselves."""
+    """The figures of one harmony of each, of the best of several, both without parallels too, and of the pieces
+    themselves."""
     rows = []
-    for count in sorted({1, best_of}):
-        harmonies = harmonise(model, pieces, count, **options)
-        rows.append({"harmony": f"best of {count}", "melody_kept": kept(pieces, harmonies), **figures(harmonies)})
+    for count, strict in product(sorted({1, best_of}), (False, True)):
+        harmonies = harmonise(model, pieces, count, parallels=not strict, **options)
+        name = f"best of {count}" + ", no parallels" * strict
+        rows.append({"harmony": name, "melody_kept": kept(pieces, harmonies), **figures(harmonies)})
     return [*rows, {"harmony": "the composer's", "melody_kept": 1.0, **figures(pieces)}]
 
 

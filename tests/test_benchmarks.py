@@ -300,7 +300,10 @@ def test_harmony(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch
         midi.write(four_voices(bars), tmp_path / "songs" / f"{bars}.mid")
     arguments = (str(tmp_path / "score"), str(tmp_path / "songs"), "--pieces", "1", "--best-of", "2")
     rows = run("harmony", capsys, *arguments)["rows"]
-    assert [row["harmony"] for row in rows] == ["best of 1", "best of 2", "the composer's"]
+    assert [row["harmony"] for row in rows] == [
+        *(f"best of {count}{strict}" for count in (1, 2) for strict in ("", ", no parallels")),
+        "the composer's",
+    ]
     assert {row["melody_kept"] for row in rows} == {1.0}
     assert rows[2]["chords"] == 1.0 and rows[2]["crossings"] == 0.0 and rows[2]["parallels_per_100_bars"] > 100
     assert harmony.is_chord([48, 64, 67]) and harmony.is_chord([53, 55, 59, 62]) and not harmony.is_chord([60, 62, 67])
