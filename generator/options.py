@@ -67,6 +67,20 @@ def bounds_text(spec: Field[Any]) -> str:
     return f"it must lie between {low} and {high}"
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no number") from None
+
+
 def add_arguments(parser: argparse.ArgumentParser, kind: type) -> None:
     """One flag for each field of an options class. A flag that is not given is absent from the parsed namespace."""
     for spec in fields(kind):
@@ -81,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser, kind: type) -> None:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, **extra)
             continue
         annotation = str(spec.type)
-        kind_of_value = str if "str" in annotation else int if "int" in annotation else float
+        kind_of_value = str if "str" in annotation else _whole if "int" in annotation else _number
         parser.add_argument(
             flag, type=kind_of_value, choices=spec.metadata["choices"], metavar=spec.metadata["metavar"], **extra
         )
@@ -159,6 +173,8 @@ class SamplingOptions:
 
     def __post_init__(self) -> None:
         validate(self)
+        if self.characters == "":
+            raise CarouselError("--characters allows none; name those that may be said")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from generator import command  # first, so that Ctrl-C is quiet while the others
 # isort: split
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,14 @@ from generator.model.backends import AUTO, BACKENDS
 from generator.music import files
 from generator.music.score import Clock, Note, Score, Tempo, Voice, pitch_name
 from generator.options import SamplingOptions, add_arguments, given
-from generator.originality import WINDOWS
 from generator.sinks import port
 from generator.streaming.best import candidates
-from generator.streaming.constraints import flag
 from generator.streaming.engine import Model, load
 from generator.streaming.lengths import until_bars, until_seconds, until_tokens
 from generator.streaming.melody import brought
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
+from generator.telling import report, tell_steps, tell_tempo, telling
 from generator.tokenizers.base import Event, Tokenizer
 
 DEFAULT_TOKENS = 2000
@@ -86,6 +85,8 @@ def resumed(given_: argparse.Namespace, model: Model, snapshot: Snapshot) -> Str
         engine = takes.engine_of(model, given_.backend or snapshot.backend, given_.originality)
         stream = engine.resume(snapshot)
         stream.rewind(given_.rewind or 0, bars=given_.rewind_bars or 0)
+        if (given_.rewind or given_.rewind_bars) and stream.position == len(snapshot.primer):
+            print("went back to the beginning", file=sys.stderr)
         stream.set(**given(given_, SamplingOptions))
     except CarouselError as error:
         raise CarouselError(f"{given_.resume}: {error}") from error
@@ -121,33 +122,16 @@ def begun(given_: argparse.Namespace, model: Model) -> Stream:
             raise CarouselError(f"no character of {prime[:20]!r} is known to this checkpoint; write what it has read")
         if unknown:
             print(f"unknown to this checkpoint: {' '.join(sorted(unknown))}", file=sys.stderr)
-        print(known, end="", flush=True)
     return engine.stream(prime, **options)
-
-
-def report(stream: Stream, corpus: str) -> str:
-    """The longest run that a stream shares with a corpus, and where it stands there."""
-    assert stream.meter is not None
-    unit, longest, place = stream.meter.unit, stream.meter.longest, stream.meter.where_longest()
-    if place is None:
-        return f"{corpus}: no two {unit} in a row stand in its training split"
-    return f"{corpus}: the longest run that stands in its training split has {longest:,} {unit}: {place}"
-
-
-def telling(events: Iterator[Event], stream: Stream, corpus: str) -> Iterator[Event]:
-    """The same events. What counts as a copy is told on standard error when it has ended, unless it is the end."""
-    told = WINDOWS[stream.meter.unit] if stream.meter else 0
-    for event in events:
-        yield event
-        meter = stream.meter
-        if meter is not None and meter.run < meter.longest > told:
-            told = meter.longest
-            print(f"so far, {report(stream, corpus)}", file=sys.stderr)
 
 
 def choose(stream: Stream, model: Model, count: int, tokens: int | None, bars: int | None) -> None:
     """Give the stream the seed of its best continuation."""
-    found = candidates(model, stream, count, tokens=tokens, bars=bars)
+    try:
+        found = candidates(model, stream, count, tokens=tokens, bars=bars)
+    except KeyboardInterrupt:
+        print("stopped before one was chosen; there is nothing to keep", file=sys.stderr)
+        raise
     unit = "note" if model.tokenizer.medium == "music" else "character"
     best, worst = found[0], found[-1]
     print(
@@ -156,11 +140,6 @@ def choose(stream: Stream, model: Model, count: int, tokens: int | None, bars: i
         file=sys.stderr,
     )
     stream.set(seed=best.seed)
-
-
-def times(count: int) -> str:
-    """How often, in words."""
-    return "once" if count == 1 else f"{count:,} times"
 
 
 def seconds_of(score: Score) -> float:
@@ -231,6 +210,9 @@ def sample(given_: argparse.Namespace) -> None:
         tokens = DEFAULT_TOKENS
     if given_.best_of is not None:
         choose(stream, model, given_.best_of, tokens, given_.bars)
+    tell_tempo(stream)
+    if saved is None and tokenizer.medium == "text":
+        print(tokenizer.collect(list(stream.past())), end="", flush=True)
     # The past is wanted for the file, and for the tempo that it left behind.
     kept: list[Event] = list(stream.past()) if path is not None or tokenizer.medium == "music" else []
     clock = Clock(tokenizer.ticks_per_quarter)
@@ -272,12 +254,11 @@ def sample(given_: argparse.Namespace) -> None:
         sinks.write(piece, path)
         extent = f"{len(piece):,} characters" if isinstance(piece, str) else f"{seconds_of(piece):.0f} s of music"
         print(f"{path}: {extent}, seed {stream.options.seed}", file=sys.stderr)
+    elif tokenizer.medium == "text" and sys.stdout.isatty():
+        print()
     if given_.originality is not None:
         print(report(stream, given_.originality), file=sys.stderr)
-    for name, count in stream.yielded.items():
-        print(f"{flag(name)} yielded {times(count)}, where nothing could follow that keeps to it", file=sys.stderr)
-    if count := stream.lifts:
-        print(f"the governor stepped in {times(count)}, where it came near to a loop or to silence", file=sys.stderr)
+    tell_steps(stream)
     if given_.save is not None:
         stream.snapshot().save(given_.save)
 

@@ -126,7 +126,7 @@ def track(body: bytes) -> bytes:
     [
         (b"", "empty"),
         (b"MThd", "damaged"),
-        (b"garbage" * 100, "damaged"),
+        (b"garbage" * 100, "not a MIDI file"),
         (midi.to_bytes(piece())[:-20], "damaged"),
         (HEADER[:10] + b"\0\0\1\xe0", "no notes"),
         (track(b"\0\xff\x2f\0"), "no notes"),

@@ -59,6 +59,8 @@ def read(data: bytes | str | Path, name: str = "") -> Score:
         raise CarouselError(f"{name}: {size / 2**20:.0f} MB is too large for MIDI; the limit is {MAX_BYTES >> 20} MB")
     if not data:
         raise CarouselError(f"{name}: the file is empty; take it out or fetch it again")
+    if not data.startswith(b"MThd"):
+        raise CarouselError(f"{name}: not a MIDI file; take it out or choose another")
     import symusic  # slow to import, as pretty_midi is, and not needed by those who only look at suffixes
 
     try:

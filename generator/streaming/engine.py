@@ -220,14 +220,14 @@ class Engine:
         """Advance each stream by up to `tokens` tokens, side by side; return the events that each one completed.
 
         Raises:
-            CarouselError: a stream is given twice, or belongs to another engine.
+            CarouselError: a stream is given twice, or belongs to another engine; a number is negative.
         """
         return [events for _, events in self.draw(streams, tokens)]
 
     def draw(self, streams: Sequence[Stream], tokens: int) -> list[tuple[list[int], list[Event]]]:
         """As `pull`, and the tokens too: for each stream a pair."""
-        if len(set(streams)) < len(streams) or any(stream.engine is not self for stream in streams):
-            raise CarouselError("pull takes streams of this engine, each once")
+        if tokens < 0 or len(set(streams)) < len(streams) or any(stream.engine is not self for stream in streams):
+            raise CarouselError("pull takes streams of this engine, each once, and no fewer tokens than 0")
         drawn: list[tuple[list[int], list[Event]]] = [([], []) for _ in streams]
         targets = [stream.position + tokens for stream in streams]
         while going := [

@@ -138,7 +138,7 @@ def of_melody(rules: Rows, tune: Rows, row: Rows, mask: Mask, offences: Rows) ->
 # Text
 
 
-def parse(text: str, table: Table) -> Melody:
+def parse(text: str, table: Table, transposed: int = 0) -> Melody:
     """A melody from its text.
 
     Raises:
@@ -163,7 +163,7 @@ def parse(text: str, table: Table) -> Melody:
             metres.append((tick, names.index(match[2])))
         else:
             notes.append(Note(tick, int(match[3]), int(match[4]), voice=voice))
-    _check(metres, notes, table)
+    _check(metres, notes, table, transposed)
     tick, metre = metres[-1]
     length, end = table.bar_ticks(metre), notes[-1].end_ticks
     rows = [(tick, -1, metre) for tick, metre in metres]
@@ -173,7 +173,7 @@ def parse(text: str, table: Table) -> Melody:
     return Melody(voice, KEYS.index(head[1].strip()), tuple(metres), tuple(notes), end, events)
 
 
-def _check(metres: Sequence[tuple[int, int]], notes: Sequence[Note], table: Table) -> None:
+def _check(metres: Sequence[tuple[int, int]], notes: Sequence[Note], table: Table, transposed: int) -> None:
     if not metres or metres[0][0] != 0 or not notes:
         raise CarouselError("--melody has no notes, or no metre to begin with")
     for (tick, metre), (change, _) in pairwise(metres):
@@ -190,7 +190,7 @@ def _check(metres: Sequence[tuple[int, int]], notes: Sequence[Note], table: Tabl
         if not part.low <= note.pitch <= part.high:
             raise CarouselError(
                 f"{where}: {pitch_name(note.pitch)} is out of {part.name}'s range, {pitch_name(part.low)} to "
-                f"{pitch_name(part.high)}; {_remedy(notes, part.low, part.high)}"
+                f"{pitch_name(part.high)}; {_remedy(notes, part.low, part.high, transposed)}"
             )
         if _in_bar(note.start_ticks, metres, table)[1] not in known[0]:
             raise CarouselError(f"{where}: nothing that this checkpoint knows begins there; simplify the rhythm")
@@ -201,9 +201,11 @@ def _check(metres: Sequence[tuple[int, int]], notes: Sequence[Note], table: Tabl
             )
 
 
-def _remedy(notes: Sequence[Note], low: int, high: int) -> str:
-    """How to bring a melody into a range: by octaves if that does, else by as little as does."""
-    least, most = low - min(note.pitch for note in notes), high - max(note.pitch for note in notes)
+def _remedy(notes: Sequence[Note], low: int, high: int, transposed: int) -> str:
+    """How to bring a melody, which has been transposed already, into a range: by octaves if that does, else by as
+    little as does."""
+    least = low - min(note.pitch for note in notes) + transposed
+    most = high - max(note.pitch for note in notes) + transposed
     fitting = sorted(range(least, most + 1), key=lambda interval: (interval % 12 != 0, abs(interval)))
     return f"--transpose {fitting[0]} brings it there" if fitting else "its compass is too wide; try another --voice"
 
@@ -288,7 +290,7 @@ def of_score(score: Score, table: Table, voice: str | None = None, transpose: in
     text = f"{part.name}; {KEYS[likely(line)]}; " + " ".join(f"{tick}{what}" for tick, what in words)
     if len(text) > LONGEST:
         raise CarouselError(f"a melody of {len(line):,} notes is too long; give a shorter one")
-    parse(text, table)
+    parse(text, table, transpose)
     return text
 
 

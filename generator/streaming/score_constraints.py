@@ -65,6 +65,7 @@ from generator.tokenizers.score_grammar import (
     moved,
     voices,
 )
+from generator.tokenizers.score_vocabulary import Table
 
 NEVER = 2**62
 """A tick that does not come."""
@@ -208,6 +209,12 @@ def judge(
             keep_least(mask, offences, yielded[stream])
 
 
+def nearest_tempo(table: Table, asked: float) -> int:
+    """Of those in the vocabulary."""
+    tempos = table.columns[kinds.TEMPO]
+    return int(tempos[np.abs(tempos - asked).argmin()])
+
+
 class ScoreConstraints:
     """Those of one vocabulary."""
 
@@ -247,8 +254,7 @@ class ScoreConstraints:
                 raise CarouselError(f"--metre is {options.metre!r}; this checkpoint knows {', '.join(names)}")
             plan[METRE_ASKED] = names.index(options.metre)
         if options.tempo is not None:
-            tempos = table.columns[kinds.TEMPO]
-            plan[TEMPO_ASKED] = tempos[np.abs(tempos - options.tempo).argmin()]
+            plan[TEMPO_ASKED] = nearest_tempo(table, options.tempo)
         if not options.parallels:
             lines = sum(part.monophonic and not part.drum for part in table.parts)
             if lines < 2:

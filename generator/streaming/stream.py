@@ -206,6 +206,8 @@ class Stream:
         """
         if min(tokens, bars) < 0:
             raise CarouselError(f"cannot rewind by {min(tokens, bars)}; give 0 or more")
+        if tokens and bars:
+            raise CarouselError("rewind by tokens or by bars, not by both")
         if bars and self.engine.tokenizer.kind != "score":
             raise CarouselError("this checkpoint knows no bars; rewind by tokens")
         target = min(self._position - tokens, self._before_bars(bars) if bars else self._position)

@@ -1,0 +1,58 @@
+"""What is said on standard error about a stream, beside what it says itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from generator.originality import WINDOWS
+from generator.streaming.constraints import flag
+from generator.streaming.score_constraints import nearest_tempo
+from generator.streaming.stream import Stream
+from generator.tokenizers.base import Event
+from generator.tokenizers.score import ScoreTokenizer
+
+FAR = 0.1
+"""Of a tempo, from which on it is said that another one is played."""
+
+
+def report(stream: Stream, corpus: str) -> str:
+    """The longest run that a stream shares with a corpus, and where it stands there."""
+    assert stream.meter is not None
+    unit, longest, place = stream.meter.unit, stream.meter.longest, stream.meter.where_longest()
+    if place is None:
+        return f"{corpus}: no two {unit} in a row stand in its training split"
+    return f"{corpus}: the longest run that stands in its training split has {longest:,} {unit}: {place}"
+
+
+def telling(events: Iterator[Event], stream: Stream, corpus: str) -> Iterator[Event]:
+    """The same events. What counts as a copy is told on standard error when it has ended, unless it is the end."""
+    told = WINDOWS[stream.meter.unit] if stream.meter else 0
+    for event in events:
+        yield event
+        meter = stream.meter
+        if meter is not None and meter.run < meter.longest > told:
+            told = meter.longest
+            print(f"so far, {report(stream, corpus)}", file=sys.stderr)
+
+
+def tell_tempo(stream: Stream) -> None:
+    """Say so where the checkpoint knows no tempo near to the one that is asked for."""
+    tokenizer, asked = stream.engine.tokenizer, stream.options.tempo
+    if isinstance(tokenizer, ScoreTokenizer) and asked is not None:
+        nearest = nearest_tempo(tokenizer.table, asked)
+        if abs(nearest / asked - 1) > FAR:
+            print(f"tempo {nearest} instead of {asked:g}: the nearest that this checkpoint knows", file=sys.stderr)
+
+
+def times(count: int) -> str:
+    """How often, in words."""
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def tell_steps(stream: Stream) -> None:
+    """How often constraints have yielded, and the governor stepped in."""
+    for name, count in stream.yielded.items():
+        print(f"{flag(name)} yielded {times(count)}, where nothing could follow that keeps to it", file=sys.stderr)
+    if count := stream.lifts:
+        print(f"the governor stepped in {times(count)}, where it came near to a loop or to silence", file=sys.stderr)
