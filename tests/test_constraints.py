@@ -188,7 +188,7 @@ def test_music21_finds_no_parallels_where_none_may_be() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_music21_finds_no_parallels_in_five_hundred_bars() -> None:
-    counts = np.array([parallels(piece) for piece in scores(model_of("bach"), 16, 1600, parallels=False)])
+    counts = np.array([parallels(piece) for piece in scores(model_of("bach"), 20, 1600, parallels=False)])
     assert counts[:, 1].sum() >= 500
     assert counts[:, 0].sum() == 0
 
