@@ -199,7 +199,7 @@ def draw(rows: list[Row], path: Path) -> None:
                 panel.plot(minutes, values, "o-", color=colour, markersize=2.5, linewidth=1)
                 shown += [low, high, *values]
             name = row["statistic"].replace("_", " ")
-            panel.set_title(f"overlap of {name}s" if row["statistic"] in HISTOGRAMS else name, fontsize=8)
+            panel.set_title(f"{name}, overlap" if row["statistic"] in HISTOGRAMS else name, fontsize=8)
             low, high = np.nanmin(shown), np.nanmax(shown)
             room = 0.1 * (high - low) or 0.1
             panel.set_ylim(low - room, high + room)
