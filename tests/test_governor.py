@@ -65,12 +65,12 @@ def test_what_gets_stuck_alone_does_not_under_the_governor(name: str, temperatur
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "temperature", "tokens"),
-    [("bach", 0, 6000), ("folk", 0, 6000), ("piano", 0.3, 9000), ("shakespeare", 0, 9000)],
+    ("name", "temperature", "tokens"), [("bach", 0, 6000), ("folk", 0, 6000), ("piano", 0.3, 9000)]
 )
 def test_shipped_models_that_get_stuck_alone_do_not_under_the_governor(
     name: str, temperature: float, tokens: int
 ) -> None:
+    """`shakespeare` is not among them: even at temperature 0 it goes round in no cycle."""
     check_that_it_is_kept_from_it(name, temperature, tokens)
 
 
