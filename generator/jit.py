@@ -7,16 +7,13 @@ Its arithmetic is written so that every CPU, and Python without numba, gives the
 from __future__ import annotations
 
 import hashlib
-import importlib
 import os
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
-import torch
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,40 +36,6 @@ def _keep_by_source() -> None:
 
 if numba is not None and not numba.config.CACHE_DIR:
     _keep_by_source()
-
-
-def _on_torchs_threads() -> bool:
-    """Have numba's parallel loops run on the threads that torch has, and say whether they do. Two pools would keep each
-    other waiting; on Linux both find the OpenMP library of the one that was loaded first."""
-    if numba is None or numba.config.DISABLE_JIT or sys.platform != "linux":
-        return False
-    try:
-        importlib.import_module("numba.np.ufunc.omppool")
-    except ImportError:
-        return False
-    numba.config.THREADING_LAYER = "omp"
-    return True
-
-
-SHARED = 32
-"""Rows from which on a second thread saves more time than it takes to call it."""
-PARALLEL = _on_torchs_threads()
-prange: Any = range if numba is None else numba.prange
-"""A loop whose rounds run side by side, in a function that is `compiled` with `parallel=PARALLEL`."""
-
-
-def threads() -> int:
-    """How many rounds of a `prange` may run at a time: as many as torch has threads."""
-    return min(torch.get_num_threads(), int(numba.config.NUMBA_NUM_THREADS)) if PARALLEL else 1
-
-
-def shares(rows: int, most: int) -> int:
-    """Into how many parts to divide the work on so many rows, at most so many; few rows are not worth a second thread.
-    The caller's next `prange` runs on as many threads."""
-    count = min(threads(), most) if rows >= SHARED else 1
-    if count > 1 and numba.get_num_threads() != count:
-        numba.set_num_threads(count)
-    return count
 
 
 def compiled(function: F, parallel: bool = False) -> F:

@@ -72,6 +72,12 @@ def test_without_a_cache_compiled_code_runs_and_says_so() -> None:
     assert fresh.stderr.count("no folder to keep compiled code in") == 1
 
 
+def test_who_reads_files_needs_no_torch() -> None:
+    """Processes that read a corpus start in a moment, and have room."""
+    said = run("import sys, generator.corpora.folder, generator.tokenizers.score; print('torch' in sys.modules)")
+    assert said.stdout == "False\n"
+
+
 @pytest.mark.slow
 def test_a_change_in_one_file_is_compiled_into_another(tmp_path: Path) -> None:
     """The batch draws with the random numbers of `rng.py`; numba alone would not notice that they changed."""

@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from generator.corpora.copies import Index
 from generator.corpora.copies.reading import SIZE
-from generator.jit import PARALLEL, compiled, prange, shares, threads
+from generator.jit import compiled
 from generator.model.backends import Backend
+from generator.model.backends.threads import PARALLEL, prange, shares, threads
 from generator.model.state import State
 from generator.options import AT_END, SamplingOptions
 from generator.streaming.constraints import Constraints

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from generator.jit import PARALLEL, compiled, prange, shares
+from generator.jit import compiled
 from generator.model.backends.memory import ROUND, Memory
+from generator.model.backends.threads import PARALLEL, prange, shares
 
 _ONE, _HALF, _BOUND = np.float32(1), np.float32(0.5), np.float32(6.2)
 _P1, _P2, _P3, _P4 = (np.float32(term / 34459425) for term in (4729725, 135135, 990, 1))

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from generator.jit import compiled, threads
+from generator.jit import compiled
+from generator.model.backends.threads import threads
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import ModelConfig
 from generator.model.state import Floats, State
