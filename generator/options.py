@@ -173,8 +173,6 @@ class SamplingOptions:
 
     def __post_init__(self) -> None:
         validate(self)
-        if self.characters == "":
-            raise CarouselError("--characters allows none; name those that may be said")
 
 
 @dataclass(frozen=True, slots=True)

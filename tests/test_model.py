@@ -123,7 +123,7 @@ def cut(name: str) -> Callable[[Path], None]:
 
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors: cannot read"),
-    "no config": (lambda folder: (folder / "config.json").unlink(), "config.json: cannot read"),
+    "no config": (lambda folder: (folder / "config.json").unlink(), "no checkpoint, for it has no config.json"),
     "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json: cannot read"),
     "cut weights": (cut("model.safetensors"), "model.safetensors: cut off"),
     "cut config": (cut("config.json"), "config.json: not valid JSON"),

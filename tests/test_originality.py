@@ -31,7 +31,7 @@ def test_the_figures_are_those_of_a_slow_search(tmp_path: Path, monkeypatch: pyt
     pieces = [
         piece
         for tokens in listen(model, 1.0, 3, 90)
-        for piece in "".join(shards.tokenizer.decode([t]) if t != 1 else "\r" for t in tokens).split("\r")
+        for piece in "".join(shards.tokenizer.decode(np.array([t])) if t != 1 else "\r" for t in tokens).split("\r")
     ]
     lengths = slow_runs(shards.tokenizer, texts[:2], pieces)
     windows = [piece[end - 3 : end] for piece in pieces for end in range(3, len(piece) + 1)]

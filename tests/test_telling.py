@@ -68,9 +68,7 @@ def test_numbers_and_folders_that_are_none(tmp_path: Path, capsys: pytest.Captur
     assert "no checkpoint, for it has no config.json" in capsys.readouterr().err
 
 
-def test_a_pull_of_less_than_nothing_and_no_characters() -> None:
+def test_a_pull_of_less_than_nothing() -> None:
     stream = Model(tiny("char")).stream()
     with pytest.raises(CarouselError, match="no fewer tokens than 0"):
         stream.pull(-1)
-    with pytest.raises(CarouselError, match="--characters allows none"):
-        stream.set(characters="")

@@ -128,11 +128,11 @@ def _read_bytes(path: Path, limit: int) -> bytes:
         if path.stat().st_size > limit:
             raise CarouselError(f"{path}: larger than {limit >> 20} MB; this is not a checkpoint's file")
         return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise CarouselError(
-            f"{path.parent}: no checkpoint, for it has no {path.name}; name a folder such as checkpoints/bach"
-        ) from error
     except OSError as error:
+        if path.name == CONFIG and not path.exists():
+            raise CarouselError(
+                f"{path.parent}: no checkpoint, for it has no {CONFIG}; name a folder such as checkpoints/bach"
+            ) from error
         raise CarouselError(f"{path}: cannot read: {error.strerror}; restore the checkpoint") from error
 
 
