@@ -248,6 +248,7 @@ def sample(given_: argparse.Namespace) -> None:
         if path is None and given_.save is None:
             raise
         print("stopped; keeping what there is", file=sys.stderr)
+        stream.rewind(0)  # what was half drawn is drawn again
         kept = list(stream.past()) if path is not None else []
     if path is not None:
         piece = takes.piece_of(tokenizer, kept, stream.snapshot(), until_ticks)

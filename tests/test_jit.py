@@ -72,6 +72,23 @@ def test_without_a_cache_compiled_code_runs_and_says_so() -> None:
     assert fresh.stderr.count("no folder to keep compiled code in") == 1
 
 
+MANY = """
+import torch
+torch.set_num_threads(2)
+from generator.streaming.engine import Engine, load
+import sys
+engine = Engine(load(sys.argv[1]))
+engine.pull([engine.stream(seed=seed) for seed in range(40)], 5)
+print(torch.get_num_threads())
+"""
+
+
+def test_torch_keeps_the_number_of_threads_that_it_was_given(tmp_path: Path) -> None:
+    """numba would set it to its own when it begins."""
+    tiny("char").save(tmp_path / "model")
+    assert run(MANY, str(tmp_path / "model"), NUMBA_NUM_THREADS="4").stdout == "2\n"
+
+
 def test_who_reads_files_needs_no_torch() -> None:
     """Processes that read a corpus start in a moment, and have room."""
     said = run("import sys, generator.corpora.folder, generator.tokenizers.score; print('torch' in sys.modules)")

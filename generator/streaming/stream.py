@@ -36,6 +36,7 @@ class Stream:
         self._restore(snapshot)
 
     def _restore(self, snapshot: Snapshot) -> None:
+        self._torn = True
         self._state, self._token, self._position = snapshot.state, snapshot.token, snapshot.position
         self._timeline, self._primer, self._heard = snapshot.timeline, snapshot.primer, snapshot.heard
         self._yielded = snapshot.yielded
@@ -45,7 +46,6 @@ class Stream:
         self._written = snapshot.position
         self._followed = snapshot.followed
         self._owed: Job | None = None
-        self._torn = False
         index = self.engine.index
         if index is None:
             self._followed = None
@@ -54,6 +54,7 @@ class Stream:
             for _ in past.replay(self._position, self._timeline, self._heard):
                 pass
             self._followed = past._followed
+        self._torn = False
 
     @property
     def options(self) -> SamplingOptions:
@@ -152,6 +153,7 @@ class Stream:
         """
         events: list[Event] = []
         piece = listening.checked(self.engine.tokenizer, piece, voice)
+        self._catch_up()
         while listening.is_half_said(self.engine.tokenizer, self._decoder):
             events += self._advance(1)
         decoder = self.engine.tokenizer.decoder(self._decoder.state())
@@ -305,9 +307,7 @@ class Stream:
         """Be where the finished job leads, or as far as the governor lets it, which then shortens what was said; return
         the events that its tokens complete."""
         self._torn = True
-        events, count, options = self._governor.hear(
-            job.said, self._decoder, self._position, self._written, self.options
-        )
+        new, count, options = self._governor.hear(job.said, self._decoder, self._position, self._written, self.options)
         if options is not self.options:
             self._change(options, self._position + count)
             if count < len(job.said):  # what follows was drawn too soon
@@ -316,14 +316,15 @@ class Stream:
         self._position += count
         self._owed, self._torn = job, False
         self._catch_up()
-        return events
+        return new
 
     def _catch_up(self) -> None:
-        """Be in the state after what was accepted: at once, or, after an interrupt, with the next job. A state in the
-        midst of a job is not kept, so there the job is done again; and where hearing it was broken off, all since the
-        last mark."""
+        """Be in the state after what was accepted: at once, or, after an interrupt, with the next job. What was cut off
+        in its midst is drawn again, and where hearing it was broken off, all since the last mark."""
         if self._torn:
+            heard = self._heard
             self.rewind(0)
+            self._heard = heard
         job = self._owed
         if job is None:
             return

@@ -41,7 +41,12 @@ def threads() -> int:
 def shares(rows: int, most: int) -> int:
     """Into how many parts to divide the work on so many rows, at most so many; few rows are not worth a second thread.
     The caller's next `prange` runs on as many threads."""
+    before = torch.get_num_threads()
     count = min(threads(), most) if rows >= SHARED else 1
     if count > 1 and numba.get_num_threads() != count:
         numba.set_num_threads(count)
+    if (
+        count > 1 and torch.get_num_threads() != before
+    ):  # numba, when it starts, sets the number for OpenMP, torch's too
+        torch.set_num_threads(before)
     return count
