@@ -45,8 +45,7 @@ def shares(rows: int, most: int) -> int:
     count = min(threads(), most) if rows >= SHARED else 1
     if count > 1 and numba.get_num_threads() != count:
         numba.set_num_threads(count)
-    if (
-        count > 1 and torch.get_num_threads() != before
-    ):  # numba, when it starts, sets the number for OpenMP, torch's too
+    # When numba starts it sets OpenMP's number, and so torch's.
+    if count > 1 and torch.get_num_threads() != before:
         torch.set_num_threads(before)
     return count
