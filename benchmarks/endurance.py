@@ -140,7 +140,7 @@ def compare(stream: Rows, corpus: Rows, statistics: list[str]) -> list[Row]:
     found = []
     for name in statistics:
         row: Row = {"statistic": name}
-        for kind in RANGES:
+        for kind in RANGES:  # windows last: they are what drifts
             ours, theirs = ([one[name] for one in rows[kind]] for rows in (stream, corpus))
             if name in HISTOGRAMS:
                 whole = np.sum(theirs, axis=0)
@@ -175,8 +175,8 @@ def stuck(model: Model, seeds: int, minutes: float, corpus: Rows, **options: Any
         where = stretches(score, round(60_000 * minutes))
         found["stuck"] += bool(where)
         found["lifts"] += lifts
-        for kind, found_windows in heard(score, int(60 * minutes / WINDOW_SECONDS)).items():
-            rows[kind] += found_windows
+        for kind, figures in heard(score, int(60 * minutes / WINDOW_SECONDS)).items():
+            rows[kind] += figures
         for one in where:
             found[one.kind].append({"seed": seed, "from": one.start_ms / 1000, "to": one.end_ms / 1000})
     return found | {"outside": outside(compare(rows, corpus, names(model.tokenizer)) if rows["windows"] else [])}

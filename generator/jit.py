@@ -29,7 +29,7 @@ def _keep_by_source() -> None:
     """Compiled code lies in a folder named after the sources of all of it, for numba itself notices a change in a
     function's own file alone, not in what it calls."""
     package = Path(__file__).parent
-    sources = [data for path in sorted(package.rglob("*.py")) if b"@compiled" in (data := path.read_bytes())]
+    sources = [data for path in sorted(package.rglob("*.py")) if b"import compiled" in (data := path.read_bytes())]
     digest = hashlib.sha256(b"".join(sources)).hexdigest()[:16]
     numba.config.CACHE_DIR = os.fspath(package / "__pycache__" / f"compiled-{digest}")
 

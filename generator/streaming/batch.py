@@ -132,22 +132,23 @@ class Batch:
             self._keep_from_copying(n)
         if self._constrained:
             self._judge(n)
-        self._say(n)
+        finished = self._say(n)
         self._grammar.advance(grammars, tokens)
         if self._index is not None:
             self._index.advance(self._followed[:n], tokens)
-        finished = np.flatnonzero(self._counters[:n, LEFT] == 0)[::-1].tolist()
-        for row in finished:
-            self._finish(row)
-        return bool(finished)
+        if finished:
+            for row in np.flatnonzero(self._counters[:n, LEFT] == 0)[::-1].tolist():
+                self._finish(row)
+        return finished > 0
 
-    def _say(self, n: int) -> None:
+    def _say(self, n: int) -> int:
         rest = self._counters[:n], self._filters[:n], self._end
         parts = shares(n, len(self._weights))
         if parts > 1:
-            _say_side_by_side(parts, self._logits, self._masks, *rest, self._weights, self._said, self._tokens[:n])
-        else:
-            _say(self._logits, self._masks, *rest, self._weights[0], self._said, self._tokens[:n])
+            return _say_side_by_side(
+                parts, self._logits, self._masks, *rest, self._weights, self._said, self._tokens[:n]
+            )
+        return _say(self._logits, self._masks, *rest, self._weights[0], self._said, self._tokens[:n])
 
     def _waiting(self, n: int) -> Mask:
         """Whose next token is given."""
@@ -194,8 +195,9 @@ def _say(
     weights: npt.NDArray[np.float64],
     said: npt.NDArray[np.int64],
     tokens: npt.NDArray[Any],
-) -> None:
-    """The next token of every stream, into `tokens` and `said`."""
+) -> int:
+    """The next token of every stream, into `tokens` and `said`; returns how many jobs are finished."""
+    finished = 0
     for row in range(len(tokens)):
         count = counters[row]
         drawn = count[SAID] >= count[GIVEN]
@@ -213,6 +215,9 @@ def _say(
         count[LEFT] -= 1
         if drawn and count[ENDING] == STOP and tokens[row] == end:
             count[LEFT] = 0
+        if count[LEFT] == 0:
+            finished += 1
+    return finished
 
 
 @partial(compiled, parallel=PARALLEL)
@@ -226,12 +231,12 @@ def _say_side_by_side(
     weights: npt.NDArray[np.float64],
     said: npt.NDArray[np.int64],
     tokens: npt.NDArray[Any],
-) -> None:
+) -> int:
     """`_say`, in so many parts at a time, each with a row of `weights`."""
-    rows = len(tokens)
+    rows, finished = len(tokens), 0
     for part in prange(parts):
         at, to = part * rows // parts, (part + 1) * rows // parts
-        _say(
+        finished += _say(
             logits[at:to],
             masks[at:to],
             counters[at:to],
@@ -241,3 +246,4 @@ def _say_side_by_side(
             said[at:to],
             tokens[at:to],
         )
+    return finished

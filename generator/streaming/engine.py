@@ -210,8 +210,7 @@ class Engine:
         try:
             for _, options in origin.timeline:
                 self.constraints.plan(options)
-            for token in origin.primer:
-                decoder.feed(token)
+            decoder.feed_all(origin.primer)
             self.tokenizer.decoder(decoder.state())
         except (CarouselError, *UNSOUND) as error:
             raise CarouselError(DAMAGED) from error

@@ -25,6 +25,8 @@ EVERY = 2
 """Tokens between two questions: a token of silence may last for a second or a bar."""
 PARTS, FREE = 20, 7
 """Of the way to being stuck; and how many of them are none of its business."""
+TOO_NEAR = (FREE + 1) / PARTS
+"""From here on it lifts."""
 STEP, MOST = 0.25, 1.5
 """Of a lift."""
 
@@ -97,8 +99,8 @@ class Governor:
         """The options with the lift that the stream needs now; the same object if it has that lift."""
         if not options.governor:
             return options
-        parts = int(PARTS * self.nearness(memory)) - FREE
-        lift = max(options.lift, min(STEP * parts, MOST)) if parts > 0 else 0.0
+        near = self.nearness(memory)
+        lift = max(options.lift, min(STEP * (int(PARTS * near) - FREE), MOST)) if near >= TOO_NEAR else 0.0
         return options if lift == options.lift else replace(options, lift=lift)
 
 
@@ -106,7 +108,7 @@ def _free_until(options: SamplingOptions) -> float:
     """The nearness below which the options stay as they are."""
     if not options.governor:
         return math.inf
-    return 0.0 if options.lift else (FREE + 1) / PARTS
+    return 0.0 if options.lift else TOO_NEAR
 
 
 def _keys(tokenizer: PerformanceTokenizer) -> dict[int, int]:

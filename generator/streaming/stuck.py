@@ -189,7 +189,8 @@ def _read(memory: Rows, characters: Rows, position: int, every: int, after: int,
     for index in range(len(characters)):
         _turn(memory, memory[STARTS, 0] + 1, characters[index], 0)
         reached = position + index + 1
-        if reached % every == 0 and reached > after and _nearness(memory, PATIENCE) >= until:
+        asked = until < math.inf and reached % every == 0 and reached > after
+        if asked and _nearness(memory, PATIENCE) >= until:
             return index + 1
     return len(characters)
 

@@ -41,11 +41,11 @@ def threads() -> int:
 def shares(rows: int, most: int) -> int:
     """Into how many parts to divide the work on so many rows, at most so many; few rows are not worth a second thread.
     The caller's next `prange` runs on as many threads."""
+    if rows < SHARED or (count := min(threads(), most)) == 1:
+        return 1
     before = torch.get_num_threads()
-    count = min(threads(), most) if rows >= SHARED else 1
-    if count > 1 and numba.get_num_threads() != count:
+    if numba.get_num_threads() != count:
         numba.set_num_threads(count)
-    # When numba starts it sets OpenMP's number, and so torch's.
-    if count > 1 and torch.get_num_threads() != before:
+    if torch.get_num_threads() != before:  # numba, when it starts, sets the number of OpenMP's threads, torch's too
         torch.set_num_threads(before)
     return count
