@@ -31,14 +31,14 @@ PARTS: dict[str, dict[str, Any]] = {
     "dropout at the output": {"dropout_output": 0.0},
     "moving average": {"averaging": 0.0},
     "weight decay": {"weight_decay": 0.0},
+    "activation penalty": {"activation_penalty": 0.0},
+    "jump penalty": {"jump_penalty": 0.0},
     "warm-up": {"warm_up": 0},
     "cold starts": {"cold_share": 0.0},
     "variants of pieces": {"augment": False},
 }
 """What a recipe has, and how it is left out."""
 MORE: dict[str, dict[str, Any]] = {
-    "activation penalty 1": {"activation_penalty": 1.0},
-    "jump penalty 1": {"jump_penalty": 1.0},
     "time scale 256": {"time_scale": 256},
 }
 """What it could have besides."""

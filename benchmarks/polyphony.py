@@ -65,6 +65,8 @@ RECIPE: dict[str, Any] = {
     "dropout_layers": 0.5,
     "dropout_output": 0.5,
     "dropout_weights": 0.4,
+    "activation_penalty": 0.0,
+    "jump_penalty": 0.0,
     "validations": 40,
     "patience": 10,
 }

@@ -199,8 +199,8 @@ class TrainingOptions:
     dropout_layers: float = option(0.3, "share dropped between the layers", minimum=0, maximum=0.99)
     dropout_output: float = option(0.3, "share dropped before the output layer", minimum=0, maximum=0.99)
     dropout_weights: float = option(0.2, "share of the recurrent weights dropped", minimum=0, maximum=0.99)
-    activation_penalty: float = option(0.0, "weight of the mean square of h in the loss", minimum=0, maximum=1000)
-    jump_penalty: float = option(0.0, "weight of the mean square of h's steps in the loss", minimum=0, maximum=1000)
+    activation_penalty: float = option(1.0, "weight of the mean square of h in the loss", minimum=0, maximum=1000)
+    jump_penalty: float = option(1.0, "weight of the mean square of h's steps in the loss", minimum=0, maximum=1000)
     time_scale: int = option(
         0, "begin with cells that forget over all spans up to so many tokens; 0: all alike", minimum=0, maximum=10**9
     )

@@ -191,8 +191,8 @@ def test_what_is_kept_is_the_moving_average(novel: Path, tmp_path: Path, tied: b
 def test_penalties_keep_h_small_and_smooth(novel: Path, tmp_path: Path) -> None:
     found = {}
     for name in ("none", "activation_penalty", "jump_penalty"):
-        penalty = {name: 20.0} if name != "none" else {}
-        run = run_of(novel, tmp_path / name, averaging=0.0, learning_rate=0.03, warm_up=1, **penalty)
+        penalties = {"activation_penalty": 0.0, "jump_penalty": 0.0} | ({} if name == "none" else {name: 20.0})
+        run = run_of(novel, tmp_path / name, averaging=0.0, learning_rate=0.03, warm_up=1, **penalties)
         for _ in range(40):
             run.update()
         inputs = torch.from_numpy(run.batches.inputs[0].astype(np.int64))
