@@ -11,12 +11,17 @@ from generator.model.checkpoint import Checkpoint
 from generator.music.score import Score, pitch_name
 from generator.streaming.engine import Model
 
-SAMPLE_TOKENS = 400
+
+def manner(kind: str) -> tuple[int, dict[str, float]]:
+    """How many tokens a card's sample has, and how they are drawn. A performance has several tokens a note, and cold it
+    trills on for long."""
+    return (2000, {"temperature": 1.0, "top_p": 0.97}) if kind == "performance" else (400, {"temperature": 0.8})
 
 
 def sample(model: Model, tokens: int, seed: int = 7) -> str:
     """A short sample as text; music as note names, a line a voice, bars between strokes."""
-    piece = model.tokenizer.collect(model.stream(seed=seed, temperature=0.8).pull(tokens))
+    _, options = manner(model.tokenizer.kind)
+    piece = model.tokenizer.collect(model.stream(seed=seed, **options).pull(tokens))
     return piece if isinstance(piece, str) else notes_as_text(piece)
 
 
@@ -52,6 +57,8 @@ def write(checkpoint: Checkpoint, facts: Facts, scores: list[dict[str, Any]], co
     if config.tied:
         parameters -= checkpoint.weights["output.weight"].numel()
     styles = checkpoint.tokenizer.styles
+    tokens, options = manner(checkpoint.tokenizer.kind)
+    drawn = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in options.items())
     told = f" Styles that `--style` can ask for: {', '.join(styles)}." if styles else ""
     return f"""# {checkpoint.name}
 
@@ -74,9 +81,9 @@ A stateful LSTM language model by Carousel: {config.num_layers} × {config.hidde
 {json.dumps(scores, indent=2)}
 ```
 
-**A sample** (seed 7, temperature 0.8, the first {SAMPLE_TOKENS} tokens)
+**A sample** (seed 7, {drawn}, the first {tokens} tokens)
 
 ```
-{sample(Model(checkpoint), SAMPLE_TOKENS).strip()}
+{sample(Model(checkpoint), tokens).strip()}
 ```
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from generator import sample
+from generator import card, sample
 from generator.corpora import open_corpus
 from generator.corpora.shards import prepare
 from generator.evaluate import evaluate
@@ -22,8 +22,8 @@ CHECKPOINTS = ROOT / "checkpoints"
 
 def scores(name: str) -> dict[str, dict[str, float]]:
     """The scores on a card, by split."""
-    card = (CHECKPOINTS / name / "card.md").read_text(encoding="utf-8")
-    block = re.search(r"```json\n(.*?)```", card, re.S)
+    text = (CHECKPOINTS / name / "card.md").read_text(encoding="utf-8")
+    block = re.search(r"```json\n(.*?)```", text, re.S)
     assert block
     return {row["split"]: row for row in json.loads(block[1])}
 
@@ -35,15 +35,24 @@ def test_a_checkpoint_is_small_and_its_card_is_whole(name: str) -> None:
     assert {path.name for path in folder.iterdir()} == {
         "card.md", "config.json", "metrics.jsonl", "model.safetensors", "tokenizer.json"
     }  # fmt: skip
-    card = (folder / "card.md").read_text(encoding="utf-8")
+    text = (folder / "card.md").read_text(encoding="utf-8")
     for expected in ("**Data.**", "Licence:", "python -m generator.train", "**Scores**", "**A sample**", "parameters"):
-        assert expected in card
-    assert card.startswith(f"# {name}\n")
+        assert expected in text
+    assert text.startswith(f"# {name}\n")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n\t\t", "")
-    commands = re.findall(r"^python (-m generator\.(?:train|join) .*)$", card, re.M)
+    commands = re.findall(r"^python (-m generator\.(?:train|join) .*)$", text, re.M)
     assert commands
     for command in commands:
         assert command in makefile, "the Makefile trains with another command than the card names"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_sample_on_a_card_is_what_the_checkpoint_says(name: str) -> None:
+    model = load(CHECKPOINTS / name)
+    tokens, options = card.manner(model.tokenizer.kind)
+    said = model.card.split("**A sample**")[1]
+    assert f"the first {tokens} tokens" in said and all(str(value) in said for value in options.values())
+    assert card.sample(model, tokens).strip() in said
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from generator import CarouselError, Snapshot, Stream, sample, takes
 from generator.options import SamplingOptions
 from generator.streaming.batch import Job
 from generator.streaming.engine import Engine, Model, load
-from generator.streaming.governor import EVERY, MOST, lifted
+from generator.streaming.governor import EVERY, HOTTEST, MOST, lifted
 from generator.streaming.stuck import LONGEST_CYCLE, Watch
 from generator.tokenizers.performance_grammar import VOCABULARY
 from tests.conftest import ROOT, SHIPPED, tiny
@@ -97,8 +97,9 @@ def test_filters_cannot_undo_a_lift() -> None:
     assert lifted(replace(base, lift=0.5)) == replace(base, lift=0.5, temperature=0.5, top_k=0, top_p=0.75, min_p=0.0)
     for flags in ({"top_k": 1}, {"top_p": 0.0}, {"temperature": 0.0}):
         assert nearest(model("char").stream(seed=2, **flags), 800) < 1
-    SamplingOptions(temperature=10.0, lift=MOST)
-    assert lifted(SamplingOptions(temperature=10.0, lift=MOST)).temperature == 10
+    found = {at: lifted(SamplingOptions(temperature=at, top_p=0.5, lift=MOST)) for at in (0.5, 0.05, 2.0, 10.0)}
+    assert [options.temperature for options in found.values()] == [HOTTEST, 0.05 + MOST, 2.0, 10.0]
+    assert {options.top_p for options in found.values()} == {1.0}
 
 
 def until_lifted(stream: Stream) -> Stream:

@@ -29,6 +29,9 @@ TOO_NEAR = (FREE + 1) / PARTS
 """From here on it lifts."""
 STEP, MOST = 0.25, 1.5
 """Of a lift."""
+HOTTEST = 1.6
+"""To here a lift raises the temperature at most: what is drawn hotter has rests as often as notes, and is free of one
+silence to fall into another."""
 
 
 class Governor:
@@ -118,13 +121,13 @@ def _keys(tokenizer: PerformanceTokenizer) -> dict[int, int]:
 
 
 def lifted(options: SamplingOptions) -> SamplingOptions:
-    """The options that a token is drawn with. Filters, which could undo a higher temperature, open as far as it rises;
-    top-k, which cannot by degrees, is off."""
+    """The options that a token is drawn with. Filters, which could undo a higher temperature, open by as much; top-k,
+    which cannot by degrees, is off."""
     if not options.lift:
         return options
     return replace(
         options,
-        temperature=min(10.0, options.temperature + options.lift),
+        temperature=max(options.temperature, min(options.temperature + options.lift, HOTTEST)),
         top_k=0,
         top_p=min(1.0, options.top_p + options.lift),
         min_p=max(0.0, options.min_p - options.lift),
