@@ -110,7 +110,8 @@ def test_a_take_that_heard_travels(
     monkeypatch.chdir(tmp_path)
     takes.show([Path("a.take"), Path("b.take")])
     lines = capsys.readouterr().out
-    assert "at 103: hears 95 tokens; at 198: temperature 0.8" in lines
+    ((at, phrase),) = stream.snapshot().heard
+    assert f"at {at}: hears {len(phrase)} tokens; at {at + len(phrase)}: temperature 0.8" in lines
     assert b'"version": 1,' in (tmp_path / "b.take").read_bytes().replace(b'\\"', b'"')
 
 
