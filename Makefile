@@ -60,7 +60,7 @@ bench: .venv/.installed-bench  ## measure speed beside rivals, into build/bench;
 	$(BIN)/python -m benchmarks.listeners checkpoints/bach > build/bench/listeners-bach.json
 	$(BIN)/python -m benchmarks.listeners checkpoints/shakespeare > build/bench/listeners-shakespeare.json
 
-# The commands that made the shipped checkpoints, under an hour each on two cores.
+# The commands that made the shipped checkpoints, under an hour each on two cores that do nothing else.
 
 train-bach: setup  ## train checkpoints/bach anew
 	$(BIN)/python -m generator.train bach-chorales --out checkpoints/bach \

@@ -168,7 +168,7 @@ class SamplingOptions:
     )
 
     governor: bool = option(True, "raise the temperature for a while where the stream falls into a loop or silence")
-    # What the governor adds to the temperature. No flag: whoever wants another temperature says so.
+    # How far the governor lifts the temperature. No flag: whoever wants another temperature says so.
     lift: float = field(default=0.0, metadata={"minimum": 0.0, "maximum": 10.0})
 
     def __post_init__(self) -> None:

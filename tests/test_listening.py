@@ -111,7 +111,8 @@ def test_a_take_that_heard_travels(
     takes.show([Path("a.take"), Path("b.take")])
     lines = capsys.readouterr().out
     ((at, phrase),) = stream.snapshot().heard
-    assert f"at {at}: hears {len(phrase)} tokens; at {at + len(phrase)}: temperature 0.8" in lines
+    assert len(phrase) == 95
+    assert f"at {at}: hears 95 tokens; at {at + 95}: temperature 0.8" in lines
     assert b'"version": 1,' in (tmp_path / "b.take").read_bytes().replace(b'\\"', b'"')
 
 
