@@ -42,7 +42,7 @@ class CharDecoder(GrammarDecoder):
     """Every token is one complete character."""
 
     def __init__(self, tokenizer: CharTokenizer, state: dict[str, Any] | None = None) -> None:
-        self._said = (REPLACEMENT, "\n", *tokenizer.characters)
+        self._said = tokenizer.said
         self._count = 0
         super().__init__(tokenizer.grammar, tokenizer.vocab_size, state)
 
@@ -86,6 +86,8 @@ class CharTokenizer:
             raise CarouselError("half a surrogate pair is no character; give text that is UTF-8")
         self.characters = characters
         self._ids = {character: index + len(SPECIAL) for index, character in enumerate(characters)}
+        self.said = (REPLACEMENT, "\n", *characters)
+        """What each token decodes to; one table for all streams, so that it stays in the processor's cache."""
         self.vocab_size = len(SPECIAL) + len(characters)
         self.start = self._ids.get("\n", END)
         self.grammar = CharGrammar(np.arange(self.vocab_size) != UNKNOWN)
