@@ -16,6 +16,7 @@ from generator import CarouselError, Engine
 from generator.music.score import Bar, PieceEnd, Score
 from generator.streaming.batch import CHUNK, Job
 from generator.streaming.engine import Model
+from generator.streaming.snapshot import MARK
 from generator.tokenizers.performance_grammar import NOTE_OFF, PEDAL, VOCABULARY
 from tests.conftest import four_voices, random_checkpoint, tiny
 
@@ -59,7 +60,7 @@ def test_marks_are_few_and_a_rewind_re_runs_little(monkeypatch: pytest.MonkeyPat
     for back in (3, 100, 2000, 10_000):
         stepped, here = 0, stream.position
         stream.rewind(back)
-        assert stepped <= back + CHUNK
+        assert stepped <= back + MARK
         assert stream.position == here - back
         assert "".join(map(str, stream.pull(50)))[:back] == text[here - back :][:50]
 

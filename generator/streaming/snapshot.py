@@ -20,13 +20,14 @@ from safetensors.numpy import load, save
 from generator.atomic import atomic_write
 from generator.errors import CarouselError
 from generator.model.state import State
-from generator.streaming.batch import CHUNK
 from generator.streaming.origin import LARGEST_TOKEN, OPTIONS, UNSOUND, Origin, checked, refuse_newer
 from generator.streaming.stuck import Watch
 from generator.tokenizers.base import LARGEST_COUNT, Rows, whole
 
 LARGEST = 64 * 2**20
 """Bytes; a larger file is refused unread."""
+MARK = 256
+"""Tokens between two moments that a stream keeps for going back to; with many streams keeping one is not cheap."""
 NO_DIGEST = "0" * 64
 """In the digest's place while it is reckoned."""
 TENSORS = {"h": np.dtype(np.float32), "c": np.dtype(np.float32), "primer": np.dtype(np.int32)}
@@ -125,10 +126,10 @@ def _read(data: bytes) -> Snapshot:
 
 def thinned(marks: Sequence[Snapshot], position: int) -> list[Snapshot]:
     """Those moments of a stream that are kept for going back to once it has come to a position: one to each doubling of
-    their age, so there are few, and going back by n tokens re-runs about n at most."""
-    now = position // CHUNK
+    their age, so there are few, and going back by n tokens re-runs about n at most, or `MARK`."""
+    now = position // MARK
 
     def stays(place: int) -> bool:
         return now > place and place % (1 << (now - place).bit_length() - 1) == 0
 
-    return [mark for mark in marks if stays(mark.position // CHUNK)]
+    return [mark for mark in marks if stays(mark.position // MARK)]

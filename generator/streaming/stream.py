@@ -17,7 +17,7 @@ from generator.streaming.batch import CHUNK, Job
 from generator.streaming.governor import Governor, lifted
 from generator.streaming.meter import Meter
 from generator.streaming.origin import MOST_HEARD, Change, Heard, heard_until, lifts
-from generator.streaming.snapshot import Snapshot, thinned
+from generator.streaming.snapshot import MARK, Snapshot, thinned
 from generator.tokenizers.base import Event, Mask
 
 if TYPE_CHECKING:
@@ -200,8 +200,8 @@ class Stream:
         """Go back by up to `tokens` tokens, or to before the last `bars` bar lines, but not into the primer; later
         changes of options are forgotten.
 
-        What lies between two marks is drawn again, so this costs about as many tokens as it goes back. A stream that
-        was resumed has no marks at first, and is drawn again from its beginning, once.
+        What lies between two marks is drawn again, so this costs about as many tokens as it goes back, or `MARK`. A
+        stream that was resumed has no marks at first, and is drawn again from its beginning, once.
 
         Raises:
             CarouselError: a number is negative, or there are no bars in what the stream says.
@@ -276,7 +276,7 @@ class Stream:
     def job(self, tokens: int, given: Sequence[int] = ()) -> Job:
         """The next tokens, at most so many, as work for the engine; `accept` takes the answer."""
         self._catch_up()
-        if not given and not (self._marks and self._position // CHUNK == self._marks[-1].position // CHUNK):
+        if not given and not (self._marks and self._position // MARK == self._marks[-1].position // MARK):
             self._marks = [*thinned(self._marks, self._position), self.snapshot()]
         heard, to_phrase = self._ahead()
         count = min(tokens, CHUNK, to_phrase)
