@@ -193,9 +193,10 @@ DAMAGES = [
     *(("score", field, -1) for field in ("key", "metre", "voice", "pitch", "tempo", "bar_start")),
     ("score", "pitch", 0),
     ("score", "now", 0),
-    *(("performance", field, -1) for field in ("tick", "last", "floor", "velocity", "pedal")),
-    *(("performance", field, 2**63) for field in ("tick", "last", "floor", "velocity", "pedal")),
+    *(("performance", field, -1) for field in ("tick", "last", "floor", "velocity", "pedal", "key")),
+    *(("performance", field, 2**63) for field in ("tick", "last", "floor", "velocity", "pedal", "key")),
     ("performance", "velocity", None),
+    *(("performance", "key", key) for key in (None, 24)),
     *(("frames", field, value) for field in ("tick", "last", "said", "sounding") for value in (-1, 2**63, None)),
     *(("frames", "said", keys) for keys in ([88], [-1], [0, 87], ["0"])),
     *(("frames", "last", token) for token in (0, 2, 15, 103)),
@@ -237,7 +238,7 @@ SOUNDING = [
     ),
     *(
         ("performance", note)
-        for note in ([88, 0, 80], [-1, 0, 80], [39, -1, 80], [39, 6, 80], [39, 0, 0], [39, 0, 128])
+        for note in ([94, 0, 80], [5, 0, 80], [-1, 0, 80], [45, -1, 80], [45, 6, 80], [45, 0, 0], [45, 0, 128])
     ),
     *(("frames", note) for note in ([88, 0], [-1, 0], [39, -1], [39, 2], [39, 0, 80])),
     *(
@@ -251,11 +252,11 @@ SOUNDING = [
 @pytest.mark.parametrize(("name", "note"), SOUNDING, ids=str)
 def test_a_note_that_cannot_sound_is_refused(name: str, note: Any) -> None:
     tokenizer = TOKENIZERS[name]
-    playing = ("velocity 80", "note_on 60", "time_shift 5")
+    playing = ("key C major", "velocity 80", "note_on 60", "time_shift 5")
     frames = ("transposed 0", "pitch 60", "frame-end", "frame-end")
     rows, sound = {
         "ensemble": (OPENING, [0, 60, 13]),
-        "performance": (playing, [39, 0, 80]),
+        "performance": (playing, [45, 0, 80]),
         "frames": (frames, [39, 0]),
     }[name]
     state = after(tokenizer, *rows).state()
@@ -279,9 +280,20 @@ def test_a_state_that_contradicts_itself_is_refused() -> None:
     with pytest.raises(ValueError, match="contradicts"):
         ensemble().decoder(state)
     performance = TOKENIZERS["performance"]
-    state = after(performance, "velocity 80").state() | {"velocity": None}
+    state = after(performance, "key C major", "velocity 80").state()
     with pytest.raises(ValueError, match="without a velocity"):
-        performance.decoder(state)
+        performance.decoder(state | {"velocity": None})
+    with pytest.raises(ValueError, match="no whole number"):
+        performance.decoder(state | {"key": None})
+    with pytest.raises(ValueError, match="a key between pieces"):
+        performance.decoder(performance.decoder().state() | {"key": 3})
+    for rows in ((), ("key C major",)):
+        fresh = after(performance, *rows).state()
+        for change in ({"velocity": state["velocity"]}, {"pedal": 1}, {"sounding": [[45, 0, 80]]}, {"floor": 3}):
+            with pytest.raises(ValueError, match="without a velocity"):
+                performance.decoder(fresh | change)
+    with pytest.raises(ValueError, match="without a velocity"):
+        performance.decoder(after(performance, "key C major", "pedal 1").state() | {"pedal": 0})
 
 
 @given(seeds)

@@ -147,6 +147,19 @@ def test_a_performance_ends_what_sounds_and_keeps_seconds() -> None:
     assert stream.horizon_ticks == stream.now_ticks == second.end_ticks
 
 
+@pytest.mark.parametrize("before", [0, 1, 2, 60])
+def test_a_performance_writes_what_it_hears_in_the_key_of_the_piece(before: int) -> None:
+    stream = model("performance").stream(seed=2, key="E major")
+    stream.pull(before)
+    notes = (Note(0, 240, 60, 100), Note(240, 240, 64, 100), Note(480, 240, 67, 100), Note(720, 480, 60, 100))
+    heard = stream.listen(Score(480, (Voice("Piano"),), notes))
+    assert [event.pitch for event in heard if isinstance(event, Note)][-4:] == [60, 64, 67, 60]
+    said = [stream.engine.tokenizer.to_json()["vocabulary"][token] for token in stream.snapshot().heard[0][1]]
+    assert [row for row in said if row.startswith("key")] == ([] if before else ["key C major"])
+    on = {"note_on 60", "note_on 64", "note_on 67"} if not before else {"note_on 56", "note_on 60", "note_on 63"}
+    assert {row for row in said if row.startswith("note_on")} == on
+
+
 @pytest.mark.parametrize(
     ("name", "phrase", "word"),
     [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from generator.errors import CarouselError
 from generator.music import midi
+from generator.music.keys import KEYS
 from generator.music.score import Note, Pedal, Score, Tempo, Voice
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.performance_grammar import (
@@ -34,22 +37,34 @@ def spelt(*entries: str) -> list[int]:
     return [IDS[entry] for entry in entries]
 
 
-def test_variants_differ_in_pitch_and_length() -> None:
-    tokens = TOKENIZER.encode(score(*(Note(80 * step, 70, 60 + step % 5) for step in range(100))))
+def higher(entry: str, by: int) -> str:
+    kind, _, value = entry.partition(" ")
+    return f"{kind} {int(value) + by}" if kind.startswith("note") else entry
+
+
+def test_variants_differ_in_key_and_length() -> None:
+    """They are written alike; a piece in D major moves down to G and up to F sharp."""
+    scale = (62, 66, 69, 74, 69, 66, 62, 67, 71, 69, 73, 74, 62)
+    tokens = TOKENIZER.encode(score(*(Note(80 * at, 70, pitch) for at, pitch in enumerate(scale))))
     rng = np.random.default_rng(0)
-    variants = [TOKENIZER.decode(TOKENIZER.augment(tokens, rng)) for _ in range(200)]
+    tokens_of = [TOKENIZER.augment(tokens, rng) for _ in range(200)]
+    assert {VOCABULARY[variant[0]] for variant in tokens_of} == {entry for entry in VOCABULARY if "major" in entry}
+    assert {variant[2] for variant in tokens_of} == {IDS["note_on 60"]}
+    variants = [TOKENIZER.decode(variant) for variant in tokens_of]
     assert {variant.notes[0].pitch for variant in variants} == set(range(55, 67))
-    lengths = [variant.end_ticks / 7990 for variant in variants]
+    lengths = [variant.end_ticks / 1030 for variant in variants]
     assert 0.949 < min(lengths) < 0.96
     assert 1.04 < max(lengths) < 1.051
 
 
 def test_a_variant_keeps_to_the_keyboard_and_to_the_longest_note() -> None:
-    tokens = TOKENIZER.encode(score(Note(0, HOLD_LIMIT, 21), Note(3, 1, 107), Note(4, 1, 107)))
+    tokens = TOKENIZER.encode(score(Note(0, HOLD_LIMIT, 24), Note(3, 1, 103), Note(4, 1, 103), Note(5, 1, 108)))
+    own = TOKENIZER.decode(tokens).notes[0].pitch
     rng = np.random.default_rng(0)
     variants = [TOKENIZER.decode(TOKENIZER.augment(tokens, rng)) for _ in range(50)]
-    assert {variant.notes[0].pitch for variant in variants} == {21, 22}
-    assert all(len(variant.notes) == 3 and variant.notes[0].duration_ticks < HOLD_LIMIT for variant in variants)
+    assert own == 24
+    assert {variant.notes[0].pitch for variant in variants} == {21, 22, 23, 24}
+    assert all(len(variant.notes) == 4 and variant.notes[0].duration_ticks < HOLD_LIMIT for variant in variants)
 
 
 @st.composite
@@ -91,11 +106,31 @@ def test_the_canonical_spelling() -> None:
         Pedal(260, False),
     )
     assert TOKENIZER.encode(piece).tolist() == spelt(
-        *("velocity 80", "note_on 60", "note_on 64", "time_shift 3"),
+        *("key C major", "velocity 80", "note_on 60", "note_on 64", "time_shift 3"),
         *("note_off 60", "note_off 64", "pedal 1", "velocity 84", "note_on 60", "velocity 80", "note_on 67"),
         *("time_shift 5", "note_off 67", "time_shift 100", "time_shift 100", "time_shift 45", "note_off 60", "pedal 0"),
         "end",
     )  # fmt: skip
+
+
+def test_a_piece_is_written_alike_in_all_keys_and_comes_back_in_its_own() -> None:
+    scale = (0, 4, 7, 12, 7, 4, 0, 5, 9, 7, 11, 2, 0)
+    keys = ["E", "F", "F♯", "G", "A♭", "A", "B♭", "B", "C", "D♭", "D", "E♭"]
+    for tonic, key in enumerate(keys, 64):
+        tokens = TOKENIZER.encode(piece := score(*(Note(20 * at, 20, tonic + step) for at, step in enumerate(scale))))
+        assert TOKENIZER.table.vocabulary[tokens[0]] == f"key {key} major"
+        first = tonic - (tonic % 12 if tonic % 12 <= 6 else tonic % 12 - 12)
+        assert tokens[2] == IDS[f"note_on {first}"]
+        assert TOKENIZER.decode(tokens).notes == tuple(replace(note, velocity=80) for note in piece.notes)
+
+
+def test_a_key_can_be_told() -> None:
+    tokens = TOKENIZER.encode(piece := score(*(Note(20 * at, 20, pitch) for at, pitch in enumerate((60, 64, 67, 60)))))
+    told = TOKENIZER.encode(piece, KEYS.index("E minor"))
+    assert [TOKENIZER.key(one.tolist()) for one in (tokens, told)] == [0, KEYS.index("E minor")]
+    assert told.tolist()[:4] == spelt("key E minor", "velocity 80", "note_on 65", "time_shift 20")
+    assert TOKENIZER.decode(told) == TOKENIZER.decode(tokens)
+    assert [note.pitch for note in TOKENIZER.decode(told).notes] == [note.pitch for note in piece.notes]
 
 
 def test_tempos_make_seconds_and_voices_make_one_piano() -> None:
@@ -157,8 +192,8 @@ def test_the_table_goes_through_json() -> None:
 
 def test_another_table_is_read_as_it_stands() -> None:
     """Encoding and decoding follow the table, not the constants of this version."""
-    spans = {"pedal": (0, 1), "note_off": range(60, 64), "end": (0,), "velocity": (100,)}
-    spans |= {"time_shift": range(1, 11), "note_on": range(60, 64)}
+    spans: dict[str, Any] = {"pedal": (0, 1), "note_off": range(54, 69), "end": (0,), "velocity": (100,), "key": KEYS}
+    spans |= {"time_shift": range(1, 11), "note_on": range(54, 69)}
     small = PerformanceTokenizer(f"{kind} {value}" for kind, values in spans.items() for value in values)
     piece = score(Note(0, 25, 60, 100), Note(25, 5, 63, 1), Note(25, 5, 64, 1))
     assert small.decode(small.encode(piece)).notes == (Note(0, 25, 60, 100), Note(25, 5, 63, 100))
@@ -175,6 +210,11 @@ def test_another_table_is_read_as_it_stands() -> None:
         [*VOCABULARY[1:], "end 3"],
         [entry for entry in VOCABULARY if entry != "note_off 60"],
         [entry for entry in VOCABULARY if entry != "time_shift 1"],
+        [entry for entry in VOCABULARY if entry != "key D minor"],
+        [entry.replace("key D minor", "key H minor") for entry in VOCABULARY],
+        [higher(entry, -16) for entry in VOCABULARY],
+        [higher(entry, 15) for entry in VOCABULARY],
+        [entry for entry in VOCABULARY if not entry.startswith("note") or entry.endswith(("60", "61"))],
         [VOCABULARY[1], VOCABULARY[0], *VOCABULARY[2:]],
         ["note_on sixty", *VOCABULARY],
         [1, 2, 3],

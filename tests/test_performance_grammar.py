@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.errors import CarouselError
+from generator.music.keys import KEYS, transposed
 from generator.music.score import Note, PieceEnd, Score
-from generator.tokenizers.base import Event, Mask
+from generator.tokenizers.base import Event, Mask, Tokens
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.performance_grammar import (
     END,
     HOLD_LIMIT,
+    KEY,
     NOTE_OFF,
     NOTE_ON,
     PAUSE,
@@ -40,7 +42,7 @@ def choose(mask: Mask, rng: random.Random, thin: bool) -> int:
     """One allowed token: each equally likely, or by its kind so that few notes sound and pieces end often."""
     tokens = np.flatnonzero(mask).tolist()
     if thin:
-        weights = {END: 8, NOTE_OFF: 8, TIME_SHIFT: 4, PEDAL: 1, VELOCITY: 1, NOTE_ON: 1}
+        weights = {END: 8, NOTE_OFF: 8, TIME_SHIFT: 4, PEDAL: 1, VELOCITY: 1, NOTE_ON: 1, KEY: 1}
         offered = sorted({TOKENIZER.table.entries[token][0] for token in tokens})
         kind = rng.choices(offered, [weights[kind] for kind in offered])[0]
         tokens = [token for token in tokens if TOKENIZER.table.entries[token][0] == kind]
@@ -52,7 +54,7 @@ def finish(decoder: PerformanceDecoder) -> tuple[list[int], list[Event]]:
     tokens: list[int] = []
     events: list[Event] = []
     order = [FINAL, *TOKENIZER.table.spans[NOTE_OFF], IDS["pedal 0"], *TOKENIZER.table.spans[TIME_SHIFT]]
-    order += [*TOKENIZER.table.spans[NOTE_ON], *TOKENIZER.table.spans[VELOCITY]]
+    order += [token for kind in (NOTE_ON, VELOCITY, KEY) for token in TOKENIZER.table.spans[kind]]
     while not tokens or tokens[-1] != FINAL:
         tokens.append(next(token for token in order if decoder.allowed()[token]))
         events += decoder.feed(tokens[-1])
@@ -84,11 +86,16 @@ def test_a_walk_is_its_own_encoding(walk: tuple[int, int, bool]) -> None:
     ends = [index + 1 for index, token in enumerate(tokens) if token == FINAL]
     for first, stop in zip([0, *ends], ends, strict=False):
         piece = np.array(tokens[first:stop], dtype=np.uint16)
-        np.testing.assert_array_equal(TOKENIZER.encode(TOKENIZER.decode(piece)), piece)
+        np.testing.assert_array_equal(encoded_as(piece, TOKENIZER.decode(piece)), piece)
     whole = TOKENIZER.collect(events)
     assert whole == TOKENIZER.decode(np.array(tokens, dtype=np.uint16))
     assert len(whole.piece_ends) == len(ends)
     assert_valid(whole)
+
+
+def encoded_as(tokens: Tokens, piece: Score) -> Tokens:
+    """A piece in the key that other tokens say, which need not be the likeliest."""
+    return TOKENIZER.encode(piece, TOKENIZER.table.entries[tokens[0]][1])
 
 
 def assert_valid(piece: Score) -> None:
@@ -133,18 +140,19 @@ def test_a_variant_is_a_valid_performance(walk: tuple[int, int, bool], variant: 
     original = np.array(tokens, dtype=np.uint16)
     varied = TOKENIZER.augment(original, np.random.default_rng(variant))
     before, after = TOKENIZER.decode(original), TOKENIZER.decode(varied)
-    np.testing.assert_array_equal(TOKENIZER.encode(after), varied)
+    np.testing.assert_array_equal(encoded_as(varied, after), varied)
     assert_valid(after)
     assert len(before.notes) == len(after.notes)
     steps = {new.pitch - old.pitch for old, new in zip(before.notes, after.notes, strict=True)}
     assert len(steps) == 1
-    assert steps <= set(range(-5, 7))
+    keys = [np.array([TOKENIZER.table.entries[tokens[0]][1]]) for tokens in (original, varied)]
+    assert keys[1] == transposed(keys[0], steps.pop())
     assert [note.velocity for note in before.notes] == [note.velocity for note in after.notes]
 
 
-def allowed_after(*entries: str) -> set[str]:
+def allowed_after(*entries: str, key: str = "C major") -> set[str]:
     decoder = TOKENIZER.decoder()
-    for token in spelt(*entries):
+    for token in spelt(f"key {key}", *entries):
         decoder.feed(token)
     return {VOCABULARY[token] for token in np.flatnonzero(decoder.allowed())}
 
@@ -153,11 +161,20 @@ def kinds(entries: set[str]) -> set[str]:
     return {entry.split()[0] for entry in entries}
 
 
-def test_a_piece_opens_with_a_note() -> None:
+def test_a_piece_opens_with_its_key_and_a_note() -> None:
+    assert {VOCABULARY[token] for token in np.flatnonzero(TOKENIZER.decoder().allowed())} == {
+        f"key {key}" for key in KEYS
+    }
     assert kinds(allowed_after()) == {VELOCITY, PEDAL}
     assert kinds(allowed_after("pedal 1")) == {VELOCITY}
     assert kinds(allowed_after("pedal 1", "velocity 80")) == {NOTE_ON}
     assert kinds(allowed_after("pedal 1", "velocity 80", "note_on 60")) == {NOTE_ON, VELOCITY, TIME_SHIFT}
+
+
+@pytest.mark.parametrize(("key", "low", "high"), [("C major", 21, 108), ("F♯ major", 15, 102), ("E minor", 26, 113)])
+def test_the_piano_ends_where_it_ends_in_every_key(key: str, low: int, high: int) -> None:
+    assert allowed_after("velocity 80", key=key) == {f"note_on {pitch}" for pitch in range(low, high + 1)}
+    assert kinds(allowed_after("velocity 80", f"note_on {high}", key=key)) == {TIME_SHIFT}
 
 
 def test_the_order_within_a_tick() -> None:
@@ -196,7 +213,7 @@ def test_a_note_that_is_held_too_long_must_end() -> None:
 def test_the_next_piece_comes_after_a_pause() -> None:
     decoder = TOKENIZER.decoder()
     assert decoder.feed(FINAL) == [], "a cold stream may be fed the end first"
-    piece = spelt("velocity 80", "note_on 60", "time_shift 7", "note_off 60", "end")
+    piece = spelt("key C major", "velocity 80", "note_on 60", "time_shift 7", "note_off 60", "end")
     first = [event for token in piece for event in decoder.feed(token)]
     assert decoder.feed(FINAL) == []
     second = [event for token in piece for event in decoder.feed(token)]
@@ -207,7 +224,7 @@ def test_the_next_piece_comes_after_a_pause() -> None:
 def test_a_token_out_of_place_is_refused() -> None:
     decoder = TOKENIZER.decoder()
     state = decoder.state()
-    for entry in ("note_on 60", "note_off 60", "time_shift 1", "pedal 0"):
+    for entry in ("velocity 80", "note_on 60", "note_off 60", "time_shift 1", "pedal 0"):
         with pytest.raises(CarouselError, match="cannot follow here"):
             decoder.feed(IDS[entry])
     assert decoder.state() == state

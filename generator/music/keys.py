@@ -59,6 +59,13 @@ def above_c(keys: Any) -> Any:
     return tonics - 12 * (tonics > 6)
 
 
+@compiled
+def above_plain(keys: Any) -> Any:
+    """How many semitones keys, an index or indices into `KEYS`, lie above the nearest that needs no sharps or flats, C
+    major or A minor: -5 to 6."""
+    return above_c(keys + 3 * (keys // 12))
+
+
 def transposed(keys: npt.NDArray[np.int64], semitones: int) -> npt.NDArray[np.int64]:
     """Indices into `KEYS`, that many semitones higher."""
     return keys // 12 * 12 + (keys + semitones) % 12

@@ -98,7 +98,9 @@ class Constraints:
             notes = [note for note in piece.notes if not piece.voices[note.voice].drum]
             if not notes:
                 raise CarouselError("--key primer follows the key of a primer; give one, with --prime")
-            options = replace(options, key=KEYS[likely(notes)])
+            tokenizer = self._tokenizer
+            key = tokenizer.key(primer) if isinstance(tokenizer, PerformanceTokenizer) else likely(notes)
+            options = replace(options, key=KEYS[key])
         if options.melody and len(primer):
             raise CarouselError("--melody begins with the stream; leave the primer out")
         self.plan(options)

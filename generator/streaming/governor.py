@@ -46,7 +46,7 @@ class Governor:
         self._tokenizer = tokenizer
         self._reads = tokenizer.medium == "text"
         # A performance's notes are events when they end.
-        self._keys: dict[int, int] = _keys(tokenizer) if isinstance(tokenizer, PerformanceTokenizer) else {}
+        self._onsets: dict[int, int] = _onsets(tokenizer) if isinstance(tokenizer, PerformanceTokenizer) else {}
         now_ms = 0 if self._reads else self._now_ms(memory)
         if watch is not None and not self._reads and watch.latest_ms > now_ms:
             raise ValueError("watch")
@@ -76,9 +76,10 @@ class Governor:
 
     def _hear(self, token: int, decoder: Decoder) -> list[Event]:
         events = decoder.feed(token)
-        if token in self._keys:
-            self.watch.hear(self._now_ms(decoder.memory), self._keys[token])
-        elif not self._keys:
+        if token in self._onsets:
+            pitch = self._onsets[token] + performance_grammar.moved(decoder.memory)
+            self.watch.hear(self._now_ms(decoder.memory), pitch)
+        elif not self._onsets:
             for event in events:
                 if isinstance(event, Note):
                     self.watch.hear(self._now_ms(decoder.memory), event.pitch)
@@ -104,7 +105,8 @@ class Governor:
             return options
         near = self.nearness(memory)
         lift = max(options.lift, min(STEP * (int(PARTS * near) - FREE), MOST)) if near >= TOO_NEAR else 0.0
-        return options if lift == options.lift else replace(options, lift=lift)
+        steered = replace(options, lift=lift)
+        return options if lifted(steered) == lifted(options) else steered
 
 
 def _free_until(options: SamplingOptions) -> float:
@@ -114,8 +116,8 @@ def _free_until(options: SamplingOptions) -> float:
     return 0.0 if options.lift else TOO_NEAR
 
 
-def _keys(tokenizer: PerformanceTokenizer) -> dict[int, int]:
-    """The tokens with which a note starts, and their pitches."""
+def _onsets(tokenizer: PerformanceTokenizer) -> dict[int, int]:
+    """The tokens with which a note starts, and their pitches as they are written."""
     on = performance_grammar.NOTE_ON
     return {token: tokenizer.table.entries[token][1] for token in tokenizer.table.spans[on]}
 

@@ -27,6 +27,8 @@ from generator.tokenizers.score_vocabulary import Part
 LONGEST_PHRASE = 1000
 """In quarters of written music, in seconds of a performance."""
 OCTAVE = 12
+OPEN = (played.END, played.STYLE, played.KEY, played.TIME_SHIFT)
+"""After these any note and the pedal may follow in a performance where all is silent."""
 
 
 def checked(tokenizer: Tokenizer, piece: Any, voice: str | None) -> str | Score:
@@ -99,8 +101,8 @@ def spelled(tokenizer: Tokenizer, decoder: Decoder, piece: str | Score) -> list[
     """A phrase that is `checked`, as tokens that may follow where the decoder stands; it goes on through them."""
     if isinstance(tokenizer, PerformanceTokenizer) and isinstance(piece, Score):
         tokens = _silence(tokenizer, decoder)
-        follows = tokenizer.encode(piece)[:-1].tolist()
-        in_force = int(decoder.memory[played.IN_VELOCITY])
+        key, in_force = int(decoder.memory[played.IN_KEY]), int(decoder.memory[played.IN_VELOCITY])
+        follows = (tokenizer.encode(piece) if key < 0 else tokenizer.encode(piece, key)[1:])[:-1].tolist()
         velocity = next(at for at, token in enumerate(follows) if token in tokenizer.table.spans[played.VELOCITY])
         if follows[velocity] == in_force:
             del follows[velocity]
@@ -126,7 +128,7 @@ def _silence(tokenizer: PerformanceTokenizer, decoder: Decoder) -> list[int]:
             token = offs.start + int(off[0])
         elif memory[played.PEDAL_DOWN] and allowed[up]:
             token = up
-        elif sounds or table.entries[memory[played.LAST]][0] not in (played.TIME_SHIFT, played.END, played.STYLE):
+        elif sounds or table.entries[memory[played.LAST]][0] not in OPEN:
             token = shift.start
         else:
             return tokens

@@ -9,6 +9,7 @@ from generator.options import SamplingOptions
 from generator.streaming.offences import (
     DENSITY,
     KEY,
+    KEY_ASKED,
     MOST_A_SECOND,
     MOST_AT_ONCE,
     NEVER_ENDS,
@@ -20,13 +21,14 @@ from generator.streaming.offences import (
     keep_least,
     of_style,
 )
-from generator.streaming.pitch_constraints import PITCHES, pitch_offences
+from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_offences
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.performance_grammar import (
     FIRST,
     FLOOR,
     IS_END,
+    IS_KEY,
     IS_ON,
     IS_SHIFT,
     IS_STYLE,
@@ -39,6 +41,8 @@ from generator.tokenizers.performance_grammar import (
     TICK,
     TICKS_PER_SECOND,
     VALUE,
+    compass,
+    moved,
     recent,
 )
 from generator.tokenizers.score_vocabulary import Part
@@ -47,13 +51,15 @@ from generator.tokenizers.score_vocabulary import Part
 @compiled
 def of_tokens(rules: Rows, plan: Rows, row: Rows, mask: Mask, offences: Rows) -> None:
     """What each open token breaks. A velocity is judged by the best note that may follow it."""
-    keys, lowest = rules[PAST, IS_ON] - rules[FIRST, IS_ON], rules[VALUE, rules[FIRST, IS_ON]]
+    by = moved(row)
+    low, past = compass(rules, row)
+    first = TABLE + rules[VALUE, rules[FIRST, IS_ON]] + by  # of the plan, the pitch that is written lowest
     sounding, note = 0, RANGES | KEY
-    for key in range(keys):
-        if row[STARTS + key] != SILENT:
+    for at in range(low, past):
+        if row[STARTS + at] != SILENT:
             sounding += 1
-        elif key >= row[FLOOR]:
-            note = min(note, plan[TABLE + lowest + key])
+        elif at >= row[FLOOR]:
+            note = min(note, plan[first + at])
     now, wait = 0, 0  # what any note that begins now breaks; ticks until the next one may
     if 0 < plan[MOST_AT_ONCE] <= sounding:
         now |= VOICES_AT_ONCE
@@ -67,11 +73,13 @@ def of_tokens(rules: Rows, plan: Rows, row: Rows, mask: Mask, offences: Rows) ->
             continue
         kind, value, offence = rules[KIND, token], rules[VALUE, token], 0
         if kind == IS_ON:
-            offence = now | plan[TABLE + value]
+            offence = now | plan[TABLE + value + by]
         elif kind == IS_VELOCITY:
             offence = now | note
         elif kind == IS_SHIFT and sounding == 0 and value < min(wait, longest):
             offence = DENSITY  # nothing but the pedal could follow
+        elif kind == IS_KEY:
+            offence = KEY if plan[KEY_ASKED] >= 0 and value != plan[KEY_ASKED] else 0
         if kind_before == IS_END:
             offence |= of_style(plan, token, rules[FIRST, IS_STYLE])
         offences[token] = offence
@@ -109,6 +117,7 @@ class PerformanceConstraints:
 
     def plan(self, options: SamplingOptions) -> Rows:
         plan = begin_plan(options, PITCHES, self._styles)
+        plan[KEY_ASKED] = key_of(options)
         plan[TABLE:] = pitch_offences(options, [self._part])[0]
         return plan
 

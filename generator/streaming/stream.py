@@ -135,7 +135,7 @@ class Stream:
     def listen(self, piece: str | Score | Sequence[MusicEvent], voice: str | None = None) -> list[Event]:
         """Hear a phrase that somebody else plays or says, and go on from it; what was heard is recorded in the take.
 
-        A performance ends what sounds, then the phrase follows in its own seconds, from its first note on. Written
+        A performance ends what sounds, then the phrase follows in its own seconds, in the key of the piece. Written
         music finishes the bar; at the first bar line at which nothing sounds any more the phrase begins, on the grid,
         in the metre, tempo and key of the stream, and the stream goes on at the bar line after it. Text is read as it
         is. Events in a list are in the stream's ticks.

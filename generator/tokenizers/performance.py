@@ -1,13 +1,14 @@
 """Piano performances: note-on, note-off, time in 10 ms steps, velocity in 32 bins, sustain pedal.
 
 The events are those of Performance RNN (Oore et al. 2018, "This Time with Feeling"), with the pedal as an event of its
-own. Any score is played on one piano: what the grid of ticks and velocities can express comes back exactly, from its
-first note on; what it cannot is moved to the nearest place, and `quantise` reports how far.
+own, and the key, from which pitches count. Any score is played on one piano: what the grid of ticks and velocities can
+express comes back exactly, from its first note on; what it cannot is moved to the nearest place, and `quantise` reports
+how far.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,16 +16,24 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.errors import CarouselError
+from generator.music.keys import above_plain, likely
 from generator.music.score import Note, Pedal, PieceEnd, Score, Voice
 from generator.tokenizers.base import Tokens
 from generator.tokenizers.performance_grammar import (
     HOLD_LIMIT,
+    IS_KEY,
+    IS_OFF,
+    IS_ON,
+    IS_SHIFT,
+    KEY,
+    KIND,
     NOTE_OFF,
     NOTE_ON,
     PEDAL,
     STYLE,
     TICKS_PER_SECOND,
     TIME_SHIFT,
+    VALUE,
     VELOCITY,
     VOCABULARY,
     PerformanceDecoder,
@@ -33,7 +42,6 @@ from generator.tokenizers.performance_grammar import (
 )
 from generator.tokenizers.styles import common
 
-TRANSPOSITIONS = (-5, 6)
 TEMPO_FACTORS = (0.95, 1.05)
 
 Ints = npt.NDArray[np.int64]
@@ -98,15 +106,18 @@ class PerformanceTokenizer:
         styles = common(piece.style for piece in pieces)
         return PerformanceTokenizer((*VOCABULARY, *(f"{STYLE} {style}" for style in styles)))
 
-    def encode(self, piece: Score) -> Tokens:
+    def encode(self, piece: Score, key: int | None = None) -> Tokens:
         """A score of any voices as one piano performance, from its first note on, after its style if the vocabulary
-        knows that; `quantise` tells what is lost.
+        knows that; `quantise` tells what is lost. Without a key, an index into `KEYS`, it is written in its likeliest.
 
         Raises:
             CarouselError: there is no note that a piano can play.
         """
         grid = self._grid(piece)
-        spans, lowest = self.table.spans, self.table.lowest
+        spans = self.table.spans
+        # Which notes are struck, and how often, tells more of the key than how long a hand or a pedal holds them.
+        key = likely(Note(0, 1, pitch) for pitch in grid.pitches.tolist()) if key is None else key
+        written = grid.pitches - above_plain(key) - self.table.written.start
         new = np.append(True, grid.bins[1:] != grid.bins[:-1])
         pedals = np.array(grid.pedals, dtype=np.int64).reshape(-1, 2)
         ticks = np.concatenate((grid.ends, pedals[:, 0], grid.starts[new], grid.starts))
@@ -116,18 +127,18 @@ class PerformanceTokenizer:
         )
         ids = np.concatenate(
             (
-                spans[NOTE_OFF].start + grid.pitches - lowest,
+                spans[NOTE_OFF].start + written,
                 spans[PEDAL].start + pedals[:, 1],
                 spans[VELOCITY].start + grid.bins[new],
-                spans[NOTE_ON].start + grid.pitches - lowest,
+                spans[NOTE_ON].start + written,
             )
         )
         order = np.lexsort((rank, ticks))
-        ticks, ids = ticks[order], ids[order]
+        opening = [spans[KEY].start + key]
         if piece.style in self.styles:
-            style = self.table.spans[STYLE].start + self.styles.index(piece.style)
-            ticks, ids = np.append(0, ticks), np.append(style, ids)
-        return self._spell(ticks, ids)
+            opening.insert(0, spans[STYLE].start + self.styles.index(piece.style))
+        ticks = np.concatenate((np.zeros(len(opening), dtype=np.int64), ticks[order]))
+        return self._spell(ticks, np.concatenate((opening, ids[order])))
 
     def quantise(self, piece: Score) -> tuple[Score, Report]:
         """What comes back when `piece` is encoded and decoded, and how far that is from the original.
@@ -223,26 +234,32 @@ class PerformanceTokenizer:
         return PerformanceDecoder(self.grammar, state)
 
     def augment(self, tokens: Tokens, random: np.random.Generator) -> Tokens:
-        """Transposed within the piano and stretched in time; ticks that differ still differ, so notes keep a length."""
+        """In a key by chance, of its mode, that leaves all notes on the piano, and stretched in time; ticks that differ
+        still differ, so notes keep a length."""
         ids = tokens[:-1].astype(np.int64)
-        ons, offs, shifts = (self.table.spans[kind] for kind in (NOTE_ON, NOTE_OFF, TIME_SHIFT))
-        is_shift = (ids >= shifts.start) & (ids < shifts.stop)
-        ticks = np.cumsum(np.where(is_shift, ids - shifts.start + 1, 0))[~is_shift]
-        ids = ids[~is_shift]
-        is_on, is_off = (ids >= ons.start) & (ids < ons.stop), (ids >= offs.start) & (ids < offs.stop)
-        is_note = is_on | is_off
-        keys = np.where(is_on, ids - ons.start, ids - offs.start)[is_note]
-        low, high = TRANSPOSITIONS
-        ids[is_note] += random.integers(max(low, -keys.min()), min(high, len(ons) - 1 - keys.max()) + 1)
+        kinds, values = self.grammar.rules[[KIND, VALUE]][:, ids]
+        is_shift = kinds == IS_SHIFT
+        ticks = np.cumsum(np.where(is_shift, values, 0))[~is_shift]
+        ids, kinds, values = ids[~is_shift], kinds[~is_shift], values[~is_shift]
+        written, key = values[(kinds == IS_ON) | (kinds == IS_OFF)], values[kinds == IS_KEY][0]
+        keys = np.arange(12) + key // 12 * 12
+        above = above_plain(keys)
+        fits = (written.min() + above >= self.table.lowest) & (written.max() + above <= self.table.highest)
+        ids[kinds == IS_KEY] += random.choice(keys[fits]) - key
 
-        bounds = ticks[is_note][np.argsort(keys, kind="stable")]  # on, off, on, off … of each pitch
+        bounds = ticks[(kinds == IS_ON) | (kinds == IS_OFF)][np.argsort(written, kind="stable")]  # on, off, on, off …
         longest = int((bounds[1::2] - bounds[::2]).max())
         factor = random.uniform(TEMPO_FACTORS[0], min(TEMPO_FACTORS[1], (HOLD_LIMIT - 1) / longest))
         gaps = np.maximum(np.diff(np.floor(ticks * factor + 0.5).astype(np.int64)), np.diff(ticks) > 0)
         return self._spell(np.append(0, np.cumsum(gaps)), ids)
 
+    def key(self, tokens: Sequence[int]) -> int:
+        """The last key that is said, an index into `KEYS`, in tokens that say one."""
+        kinds, values = self.grammar.rules[[KIND, VALUE]][:, tokens]
+        return int(values[kinds == IS_KEY][-1])
+
     def cold_starts(self, tokens: Tokens) -> npt.NDArray[np.int64]:
-        """A performance has one cold start: its first note."""
+        """A performance has one cold start: its beginning."""
         return np.zeros(1, dtype=np.int64)
 
     def collect(self, events: list[Any]) -> Score:

@@ -1,9 +1,12 @@
 """The grammar of a piano performance: its table of tokens, and what may follow what.
 
-A score has exactly one spelling. A style may open it. At one tick note-offs come first, lowest pitch first, then the
-pedal, then note-ons, lowest first, each after a velocity token if its velocity is new; a gap is whole seconds first,
-then the rest. The grammar allows this spelling and no other: a walk over `allowed()` from end to end is what `encode`
-makes of its score.
+A piece opens with its key, before which a style may stand. Pitches are written as they would be in the nearest key
+without sharps or flats, C major or A minor: so what wanders off can be heard to, however long ago the key was said.
+
+Beside its key a score has exactly one spelling. At one tick note-offs come first, lowest pitch first, then the pedal,
+then note-ons, lowest first, each after a velocity token if its velocity is new; a gap is whole seconds first, then the
+rest. The grammar allows this spelling and no other: a walk over `allowed()` from end to end is what `encode` makes of
+its score in that key.
 """
 
 from __future__ import annotations
@@ -15,18 +18,20 @@ import numpy as np
 
 from generator.errors import CarouselError
 from generator.jit import compiled
+from generator.music.keys import KEYS, above_plain
 from generator.music.score import Note, Pedal, PieceEnd
 from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Mask, Rows, whole
 from generator.tokenizers.recent import ONSETS, remember
 from generator.tokenizers.styles import check
 
-KINDS = (END, NOTE_ON, NOTE_OFF, TIME_SHIFT, VELOCITY, PEDAL, STYLE) = (
+KINDS = (END, NOTE_ON, NOTE_OFF, TIME_SHIFT, VELOCITY, PEDAL, KEY, STYLE) = (
     "end",
     "note_on",
     "note_off",
     "time_shift",
     "velocity",
     "pedal",
+    "key",
     "style",
 )
 
@@ -36,8 +41,10 @@ HOLD_LIMIT = 10 * TICKS_PER_SECOND
 PAUSE = TICKS_PER_SECOND
 """Silence between a piece and the next, in ticks."""
 
-PITCHES = range(21, 109)
-"""The 88 keys of a piano."""
+BELOW, ABOVE = 6, 5
+"""How far pitches move down and up, at most, when their key moves to the nearest plain one."""
+PITCHES = range(21 - BELOW, 109 + ABOVE)
+"""The 88 notes of a piano, as they are written in any key."""
 VELOCITIES = (*range(4, 125, 4), 127)
 
 VOCABULARY = (
@@ -47,6 +54,7 @@ VOCABULARY = (
     *(f"{TIME_SHIFT} {ticks}" for ticks in range(1, TICKS_PER_SECOND + 1)),
     *(f"{VELOCITY} {velocity}" for velocity in VELOCITIES),
     *(f"{PEDAL} {down}" for down in (0, 1)),
+    *(f"{KEY} {key}" for key in KEYS),
 )
 
 
@@ -64,9 +72,8 @@ class Table:
             parts = [entry.partition(" ") for entry in self.vocabulary]
             self.styles = tuple(value for kind, _, value in parts if kind == STYLE)
             check(self.styles)
-            self.entries = [
-                (kind, self.styles.index(value) if kind == STYLE else int(value or 0)) for kind, _, value in parts
-            ]
+            names = {KEY: KEYS, STYLE: self.styles}
+            self.entries = [(kind, names[kind].index(of) if kind in names else int(of or 0)) for kind, _, of in parts]
             ids = {kind: [index for index, entry in enumerate(self.entries) if entry[0] == kind] for kind in KINDS}
             self.spans = {kind: range(ids[kind][0], ids[kind][-1] + 1) for kind in KINDS if kind != STYLE}
             self.spans[STYLE] = range(len(self.entries) - len(self.styles), len(self.entries))
@@ -77,19 +84,20 @@ class Table:
                 and sum(map(len, ids.values())) == len(self.entries)
                 and values[END] == [0]
                 and values[PEDAL] == [0, 1]
+                and values[KEY] == list(range(len(KEYS)))
                 and values[NOTE_OFF] == pitches == list(range(pitches[0], pitches[-1] + 1))
-                and 0 <= pitches[0] <= pitches[-1] <= 127
+                and 0 <= pitches[0] < pitches[-1] - BELOW - ABOVE
+                and pitches[-1] <= 127
                 and all(1 <= velocity <= 127 for velocity in values[VELOCITY])
                 and values[TIME_SHIFT] == list(range(1, len(values[TIME_SHIFT]) + 1))
             )
         except (AttributeError, IndexError, TypeError, ValueError):
             sound = False
         if not sound:
-            raise CarouselError(
-                "the vocabulary is not that of a performance; take the tokenizer that the model came with"
-            )
+            raise CarouselError("the vocabulary is not that of a performance of this version; train the model anew")
         self.end = self.spans[END].start
-        self.lowest, self.highest = pitches[0], pitches[-1]
+        self.written = range(pitches[0], pitches[-1] + 1)  # in any key
+        self.lowest, self.highest = pitches[0] + BELOW, pitches[-1] - ABOVE  # of the piano
         self.velocities = values[VELOCITY]
 
 
@@ -97,15 +105,22 @@ class Table:
 # hold each token's kind and value, each kind's first token and the one past its last; shape (4, vocab_size), 0 where a
 # row is over.
 KIND, VALUE, FIRST, PAST = range(4)
-IS_END, IS_ON, IS_OFF, IS_SHIFT, IS_VELOCITY, IS_PEDAL, IS_STYLE = range(len(KINDS))
+IS_END, IS_ON, IS_OFF, IS_SHIFT, IS_VELOCITY, IS_PEDAL, IS_KEY, IS_STYLE = range(len(KINDS))
 
-# A row of memory: these fields, then for each key the tick at which the note that sounds there started, then for each
-# key that note's velocity, 0 where there is none, then the ticks of the last onsets.
-TICK, LAST, FLOOR, IN_VELOCITY, PEDAL_DOWN, STARTS = range(6)
-"""`LAST` is the last token, `FLOOR` the lowest key that may still start at this tick, `IN_VELOCITY` the velocity token
-in force, -1 until a piece's first note."""
+# A row of memory: these fields, then for each pitch as it is written the tick at which the note that sounds there
+# started, then for each that note's velocity, 0 where there is none, then the ticks of the last onsets.
+TICK, LAST, FLOOR, IN_VELOCITY, PEDAL_DOWN, IN_KEY, STARTS = range(7)
+"""`LAST` is the last token, `FLOOR` the lowest note that may still start at this tick, as an index into the pitches,
+`IN_VELOCITY` the velocity token in force, -1 until a piece's first note, `IN_KEY` the index of the key that the piece
+has said, -1 until then."""
 SILENT = 2**62
-"""In the place of a start: later than all of them."""
+"""In the place of a start: later than all."""
+
+
+@compiled
+def moved(row: Rows) -> int:
+    """What to add to a pitch as it is written."""
+    return int(above_plain(row[IN_KEY])) if row[IN_KEY] >= 0 else 0
 
 
 @compiled
@@ -117,7 +132,7 @@ def recent(rules: Rows) -> int:
 @compiled
 def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
     """`Grammar.advance`. A token that is not allowed leads nowhere, but never out of the row."""
-    keys, lowest = rules[PAST, IS_ON] - rules[FIRST, IS_ON], rules[VALUE, rules[FIRST, IS_ON]]
+    notes, lowest = rules[PAST, IS_ON] - rules[FIRST, IS_ON], rules[VALUE, rules[FIRST, IS_ON]]
     for stream in range(len(tokens)):
         row, token = memory[stream], tokens[stream]
         kind, value = rules[KIND, token], rules[VALUE, token]
@@ -127,19 +142,21 @@ def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
             row[FLOOR] = 0
         elif kind == IS_ON:
             at = STARTS + value - lowest
-            row[at], row[at + keys] = row[TICK], rules[VALUE, row[IN_VELOCITY]]
+            row[at], row[at + notes] = row[TICK], rules[VALUE, row[IN_VELOCITY]]
             row[FLOOR] = value - lowest + 1
             remember(row, recent(rules), ONSETS, row[TICK])
         elif kind == IS_OFF:
             at = STARTS + value - lowest
-            row[at], row[at + keys] = SILENT, 0
+            row[at], row[at + notes] = SILENT, 0
         elif kind == IS_VELOCITY:
             row[IN_VELOCITY] = token
         elif kind == IS_PEDAL:
             row[PEDAL_DOWN] = value
+        elif kind == IS_KEY:
+            row[IN_KEY] = value
         elif kind == IS_END:
             row[TICK] += PAUSE
-            row[IN_VELOCITY], row[FLOOR] = -1, 0
+            row[IN_VELOCITY], row[IN_KEY], row[FLOOR] = -1, -1, 0
 
 
 @compiled
@@ -149,22 +166,30 @@ def open_kind(rules: Rows, mask: Mask, kind: int) -> None:
 
 
 @compiled
+def compass(rules: Rows, row: Rows) -> tuple[int, int]:
+    """The piano's lowest note, and the one past its highest, as indices into the pitches as they are written."""
+    by = moved(row)
+    return BELOW - by, int(rules[PAST, IS_ON] - rules[FIRST, IS_ON]) - ABOVE - by
+
+
+@compiled
 def open_ons(rules: Rows, row: Rows, mask: Mask) -> bool:
     """The notes that may start now; whether there are any."""
     first = rules[FIRST, IS_ON]
+    low, past = compass(rules, row)
     found = False
-    for key in range(row[FLOOR], rules[PAST, IS_ON] - first):
-        silent = row[STARTS + key] == SILENT
-        mask[first + key] = silent
+    for note in range(max(low, row[FLOOR]), past):
+        silent = row[STARTS + note] == SILENT
+        mask[first + note] = silent
         found |= silent
     return found
 
 
 @compiled
 def open_offs(rules: Rows, row: Rows, mask: Mask, low: int, past: int) -> None:
-    """The notes that may end now, from the key `low` to before `past`."""
-    for key in range(low, past):
-        mask[rules[FIRST, IS_OFF] + key] = row[STARTS + key] != SILENT
+    """The notes that may end now, from `low` to before `past`."""
+    for note in range(low, past):
+        mask[rules[FIRST, IS_OFF] + note] = row[STARTS + note] != SILENT
 
 
 @compiled
@@ -175,18 +200,21 @@ def open_next(rules: Rows, row: Rows, mask: Mask) -> None:
     if kind == IS_VELOCITY:
         open_ons(rules, row, mask)
         return
-    if row[IN_VELOCITY] < 0:  # a piece opens with a note at its first tick
-        open_kind(rules, mask, IS_VELOCITY)
-        mask[first[IS_PEDAL] + 1] = kind != IS_PEDAL
+    if row[IN_KEY] < 0:
+        open_kind(rules, mask, IS_KEY)
         if kind == IS_END:
             open_kind(rules, mask, IS_STYLE)
         return
-    keys = past[IS_ON] - first[IS_ON]
+    if row[IN_VELOCITY] < 0:  # a piece has a note at its first tick
+        open_kind(rules, mask, IS_VELOCITY)
+        mask[first[IS_PEDAL] + 1] = kind != IS_PEDAL
+        return
+    notes = past[IS_ON] - first[IS_ON]
     next_off = value - rules[VALUE, first[IS_ON]] + 1 if kind == IS_OFF else 0
     oldest, due = SILENT, 0
-    for key in range(keys):
-        if row[STARTS + key] < oldest:
-            oldest, due = row[STARTS + key], key
+    for note in range(notes):
+        if row[STARTS + note] < oldest:
+            oldest, due = row[STARTS + note], note
     left = min(oldest, row[TICK]) + HOLD_LIMIT - row[TICK]
     if left == 0:  # what has reached the limit ends now; only lower notes may end before it
         open_offs(rules, row, mask, next_off, due + 1)
@@ -195,7 +223,7 @@ def open_next(rules: Rows, row: Rows, mask: Mask) -> None:
         open_kind(rules, mask, IS_VELOCITY)
         mask[row[IN_VELOCITY]] = False
     if kind in (IS_SHIFT, IS_OFF):
-        open_offs(rules, row, mask, next_off, keys)
+        open_offs(rules, row, mask, next_off, notes)
         mask[first[IS_PEDAL] + 1 - row[PEDAL_DOWN]] = True
     if kind != IS_SHIFT or value == past[IS_SHIFT] - first[IS_SHIFT]:
         for token in range(first[IS_SHIFT], min(past[IS_SHIFT], first[IS_SHIFT] + left)):
@@ -217,8 +245,7 @@ class PerformanceGrammar:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.keys = len(table.spans[NOTE_ON])
-        self.size = STARTS + 2 * self.keys + ONSETS
+        self.size = STARTS + 2 * len(table.written) + ONSETS
         self.rules: Rows = np.zeros((4, len(table.entries)), dtype=np.int64)
         self.rules[KIND] = [KINDS.index(kind) for kind, _ in table.entries]
         self.rules[VALUE] = [value for _, value in table.entries]
@@ -227,8 +254,9 @@ class PerformanceGrammar:
 
     def begin(self) -> Rows:
         row = np.zeros(self.size, dtype=np.int64)
-        row[LAST], row[IN_VELOCITY] = self.table.end, -1
-        row[STARTS : STARTS + self.keys] = SILENT
+        row[LAST] = self.table.end
+        row[[IN_VELOCITY, IN_KEY]] = -1
+        row[STARTS : STARTS + len(self.table.written)] = SILENT
         row[-ONSETS:] = -TICKS_PER_SECOND
         return row
 
@@ -242,41 +270,51 @@ class PerformanceGrammar:
 class PerformanceDecoder(GrammarDecoder):
     """Tokens to notes, each complete at its note-off.
 
-    Its state is the fields of its memory; `[key, start tick, velocity]` of each note that sounds, in their order; and
-    the ticks of the onsets of the last second, the newest first.
+    Its state is the fields of its memory; `[place, start tick, velocity]` of each note that sounds, in their order,
+    where a place counts the vocabulary's pitches from 0; and the ticks of the onsets of the last second, newest first.
     """
 
     def __init__(self, grammar: PerformanceGrammar, state: dict[str, Any] | None = None) -> None:
-        self._table = grammar.table
+        self._table, self._rules = grammar.table, grammar.rules
         super().__init__(grammar, len(grammar.table.entries), state)
         self._starts, self._velocities = self.memory[STARTS:-ONSETS].reshape(2, -1)
 
     def _restore(self, state: dict[str, Any]) -> None:
         table, row = self._table, self.memory
-        velocities, keys = table.spans[VELOCITY], len(table.spans[NOTE_ON])
+        velocities, notes = table.spans[VELOCITY], len(table.written)
         tick = row[TICK] = whole(state["tick"], 0, LARGEST_COUNT)
         row[LAST] = whole(state["last"], 0, len(table.entries) - 1)
-        row[FLOOR] = whole(state["floor"], 0, keys)
-        if state["velocity"] is not None:
-            row[IN_VELOCITY] = whole(state["velocity"], velocities.start, velocities.stop - 1)
-        elif table.entries[row[LAST]][0] not in (END, STYLE, PEDAL) or state["floor"] or state["sounding"]:
-            raise ValueError("a decoder's state has notes without a velocity")
+        row[FLOOR] = whole(state["floor"], 0, notes)
+        last = table.entries[row[LAST]][0]
         row[PEDAL_DOWN] = whole(state["pedal"], 0, 1)
-        for key, start, velocity in state["sounding"]:
-            at = STARTS + whole(key, 0, keys - 1)
+        if last not in (END, STYLE):
+            row[IN_KEY] = whole(state["key"], 0, len(KEYS) - 1)
+        elif state["key"] is not None:
+            raise ValueError("a decoder's state has a key between pieces")
+        fresh = last in (END, STYLE, KEY)  # no note has begun, nor has the pedal gone down
+        if state["velocity"] is None:
+            wrong = state["floor"] or state["sounding"] or row[PEDAL_DOWN] == fresh or not (fresh or last == PEDAL)
+        else:
+            wrong, row[IN_VELOCITY] = fresh, whole(state["velocity"], velocities.start, velocities.stop - 1)
+        if wrong:
+            raise ValueError("a decoder's state has notes without a velocity, or a velocity before its key")
+        low, past = compass(self._rules, row)
+        for note, start, velocity in state["sounding"]:
+            at = STARTS + whole(note, low, past - 1)
             row[at] = whole(start, max(0, tick - HOLD_LIMIT), tick)
-            row[at + keys] = whole(velocity, 1, 127)
+            row[at + notes] = whole(velocity, 1, 127)
         onsets = [whole(onset, max(0, tick - TICKS_PER_SECOND), tick) for onset in state["recent"]]
         row[-ONSETS:][: len(onsets)] = onsets
 
     def state(self) -> dict[str, Any]:
-        tick, last, floor, velocity, pedal = self.memory[:STARTS].tolist()
+        tick, last, floor, velocity, pedal, key = self.memory[:STARTS].tolist()
         onsets = self.memory[-ONSETS:]
-        keys = np.flatnonzero(self._starts != SILENT)
-        keys = keys[np.argsort(self._starts[keys], kind="stable")]
+        notes = np.flatnonzero(self._starts != SILENT)
+        notes = notes[np.argsort(self._starts[notes], kind="stable")]
         return {
             **{"tick": tick, "last": last, "floor": floor, "velocity": None if velocity < 0 else velocity},
-            **{"pedal": pedal, "sounding": np.stack((keys, self._starts[keys], self._velocities[keys]), 1).tolist()},
+            **{"pedal": pedal, "key": None if key < 0 else key},
+            "sounding": np.stack((notes, self._starts[notes], self._velocities[notes]), 1).tolist(),
             "recent": onsets[onsets > tick - TICKS_PER_SECOND].tolist(),
         }
 
@@ -301,9 +339,9 @@ class PerformanceDecoder(GrammarDecoder):
             )
         events: list[Event] = []
         if kind == NOTE_OFF:
-            key = value - self._table.lowest
-            start, velocity = int(self._starts[key]), int(self._velocities[key])
-            events.append(Note(start, tick - start, value, velocity))
+            note = value - self._table.written.start
+            start, velocity = int(self._starts[note]), int(self._velocities[note])
+            events.append(Note(start, tick - start, value + moved(self.memory), velocity))
         elif kind == PEDAL:
             events.append(Pedal(tick, bool(value)))
         elif kind == END:

@@ -72,8 +72,8 @@ def rules(tokenizer: Tokenizer) -> Rows:
     elif isinstance(tokenizer, PerformanceTokenizer):
         notes = tokenizer.table.spans[NOTE_ON]
         made[ROLE, notes.start : notes.stop] = SAYS
-        made[VALUE, notes.start : notes.stop] = range(tokenizer.table.lowest, tokenizer.table.highest + 1)
-        made[FIGURES, :5] = True, 0, 2 * UNISON, notes.start, tokenizer.table.lowest
+        made[VALUE, notes.start : notes.stop] = tokenizer.table.written
+        made[FIGURES, :5] = True, 0, 2 * UNISON, notes.start, tokenizer.table.written.start
     else:
         raise CarouselError(f"copies are not looked for in {tokenizer.kind} tokens; choose another checkpoint")
     made[ROLE, tokenizer.end] = ENDS
