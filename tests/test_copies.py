@@ -68,11 +68,10 @@ def slow_runs(tokenizer: Tokenizer, training: Sequence[Any], stream: Sequence[An
         for start in range(len(said))
         for end in range(start + 1, len(said) + 1)
     }
-    runs = []
+    runs: list[int] = []
     for piece in stream:
         said = sayings(tokenizer, piece)
-        if music:
-            runs.append(1)
+        runs += [1] * music
         for end in range(1, len(said) + 1):
             runs.append(max((n for n in range(1, end + 1) if said[end - n : end] in known), default=0) + music)
     return runs
@@ -104,8 +103,7 @@ def quick_keys() -> Iterator[None]:
     """Any key will do, and the analysis that finds the true one is slow."""
     with pytest.MonkeyPatch.context() as patch:
         for kind in ("score", "performance"):
-            place = f"generator.tokenizers.{kind}.likely"
-            patch.setattr(place, lambda notes: sum(note.pitch for note in notes) % 24)
+            patch.setattr(f"generator.tokenizers.{kind}.likely", lambda notes: sum(note.pitch for note in notes) % 24)
         yield
 
 
@@ -145,7 +143,7 @@ def written(tokenizer: Tokenizer, pieces: Sequence[Any]) -> list[Any]:
 
 
 def count(piece: Any) -> int:
-    return len(piece) if isinstance(piece, str) else len(piece.notes)
+    return len(piece if isinstance(piece, str) else piece.notes)
 
 
 @given(data=st.data(), limit=st.integers(1, 5))
