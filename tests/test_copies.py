@@ -143,7 +143,7 @@ def written(tokenizer: Tokenizer, pieces: Sequence[Any]) -> list[Any]:
 
 
 def count(piece: Any) -> int:
-    return len(piece if isinstance(piece, str) else piece.notes)
+    return len(piece) if isinstance(piece, str) else len(piece.notes)
 
 
 @given(data=st.data(), limit=st.integers(1, 5))

@@ -19,6 +19,7 @@ from generator.tokenizers.frames import FramesTokenizer
 from generator.tokenizers.performance_grammar import VOCABULARY
 from generator.tokenizers.score import ScoreTokenizer
 from tests.conftest import four_voices, tiny
+from tests.test_performance import higher
 
 
 def score(**changes: str) -> dict[str, Any]:
@@ -37,11 +38,6 @@ def performance(old: str, new: str) -> dict[str, Any]:
 
 
 FRAMES = FramesTokenizer().to_json()
-
-
-def higher(entry: str) -> str:
-    kind, _, value = entry.partition(" ")
-    return f"{kind} {int(value) + 20}" if kind.startswith("note") else entry
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -69,7 +65,7 @@ def test_a_tokenizer_comes_back(kind: str) -> None:
         {"kind": "char"},
         *({"kind": "char", "characters": characters} for characters in (7, ["a", "b"], None, "", "aa", "a\ud800")),
         {"kind": "performance", "vocabulary": 5},
-        {"kind": "performance", "vocabulary": [higher(entry) for entry in VOCABULARY]},
+        {"kind": "performance", "vocabulary": [higher(entry, 20) for entry in VOCABULARY]},
         performance("velocity 127", "velocity 128"),
         performance("velocity 4", "velocity 0"),
         {"kind": "frames"},

@@ -105,8 +105,7 @@ class Governor:
             return options
         near = self.nearness(memory)
         lift = max(options.lift, min(STEP * (int(PARTS * near) - FREE), MOST)) if near >= TOO_NEAR else 0.0
-        steered = replace(options, lift=lift)
-        return options if lifted(steered) == lifted(options) else steered
+        return options if lift == options.lift else replace(options, lift=lift)
 
 
 def _free_until(options: SamplingOptions) -> float:

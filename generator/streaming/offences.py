@@ -58,6 +58,12 @@ def of_style(plan: Rows, token: int, first_style: int) -> int:
 
 
 @compiled
+def of_key(plan: Rows, key: int) -> int:
+    """What a key that a piece may say breaks: with a key asked, any but that."""
+    return KEY if plan[KEY_ASKED] >= 0 and key != plan[KEY_ASKED] else 0
+
+
+@compiled
 def keep_least(mask: Mask, offences: Rows, yielded: Rows) -> None:
     """Close all open tokens but those that offend least; count what yields in `yielded`, shape (strengths,)."""
     least = 1 << len(yielded)

@@ -19,6 +19,7 @@ from generator.streaming.offences import (
     VOICES_AT_ONCE,
     begin_plan,
     keep_least,
+    of_key,
     of_style,
 )
 from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_offences
@@ -79,7 +80,7 @@ def of_tokens(rules: Rows, plan: Rows, row: Rows, mask: Mask, offences: Rows) ->
         elif kind == IS_SHIFT and sounding == 0 and value < min(wait, longest):
             offence = DENSITY  # nothing but the pedal could follow
         elif kind == IS_KEY:
-            offence = KEY if plan[KEY_ASKED] >= 0 and value != plan[KEY_ASKED] else 0
+            offence = of_key(plan, value)
         if kind_before == IS_END:
             offence |= of_style(plan, token, rules[FIRST, IS_STYLE])
         offences[token] = offence

@@ -34,6 +34,7 @@ from generator.streaming.offences import (
     VOICES_AT_ONCE,
     begin_plan,
     keep_least,
+    of_key,
     of_style,
 )
 from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_offences
@@ -159,7 +160,7 @@ def of_position(free: Rows, tick: int) -> int:
 def of_tokens(rules: Rows, plan: Rows, tune: Rows, row: Rows, mask: Mask, offences: Rows, free: Rows) -> None:
     """What each open token breaks."""
     last = row[LAST]
-    metre, tempo, key = plan[METRE_ASKED], plan[TEMPO_ASKED], plan[KEY_ASKED]
+    metre, tempo = plan[METRE_ASKED], plan[TEMPO_ASKED]
     due = 0  # what has to be said before the next bar line, and here may be
     if metre >= 0 and metre != row[IN_METRE] and last != kinds.TIME_SIGNATURE and last != kinds.TEMPO:
         due |= METRE
@@ -177,7 +178,7 @@ def of_tokens(rules: Rows, plan: Rows, tune: Rows, row: Rows, mask: Mask, offenc
         elif kind == kinds.TEMPO:
             offence = due & METRE | (TEMPO if tempo > 0 and value != tempo else 0)
         elif kind == kinds.BAR:
-            offence = due | (KEY if key >= 0 and row[IN_KEY] < 0 and value != key else 0)
+            offence = due | (of_key(plan, value) if row[IN_KEY] < 0 else 0)
         elif kind == kinds.END:
             offence = due
         elif kind == kinds.POSITION:

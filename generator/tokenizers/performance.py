@@ -241,13 +241,14 @@ class PerformanceTokenizer:
         is_shift = kinds == IS_SHIFT
         ticks = np.cumsum(np.where(is_shift, values, 0))[~is_shift]
         ids, kinds, values = ids[~is_shift], kinds[~is_shift], values[~is_shift]
-        written, key = values[(kinds == IS_ON) | (kinds == IS_OFF)], values[kinds == IS_KEY][0]
+        is_note = (kinds == IS_ON) | (kinds == IS_OFF)
+        written, key = values[is_note], values[kinds == IS_KEY][0]
         keys = np.arange(12) + key // 12 * 12
         above = above_plain(keys)
         fits = (written.min() + above >= self.table.lowest) & (written.max() + above <= self.table.highest)
         ids[kinds == IS_KEY] += random.choice(keys[fits]) - key
 
-        bounds = ticks[(kinds == IS_ON) | (kinds == IS_OFF)][np.argsort(written, kind="stable")]  # on, off, on, off …
+        bounds = ticks[is_note][np.argsort(written, kind="stable")]  # on, off, on, off … of each pitch
         longest = int((bounds[1::2] - bounds[::2]).max())
         factor = random.uniform(TEMPO_FACTORS[0], min(TEMPO_FACTORS[1], (HOLD_LIMIT - 1) / longest))
         gaps = np.maximum(np.diff(np.floor(ticks * factor + 0.5).astype(np.int64)), np.diff(ticks) > 0)
