@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from generator.options import SamplingOptions
 from generator.streaming.batch import Job
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.governor import EVERY, HOTTEST, MOST, lifted
-from generator.streaming.stuck import LONGEST_CYCLE, Watch
+from generator.streaming.stuck import LONGEST_CYCLE, PATIENCE, STARTS, Watch, _nearness, _turn
 from generator.tokenizers.performance_grammar import VOCABULARY
 from tests.conftest import ROOT, SHIPPED, tiny
 from tests.test_laws import as_bytes, in_chunks
@@ -334,6 +336,47 @@ def test_a_text_that_says_itself_again_and_again() -> None:
     for character in range(1000):
         watch.read([character])
     assert watch.nearness() == 0
+
+
+def one_by_one(watch: Watch, text: list[int], position: int, after: int, until: float) -> int:
+    """As `read`, with each character compared as it comes, and the question asked at every second one."""
+    for index, character in enumerate(text, start=1):
+        _turn(watch._memory, watch._memory[STARTS, 0] + 1, character, 0)
+        asked = (position + index) % 2 == 0 and position + index > after
+        if asked and _nearness(watch._memory, PATIENCE) >= until:
+            return index
+    return len(text)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_text_is_heard_alike_in_any_pieces(seed: int) -> None:
+    random, one, many, position, stops = Random(seed), Watch(), Watch(), 0, 0
+    text = [random.randrange(3) for _ in range(300)]
+    while len(text) < 6000:
+        cycle = random.choice([1, 2, 7, 40, 54, 100, LONGEST_CYCLE - 1, LONGEST_CYCLE])
+        for _ in range(random.randint(1, 8 * cycle)):
+            text.append(random.randrange(60) if random.random() < 0.02 else text[-cycle])
+    while position < len(text):
+        until = random.choice([0.0, 0.4, 0.4, math.inf])
+        piece = text[position : position + random.choice([1, 5, 64, 64, 300])]
+        read = many.read(piece, position, 2, 500, until)
+        assert read == one_by_one(one, piece, position, 500, until)
+        assert many.state() == one.state()
+        stops += read < len(piece)
+        position += read
+    assert stops
+
+
+def test_a_memory_that_no_text_leaves_is_heard_alike_in_any_pieces() -> None:
+    """Moments of music, in a watch that reads then: of their times nothing may be taken for granted."""
+    one = Watch()
+    for now in range(0, 90_000, 300):
+        one.hear(now, 60 + now // 300 % 4)
+    text = [int(shape) for _, shape in reversed(one.state()["moments"])]
+    many = one.copy()
+    read = many.read(text, 0, 2, 0, 0.4)
+    assert read == one_by_one(one, text, 0, 0, 0.4) == 2
+    assert many.state() == one.state()
 
 
 def test_the_command_says_how_often_it_stepped_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

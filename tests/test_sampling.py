@@ -97,6 +97,22 @@ def test_only_what_is_allowed_is_drawn(logits, temperature, top_k, top_p, min_p,
         assert np.count_nonzero(p) <= top_k
 
 
+@pytest.mark.parametrize("size", [8, 16, 19])
+def test_what_is_drawn_is_possible_where_rounding_passes_the_total(size: int) -> None:
+    """The largest number that there is, and nothing possible at the end."""
+    for possible in range(size):
+        p = np.where(np.arange(size) <= possible, np.float64(0.1), np.float64(0))
+        assert draw(p, 1 - 2**-53) == possible
+
+
+def test_draws_are_those_of_the_plain_sum() -> None:
+    random = np.random.default_rng(1)
+    for size in [5, 8, 20, 256]:
+        p = random.exponential(size=size) * (random.random(size) < 0.7)
+        for number in random.random(200):
+            assert draw(p, number) == np.searchsorted(np.cumsum(p), number * p.sum(), side="right")
+
+
 def test_the_share_drawn_is_the_probability() -> None:
     p = distribution(LOGITS, ALL, SamplingOptions())
     drawn = np.bincount([draw(p, uniform(1, i)) for i in range(20_000)], minlength=5) / 20_000

@@ -186,6 +186,9 @@ def _turn(memory: Rows, start: int, shape: int, slack: int) -> None:
 @compiled
 def _read(memory: Rows, characters: Rows, position: int, every: int, after: int, until: float) -> int:
     """Each character is a moment; as `Watch.read`."""
+    if _bound(memory, len(characters)) < until:
+        _read_through(memory, characters)
+        return len(characters)
     for index in range(len(characters)):
         _turn(memory, memory[STARTS, 0] + 1, characters[index], 0)
         reached = position + index + 1
@@ -193,6 +196,53 @@ def _read(memory: Rows, characters: Rows, position: int, every: int, after: int,
         if asked and _nearness(memory, PATIENCE) >= until:
             return index + 1
     return len(characters)
+
+
+@compiled
+def _bound(memory: Rows, count: int) -> float:
+    """What the nearness is at most while so many more characters are read, whatever they are; infinite for a memory
+    that no text leaves behind, which a take from outside may hold."""
+    starts, shapes, trust, since, heard = memory[STARTS], memory[SHAPES], memory[TRUST], memory[SINCE], memory[HEARD]
+    now, bound, sound = starts[0], 0.0, True
+    for place in range(LONGEST_CYCLE):
+        length = place + 1
+        sound &= shapes[place] < 0 or (starts[place] == now - place and starts[place + 1] == now - length)
+        most = heard[place] if trust[place] else length
+        begun = since[place] if trust[place] else now - place
+        bound = max(bound, min((most + count) / (CYCLES * length), (now + count - begun) / PATIENCE))
+    return bound if sound else np.inf
+
+
+@compiled
+def _read_through(memory: Rows, characters: Rows) -> None:
+    """`_turn` for each character, cycle by cycle: all of them are compared before anything is moved."""
+    starts, shapes, trust, since, heard = memory[STARTS], memory[SHAPES], memory[TRUST], memory[SINCE], memory[HEARD]
+    count, now = len(characters), starts[0]
+    # In the order of time, so the longest cycle comes first.
+    line = np.empty(LONGEST_CYCLE + count, np.int32)
+    trusted, begun = np.empty(LONGEST_CYCLE, np.int32), np.full(LONGEST_CYCLE, -1, np.int32)
+    for place in range(LONGEST_CYCLE):
+        line[LONGEST_CYCLE - 1 - place] = shapes[place]
+        trusted[LONGEST_CYCLE - 1 - place] = trust[place]
+    line[LONGEST_CYCLE:] = characters
+    for index in range(count):
+        for cycle in range(LONGEST_CYCLE):
+            before, again = trusted[cycle], line[index + cycle] == line[LONGEST_CYCLE + index]
+            begun[cycle] = index if again and before == 0 else begun[cycle]
+            trusted[cycle] = min(before + 1, MOST_TRUST) if again else max(before - SLIP, 0)
+    for place in range(LONGEST_CYCLE):
+        cycle = LONGEST_CYCLE - 1 - place
+        trust[place] = trusted[cycle]
+        if trusted[cycle] == 0:
+            since[place] = heard[place] = 0
+        elif begun[cycle] < 0:
+            heard[place] += count
+        else:
+            since[place], heard[place] = now + begun[cycle] - place, place + 1 + count - begun[cycle]
+    for place in range(LONGEST_CYCLE, -1, -1):
+        ago = place - count
+        starts[place] = starts[ago] if ago >= 0 else now + count - place
+        shapes[place] = shapes[ago] if ago >= 0 else characters[count - 1 - place]
 
 
 @compiled
