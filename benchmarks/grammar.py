@@ -4,7 +4,8 @@
 
 An untrained model with the checkpoint's tokenizer. `on` and `off` are a backend's steps with sampling, from the middle
 of a piece, 64 tokens at a time from the same memories; `off` has a grammar that allows everything and remembers
-nothing. `whole` is what a caller pays: the decoder and its events included.
+nothing. `whole` is what a caller pays: the decoder and its events included, but no governor, who would step in all the
+time at what an untrained model says, and have it drawn again.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def measure(checkpoint: Checkpoint, size: tuple[int, int], streams: int, given: 
     tokenizer = checkpoint.tokenizer
     model = untrained(size, tokenizer, given.embedding)
     engine = Engine(model, given.backend, rows=streams)
-    callers = [engine.stream(seed=seed) for seed in range(streams)]
+    callers = [engine.stream(seed=seed, governor=False) for seed in range(streams)]
     engine.pull(callers, 2 * CHUNK)
     jobs = [caller.job(CHUNK) for caller in callers]
     anything: Any = SimpleNamespace(grammar=Anything(), end=tokenizer.end, vocab_size=tokenizer.vocab_size)
