@@ -117,7 +117,7 @@ def _sum(weights: npt.NDArray[np.float64], at: int) -> np.float64:
     """Of eight, from there on."""
     one, two = weights[at] + weights[at + 1], weights[at + 2] + weights[at + 3]
     three, four = weights[at + 4] + weights[at + 5], weights[at + 6] + weights[at + 7]
-    return (one + two) + (three + four)
+    return np.float64((one + two) + (three + four))
 
 
 @compiled
