@@ -70,6 +70,10 @@ def test_order_of_the_filters() -> None:
 def test_zero_temperature_is_greedy_and_the_lowest_id_wins() -> None:
     flat = np.zeros(5, dtype=np.float32)
     assert distribution(flat, ALL, SamplingOptions(temperature=0)).argmax() == 0
+    negative = np.array([-3, -0.5, -2, -0.5, -1], np.float32)
+    assert distribution(negative, ALL, SamplingOptions(temperature=0)).argmax() == 1
+    signed = np.array([-1, -0.0, 0.0, -0.0, -1], np.float32)
+    assert distribution(signed, ALL, SamplingOptions(temperature=0)).argmax() == 1
     masked = np.array([False, False, True, True, False])
     assert draw(distribution(LOGITS, masked, SamplingOptions(temperature=0)), 0.999) == 2
 
@@ -93,6 +97,8 @@ def test_only_what_is_allowed_is_drawn(logits, temperature, top_k, top_p, min_p,
     assert p.sum() == pytest.approx(1)
     assert not p[~allowed].any()
     assert p[draw(p, number)] > 0
+    if temperature == 0:
+        assert draw(p, number) == np.argmax(np.where(allowed, np.array(logits, np.float32), -np.inf))
     if top_k:
         assert np.count_nonzero(p) <= top_k
 

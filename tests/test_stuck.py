@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.streaming.stuck import LONGEST_CYCLE, PATIENCE, STARTS, Watch, _nearness, _turn
+from generator.streaming.batch import CHUNK
+from generator.streaming.governor import TOO_NEAR
+from generator.streaming.stuck import LONGEST_CYCLE, PATIENCE, STARTS, Watch, _bound, _nearness, _turn
 
 
 def test_slow_music_is_no_silence() -> None:
@@ -54,14 +56,17 @@ def test_a_text_that_says_itself_again_and_again() -> None:
     assert watch.nearness() == 0
 
 
-def one_by_one(watch: Watch, text: list[int], position: int, after: int, until: float) -> int:
-    """As `read`, with each character compared as it comes, and the question asked at every second one."""
+def one_by_one(watch: Watch, text: list[int], position: int, after: int, until: float) -> tuple[int, float]:
+    """As `read`, with each character compared as it comes, and the question asked at every second one; and the largest
+    nearness on the way."""
+    nearest = 0.0
     for index, character in enumerate(text, start=1):
         _turn(watch._memory, watch._memory[STARTS, 0] + 1, character, 0)
-        asked = (position + index) % 2 == 0 and position + index > after
-        if asked and _nearness(watch._memory, PATIENCE) >= until:
-            return index
-    return len(text)
+        nearness = _nearness(watch._memory, PATIENCE)
+        nearest = max(nearest, nearness)
+        if (position + index) % 2 == 0 and position + index > after and nearness >= until:
+            return index, nearest
+    return len(text), nearest
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -74,22 +79,35 @@ def test_a_text_is_heard_alike_in_any_pieces(seed: int) -> None:
             text.append(random.randrange(60) if random.random() < 0.02 else text[-cycle])
     while position < len(text):
         until = random.choice([0.0, 0.4, 0.4, math.inf])
-        piece = text[position : position + random.choice([1, 5, 64, 64, 300])]
+        piece = text[position : position + random.choice([0, 1, 5, 64, 64, LONGEST_CYCLE, LONGEST_CYCLE + 1, 300])]
+        bound = _bound(many._memory, len(piece))
         read = many.read(piece, position, 2, 500, until)
-        assert read == one_by_one(one, piece, position, 500, until)
+        alone, nearest = one_by_one(one, piece, position, 500, until)
+        assert read == alone
+        assert nearest <= bound < math.inf
         assert many.state() == one.state()
+        many = Watch.of(many.state())
         stops += read < len(piece)
         position += read
     assert stops
 
 
-def test_a_memory_that_no_text_leaves_is_heard_alike_in_any_pieces() -> None:
+def test_a_job_of_common_text_cannot_need_the_governor() -> None:
+    """Else it would be read one by one, which takes six times as long."""
+    random, watch = Random(0), Watch()
+    for _ in range(40):
+        assert _bound(watch._memory, CHUNK) < TOO_NEAR
+        watch.read([min(int(random.expovariate(0.06)), 60) for _ in range(CHUNK)])
+
+
+@pytest.mark.parametrize("until", [0.4, math.inf])
+def test_a_memory_that_no_text_leaves_is_heard_alike_in_any_pieces(until: float) -> None:
     """Moments of music, in a watch that reads then: of their times nothing may be taken for granted."""
     one = Watch()
     for now in range(0, 90_000, 300):
         one.hear(now, 60 + now // 300 % 4)
-    text = [int(shape) for _, shape in reversed(one.state()["moments"])]
+    text = [int(shape) for _, shape in reversed(one.state()["moments"])][-200:]
     many = one.copy()
-    read = many.read(text, 0, 2, 0, 0.4)
-    assert read == one_by_one(one, text, 0, 0, 0.4) == 2
+    read = many.read(text, 0, 2, 0, until)
+    assert read == one_by_one(one, text, 0, 0, until)[0] == (2 if until == 0.4 else 200)
     assert many.state() == one.state()

@@ -28,7 +28,8 @@ from generator.streaming.sampling import draw, weigh
 from generator.tokenizers.base import Mask, Rows, Tokenizer
 
 CHUNK = 64
-"""Tokens of one job at most; who wants more comes back, so nobody waits for long."""
+"""Tokens of one job at most; who wants more comes back, so nobody waits for long. With few more than these, text would
+no longer be compared with its past a job at a time (`stuck._bound`)."""
 POSITION, LEFT, SAID, GIVEN, SEED, TOP_K, ENDING = range(7)
 TEMPERATURE, TOP_P, MIN_P = range(3)
 NEXT, NEVER, STOP = range(len(AT_END))

@@ -2,8 +2,9 @@
 
 How near is one number, from what was said alone (`Watch.nearness`). From two fifths of the way on, every twentieth more
 lifts by a quarter more, until the stream is free: then it has its own options again at once. The governor is asked at
-every second token of a stream, so what it does is no matter of chunks; each change of options is in the timeline, so a
-replay needs no governor. `docs/governor.md` says what it is good for, and where the figures come from.
+every second token of a stream (of text, where its answer may change anything), so what it does is no matter of chunks;
+each change of options is in the timeline, so a replay needs no governor. `docs/governor.md` says what it is good for,
+and where the figures come from.
 """
 
 from __future__ import annotations

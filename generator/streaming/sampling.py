@@ -8,7 +8,8 @@
 6. a uniform number draws from the cumulative sum of what stays, in the order of ids.
 
 In float64, each sum in one order, with an exponential made of IEEE operations: the same token on every CPU. The
-cumulative sum goes by eights, for an addition that waits for the one before it takes as long as four that do not.
+cumulative sum goes by eights, which do not wait for one another, and token by token from the eight that passes the
+number on.
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ _ROUND = np.float64(3 << 51)
 """Added to a float it leaves the nearest whole number in the last bits; taken off again, that number as a float."""
 _ONE_BITS, _ROUND_BITS = np.float64(1).view(np.int64), _ROUND.view(np.int64)
 _LOWEST = -708.0
-_EIGHT = 8
-_MAGNITUDE, _LEAST = np.int32(2**31 - 1), np.int32(-(2**31))
+_MAGNITUDE, _LEAST_INT32 = np.int32(2**31 - 1), np.int32(-(2**31))
 
 
 @compiled
@@ -64,7 +64,8 @@ def weigh(
         for token in range(len(logits)):
             if allowed[token] and logits[token] == largest:
                 weights[token] = 1.0
-                return
+                break
+        return
     # The largest logit is taken off before the division, so that a tiny temperature cannot overflow.
     divisor = max(temperature, 1e-6)
     count = 0
@@ -82,7 +83,8 @@ def weigh(
 
 @compiled
 def _ordered(bits: np.int32) -> np.int32:
-    """A float's bits as a whole number that is the larger the larger the float is; applied again, the bits."""
+    """A float's bits as a whole number that is the larger the larger the float is; applied again, the bits. -0.0 comes
+    before 0.0, and NaN has no place."""
     return bits ^ ((bits >> np.int32(31)) & _MAGNITUDE)
 
 
@@ -90,9 +92,9 @@ def _ordered(bits: np.int32) -> np.int32:
 def _largest(logits: npt.NDArray[np.float32], allowed: npt.NDArray[np.bool_]) -> np.float32:
     """The largest logit that is allowed, found as a whole number: a search among floats would not vectorise."""
     bits = logits.view(np.int32)
-    largest = _LEAST
+    largest = _LEAST_INT32
     for token in range(len(bits)):
-        largest = max(largest, _ordered(bits[token]) if allowed[token] else _LEAST)
+        largest = max(largest, _ordered(bits[token]) if allowed[token] else _LEAST_INT32)
     return np.int32(_ordered(largest)).view(np.float32)
 
 
@@ -113,8 +115,8 @@ def _keep_likeliest(weights: npt.NDArray[np.float64], count: int, top_k: int, to
 
 
 @compiled
-def _sum(weights: npt.NDArray[np.float64], at: int) -> np.float64:
-    """Of eight, from there on."""
+def _sum_of_eight(weights: npt.NDArray[np.float64], at: int) -> np.float64:
+    """Of eight weights, from there on."""
     one, two = weights[at] + weights[at + 1], weights[at + 2] + weights[at + 3]
     three, four = weights[at + 4] + weights[at + 5], weights[at + 6] + weights[at + 7]
     return np.float64((one + two) + (three + four))
@@ -123,16 +125,16 @@ def _sum(weights: npt.NDArray[np.float64], at: int) -> np.float64:
 @compiled
 def draw(weights: npt.NDArray[np.float64], number: float) -> int:
     """The token at which the cumulative sum of weights passes `number`, in [0, 1), times their total."""
-    rest = len(weights) // _EIGHT * _EIGHT
+    eights = len(weights) // 8 * 8
     total = 0.0
-    for at in range(0, rest, _EIGHT):
-        total += _sum(weights, at)
-    for token in range(rest, len(weights)):
+    for at in range(0, eights, 8):
+        total += _sum_of_eight(weights, at)
+    for token in range(eights, len(weights)):
         total += weights[token]
     reached, at = 0.0, 0
-    while at < rest and not reached + _sum(weights, at) > number * total:
-        reached += _sum(weights, at)
-        at += _EIGHT
+    while at < eights and reached + _sum_of_eight(weights, at) <= number * total:
+        reached += _sum_of_eight(weights, at)
+        at += 8
     for token in range(at, len(weights)):
         reached += weights[token]
         if weights[token] > 0 and reached > number * total:

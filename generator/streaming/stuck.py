@@ -50,7 +50,8 @@ when its first turn began and its moments since; 0 where it is not."""
 
 
 class Watch:
-    """Listens to the notes of one stream, or reads its characters; whole numbers only, the same cost for every note."""
+    """Listens to the notes of one stream, or reads its characters; it remembers whole numbers only. Every note costs
+    the same, a character more where a loop is near."""
 
     def __init__(self, now_ms: int = 0) -> None:
         """It begins to listen at some time, as if notes had just been heard."""
@@ -163,21 +164,25 @@ class Watch:
 
 
 @compiled
+def _trusted(before: int, again: bool) -> int:
+    """How far a cycle is trusted after a moment that is, or is not, as it was a cycle earlier."""
+    return min(before + 1, MOST_TRUST) if again else max(before - SLIP, 0)
+
+
+@compiled
 def _turn(memory: Rows, start: int, shape: int, slack: int) -> None:
     """A moment is complete, the latest one."""
     starts, shapes, trust, since, heard = memory[STARTS], memory[SHAPES], memory[TRUST], memory[SINCE], memory[HEARD]
     gap = start - starts[0]
     for place in range(LONGEST_CYCLE):
-        if shapes[place] == shape and abs(starts[place] - starts[place + 1] - gap) <= slack:
-            if trust[place] == 0:
-                since[place], heard[place] = starts[place], place + 1
-            trust[place] = min(trust[place] + 1, MOST_TRUST)
+        again = shapes[place] == shape and abs(starts[place] - starts[place + 1] - gap) <= slack
+        if again and trust[place] == 0:
+            since[place], heard[place] = starts[place], place + 1
+        trust[place] = _trusted(trust[place], again)
+        if trust[place]:
             heard[place] += 1
-        elif trust[place] > SLIP:
-            trust[place] -= SLIP
-            heard[place] += 1
-        elif trust[place]:
-            trust[place] = since[place] = heard[place] = 0
+        else:
+            since[place] = heard[place] = 0
     for place in range(LONGEST_CYCLE, 0, -1):
         starts[place], shapes[place] = starts[place - 1], shapes[place - 1]
     starts[0], shapes[0] = start, shape
@@ -187,7 +192,7 @@ def _turn(memory: Rows, start: int, shape: int, slack: int) -> None:
 def _read(memory: Rows, characters: Rows, position: int, every: int, after: int, until: float) -> int:
     """Each character is a moment; as `Watch.read`."""
     if _bound(memory, len(characters)) < until:
-        _read_through(memory, characters)
+        _read_unasked(memory, characters)
         return len(characters)
     for index in range(len(characters)):
         _turn(memory, memory[STARTS, 0] + 1, characters[index], 0)
@@ -200,45 +205,45 @@ def _read(memory: Rows, characters: Rows, position: int, every: int, after: int,
 
 @compiled
 def _bound(memory: Rows, count: int) -> float:
-    """What the nearness is at most while so many more characters are read, whatever they are; infinite for a memory
-    that no text leaves behind, which a take from outside may hold."""
+    """What the nearness is at most while so many more characters are read, whatever they are. It is infinite where the
+    moments are not 1 apart, as in no text, but maybe in a take from outside."""
     starts, shapes, trust, since, heard = memory[STARTS], memory[SHAPES], memory[TRUST], memory[SINCE], memory[HEARD]
     now, bound, sound = starts[0], 0.0, True
     for place in range(LONGEST_CYCLE):
         length = place + 1
-        sound &= shapes[place] < 0 or (starts[place] == now - place and starts[place + 1] == now - length)
-        most = heard[place] if trust[place] else length
-        begun = since[place] if trust[place] else now - place
-        bound = max(bound, min((most + count) / (CYCLES * length), (now + count - begun) / PATIENCE))
+        sound &= shapes[place] < 0 or starts[place + 1] == now - length
+        # It goes on, or begins anew with one of them.
+        most = max(heard[place], length)
+        earliest = min(since[place], now - place) if trust[place] else now - place
+        bound = max(bound, min((most + count) / (CYCLES * length), (now + count - earliest) / PATIENCE))
     return bound if sound else np.inf
 
 
 @compiled
-def _read_through(memory: Rows, characters: Rows) -> None:
-    """`_turn` for each character, cycle by cycle: all of them are compared before anything is moved."""
+def _read_unasked(memory: Rows, characters: Rows) -> None:
+    """`_turn` for each character of a text, whose moments are 1 apart: all are compared before anything is moved."""
     starts, shapes, trust, since, heard = memory[STARTS], memory[SHAPES], memory[TRUST], memory[SINCE], memory[HEARD]
     count, now = len(characters), starts[0]
     # In the order of time, so the longest cycle comes first.
     line = np.empty(LONGEST_CYCLE + count, np.int32)
-    trusted, begun = np.empty(LONGEST_CYCLE, np.int32), np.full(LONGEST_CYCLE, -1, np.int32)
-    for place in range(LONGEST_CYCLE):
-        line[LONGEST_CYCLE - 1 - place] = shapes[place]
-        trusted[LONGEST_CYCLE - 1 - place] = trust[place]
+    line[:LONGEST_CYCLE] = shapes[LONGEST_CYCLE - 1 :: -1]
     line[LONGEST_CYCLE:] = characters
+    trusted = trust[LONGEST_CYCLE - 1 :: -1].astype(np.int32)
+    anew = np.full(LONGEST_CYCLE, -1, np.int32)  # with which character each began, if with one of these
     for index in range(count):
         for cycle in range(LONGEST_CYCLE):
-            before, again = trusted[cycle], line[index + cycle] == line[LONGEST_CYCLE + index]
-            begun[cycle] = index if again and before == 0 else begun[cycle]
-            trusted[cycle] = min(before + 1, MOST_TRUST) if again else max(before - SLIP, 0)
+            again = line[index + cycle] == line[LONGEST_CYCLE + index]
+            anew[cycle] = index if again and trusted[cycle] == 0 else anew[cycle]
+            trusted[cycle] = _trusted(trusted[cycle], again)
     for place in range(LONGEST_CYCLE):
         cycle = LONGEST_CYCLE - 1 - place
         trust[place] = trusted[cycle]
         if trusted[cycle] == 0:
             since[place] = heard[place] = 0
-        elif begun[cycle] < 0:
+        elif anew[cycle] < 0:
             heard[place] += count
         else:
-            since[place], heard[place] = now + begun[cycle] - place, place + 1 + count - begun[cycle]
+            since[place], heard[place] = now + anew[cycle] - place, place + 1 + count - anew[cycle]
     for place in range(LONGEST_CYCLE, -1, -1):
         ago = place - count
         starts[place] = starts[ago] if ago >= 0 else now + count - place
