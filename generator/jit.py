@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,12 +26,30 @@ except ImportError:
     warnings.warn("numba is missing: streams run, but slowly; install it for speed", RuntimeWarning, stacklevel=2)
 
 
+_IMPORT = re.compile(r"^\s*(?:from|import) generator\.?([\w.]*)(?: import (\([^)]*\)|.*))?", re.MULTILINE)
+
+
+def sources(package: Path) -> list[Path]:
+    """The files of the package that make up compiled code: those with compiled loops, and all that these import, for
+    the constants found there are compiled in."""
+    texts = {path: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    found: set[Path] = set()
+    waiting = {path for path, text in texts.items() if "import compiled" in text}
+    while waiting:
+        path = waiting.pop()
+        found.add(path)
+        for module, names in _IMPORT.findall(texts[path]):
+            folder = package.joinpath(*filter(None, module.split(".")))
+            inside = (folder / f"{name}.py" for name in re.findall(r"\w+", names))
+            waiting |= {folder.with_suffix(".py"), folder / "__init__.py", *inside} & texts.keys() - found
+    return sorted(found)
+
+
 def _keep_by_source() -> None:
-    """Compiled code lies in a folder named after the sources of all of it, for numba itself notices a change in a
-    function's own file alone, not in what it calls."""
+    """Compiled code lies in a folder named after all of its sources, for numba itself notices a change in a
+    function's own file alone, not in what it calls or reads."""
     package = Path(__file__).parent
-    sources = [data for path in sorted(package.rglob("*.py")) if b"import compiled" in (data := path.read_bytes())]
-    digest = hashlib.sha256(b"".join(sources)).hexdigest()[:16]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources(package))).hexdigest()[:16]
     numba.config.CACHE_DIR = os.fspath(package / "__pycache__" / f"compiled-{digest}")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from generator import jit
 from tests.conftest import ROOT, SHIPPED, tiny
 
 WALK = """
@@ -95,6 +96,38 @@ def test_who_reads_files_needs_no_torch() -> None:
     assert said.stdout == "False\n"
 
 
+def test_compiled_code_is_kept_by_all_that_it_is_made_of(tmp_path: Path) -> None:
+    """Constants that other files define are compiled in; what no compiled loop can reach compiles nothing anew."""
+    kept = {path.relative_to(ROOT / "generator").as_posix() for path in jit.sources(ROOT / "generator")}
+    assert {"tokenizers/score_vocabulary.py", "options.py", "music/keys.py", "streaming/rng.py", "jit.py"} <= kept
+    assert not kept & {"app.py", "sample.py", "trainer.py", "web/routes.py", "music/engraving.py"}
+    (tmp_path / "loop.py").write_text(
+        "from generator.jit import compiled\nfrom generator.a import (\n    b,\n    LENGTH,\n)\n"
+    )
+    for name in ("a/__init__.py", "a/b.py", "a/c.py", "d.py", "other.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in jit.sources(tmp_path)] == [
+        "a/__init__.py",
+        "a/b.py",
+        "loop.py",
+    ]
+
+
+@pytest.mark.slow
+def test_a_constant_is_compiled_into_the_loops_that_read_it(tmp_path: Path) -> None:
+    """The clock of the score's grammar counts in ticks whose length another file defines."""
+    shutil.copytree(ROOT / "generator", tmp_path / "generator", ignore=shutil.ignore_patterns("__pycache__", "web"))
+    tiny("score").save(tmp_path / "model")
+    vocabulary = tmp_path / "generator/tokenizers/score_vocabulary.py"
+    clocks = []
+    for ticks in (12, 24):
+        vocabulary.write_text(vocabulary.read_text().replace("TICKS_PER_QUARTER = 12", f"TICKS_PER_QUARTER = {ticks}"))
+        command = [sys.executable, "-c", CLOCK, str(tmp_path / "model")]
+        clocks.append(int(subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout))
+    assert clocks[0] == 2 * clocks[1] > 0
+
+
 @pytest.mark.slow
 def test_a_change_in_one_file_is_compiled_into_another(tmp_path: Path) -> None:
     """The batch draws with the random numbers of `rng.py`; numba alone would not notice that they changed."""
@@ -107,6 +140,21 @@ def test_a_change_in_one_file_is_compiled_into_another(tmp_path: Path) -> None:
         said.append(subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout)
     assert said[0] != said[1]
 
+
+CLOCK = """
+import sys
+from generator.model.checkpoint import Checkpoint
+from generator.tokenizers.score_grammar import CLOCK
+
+tokenizer = Checkpoint.load(sys.argv[1]).tokenizer
+rows = [name.partition(" ")[0] for name in tokenizer.table.rows]
+decoder = tokenizer.decoder()
+for kind in ("time-signature", "tempo", "bar", "position", "voice", "pitch", "duration"):
+    decoder.feed(rows.index(kind))
+decoder.feed(len(rows) - 1 - rows[::-1].index("position"))
+print(decoder.memory[CLOCK])
+"""
+"""Microseconds to the last position of a bar."""
 
 MACHINES = {
     "this": {},
