@@ -21,13 +21,13 @@ setup: .venv/.installed  ## make .venv with what the app needs
 	$(PIP) -r requirements.txt
 	touch $@
 
-.venv/.installed-dev: requirements-dev.txt .venv/.installed
+.venv/.installed-dev: requirements-dev.txt requirements-bench.txt requirements.txt .venv/.python
 	$(PIP) -r requirements-dev.txt
 	touch $@
 
-setup-bench: .venv/.installed-bench  ## add to .venv what the benchmarks' rivals need
+setup-bench: .venv/.installed-bench  ## add to .venv what the benchmarks need
 
-.venv/.installed-bench: requirements-bench.txt .venv/.installed
+.venv/.installed-bench: requirements-bench.txt requirements.txt .venv/.python
 	$(PIP) -r requirements-bench.txt
 	touch $@
 

@@ -79,6 +79,10 @@ def test_the_package_says_what_it_offers() -> None:
     assert importlib.import_module("generator").__all__
 
 
+INSTALLED = ("requirements.txt", "requirements-bench.txt", "requirements-dev.txt")
+"""What `make test` installs."""
+
+
 def pins(name: str) -> dict[str, Requirement]:
     lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
     found = [Requirement(line) for line in lines if line and not line.startswith("-")]
@@ -102,10 +106,10 @@ def imported(paths: list[Path]) -> set[str]:
 def test_what_is_imported_is_required_and_nothing_else() -> None:
     assert imported(MODULES) == set(pins("requirements.txt"))
     others = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
-    assert imported(others) <= set(pins("requirements.txt")) | set(pins("requirements-dev.txt"))
+    assert imported(others) <= {name for path in INSTALLED for name in pins(path)}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", INSTALLED)
 def test_requirements_are_pinned_to_what_was_tested(name: str) -> None:
     for distribution, requirement in pins(name).items():
         installed = Version(metadata.version(distribution)).public

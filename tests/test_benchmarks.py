@@ -28,11 +28,6 @@ TURNS = ["--rounds", "2", "--seconds", "0.001"]
 SIZES = [*MODEL, "--vocabulary", "32", "--streams", "1", "3", "--threads", "1", *TURNS]
 
 
-def needs(*modules: str) -> None:
-    for module in modules:
-        pytest.importorskip(module, reason=f"{module} is not installed: {INSTALL}")
-
-
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny fakes as folders."""
@@ -72,7 +67,6 @@ RIVALS = {
 @pytest.mark.parametrize("rival", RIVALS)
 def test_step(rival: str, capsys: pytest.CaptureFixture[str]) -> None:
     modules, names = RIVALS[rival]
-    needs(*modules)
     flags = ["--rivals", rival, "--contexts", "8", "4096", "--cache-gigabytes", "0.0001"]
     result = run("step", capsys, *SIZES, *flags)
     assert modules <= set(result["versions"])
@@ -157,7 +151,6 @@ def test_listeners_find_the_largest_load(limit_: int, start: int, most: int) -> 
 
 @pytest.mark.slow
 def test_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    needs("transformers", "psutil", "matplotlib")
     picture = tmp_path / "length.svg"
     flags = ["--longest", "200", "--context", "128", "--rounds", "2", "--picture", str(picture)]
     result = run("length", capsys, *MODEL, "--vocabulary", "32", *flags)
@@ -168,7 +161,6 @@ def test_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_picture_is_a_function_of_the_figures(tmp_path: Path) -> None:
-    needs("matplotlib")
     rows = [
         {"who": who, "tokens": tokens, "microseconds": 100.0 * (1 + index), "resident_megabytes": 300.0}
         for index, who in enumerate(("int8", "GPT-2"))
@@ -192,7 +184,6 @@ def test_what_is_missing_is_said_in_one_line(
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_onnx_runtime_computes_the_same_model(threads: int) -> None:
-    needs("onnx", "onnxruntime")
     torch.manual_seed(0)
     model = LanguageModel(ModelConfig(20, 8, 24, 3)).eval()
     session = rivals.OnnxLstm(model, threads)
@@ -206,7 +197,6 @@ def test_onnx_runtime_computes_the_same_model(threads: int) -> None:
 
 @pytest.mark.parametrize("size", ["2x256", "3x512", "2x1024"])
 def test_the_transformer_has_as_many_parameters(size: str) -> None:
-    needs("transformers")
     model = measuring.untrained(measuring.units(size), measuring.characters(256), 128)
     parameters = sum(weights.numel() for weights in model.checkpoint.weights.values())
     assert rivals.Gpt2(parameters, 256, 64).parameters == pytest.approx(parameters, rel=0.03)

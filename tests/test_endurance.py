@@ -186,7 +186,6 @@ def test_windows_are_compared_with_the_corpus_and_with_each_other() -> None:
 
 def test_a_window_is_the_mean_of_its_pieces_weighed_by_their_seconds() -> None:
     """Each by itself is in one key; together they are in two."""
-    pytest.importorskip("muspy", reason="muspy is not installed: python -m pip install -r requirements-bench.txt")
     pitches = (60, 64, 67, 72, 76, 79, 61, 65, 68)
     notes = tuple(Note(500 * step, 250, pitch) for step, pitch in enumerate(pitches))
     piece = replace(Score(500, (Voice("Piano"),), notes), piece_ends=(PieceEnd(3000),))
@@ -203,10 +202,6 @@ def test_a_window_is_the_mean_of_its_pieces_weighed_by_their_seconds() -> None:
 def test_the_command(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for module in ("muspy", "matplotlib"):
-        pytest.importorskip(
-            module, reason=f"{module} is not installed: python -m pip install -r requirements-bench.txt"
-        )
     monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(endurance, "WINDOW_SECONDS", 6.0)
     (tmp_path / "corpus").mkdir()

@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.io import savemat
 
 from benchmarks import polyphony
 from generator.corpora.shards import prepare
@@ -134,8 +135,7 @@ TINY = ["--hidden-size", "16", "--embedding-dim", "8", "--steps", "4", "--window
 
 
 def to_mat(path: Path, **cells: Any) -> Path:
-    scipy_io = pytest.importorskip("scipy.io", reason="scipy is not installed")
-    scipy_io.savemat(path, cells)
+    savemat(path, cells)
     return path
 
 
@@ -227,7 +227,6 @@ def test_a_wrong_matrix_is_told(cells: Any, why: str, tmp_path: Path, capsys: py
 
 
 def test_other_files_and_flags_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("scipy", reason="scipy is not installed")
     path = tmp_path / "data.mat"
     for data in (b"", b"\0" * 200, b"MATLAB 7.3 MAT-file" + b" " * 105 + b"\0\2IM", bytes(range(256)) * 4):
         path.write_bytes(data)

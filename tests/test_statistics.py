@@ -20,8 +20,6 @@ from generator.music import midi
 from generator.music.score import Bar, Note, Pedal, Score, Tempo, TimeSignature
 from tests.conftest import ROOT, four_voices, tiny
 
-pytest.importorskip("muspy", reason="muspy is not installed: python -m pip install -r requirements-bench.txt")
-
 
 def test_the_features_of_what_is_known() -> None:
     """Four voices in quarters that never rest, eight bars of 4/4 at 120: 16 seconds."""

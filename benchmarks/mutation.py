@@ -1,0 +1,299 @@
+"""Which share of random mutants of the code the tests catch (mutation testing).
+
+python -m benchmarks.mutation --mutants 200 --seed 1
+
+A mutant is the code with one operator, comparison, number, condition, loop, decorator or exception changed, as
+cosmic-ray changes them. Of all places that it can change a random one is drawn, then one of its changes there. Changes
+that make no difference at run time, as in an annotation, are left out.
+
+First the suite runs once under coverage, which says which tests run which line. Then each mutant, in a copy of the
+repository, meets the tests that run its line, the quickest first, until one fails. Where no test is seen to run the
+line, because it is compiled or runs at import, it meets those that run its file. Tests beyond `--seconds` are left out,
+so a mutant that only they would catch counts as a survivor. At the end all tests that caught a mutant run on the code
+as it is; what only a test caught that fails there too counts as a survivor.
+
+What is found is kept in build/mutation, so the same command goes on after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+from xml.etree import ElementTree
+
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks.measuring import optional, parser, report, rounded
+from generator import command
+from generator.errors import CarouselError
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("tokenizers", "music", "streaming", "web")
+COMPILED = Path("generator", "__pycache__")
+CAUGHT, TIMEOUT, SURVIVED = "caught", "timeout", "survived"
+COMPILING_SECONDS = 120
+"""Added to a mutant's time limit, for what it changes is compiled anew."""
+SLOWER = 4
+"""A mutant's tests may take this many times as long as under coverage."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change to one file."""
+
+    path: str
+    line: int
+    operator: str
+    occurrence: int
+    """Which of the places in the file that the operator can change."""
+    change: str
+    """The changed line, before and after."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What the run under coverage told."""
+
+    seconds: dict[str, float]
+    """How long each test that passed took."""
+    lines: dict[str, dict[int, set[str]]]
+    """By file and line, the tests that run it."""
+
+    def covering(self, mutant: Mutant, limit_seconds: float) -> list[str]:
+        """The tests that a mutant meets, the quickest first."""
+        lines = self.lines.get(mutant.path, {})
+        tests = lines.get(mutant.line) or set().union(*lines.values()) or self.seconds.keys()
+        chosen, total = [], 0.0
+        for test in sorted(tests & self.seconds.keys(), key=lambda test: (self.seconds[test], test)):
+            total += self.seconds[test]
+            if total <= limit_seconds:
+                chosen.append(test)
+        return chosen
+
+
+# Mutants
+
+
+def mutants(root: Path, paths: Iterable[Path], seed: int) -> Iterator[Mutant]:
+    """Every place that can be changed, in random order, each with one random change."""
+    plugins, trees = optional("cosmic_ray.plugins"), optional("cosmic_ray.ast")
+    classes = {name: plugins.get_operator(name) for name in plugins.operator_names()}
+    operators = {name: operator() for name, operator in classes.items() if not operator.arguments()}
+    places: dict[tuple[Path, Any], list[tuple[str, int]]] = defaultdict(list)
+    for path in paths:
+        nodes = list(trees.ast_nodes(trees.get_ast(path.read_text(encoding="utf-8"))))
+        for name, operator in operators.items():
+            positions = (position for node in nodes for position in operator.mutation_positions(node))
+            for occurrence, position in enumerate(positions):
+                places[path, position].append((name, occurrence))
+    chance = random.Random(seed)
+    order = sorted(places)
+    chance.shuffle(order)
+    for path, position in order:
+        name, occurrence = chance.choice(places[path, position])
+        before = path.read_text(encoding="utf-8")
+        after = mutated(before, name, occurrence)
+        if running(before) != running(after):
+            lines = zip(before.splitlines(), after.splitlines(), strict=False)
+            change = next(f"{old.strip()} -> {new.strip()}" for old, new in lines if old != new)
+            yield Mutant(path.relative_to(root).as_posix(), position[0][0], name, occurrence, change)
+
+
+def mutated(source: str, operator: str, occurrence: int) -> str:
+    """The source with one change."""
+    change = optional("cosmic_ray.plugins").get_operator(operator)()
+    return str(optional("cosmic_ray.mutating").MutationVisitor.mutate_code(source, change, occurrence))
+
+
+class _Unannotated(ast.NodeTransformer):
+    """Takes annotations away, which are never evaluated."""
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        node.annotation = ast.Constant(None)
+        return self.generic_visit(node)
+
+
+def running(source: str) -> str:
+    """What of a source makes a difference at run time."""
+    return ast.dump(_Unannotated().visit(ast.parse(source)))
+
+
+# The suite
+
+
+def pytest(folder: Path, *flags: str, limit_seconds: float | None = None) -> tuple[int, str]:
+    """Run pytest in a copy; its exit status, -9 past the limit, and what it printed."""
+    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no", "-rfE", *flags]
+    process = subprocess.Popen(
+        line,
+        cwd=folder,
+        env=os.environ | {"CI": "true", "PYTHONPATH": os.fspath(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        printed, _ = process.communicate(timeout=limit_seconds)
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return process.returncode, printed
+
+
+def measured(kept: Path, folder: Path, workers: int) -> Suite:
+    """The suite run once under coverage, or what an earlier run kept of it."""
+    data, results = kept / "coverage", kept / "results.xml"
+    if not results.is_file():
+        print("the suite runs once under coverage", file=sys.stderr)
+        config = kept / "coveragerc"
+        config.write_text(f"[run]\ndata_file = {data}\nrelative_files = true\n", encoding="utf-8")
+        flags = ("--cov=generator", "--cov-context=test", "--cov-report=", f"--cov-config={config}")
+        _, printed = pytest(folder, *flags, f"--junitxml={results}", f"--numprocesses={workers}")
+        print(printed[-2000:], file=sys.stderr)
+    coverage = optional("coverage").CoverageData(os.fspath(data))
+    coverage.read()
+    lines = {}
+    for name in coverage.measured_files():
+        by_line = coverage.contexts_by_lineno(name)
+        lines[name] = {line: {test.partition("|")[0] for test in tests} - {""} for line, tests in by_line.items()}
+    collected = set(pytest(folder, "--collect-only")[1].splitlines())
+    seconds = {}
+    for case in ElementTree.parse(results).iter("testcase"):
+        name = f"{case.attrib['classname'].replace('.', '/')}.py::{case.attrib['name']}"
+        if name in collected and not {child.tag for child in case} & {"failure", "error", "skipped"}:
+            seconds[name] = float(case.attrib["time"])
+    if not seconds:
+        raise CarouselError("no test passed; see what make test says")
+    return Suite(seconds, lines)
+
+
+def copied(target: Path) -> Path:
+    """The repository's files as they were committed, to make mutants in."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "--extract", "--file=-"], cwd=target, check=True, input=archive)
+    return target
+
+
+# Mutants and the suite
+
+
+def tried(mutant: Mutant, folders: SimpleQueue[Path], suite: Suite, seconds: float) -> dict[str, Any]:
+    """What became of a mutant, in one of the copies."""
+    folder = folders.get()
+    path, tests = folder / mutant.path, suite.covering(mutant, seconds)
+    before, compiled = path.read_text(encoding="utf-8"), set((folder / COMPILED).glob("*"))
+    try:
+        path.write_text(mutated(before, mutant.operator, mutant.occurrence), encoding="utf-8")
+        outcome, by = faced(folder, tests, COMPILING_SECONDS + SLOWER * sum(suite.seconds[test] for test in tests))
+    finally:
+        path.write_text(before, encoding="utf-8")
+        for anew in {path for path in (folder / COMPILED).glob("*") if path.is_dir()} - compiled:
+            shutil.rmtree(anew)
+        folders.put(folder)
+    return asdict(mutant) | {"outcome": outcome, "by": by, "tests": len(tests)}
+
+
+def faced(folder: Path, tests: list[str], limit_seconds: float) -> tuple[str, str]:
+    """What comes of the tests until one fails, and which failed."""
+    listed = folder / "tests.txt"
+    listed.write_text("\n".join(tests), encoding="utf-8")
+    try:
+        status, printed = pytest(folder, "-x", f"@{listed}", limit_seconds=limit_seconds)
+    except subprocess.TimeoutExpired:
+        return TIMEOUT, ""
+    return (CAUGHT, next(failed(printed), f"exit status {status}")) if status else (SURVIVED, "")
+
+
+def failed(printed: str) -> Iterator[str]:
+    """The tests that failed, by pytest's summary."""
+    for line in printed.splitlines():
+        if line.startswith(("FAILED ", "ERROR ")):
+            yield line.partition(" ")[2].partition(" - ")[0]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    made = parser("mutation", __doc__)
+    made.add_argument("--mutants", type=command.positive, default=200, metavar="N", help="(default: 200)")
+    made.add_argument("--seed", type=int, default=1, metavar="N", help="which mutants (default: 1)")
+    made.add_argument("--folders", nargs="+", default=FOLDERS, metavar="NAME", help="in generator/ (default: all four)")
+    made.add_argument(
+        "--seconds", type=command.positive_seconds, default=120, metavar="S", help="of tests a mutant (default: 120)"
+    )
+    made.add_argument("--workers", type=command.positive, default=2, metavar="N", help="at a time (default: 2)")
+    return command.run(made, work, arguments)
+
+
+def work(given: argparse.Namespace) -> None:
+    """Try the mutants and report."""
+    line = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(line, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    kept = ROOT / "build" / "mutation" / commit
+    kept.mkdir(parents=True, exist_ok=True)
+    copies = [copied(kept / f"copy-{number}") for number in range(given.workers)]
+    suite = measured(kept, copies[0], given.workers)
+    paths = sorted(path for name in given.folders for path in (copies[0] / "generator" / name).rglob("*.py"))
+    drawn = list(islice(mutants(copies[0], paths, given.seed), given.mutants))
+    log = kept / "mutants.jsonl"
+    log.touch()
+    known = {row["path"] + row["change"]: row for row in map(json.loads, log.read_text(encoding="utf-8").splitlines())}
+    waiting = [mutant for mutant in drawn if mutant.path + mutant.change not in known]
+    folders: SimpleQueue[Path] = SimpleQueue()
+    for folder in copies:
+        folders.put(folder)
+    with ThreadPoolExecutor(given.workers) as pool, log.open("a", encoding="utf-8") as file:
+        found = pool.map(partial(tried, folders=folders, suite=suite, seconds=given.seconds), waiting)
+        for row in track(found, "mutants", len(waiting), console=Console(stderr=True)):
+            known[row["path"] + row["change"]] = row
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+    rows = [known[mutant.path + mutant.change] for mutant in drawn]
+    listed = kept / "tests.txt"
+    listed.write_text("\n".join({row["by"] for row in rows} & suite.seconds.keys()), encoding="utf-8")
+    broken = set(failed(pytest(copies[0], f"@{listed}")[1]))
+    rows = [row | {"outcome": SURVIVED} if row["by"] in broken else row for row in rows]
+    outcomes = Counter(row["outcome"] for row in rows)
+    report(
+        "mutation",
+        given,
+        "cosmic-ray",
+        commit=commit,
+        mutants=len(rows),
+        outcomes=dict(outcomes),
+        share_caught=rounded(1 - outcomes[SURVIVED] / len(rows)),
+        rows=[row for row in rows if row["outcome"] == SURVIVED],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
