@@ -4,7 +4,7 @@ python -m benchmarks.mutation --mutants 200 --seed 1
 
 A mutant is the code with one operator, comparison, number, condition, loop, decorator or exception changed, as
 cosmic-ray changes them. Of all places that it can change a random one is drawn, then one of its changes there. Changes
-that make no difference at run time, as in an annotation, are left out.
+that make no difference at run time, as in an annotation, or no Python, are left out.
 
 First the suite runs once under coverage, which says which tests run which line. Then each mutant, in a copy of the
 repository, meets the tests that run its line, the quickest first, until one fails. Where no test is seen to run the
@@ -110,7 +110,7 @@ def mutants(root: Path, paths: Iterable[Path], seed: int) -> Iterator[Mutant]:
         name, occurrence = chance.choice(places[path, position])
         before = path.read_text(encoding="utf-8")
         after = mutated(before, name, occurrence)
-        if running(before) != running(after):
+        if running(after) not in ("", running(before)):
             lines = zip(before.splitlines(), after.splitlines(), strict=False)
             change = next(f"{old.strip()} -> {new.strip()}" for old, new in lines if old != new)
             yield Mutant(path.relative_to(root).as_posix(), position[0][0], name, occurrence, change)
@@ -139,8 +139,11 @@ class _Unannotated(ast.NodeTransformer):
 
 
 def running(source: str) -> str:
-    """What of a source makes a difference at run time."""
-    return ast.dump(_Unannotated().visit(ast.parse(source)))
+    """What of a source makes a difference at run time; nothing of what is not Python."""
+    try:
+        return ast.dump(_Unannotated().visit(ast.parse(source)))
+    except SyntaxError:
+        return ""
 
 
 # The suite

@@ -40,6 +40,7 @@ def test_that_fails():
 def test_what_does_not_run_is_no_change() -> None:
     assert running("def f(a: int | None = 1) -> str: ...") == running("def f(a: int + None = 1) -> bytes: ...")
     assert running("x: int = 1") == running("x: str = 1") != running("x: int = 2")
+    assert running("def f(a, <<, b): ...") == ""
 
 
 def test_every_mutant_is_a_change_of_its_line(tmp_path: Path) -> None:
