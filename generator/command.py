@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import os
 import signal
@@ -12,6 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from generator.errors import CarouselError
+from generator.terminal import tell
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells count it."""
@@ -35,7 +37,8 @@ if (
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, where argparse would print the usage first."""
-        self.exit(2, f"{self.prog}: {message}; --help lists what there is\n")
+        tell(f"{self.prog}: {message}; --help lists what there is")
+        self.exit(2)
 
 
 def parser(name: str, docstring: str | None) -> argparse.ArgumentParser:
@@ -77,9 +80,11 @@ def run(
     try:
         if signal.getsignal(signal.SIGINT) is _leave:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding lacks is written out, as on standard error
+            sys.stdout.reconfigure(errors="backslashreplace")
         work(given)
     except CarouselError as error:
-        print(f"{arguments_parser.prog}: {error}", file=sys.stderr)
+        tell(f"{arguments_parser.prog}: {error}")
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED

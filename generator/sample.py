@@ -39,6 +39,7 @@ from generator.streaming.melody import brought
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.telling import report, tell_steps, tell_tempo, telling
+from generator.terminal import printable, say, tell
 from generator.tokenizers.base import Event, Tokenizer
 
 DEFAULT_TOKENS = 2000
@@ -72,7 +73,7 @@ def line(event: Event, clock: Clock, voices: Sequence[Voice]) -> str:
     if not isinstance(event, Note):
         return ""
     start, end = clock.seconds(event.start_ticks), clock.seconds(event.end_ticks)
-    return f"{start:9.3f} {end - start:7.3f}  {voices[event.voice].name}  {pitch_name(event.pitch)}\n"
+    return f"{start:9.3f} {end - start:7.3f}  {printable(voices[event.voice].name)}  {pitch_name(event.pitch)}\n"
 
 
 def resumed(given_: argparse.Namespace, model: Model, snapshot: Snapshot) -> Stream:
@@ -86,7 +87,7 @@ def resumed(given_: argparse.Namespace, model: Model, snapshot: Snapshot) -> Str
         stream = engine.resume(snapshot)
         stream.rewind(given_.rewind or 0, bars=given_.rewind_bars or 0)
         if (given_.rewind or given_.rewind_bars) and stream.position == len(snapshot.primer):
-            print("went back to the beginning", file=sys.stderr)
+            tell("went back to the beginning")
         stream.set(**given(given_, SamplingOptions))
     except CarouselError as error:
         raise CarouselError(f"{given_.resume}: {error}") from error
@@ -121,7 +122,7 @@ def begun(given_: argparse.Namespace, model: Model) -> Stream:
         if unknown == set(prime):
             raise CarouselError(f"no character of {prime[:20]!r} is known to this checkpoint; write what it has read")
         if unknown:
-            print(f"unknown to this checkpoint: {' '.join(sorted(unknown))}", file=sys.stderr)
+            tell(f"unknown to this checkpoint: {' '.join(sorted(unknown))}")
     return engine.stream(prime, **options)
 
 
@@ -130,14 +131,13 @@ def choose(stream: Stream, model: Model, count: int, tokens: int | None, bars: i
     try:
         found = candidates(model, stream, count, tokens=tokens, bars=bars)
     except KeyboardInterrupt:
-        print("stopped before one was chosen; there is nothing to keep", file=sys.stderr)
+        tell("stopped before one was chosen; there is nothing to keep")
         raise
     unit = "note" if model.tokenizer.medium == "music" else "character"
     best, worst = found[0], found[-1]
-    print(
+    tell(
         f"best of {count}: seed {best.seed} with {best.nats_per_unit:.3f} nats a {unit}; the worst, seed {worst.seed}, "
-        f"has {worst.nats_per_unit:.3f}",
-        file=sys.stderr,
+        f"has {worst.nats_per_unit:.3f}"
     )
     stream.set(seed=best.seed)
 
@@ -212,7 +212,7 @@ def sample(given_: argparse.Namespace) -> None:
         choose(stream, model, given_.best_of, tokens, given_.bars)
     tell_tempo(stream)
     if saved is None and tokenizer.medium == "text":
-        print(tokenizer.collect(list(stream.past())), end="", flush=True)
+        say(tokenizer.collect(list(stream.past())))
     # The past is wanted for the file, and for the tempo that it left behind.
     kept: list[Event] = list(stream.past()) if path is not None or tokenizer.medium == "music" else []
     clock = Clock(tokenizer.ticks_per_quarter)
@@ -235,7 +235,7 @@ def sample(given_: argparse.Namespace) -> None:
             kept, events = list(stream.past()) if path is not None else [], iter(())
         for event in events:
             if isinstance(event, str):
-                print(event, end="", flush=True)
+                say(event)
             elif path is None:
                 if isinstance(event, Tempo):
                     clock.set(event)
@@ -247,18 +247,18 @@ def sample(given_: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         if path is None and given_.save is None:
             raise
-        print("stopped; keeping what there is", file=sys.stderr)
+        tell("stopped; keeping what there is")
         stream.rewind(0)  # what was half drawn is drawn again
         kept = list(stream.past()) if path is not None else []
     if path is not None:
         piece = takes.piece_of(tokenizer, kept, stream.snapshot(), until_ticks)
         sinks.write(piece, path)
         extent = f"{len(piece):,} characters" if isinstance(piece, str) else f"{seconds_of(piece):.0f} s of music"
-        print(f"{path}: {extent}, seed {stream.options.seed}", file=sys.stderr)
+        tell(f"{path}: {extent}, seed {stream.options.seed}")
     elif tokenizer.medium == "text" and sys.stdout.isatty():
         print()
     if given_.originality is not None:
-        print(report(stream, given_.originality), file=sys.stderr)
+        tell(report(stream, given_.originality))
     tell_steps(stream)
     if given_.save is not None:
         stream.snapshot().save(given_.save)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
@@ -24,6 +23,7 @@ from generator.streaming.engine import Engine, Model, load
 from generator.streaming.origin import Change, Heard, Origin, read_text
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
+from generator.terminal import printable, tell
 from generator.tokenizers.base import Event, Tokenizer
 
 if TYPE_CHECKING:
@@ -126,12 +126,12 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
             sinks.write(piece_of(model.tokenizer, events, origin, until_ticks), target)
         after = target.read_bytes()
     if output is not None:
-        print(f"{output}: {origin.position:,} tokens of {model.checkpoint.name}", file=sys.stderr)
+        tell(f"{output}: {origin.position:,} tokens of {model.checkpoint.name}")
     if suffix == path.suffix.lower():
         if before == after:
-            print(f"{path}: identical: the same bytes come out (SHA-256 {sha256(after).hexdigest()})", file=sys.stderr)
+            tell(f"{path}: identical: the same bytes come out (SHA-256 {sha256(after).hexdigest()})")
         elif output is not None:
-            print(f"{path}: edited: other bytes come out", file=sys.stderr)
+            tell(f"{path}: edited: other bytes come out")
         else:
             raise CarouselError(f"{path}: edited: other bytes come out; -o FILE keeps them")
 
@@ -170,7 +170,7 @@ def draw(branch: Branch, tree: Tree) -> None:
     while waiting:
         branch, options, tree = waiting.pop()
         for position, name in sorted(branch.ends):
-            tree.add(Text(f"{name}  {position:,} tokens"))
+            tree.add(Text(printable(f"{name}  {position:,} tokens")))
         for change, following in sorted(branch.changes.items(), key=lambda item: item[0][0]):
             lines, after = [difference(options, change)], in_force(options, change)
             while not following.ends and len(following.changes) == 1:
@@ -179,7 +179,7 @@ def draw(branch: Branch, tree: Tree) -> None:
                 after = in_force(after, change)
             if len(lines) > CHANGES_SHOWN:
                 lines[1:-1] = [f"{len(lines) - 2} more changes"]
-            waiting.append((following, after, tree.add(Text("; ".join(lines)))))
+            waiting.append((following, after, tree.add(Text(printable("; ".join(lines))))))
 
 
 def in_force(before: SamplingOptions | None, change: Change | Heard) -> SamplingOptions | None:
@@ -214,11 +214,11 @@ def show(paths: Sequence[Path]) -> None:
                 try:
                     origins[file] = origin_of(file)[0]
                 except CarouselError as error:
-                    print(error, file=sys.stderr)
+                    tell(error)
     if not origins:
         raise CarouselError(f"{paths[0]}: no take to show; name takes, or a folder of them")
     names = {origin.fingerprint: origin.wanted for origin in origins.values()}
     for (fingerprint, backend, primer), branch in grow((str(path), origin) for path, origin in origins.items()).items():
-        tree = Tree(Text(f"{names[fingerprint]}, {backend}, primer of {len(primer):,} tokens"))
+        tree = Tree(Text(printable(f"{names[fingerprint]}, {backend}, primer of {len(primer):,} tokens")))
         draw(branch, tree)
         Console().print(tree)
