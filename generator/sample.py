@@ -34,8 +34,9 @@ from generator.options import SamplingOptions, add_arguments, given
 from generator.sinks import port
 from generator.streaming.best import candidates
 from generator.streaming.engine import Model, load
-from generator.streaming.lengths import until_bars, until_seconds, until_tokens
+from generator.streaming.lengths import last_end, last_tick, until_bars, until_seconds, until_tokens
 from generator.streaming.melody import brought
+from generator.streaming.origin import Cut
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.telling import report, tell_steps, tell_tempo, telling
@@ -219,11 +220,13 @@ def sample(given_: argparse.Namespace) -> None:
     for event in kept:
         if isinstance(event, Tempo):
             clock.set(event)
-    until_ticks = None
+    cut = None
     if given_.bars is not None:
         events = until_bars(stream, given_.bars, chunk)
     elif given_.seconds is not None:
-        limit = clock.seconds(stream.horizon_ticks) + given_.seconds
+        # A primer is over when its last note is. Of a saved stream, notes that still sound go on beside the new ones.
+        begun_ticks = max(stream.now_ticks, 0 if saved else last_end(kept))
+        limit = clock.seconds(begun_ticks) + given_.seconds
         events = until_seconds(stream, limit, clock, chunk)
     else:
         events = until_tokens(stream, tokens, chunk)
@@ -243,7 +246,8 @@ def sample(given_: argparse.Namespace) -> None:
             if path is not None:
                 kept.append(event)
         if given_.seconds is not None and given_.midi_out is None:
-            until_ticks = clock.ticks(limit)
+            ticks = last_tick(clock, limit)
+            cut = Cut(min(ticks, last_end(kept)) if stream.ended else ticks)
     except KeyboardInterrupt:
         if path is None and given_.save is None:
             raise
@@ -251,7 +255,7 @@ def sample(given_: argparse.Namespace) -> None:
         stream.rewind(0)  # what was half drawn is drawn again
         kept = list(stream.past()) if path is not None else []
     if path is not None:
-        piece = takes.piece_of(tokenizer, kept, stream.snapshot(), until_ticks)
+        piece = takes.piece_of(tokenizer, kept, stream.snapshot(), cut)
         sinks.write(piece, path)
         extent = f"{len(piece):,} characters" if isinstance(piece, str) else f"{seconds_of(piece):.0f} s of music"
         tell(f"{path}: {extent}, seed {stream.options.seed}")
@@ -272,7 +276,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--tokens", type=command.positive, metavar="N", help="stop after N tokens")
-    length.add_argument("--seconds", type=command.positive_seconds, metavar="S", help="stop after S seconds of music")
+    length.add_argument(
+        "--seconds",
+        type=command.positive_seconds,
+        metavar="S",
+        help="stop after S seconds of music; the file is cut there",
+    )
     length.add_argument("--bars", type=command.positive, metavar="B", help="stop after B bars of music")
     add_arguments(parser, SamplingOptions)
     parser.add_argument("--prime", metavar="TEXT|FILE", help="go on from this text, or from the piece in this file")

@@ -20,7 +20,7 @@ from generator.music import origin as provenance
 from generator.music.score import Score
 from generator.options import SamplingOptions
 from generator.streaming.engine import Engine, Model, load
-from generator.streaming.origin import Change, Heard, Origin, read_text
+from generator.streaming.origin import Change, Cut, Heard, Origin, read_text
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.terminal import printable, tell
@@ -37,8 +37,8 @@ LONGEST_SHOWN = 40
 """Characters of an option in it."""
 
 
-def origin_of(path: Path) -> tuple[Origin, int | None]:
-    """Where a take, or what a file of music carries, comes from; of a file, also the tick at which it is cut.
+def origin_of(path: Path) -> tuple[Origin, Cut | None]:
+    """Where a take, or what a file of music carries, comes from; of a file, also where it is cut.
 
     Raises:
         CarouselError: the file cannot be read, or carries nothing of the kind.
@@ -85,13 +85,17 @@ def engine_of(model: Model, backend: str, corpus: str | None = None) -> Engine:
     return Engine(model, backend, index=open_index(prepare(open_corpus(corpus), model.tokenizer)))
 
 
-def piece_of(tokenizer: Tokenizer, events: Iterable[Event], origin: Origin, until_ticks: int | None) -> str | Score:
-    """What a file holds: a stream's events, of music those that start before `until_ticks`, with their origin."""
-    kept = [
-        event for event in events if isinstance(event, str) or until_ticks is None or event.start_ticks < until_ticks
-    ]
+def piece_of(tokenizer: Tokenizer, events: Iterable[Event], origin: Origin, cut: Cut | None) -> str | Score:
+    """What a file holds: a stream's events, of music those before the cut, with their origin."""
+    kept = [event for event in events if isinstance(event, str) or cut is None or event.start_ticks < cut.ticks]
     piece: str | Score = tokenizer.collect(kept)
-    return replace(piece, origin=origin.text(until_ticks)) if isinstance(piece, Score) else piece
+    if isinstance(piece, str):
+        return piece
+    if cut is not None and not cut.overhangs:
+        lengths = (min(note.duration_ticks, cut.ticks - note.start_ticks) for note in piece.notes)
+        notes = (replace(note, duration_ticks=ticks) for note, ticks in zip(piece.notes, lengths, strict=True))
+        piece = replace(piece, notes=tuple(notes), length_ticks=cut.ticks)
+    return replace(piece, origin=origin.text(cut))
 
 
 def replay(path: Path, output: Path | None = None, checkpoint: Path | None = None, corpus: str | None = None) -> None:
@@ -104,7 +108,7 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
     Raises:
         CarouselError: the origin, the checkpoint or the corpus is missing, or, without an output, other bytes came out.
     """
-    origin, until_ticks = origin_of(path)
+    origin, cut = origin_of(path)
     model = find(origin, path) if checkpoint is None else load(checkpoint)
     suffix = (output or path).suffix.lower()
     as_take = suffix == TAKE or (output is None and isinstance(origin, Snapshot))
@@ -123,7 +127,7 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
         if as_take:
             replace(stream.snapshot(), checkpoint=origin.checkpoint).save(target)  # its folder may have a new name
         else:
-            sinks.write(piece_of(model.tokenizer, events, origin, until_ticks), target)
+            sinks.write(piece_of(model.tokenizer, events, origin, cut), target)
         after = target.read_bytes()
     if output is not None:
         tell(f"{output}: {origin.position:,} tokens of {model.checkpoint.name}")
