@@ -8,7 +8,9 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import chain, combinations, product
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -68,6 +70,25 @@ def positive_seconds(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
     return number
+
+
+def keep_apart(written: Mapping[str, Path], read: Mapping[str, Path]) -> None:
+    """Find out whether a command would write one file twice, or one that it reads; each path stands by its flag.
+
+    Raises:
+        CarouselError: two of them lead to the same file, however they are spelt.
+    """
+    pairs = chain(combinations(written.items(), 2), product(written.items(), read.items()))
+    for (flag, path), (other, taken) in pairs:
+        if _same(path, taken):
+            raise CarouselError(f"{path}: {flag} would replace what {other} names; choose another place")
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:  # one of them is not there yet
+        return os.path.realpath(path) == os.path.realpath(other)
 
 
 def run(

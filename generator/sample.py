@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from generator import duet, sinks, takes
-from generator.corpora.text import read_text
+from generator.corpora.primer import read_primer
 from generator.errors import CarouselError
 from generator.model.backends import AUTO, BACKENDS
 from generator.music import files
@@ -45,28 +45,6 @@ from generator.tokenizers.base import Event, Tokenizer
 
 DEFAULT_TOKENS = 2000
 """Of a file, where no length is given."""
-
-
-def read_primer(text: str, medium: str) -> str | Score:
-    """A primer from the command line: the name of a file, or for a text model any text.
-
-    Raises:
-        CarouselError: the file is missing or of the wrong kind.
-    """
-    path = Path(text)
-    try:
-        exists = path.is_file()
-    except OSError:
-        exists = False
-    if medium == "text":
-        if exists and path.suffix.lower() in files.SUFFIXES:
-            raise CarouselError(f"{path}: a music file, but this checkpoint speaks text; give a text file or text")
-        return read_text(path) if exists else text
-    if not exists:
-        raise CarouselError(
-            f"{text}: no such file; a music checkpoint is primed with a MIDI, MusicXML, ABC or krn file"
-        )
-    return files.read(path)[0]
 
 
 def line(event: Event, clock: Clock, voices: Sequence[Voice]) -> str:
@@ -165,8 +143,20 @@ def check(given_: argparse.Namespace, tokenizer: Tokenizer) -> None:
         raise CarouselError("this checkpoint speaks text; --midi-out is for music")
     if given_.output is not None:
         sinks.check(given_.output, Score if music else str)
-    if given_.save is not None and not given_.save.parent.is_dir():
-        raise CarouselError(f"{given_.save}: the folder {given_.save.parent} does not exist; make it first")
+
+
+def check_paths(given_: argparse.Namespace) -> None:
+    """Find out whether what is written would replace what is read. A saved stream may go on in its own file."""
+    if given_.save is not None:
+        takes.check_take(given_.save)
+
+    def named(*flags: str) -> dict[str, Path]:
+        values = {flag: getattr(given_, flag.lstrip("-"), None) for flag in flags}
+        return {flag: Path(value) for flag, value in values.items() if value is not None}
+
+    output = {} if given_.output is None else {"-o": given_.output}
+    command.keep_apart({**output, **named("--save")}, named("--prime", "--melody", "--originality"))
+    command.keep_apart(output, named("--resume"))
 
 
 def refuse_all_but(given_: argparse.Namespace, mode: str, *names: str) -> None:
@@ -192,6 +182,7 @@ def work(given_: argparse.Namespace) -> None:
 
 def sample(given_: argparse.Namespace) -> None:
     """Draw from a stream, new or saved, into what the command line names."""
+    check_paths(given_)
     saved = None if given_.resume is None else Snapshot.load(given_.resume)
     if saved is None and (given_.rewind or given_.rewind_bars):
         raise CarouselError("--rewind and --rewind-bars are for a saved stream; name it with --resume")
@@ -254,6 +245,8 @@ def sample(given_: argparse.Namespace) -> None:
         tell("stopped; keeping what there is")
         stream.rewind(0)  # what was half drawn is drawn again
         kept = list(stream.past()) if path is not None else []
+    if given_.save is not None:  # first: where the file cannot be written, it can be drawn again from the take
+        stream.snapshot().save(given_.save)
     if path is not None:
         piece = takes.piece_of(tokenizer, kept, stream.snapshot(), cut)
         sinks.write(piece, path)
@@ -264,8 +257,6 @@ def sample(given_: argparse.Namespace) -> None:
     if given_.originality is not None:
         tell(report(stream, given_.originality))
     tell_steps(stream)
-    if given_.save is not None:
-        stream.snapshot().save(given_.save)
 
 
 def main(arguments: list[str] | None = None) -> int:

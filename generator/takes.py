@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from generator import sinks
+from generator.command import keep_apart
 from generator.corpora import open_corpus
 from generator.corpora.copies import open_index
 from generator.corpora.shards import prepare
@@ -85,6 +86,18 @@ def engine_of(model: Model, backend: str, corpus: str | None = None) -> Engine:
     return Engine(model, backend, index=open_index(prepare(open_corpus(corpus), model.tokenizer)))
 
 
+def check_take(path: Path) -> None:
+    """Find out before the work whether a take can be saved there.
+
+    Raises:
+        CarouselError: the name is not that of a take, or the folder does not exist.
+    """
+    if path.suffix.lower() != TAKE:
+        raise CarouselError(f"{path}: the name of a take ends in {TAKE}; give it that")
+    if not path.parent.is_dir():
+        raise CarouselError(f"{path}: the folder {path.parent} does not exist; make it first")
+
+
 def piece_of(tokenizer: Tokenizer, events: Iterable[Event], origin: Origin, cut: Cut | None) -> str | Score:
     """What a file holds: a stream's events, of music those before the cut, with their origin."""
     kept = [event for event in events if isinstance(event, str) or cut is None or event.start_ticks < cut.ticks]
@@ -106,13 +119,18 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
         corpus: the one that it was kept from copying.
 
     Raises:
-        CarouselError: the origin, the checkpoint or the corpus is missing, or, without an output, other bytes came out.
+        CarouselError: the origin, the checkpoint or the corpus is missing, the output is the same file, or, without
+            one, other bytes came out.
     """
+    if output is not None:
+        keep_apart({"-o": output}, {"--replay": path})
     origin, cut = origin_of(path)
     model = find(origin, path) if checkpoint is None else load(checkpoint)
     suffix = (output or path).suffix.lower()
     as_take = suffix == TAKE or (output is None and isinstance(origin, Snapshot))
-    if output is not None and not as_take:
+    if output is not None and as_take:
+        check_take(output)
+    elif output is not None:
         sinks.check(output, str if model.tokenizer.medium == "text" else Score)
     engine = engine_of(model, origin.backend, corpus)
     try:
