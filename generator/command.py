@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import chain, combinations, product
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from generator.errors import CarouselError
+from generator.terminal import tell
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells count it."""
@@ -35,7 +39,8 @@ if (
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, where argparse would print the usage first."""
-        self.exit(2, f"{self.prog}: {message}; --help lists what there is\n")
+        tell(f"{self.prog}: {message}; --help lists what there is")
+        self.exit(2)
 
 
 def parser(name: str, docstring: str | None) -> argparse.ArgumentParser:
@@ -67,6 +72,25 @@ def positive_seconds(text: str) -> float:
     return number
 
 
+def keep_apart(written: Mapping[str, Path], read: Mapping[str, Path]) -> None:
+    """Find out whether a command would write one file twice, or one that it reads; each path stands by its flag.
+
+    Raises:
+        CarouselError: two of them lead to the same file, however they are spelt.
+    """
+    pairs = chain(combinations(written.items(), 2), product(written.items(), read.items()))
+    for (flag, path), (other, taken) in pairs:
+        if _same(path, taken):
+            raise CarouselError(f"{path}: {flag} would replace what {other} names; choose another place")
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:  # one of them is not there yet
+        return os.path.realpath(path) == os.path.realpath(other)
+
+
 def run(
     arguments_parser: argparse.ArgumentParser,
     work: Callable[[argparse.Namespace], None],
@@ -77,9 +101,11 @@ def run(
     try:
         if signal.getsignal(signal.SIGINT) is _leave:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding lacks is written out, as on standard error
+            sys.stdout.reconfigure(errors="backslashreplace")
         work(given)
     except CarouselError as error:
-        print(f"{arguments_parser.prog}: {error}", file=sys.stderr)
+        tell(f"{arguments_parser.prog}: {error}")
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -25,6 +24,7 @@ from generator.music.midi import DRUM_CHANNEL, channels
 from generator.music.score import DEFAULT_TEMPO, Bar, Clock, Note, Pedal, Score, Tempo, TimeSignature, Voice
 from generator.sinks.port import SUSTAIN, Port
 from generator.streaming.stream import Stream
+from generator.terminal import tell
 from generator.tokenizers.base import Event
 
 AHEAD_SECONDS = 1.5
@@ -231,7 +231,7 @@ class Player:
             for event in self.stream.listen(self._score(phrase, begin)):
                 self._note_change(event)
         except CarouselError as error:
-            print(error, file=sys.stderr)
+            tell(error)
             return
         length = ceil((end - begin) / bar) * bar if self._written else end - begin
         self._begin_at(self._next_line(now) if self._click else now + LEAD_SECONDS)
@@ -302,7 +302,7 @@ def perform(
             player.play(None if ear is not None else events)
         finally:
             port.close()
-    print(player.report(), file=sys.stderr)
+    tell(player.report())
 
 
 @contextmanager

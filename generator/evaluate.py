@@ -39,6 +39,7 @@ from generator.options import DynamicOptions, add_arguments, given
 from generator.originality import originality
 from generator.rank import open_and_rank
 from generator.streaming.engine import Model
+from generator.terminal import printable
 from generator.tokenizers.base import Tokenizer
 from generator.tokenizers.frames import FramesTokenizer
 
@@ -175,8 +176,7 @@ def _evaluate(given_: argparse.Namespace) -> None:
     if given_.rank is not None:
         if not given_.places or given_.split:
             raise CarouselError("--rank takes a file and checkpoints, as in --rank tune.mid checkpoints/*; no --split")
-        found = json.dumps(open_and_rank(given_.rank, given_.places), indent=2, ensure_ascii=False)
-        print(found.encode(errors="replace").decode())  # names of files may hold bytes that are no UTF-8
+        print(_json(open_and_rank(given_.rank, given_.places)))
         return
     if len(given_.places) != 2:
         raise CarouselError(f"give one checkpoint and one corpus, as in: {EXAMPLE}")
@@ -186,11 +186,16 @@ def _evaluate(given_: argparse.Namespace) -> None:
     if given_.originality is not None:
         if given_.split:
             raise CarouselError("--originality compares streams with all splits; leave --split out")
-        print(json.dumps(originality(Model(checkpoint), shards, given_.originality), indent=2, ensure_ascii=False))
+        print(_json(originality(Model(checkpoint), shards, given_.originality)))
         return
     split = given_.split or default_split(shards)
     scores = evaluate(checkpoint, shards, split, given_.backend, window=given_.window, adapting=adapting, visible=True)
     print(json.dumps(scores, indent=2))
+
+
+def _json(found: dict[str, Any]) -> str:
+    """JSON in which the names of notes, files and pieces can be read."""
+    return printable(json.dumps(found, indent=2, ensure_ascii=False), keep="\n")
 
 
 if __name__ == "__main__":

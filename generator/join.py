@@ -46,6 +46,7 @@ def joined(shards: Shards, folders: Sequence[Path], out: Path, made_by: str = ""
     """
     if len(folders) < 2:
         raise CarouselError(f"{folders[0]} alone is nothing to join; give two checkpoints or more")
+    command.keep_apart({"--out": out}, {f"CHECKPOINT {folder}": folder for folder in folders})
     members = [Checkpoint.load(folder) for folder in folders]
     for member in members:
         if member.tokenizer.to_json() != shards.tokenizer.to_json() or shards.facts.title not in member.card:

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
+from generator.terminal import printable
 from generator.tokenizers import KINDS
 
 NAMED = 10
@@ -67,9 +68,9 @@ def summary(shards: Shards) -> str:
         lines.append(f"  skipped     {len(shards.skipped):,}")
         lines += [f"    {name}: {reason}" for name, reason in shards.skipped[:NAMED]]
         if len(shards.skipped) > NAMED:
-            lines.append(f"    and {len(shards.skipped) - NAMED:,} more")
+            lines.append(f"    and {len(shards.skipped) - NAMED:,} more; {shards.skipped_list} has all")
     lines.append(f"  kept in     {shards.folder}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _counted(shards: Shards, styles: Iterable[str]) -> str:

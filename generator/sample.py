@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from generator import duet, sinks, takes
-from generator.corpora.text import read_text
+from generator.corpora.primer import read_primer
 from generator.errors import CarouselError
 from generator.model.backends import AUTO, BACKENDS
 from generator.music import files
@@ -34,37 +34,17 @@ from generator.options import SamplingOptions, add_arguments, given
 from generator.sinks import port
 from generator.streaming.best import candidates
 from generator.streaming.engine import Model, load
-from generator.streaming.lengths import until_bars, until_seconds, until_tokens
+from generator.streaming.lengths import last_end, last_tick, until_bars, until_seconds, until_tokens
 from generator.streaming.melody import brought
+from generator.streaming.origin import Cut
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.telling import report, tell_steps, tell_tempo, telling
+from generator.terminal import printable, say, tell
 from generator.tokenizers.base import Event, Tokenizer
 
 DEFAULT_TOKENS = 2000
 """Of a file, where no length is given."""
-
-
-def read_primer(text: str, medium: str) -> str | Score:
-    """A primer from the command line: the name of a file, or for a text model any text.
-
-    Raises:
-        CarouselError: the file is missing or of the wrong kind.
-    """
-    path = Path(text)
-    try:
-        exists = path.is_file()
-    except OSError:
-        exists = False
-    if medium == "text":
-        if exists and path.suffix.lower() in files.SUFFIXES:
-            raise CarouselError(f"{path}: a music file, but this checkpoint speaks text; give a text file or text")
-        return read_text(path) if exists else text
-    if not exists:
-        raise CarouselError(
-            f"{text}: no such file; a music checkpoint is primed with a MIDI, MusicXML, ABC or krn file"
-        )
-    return files.read(path)[0]
 
 
 def line(event: Event, clock: Clock, voices: Sequence[Voice]) -> str:
@@ -72,7 +52,7 @@ def line(event: Event, clock: Clock, voices: Sequence[Voice]) -> str:
     if not isinstance(event, Note):
         return ""
     start, end = clock.seconds(event.start_ticks), clock.seconds(event.end_ticks)
-    return f"{start:9.3f} {end - start:7.3f}  {voices[event.voice].name}  {pitch_name(event.pitch)}\n"
+    return f"{start:9.3f} {end - start:7.3f}  {printable(voices[event.voice].name)}  {pitch_name(event.pitch)}\n"
 
 
 def resumed(given_: argparse.Namespace, model: Model, snapshot: Snapshot) -> Stream:
@@ -86,7 +66,7 @@ def resumed(given_: argparse.Namespace, model: Model, snapshot: Snapshot) -> Str
         stream = engine.resume(snapshot)
         stream.rewind(given_.rewind or 0, bars=given_.rewind_bars or 0)
         if (given_.rewind or given_.rewind_bars) and stream.position == len(snapshot.primer):
-            print("went back to the beginning", file=sys.stderr)
+            tell("went back to the beginning")
         stream.set(**given(given_, SamplingOptions))
     except CarouselError as error:
         raise CarouselError(f"{given_.resume}: {error}") from error
@@ -121,7 +101,7 @@ def begun(given_: argparse.Namespace, model: Model) -> Stream:
         if unknown == set(prime):
             raise CarouselError(f"no character of {prime[:20]!r} is known to this checkpoint; write what it has read")
         if unknown:
-            print(f"unknown to this checkpoint: {' '.join(sorted(unknown))}", file=sys.stderr)
+            tell(f"unknown to this checkpoint: {' '.join(sorted(unknown))}")
     return engine.stream(prime, **options)
 
 
@@ -130,14 +110,13 @@ def choose(stream: Stream, model: Model, count: int, tokens: int | None, bars: i
     try:
         found = candidates(model, stream, count, tokens=tokens, bars=bars)
     except KeyboardInterrupt:
-        print("stopped before one was chosen; there is nothing to keep", file=sys.stderr)
+        tell("stopped before one was chosen; there is nothing to keep")
         raise
     unit = "note" if model.tokenizer.medium == "music" else "character"
     best, worst = found[0], found[-1]
-    print(
+    tell(
         f"best of {count}: seed {best.seed} with {best.nats_per_unit:.3f} nats a {unit}; the worst, seed {worst.seed}, "
-        f"has {worst.nats_per_unit:.3f}",
-        file=sys.stderr,
+        f"has {worst.nats_per_unit:.3f}"
     )
     stream.set(seed=best.seed)
 
@@ -164,8 +143,20 @@ def check(given_: argparse.Namespace, tokenizer: Tokenizer) -> None:
         raise CarouselError("this checkpoint speaks text; --midi-out is for music")
     if given_.output is not None:
         sinks.check(given_.output, Score if music else str)
-    if given_.save is not None and not given_.save.parent.is_dir():
-        raise CarouselError(f"{given_.save}: the folder {given_.save.parent} does not exist; make it first")
+
+
+def check_paths(given_: argparse.Namespace) -> None:
+    """Find out whether what is written would replace what is read. A saved stream may go on in its own file."""
+    if given_.save is not None:
+        takes.check_take(given_.save)
+
+    def named(*flags: str) -> dict[str, Path]:
+        values = {flag: getattr(given_, flag.lstrip("-"), None) for flag in flags}
+        return {flag: Path(value) for flag, value in values.items() if value is not None}
+
+    output = {} if given_.output is None else {"-o": given_.output}
+    command.keep_apart({**output, **named("--save")}, named("--prime", "--melody", "--originality"))
+    command.keep_apart(output, named("--resume"))
 
 
 def refuse_all_but(given_: argparse.Namespace, mode: str, *names: str) -> None:
@@ -191,6 +182,7 @@ def work(given_: argparse.Namespace) -> None:
 
 def sample(given_: argparse.Namespace) -> None:
     """Draw from a stream, new or saved, into what the command line names."""
+    check_paths(given_)
     saved = None if given_.resume is None else Snapshot.load(given_.resume)
     if saved is None and (given_.rewind or given_.rewind_bars):
         raise CarouselError("--rewind and --rewind-bars are for a saved stream; name it with --resume")
@@ -212,18 +204,20 @@ def sample(given_: argparse.Namespace) -> None:
         choose(stream, model, given_.best_of, tokens, given_.bars)
     tell_tempo(stream)
     if saved is None and tokenizer.medium == "text":
-        print(tokenizer.collect(list(stream.past())), end="", flush=True)
+        say(tokenizer.collect(list(stream.past())))
     # The past is wanted for the file, and for the tempo that it left behind.
     kept: list[Event] = list(stream.past()) if path is not None or tokenizer.medium == "music" else []
     clock = Clock(tokenizer.ticks_per_quarter)
     for event in kept:
         if isinstance(event, Tempo):
             clock.set(event)
-    until_ticks = None
+    cut = None
     if given_.bars is not None:
         events = until_bars(stream, given_.bars, chunk)
     elif given_.seconds is not None:
-        limit = clock.seconds(stream.horizon_ticks) + given_.seconds
+        # A primer is over when its last note is. Of a saved stream, notes that still sound go on beside the new ones.
+        begun_ticks = max(stream.now_ticks, 0 if saved else last_end(kept))
+        limit = clock.seconds(begun_ticks) + given_.seconds
         events = until_seconds(stream, limit, clock, chunk)
     else:
         events = until_tokens(stream, tokens, chunk)
@@ -235,7 +229,7 @@ def sample(given_: argparse.Namespace) -> None:
             kept, events = list(stream.past()) if path is not None else [], iter(())
         for event in events:
             if isinstance(event, str):
-                print(event, end="", flush=True)
+                say(event)
             elif path is None:
                 if isinstance(event, Tempo):
                     clock.set(event)
@@ -243,25 +237,26 @@ def sample(given_: argparse.Namespace) -> None:
             if path is not None:
                 kept.append(event)
         if given_.seconds is not None and given_.midi_out is None:
-            until_ticks = clock.ticks(limit)
+            ticks = last_tick(clock, limit)
+            cut = Cut(min(ticks, last_end(kept)) if stream.ended else ticks)
     except KeyboardInterrupt:
         if path is None and given_.save is None:
             raise
-        print("stopped; keeping what there is", file=sys.stderr)
+        tell("stopped; keeping what there is")
         stream.rewind(0)  # what was half drawn is drawn again
         kept = list(stream.past()) if path is not None else []
+    if given_.save is not None:  # first: where the file cannot be written, it can be drawn again from the take
+        stream.snapshot().save(given_.save)
     if path is not None:
-        piece = takes.piece_of(tokenizer, kept, stream.snapshot(), until_ticks)
+        piece = takes.piece_of(tokenizer, kept, stream.snapshot(), cut)
         sinks.write(piece, path)
         extent = f"{len(piece):,} characters" if isinstance(piece, str) else f"{seconds_of(piece):.0f} s of music"
-        print(f"{path}: {extent}, seed {stream.options.seed}", file=sys.stderr)
+        tell(f"{path}: {extent}, seed {stream.options.seed}")
     elif tokenizer.medium == "text" and sys.stdout.isatty():
         print()
     if given_.originality is not None:
-        print(report(stream, given_.originality), file=sys.stderr)
+        tell(report(stream, given_.originality))
     tell_steps(stream)
-    if given_.save is not None:
-        stream.snapshot().save(given_.save)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -272,7 +267,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--tokens", type=command.positive, metavar="N", help="stop after N tokens")
-    length.add_argument("--seconds", type=command.positive_seconds, metavar="S", help="stop after S seconds of music")
+    length.add_argument(
+        "--seconds",
+        type=command.positive_seconds,
+        metavar="S",
+        help="stop after S seconds of music; the file is cut there",
+    )
     length.add_argument("--bars", type=command.positive, metavar="B", help="stop after B bars of music")
     add_arguments(parser, SamplingOptions)
     parser.add_argument("--prime", metavar="TEXT|FILE", help="go on from this text, or from the piece in this file")

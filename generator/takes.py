@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
@@ -12,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from generator import sinks
+from generator.command import keep_apart
 from generator.corpora import open_corpus
 from generator.corpora.copies import open_index
 from generator.corpora.shards import prepare
@@ -21,9 +21,10 @@ from generator.music import origin as provenance
 from generator.music.score import Score
 from generator.options import SamplingOptions
 from generator.streaming.engine import Engine, Model, load
-from generator.streaming.origin import Change, Heard, Origin, read_text
+from generator.streaming.origin import Change, Cut, Heard, Origin, read_text
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
+from generator.terminal import printable, tell
 from generator.tokenizers.base import Event, Tokenizer
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ LONGEST_SHOWN = 40
 """Characters of an option in it."""
 
 
-def origin_of(path: Path) -> tuple[Origin, int | None]:
-    """Where a take, or what a file of music carries, comes from; of a file, also the tick at which it is cut.
+def origin_of(path: Path) -> tuple[Origin, Cut | None]:
+    """Where a take, or what a file of music carries, comes from; of a file, also where it is cut.
 
     Raises:
         CarouselError: the file cannot be read, or carries nothing of the kind.
@@ -85,13 +86,29 @@ def engine_of(model: Model, backend: str, corpus: str | None = None) -> Engine:
     return Engine(model, backend, index=open_index(prepare(open_corpus(corpus), model.tokenizer)))
 
 
-def piece_of(tokenizer: Tokenizer, events: Iterable[Event], origin: Origin, until_ticks: int | None) -> str | Score:
-    """What a file holds: a stream's events, of music those that start before `until_ticks`, with their origin."""
-    kept = [
-        event for event in events if isinstance(event, str) or until_ticks is None or event.start_ticks < until_ticks
-    ]
+def check_take(path: Path) -> None:
+    """Find out before the work whether a take can be saved there.
+
+    Raises:
+        CarouselError: the name is not that of a take, or the folder does not exist.
+    """
+    if path.suffix.lower() != TAKE:
+        raise CarouselError(f"{path}: the name of a take ends in {TAKE}; give it that")
+    if not path.parent.is_dir():
+        raise CarouselError(f"{path}: the folder {path.parent} does not exist; make it first")
+
+
+def piece_of(tokenizer: Tokenizer, events: Iterable[Event], origin: Origin, cut: Cut | None) -> str | Score:
+    """What a file holds: a stream's events, of music those before the cut, with their origin."""
+    kept = [event for event in events if isinstance(event, str) or cut is None or event.start_ticks < cut.ticks]
     piece: str | Score = tokenizer.collect(kept)
-    return replace(piece, origin=origin.text(until_ticks)) if isinstance(piece, Score) else piece
+    if isinstance(piece, str):
+        return piece
+    if cut is not None and not cut.overhangs:
+        lengths = (min(note.duration_ticks, cut.ticks - note.start_ticks) for note in piece.notes)
+        notes = (replace(note, duration_ticks=ticks) for note, ticks in zip(piece.notes, lengths, strict=True))
+        piece = replace(piece, notes=tuple(notes), length_ticks=cut.ticks)
+    return replace(piece, origin=origin.text(cut))
 
 
 def replay(path: Path, output: Path | None = None, checkpoint: Path | None = None, corpus: str | None = None) -> None:
@@ -102,13 +119,18 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
         corpus: the one that it was kept from copying.
 
     Raises:
-        CarouselError: the origin, the checkpoint or the corpus is missing, or, without an output, other bytes came out.
+        CarouselError: the origin, the checkpoint or the corpus is missing, the output is the same file, or, without
+            one, other bytes came out.
     """
-    origin, until_ticks = origin_of(path)
+    if output is not None:
+        keep_apart({"-o": output}, {"--replay": path})
+    origin, cut = origin_of(path)
     model = find(origin, path) if checkpoint is None else load(checkpoint)
     suffix = (output or path).suffix.lower()
     as_take = suffix == TAKE or (output is None and isinstance(origin, Snapshot))
-    if output is not None and not as_take:
+    if output is not None and as_take:
+        check_take(output)
+    elif output is not None:
         sinks.check(output, str if model.tokenizer.medium == "text" else Score)
     engine = engine_of(model, origin.backend, corpus)
     try:
@@ -123,15 +145,15 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
         if as_take:
             replace(stream.snapshot(), checkpoint=origin.checkpoint).save(target)  # its folder may have a new name
         else:
-            sinks.write(piece_of(model.tokenizer, events, origin, until_ticks), target)
+            sinks.write(piece_of(model.tokenizer, events, origin, cut), target)
         after = target.read_bytes()
     if output is not None:
-        print(f"{output}: {origin.position:,} tokens of {model.checkpoint.name}", file=sys.stderr)
+        tell(f"{output}: {origin.position:,} tokens of {model.checkpoint.name}")
     if suffix == path.suffix.lower():
         if before == after:
-            print(f"{path}: identical: the same bytes come out (SHA-256 {sha256(after).hexdigest()})", file=sys.stderr)
+            tell(f"{path}: identical: the same bytes come out (SHA-256 {sha256(after).hexdigest()})")
         elif output is not None:
-            print(f"{path}: edited: other bytes come out", file=sys.stderr)
+            tell(f"{path}: edited: other bytes come out")
         else:
             raise CarouselError(f"{path}: edited: other bytes come out; -o FILE keeps them")
 
@@ -170,7 +192,7 @@ def draw(branch: Branch, tree: Tree) -> None:
     while waiting:
         branch, options, tree = waiting.pop()
         for position, name in sorted(branch.ends):
-            tree.add(Text(f"{name}  {position:,} tokens"))
+            tree.add(Text(printable(f"{name}  {position:,} tokens")))
         for change, following in sorted(branch.changes.items(), key=lambda item: item[0][0]):
             lines, after = [difference(options, change)], in_force(options, change)
             while not following.ends and len(following.changes) == 1:
@@ -179,7 +201,7 @@ def draw(branch: Branch, tree: Tree) -> None:
                 after = in_force(after, change)
             if len(lines) > CHANGES_SHOWN:
                 lines[1:-1] = [f"{len(lines) - 2} more changes"]
-            waiting.append((following, after, tree.add(Text("; ".join(lines)))))
+            waiting.append((following, after, tree.add(Text(printable("; ".join(lines))))))
 
 
 def in_force(before: SamplingOptions | None, change: Change | Heard) -> SamplingOptions | None:
@@ -214,11 +236,11 @@ def show(paths: Sequence[Path]) -> None:
                 try:
                     origins[file] = origin_of(file)[0]
                 except CarouselError as error:
-                    print(error, file=sys.stderr)
+                    tell(error)
     if not origins:
         raise CarouselError(f"{paths[0]}: no take to show; name takes, or a folder of them")
     names = {origin.fingerprint: origin.wanted for origin in origins.values()}
     for (fingerprint, backend, primer), branch in grow((str(path), origin) for path, origin in origins.items()).items():
-        tree = Tree(Text(f"{names[fingerprint]}, {backend}, primer of {len(primer):,} tokens"))
+        tree = Tree(Text(printable(f"{names[fingerprint]}, {backend}, primer of {len(primer):,} tokens")))
         draw(branch, tree)
         Console().print(tree)

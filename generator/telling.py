@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 from generator.originality import WINDOWS
 from generator.streaming.constraints import flag
 from generator.streaming.score_constraints import nearest_tempo
 from generator.streaming.stream import Stream
+from generator.terminal import tell
 from generator.tokenizers.base import Event
 from generator.tokenizers.score import ScoreTokenizer
 
@@ -33,7 +33,7 @@ def telling(events: Iterator[Event], stream: Stream, corpus: str) -> Iterator[Ev
         meter = stream.meter
         if meter is not None and meter.run < meter.longest > told:
             told = meter.longest
-            print(f"so far, {report(stream, corpus)}", file=sys.stderr)
+            tell(f"so far, {report(stream, corpus)}")
 
 
 def tell_tempo(stream: Stream) -> None:
@@ -42,7 +42,7 @@ def tell_tempo(stream: Stream) -> None:
     if isinstance(tokenizer, ScoreTokenizer) and asked is not None:
         nearest = nearest_tempo(tokenizer.table, asked)
         if abs(nearest / asked - 1) > FAR:
-            print(f"tempo {nearest} instead of {asked:g}: the nearest that this checkpoint knows", file=sys.stderr)
+            tell(f"tempo {nearest} instead of {asked:g}: the nearest that this checkpoint knows")
 
 
 def times(count: int) -> str:
@@ -53,6 +53,6 @@ def times(count: int) -> str:
 def tell_steps(stream: Stream) -> None:
     """How often constraints have yielded, and the governor stepped in."""
     for name, count in stream.yielded.items():
-        print(f"{flag(name)} yielded {times(count)}, where nothing could follow that keeps to it", file=sys.stderr)
+        tell(f"{flag(name)} yielded {times(count)}, where nothing could follow that keeps to it")
     if count := stream.lifts:
-        print(f"the governor stepped in {times(count)}, where it came near to a loop or to silence", file=sys.stderr)
+        tell(f"the governor stepped in {times(count)}, where it came near to a loop or to silence")

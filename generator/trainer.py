@@ -37,6 +37,7 @@ from generator.model.checkpoint import Checkpoint, make_folder
 from generator.model.lstm import Dropout, LanguageModel, ModelConfig
 from generator.options import TrainingOptions
 from generator.streaming.engine import Model
+from generator.terminal import printable
 
 STATE = "training.safetensors"
 METRICS = "metrics.jsonl"
@@ -234,7 +235,8 @@ class Trainer:
             f"{mark} step {self.step}  loss {self.loss:.4f}  validation {nats:.4f}  {self.seconds:.0f} s",
             highlight=False,
         )
-        self.console.print(card.sample(Model(checkpoint), 120), style="dim", highlight=False, markup=False)
+        said = printable(card.sample(Model(checkpoint), 120), keep="\n\t")
+        self.console.print(said, style="dim", highlight=False, markup=False)
 
     # The state file: safetensors, its metadata one JSON value.
 

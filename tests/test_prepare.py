@@ -47,7 +47,7 @@ def test_a_folder_is_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str
         "max onset error quarters 0, mean onset error quarters 0, ",
         "skipped     12\n    bad 00.mid: a damaged MIDI file",
         "    bad 09.mid: ",
-        "    and 2 more\n",
+        f"    and 2 more; {tmp_path / 'cache' / 'skipped' / 'mine-'}",
         f"kept in     {tmp_path / 'cache' / 'shards' / 'mine-'}",
     ):
         assert words in out, out

@@ -15,7 +15,7 @@ import generator
 from generator import CarouselError, sample, takes
 from generator.music import engraving, midi, origin
 from generator.music.score import Score
-from generator.streaming.origin import read_text
+from generator.streaming.origin import Cut, read_text
 from generator.streaming.stream import Stream
 from tests.conftest import ROOT, four_voices, tiny
 from tests.test_takes import small_take
@@ -99,8 +99,8 @@ def test_an_edited_file_is_told_from_an_identical_one(house: Path, capsys: pytes
 
 
 def test_every_changed_character_of_a_provenance_is_found() -> None:
-    text = small_take().text(until_ticks=7)
-    assert read_text(text)[1] == 7
+    text = small_take().text(Cut(7))
+    assert read_text(text)[1] == Cut(7)
     chance = random.Random(3)
     for index in range(len(text)):
         changed = text[:index] + chr(ord(text[index]) ^ chance.randint(1, 127)) + text[index + 1 :]

@@ -1,7 +1,8 @@
-"""How far a long work is: a bar on standard error, gone when the work ends."""
+"""How far a long work is, on standard error: in a terminal a bar, gone when the work ends; else a line now and then."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,6 +10,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+
+from generator.terminal import printable
+
+LINE_SECONDS = 10.0
+"""From one line to the next."""
 
 
 @contextmanager
@@ -21,14 +27,33 @@ def bar(
         console: where other lines are printed meanwhile, above the bar.
         fields: what the columns show until they are told something else.
     """
+    console = console or Console(stderr=True)
+    title = TextColumn("{task.description}", markup=False)
     progress = Progress(
-        TextColumn("{task.description}"),
+        title,
         BarColumn(bar_width=24),
         *columns,
-        console=console or Console(stderr=True),
+        console=console,
         speed_estimate_period=300,
         transient=True,
-        disable=not visible,
+        disable=not (visible and console.is_interactive),
     )
+    ended = threading.Event()
+
+    def tell() -> None:
+        while not ended.wait(LINE_SECONDS):
+            [task] = progress.tasks
+            console.print(*(column(task) for column in (title, *columns)), soft_wrap=True, highlight=False)
+
     with progress:
-        yield partial(progress.update, progress.add_task(label, total=None, **fields))
+        update = partial(progress.update, progress.add_task(printable(label), total=None, **fields))
+        if not visible or console.is_interactive:
+            yield update
+            return
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield update
+        finally:
+            ended.set()
+            teller.join()

@@ -8,7 +8,8 @@ A folder per corpus and tokenizer in the cache, named after what went into it:
     train.offsets        int64, little-endian: where each piece begins, and at last where the last one ends
     validation.tokens …
 
-The folder appears whole, by one rename. What does not fit its hashes is built again.
+The folder appears whole, by one rename. What does not fit its hashes is built again. What was left out of it is listed
+in a text of its name in the folder `skipped`, also where too little was left to build anything of.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import tee
 from pathlib import Path
@@ -29,11 +30,13 @@ import numpy.typing as npt
 from rich.progress import TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import generator.tokenizers
+from generator.atomic import atomic_write
 from generator.corpora.base import Corpus, Facts, Piece, Progress
 from generator.corpora.download import CACHE, cache_folder
 from generator.corpora.progress import bar
 from generator.errors import CarouselError
 from generator.music.score import Score
+from generator.terminal import printable
 from generator.tokenizers.base import Tokenizer, Tokens
 from generator.tokenizers.performance import PerformanceTokenizer
 
@@ -72,12 +75,17 @@ class Shards:
     key: str
     """SHA-256, as hex, of the tokenizer and of all tokens: equal keys train alike."""
     skipped: tuple[tuple[str, str], ...]
-    """(file or piece, reason) of everything left out."""
+    """(file or piece, reason) of everything left out; `skipped_list` has it too."""
     report: dict[str, float]
     """What the tokenizer could not express, by the names of its report's fields, over all pieces; empty for text."""
     styles: dict[str, int]
     """How many pieces have each style, the commonest first; also those that the tokenizer leaves out."""
     _splits: dict[str, Split]
+
+    @property
+    def skipped_list(self) -> Path:
+        """Where what was left out is listed, a line each; no file where nothing was."""
+        return _skipped_list(self.folder)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -150,7 +158,7 @@ def _build(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
             made = Path(temporary) / folder.name
             made.mkdir()
-            _write(corpus, tokenizer, made, progress)
+            _write(corpus, tokenizer, made, progress, _skipped_list(folder))
             _put(made, folder, corpus.facts)
     except OSError as error:
         raise CarouselError(
@@ -171,9 +179,16 @@ def _put(made: Path, folder: Path, facts: Facts) -> None:
     made.rename(folder)
 
 
-def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: Progress) -> None:
+def _skipped_list(folder: Path) -> Path:
+    return folder.parents[1] / "skipped" / f"{folder.name}.txt"
+
+
+def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: Progress, skipped_list: Path) -> None:
     if isinstance(tokenizer, str):
-        tokenizer, pieces = _fitted(corpus, tokenizer, progress)
+        try:
+            tokenizer, pieces = _fitted(corpus, tokenizer, progress)
+        except CarouselError as error:
+            raise CarouselError(f"{error}{_list(corpus.skipped, skipped_list)}") from error
     else:
         pieces = corpus.read(progress)
     if tokenizer.vocab_size > 2**16:
@@ -203,9 +218,9 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
         for file in files.values():
             file.close()
     skipped = [*corpus.skipped, *unencoded]
+    why = _list(skipped, skipped_list)
     for split in ("train", "validation"):
         if not names[split]:
-            why = f"; {len(skipped)} were skipped, first {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
             raise CarouselError(f"{corpus.name}: no piece for the {split} split{why}")
     for split, ends in offsets.items():
         np.array(ends, dtype="<i8").tofile(folder / f"{split}.offsets")
@@ -221,6 +236,16 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
         },
     }
     (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
+
+
+def _list(skipped: Sequence[tuple[str, str]], path: Path) -> str:
+    """Write what was left out into a file, if anything was; what to say of it in an error."""
+    if not skipped:
+        return ""
+    path.parent.mkdir(exist_ok=True)
+    with atomic_write(path) as file:
+        file.write("".join(f"{printable(name)}: {printable(reason)}\n" for name, reason in skipped).encode())
+    return f"; {len(skipped)} were skipped, first {skipped[0][0]}: {skipped[0][1]}; {path} has all"
 
 
 def _fitted(corpus: Corpus, kind: str, progress: Progress) -> tuple[Tokenizer, Iterator[tuple[str, Piece]]]:

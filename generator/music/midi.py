@@ -149,6 +149,8 @@ def to_bytes(score: Score) -> bytes:
     for tempo in score.tempos:
         microseconds = min(2**24 - 1, max(1, round(60e6 / tempo.quarters_per_minute)))
         conductor.append((tempo.start_ticks, mido.MetaMessage("set_tempo", tempo=microseconds)))
+    if score.length_ticks:
+        conductor.append((score.length_ticks, mido.MetaMessage("end_of_track")))
     file.tracks.append(_track(conductor, scale))
     for index, (voice, channel) in enumerate(zip(score.voices, channels(score.voices), strict=True)):
         instrument = "Drums" if voice.drum else pretty_midi.program_to_instrument_name(voice.program)

@@ -119,6 +119,8 @@ class Score:
     bars: tuple[Bar, ...] = ()
     piece_ends: tuple[PieceEnd, ...] = ()
     title: str = ""
+    length_ticks: int = 0
+    """Where it was cut, with the silence before the cut; 0 where it was not, and ends with its last note."""
     style: str = ""
     """What kind of piece it is, as `style_name` writes it: `reel`, `bach`. Files of music do not carry it."""
     origin: str = field(default="", compare=False)
@@ -154,8 +156,8 @@ class Score:
 
     @property
     def end_ticks(self) -> int:
-        """Where the last note ends; 0 without notes."""
-        return max((note.end_ticks for note in self.notes), default=0)
+        """Where the last note ends, or the silence after it that belongs to the piece; 0 without either."""
+        return max(self.length_ticks, *(note.end_ticks for note in self.notes), 0)
 
     def bar_starts(self) -> Iterator[tuple[int, TimeSignature]]:
         """Every bar's start in ticks with its metre, up to the end of the last note; 4/4 where nothing is said."""
@@ -200,6 +202,7 @@ class Score:
             pedals=tuple(pedal for pedal in pedals if pedal.down or pedal.start_ticks),
             bars=moved(self.bars),
             piece_ends=moved(self.piece_ends),
+            length_ticks=0,
             origin="",
         )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import mido
 
 from generator.errors import CarouselError
+from generator.terminal import tell
 
 LOOK_SECONDS = 1.0
 """Between looks at the ports that there are."""
@@ -97,7 +97,7 @@ class Port:
         if self._port is not None and not found:
             self._lose()
         elif self._port is None and found and self._open():
-            print(f"the MIDI {self.kind} port {self.name!r} is back", file=sys.stderr)
+            tell(f"the MIDI {self.kind} port {self.name!r} is back")
 
     def close(self) -> None:
         """Silence an output, and let the port go."""
@@ -133,4 +133,4 @@ class Port:
 
     def _lose(self) -> None:
         self._drop()
-        print(f"the MIDI {self.kind} port {self.name!r} has vanished; looking for it", file=sys.stderr)
+        tell(f"the MIDI {self.kind} port {self.name!r} has vanished; looking for it")

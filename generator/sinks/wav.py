@@ -12,8 +12,9 @@ import math
 import wave
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,8 @@ KNEE = 0.7
 SILENCE = 1e-5
 CUT_SECONDS = 0.05
 """How fast a note that another one of its exclusive class cuts off falls by 100 dB."""
+FADE_FRAMES = 441
+"""In which the sound dies away where a piece was cut."""
 OPEN_FILTER_HERTZ = 18000.0
 LONGEST_HOURS = 6.7
 """A WAV file counts its bytes in 32 bits."""
@@ -105,14 +108,15 @@ def write(score: Score, path: Path) -> None:
     Raises:
         CarouselError: the music is too long for a WAV file, or the file cannot be written.
     """
-    hours = score.clock().seconds(score.end_ticks) / 3600
+    seconds = score.clock().seconds(score.end_ticks)
+    hours = seconds / 3600
     if hours > LONGEST_HOURS:
         raise CarouselError(f"{path}: a WAV file holds {LONGEST_HOURS} hours, not {hours:.1f}; write less, or .mid")
     with atomic_write(path) as file, wave.open(file, "wb") as out:
         out.setnchannels(2)
         out.setsampwidth(2)
         out.setframerate(SAMPLE_RATE)
-        for block in render(score):
+        for block in cut(render(score), round(seconds * SAMPLE_RATE)) if score.length_ticks else render(score):
             out.writeframes(np.rint(limit(block) * 32767.0).astype("<i2").tobytes())
 
 
@@ -142,6 +146,17 @@ def render(score: Score, soundfont: Soundfont | None = None, block_frames: int =
         sounding = still
         start += block_frames
         yield block
+
+
+def cut(blocks: Iterable[Block], frames: int) -> Iterator[Block]:
+    """So many frames of a sound: it fades out where it goes on, and silence fills up where it does not."""
+    left = frames
+    for block in chain(blocks, repeat(np.zeros((BLOCK_FRAMES, 2), dtype=np.float32))):
+        if left <= 0:
+            return
+        gain = np.clip((left - np.arange(len(block))) / FADE_FRAMES, 0.0, 1.0).astype(np.float32)
+        yield (block * gain[:, np.newaxis])[:left]
+        left -= len(block)
 
 
 def limit(block: Block) -> Block:

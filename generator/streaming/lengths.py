@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from generator.music.score import Bar, Clock, Tempo
+from generator.music.score import Bar, Clock, Note, Tempo
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import Event
+
+ROUNDING_SECONDS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -63,3 +65,13 @@ def until_seconds(stream: Stream, limit: float, clock: Clock, size: int) -> Iter
         if clock.seconds(drawn.horizon_ticks) >= limit:
             stream.rewind(stream.position - drawn.position - 1)
             return
+
+
+def last_end(events: Iterable[Event]) -> int:
+    """The tick where the last of the notes among these events ends; 0 without notes."""
+    return max((event.end_ticks for event in events if isinstance(event, Note)), default=0)
+
+
+def last_tick(clock: Clock, seconds: float) -> int:
+    """The last tick that is not after this time."""
+    return clock.ticks(seconds + ROUNDING_SECONDS) - 1

@@ -21,8 +21,9 @@ from generator.model.backends import BACKENDS
 from generator.options import SamplingOptions
 from generator.tokenizers.base import LARGEST_COUNT, whole
 
-VERSION = 2
-"""The newest; what was given nothing mid-stream is written as version 1, which older ones read too."""
+VERSION = 3
+"""The newest, of a file of music that was cut; else 2 where something was given mid-stream; else 1, which older ones
+read too."""
 LARGEST_TOKEN = 2**16 - 1
 LARGEST_PRIMER = 2**24
 """Tokens; a text that unpacks to more is refused."""
@@ -38,6 +39,16 @@ Heard = tuple[int, tuple[int, ...]]
 UNSOUND = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading a value from outside may raise where it is not what it should be."""
 OPTIONS = {spec.name for spec in fields(SamplingOptions)}
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a file of music ends before its stream: no event of it starts at this tick or later."""
+
+    ticks: int
+    overhangs: bool = False
+    """Whether notes that began before go on, and silence counts for nothing, as was the custom before version 3; else
+    notes are cut off there, and the file lasts until then."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +97,7 @@ class Origin:
             before = now
         heard = {"heard": [(position, _packed(tokens)) for position, tokens in self.heard]} if self.heard else {}
         return {
-            "version": VERSION if heard else 1,
+            "version": 2 if heard else 1,
             "checkpoint": self.checkpoint,
             "fingerprint": self.fingerprint,
             "backend": self.backend,
@@ -96,18 +107,16 @@ class Origin:
             **heard,
         }
 
-    def text(self, until_ticks: int | None = None) -> str:
-        """As one line of ASCII, for a file of music.
-
-        Args:
-            until_ticks: where the file is cut; events that start there or later are not in it.
-        """
-        facts = {**self.facts(), "until_ticks": until_ticks, "primer": _packed(self.primer)}
+    def text(self, cut: Cut | None = None) -> str:
+        """As one line of ASCII, for a file of music, which may be cut."""
+        facts = {**self.facts(), "until_ticks": cut.ticks if cut else None, "primer": _packed(self.primer)}
+        if cut and not cut.overhangs:
+            facts["version"] = VERSION
         return json.dumps({**facts, "digest": _digest(facts)})
 
 
-def read_text(text: str) -> tuple[Origin, int | None]:
-    """An origin from its text, and `until_ticks`.
+def read_text(text: str) -> tuple[Origin, Cut | None]:
+    """An origin from its text, and where the file is cut.
 
     Raises:
         CarouselError: it is not such a text, was edited, or comes from a newer version.
@@ -119,9 +128,10 @@ def read_text(text: str) -> tuple[Origin, int | None]:
         if digest != _digest(facts):
             raise CarouselError("its provenance was edited; without it nothing can be drawn again")
         until_ticks, primer = facts.pop("until_ticks"), facts.pop("primer")
+        cut = None
         if until_ticks is not None:
-            whole(until_ticks, 0, LARGEST_COUNT)
-        return Origin(**checked(facts, _unpacked(primer, LARGEST_PRIMER))), until_ticks
+            cut = Cut(whole(until_ticks, 0, LARGEST_COUNT), overhangs=facts["version"] < VERSION)
+        return Origin(**checked(facts, _unpacked(primer, LARGEST_PRIMER))), cut
     except UNSOUND as error:
         raise CarouselError("its provenance is damaged; without it nothing can be drawn again") from error
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from generator.music.score import Bar, Clock, MusicEvent, Note, Pedal, PieceEnd, Score, Tempo, TimeSignature
+from generator.streaming.origin import Cut
 from generator.streaming.stream import Stream
+from generator.takes import piece_of
 from generator.web.live import Live
 
 MAX_EVENTS = 100_000
@@ -136,7 +138,9 @@ class LiveMusic(Live):
         whole = self._stream.ended and position >= self._horizon()
         end = self._stream.horizon_ticks if whole else self._ticks(position)
         events = [event for _, event in self._events if whole or event.start_ticks < end]
-        score: Score = self._tokenizer.collect(events)
         if self._start_ticks:
+            score: Score = self._tokenizer.collect(events)
             return score.between(self._start_ticks, max(end, score.end_ticks) if whole else end)
-        return replace(score, origin=self._stream.snapshot().text(None if whole else end))
+        piece = piece_of(self._tokenizer, events, self._stream.snapshot(), None if whole else Cut(end))
+        assert isinstance(piece, Score)
+        return piece

@@ -9,10 +9,10 @@ import tempfile
 from pathlib import Path
 
 from generator.corpora import text
+from generator.corpora.primer import read_primer
 from generator.errors import CarouselError
 from generator.music import files
 from generator.music.score import Score
-from generator.sample import read_primer
 from generator.streaming.snapshot import Snapshot
 from generator.takes import TAKE
 
