@@ -8,7 +8,8 @@ A folder per corpus and tokenizer in the cache, named after what went into it:
     train.offsets        int64, little-endian: where each piece begins, and at last where the last one ends
     validation.tokens …
 
-The folder appears whole, by one rename. What does not fit its hashes is built again.
+The folder appears whole, by one rename. What does not fit its hashes is built again. Of several processes that want the
+same one builds it and the others wait.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import tee
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
 from rich.progress import TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import generator.tokenizers
@@ -33,6 +36,7 @@ from generator.corpora.base import Corpus, Facts, Piece, Progress
 from generator.corpora.download import CACHE, cache_folder
 from generator.corpora.progress import bar
 from generator.errors import CarouselError
+from generator.locks import alone
 from generator.music.score import Score
 from generator.tokenizers.base import Tokenizer, Tokens
 from generator.tokenizers.performance import PerformanceTokenizer
@@ -100,7 +104,7 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
 
     Args:
         tokenizer: one to encode with, or the kind to fit to the training split; None for what suits the corpus.
-        progress: show a bar on standard error while building.
+        progress: show a bar on standard error while building, and say there what is waited for.
 
     Raises:
         CarouselError: the corpus cannot be read, has no piece that can be encoded, is of another medium than the
@@ -117,13 +121,16 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
     folder = cache_folder() / "shards" / f"{Path(corpus.name).stem[:40]}-{digest[:16]}"
     shards = _load(folder, corpus.facts)
     if shards is None:
-        times = (TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left"))
-        label = f"{Path(corpus.name).name}: reading"
-        with bar(label, TaskProgressColumn(show_speed=True), *times, visible=progress) as show:
-            _build(corpus, tokenizer, folder, lambda done, total: show(completed=done, total=total))
-        shards = _load(folder, corpus.facts)
-        if shards is None:
-            raise CarouselError(f"{folder}: what was written cannot be read back; check the disk or set {CACHE}")
+
+        def wait() -> None:
+            name = Path(corpus.name).name
+            Console(stderr=True, quiet=not progress).print(
+                f"{name}: another process is reading it; waiting", markup=False
+            )
+
+        _make_place(folder.parent)
+        with alone(_lock(folder), wait):
+            shards = _load(folder, corpus.facts) or _built(corpus, tokenizer, folder, progress)
     corpus.skipped = list(shards.skipped)
     return shards
 
@@ -144,31 +151,51 @@ def _sources() -> list[Path]:
     return sorted([*(root / "tokenizers").glob("*.py"), *readers, *music])
 
 
-def _build(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: Progress) -> None:
+def _make_place(parent: Path) -> None:
+    """Make the folder of all shards, and remove in it what killed processes have begun."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refused(parent, error) from error
+
+    def busy() -> NoReturn:
+        raise CarouselError("a living process is building it")
+
+    for left in sorted(parent.glob(".*.????????")):
+        if left.is_dir():
+            with suppress(CarouselError), alone(_lock(parent / left.name[1:-9]), busy):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _lock(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _built(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: bool) -> Shards:
+    """Build the shards; a damaged folder that is there goes."""
+    times = (TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left"))
+    label = f"{Path(corpus.name).name}: reading"
+    try:
+        with (
+            bar(label, TaskProgressColumn(show_speed=True), *times, visible=progress) as show,
+            tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary,
+        ):
             made = Path(temporary) / folder.name
             made.mkdir()
-            _write(corpus, tokenizer, made, progress)
-            _put(made, folder, corpus.facts)
-    except OSError as error:
-        raise CarouselError(
-            f"{error.filename or folder}: {error.strerror or error}; free some space or set {CACHE} to another folder"
-        ) from error
-
-
-def _put(made: Path, folder: Path, facts: Facts) -> None:
-    """Rename a finished folder into place. Another process may have been faster, or a damaged one may be there."""
-    for _ in range(2):
-        try:
-            made.rename(folder)
-            return
-        except OSError:
-            if _load(folder, facts) is not None:
-                return
+            _write(corpus, tokenizer, made, lambda done, total: show(completed=done, total=total))
             shutil.rmtree(folder, ignore_errors=True)
-    made.rename(folder)
+            made.rename(folder)
+    except OSError as error:
+        raise _refused(folder, error) from error
+    shards = _load(folder, corpus.facts)
+    if shards is None:
+        raise CarouselError(f"{folder}: what was written cannot be read back; check the disk or set {CACHE}")
+    return shards
+
+
+def _refused(path: Path, error: OSError) -> CarouselError:
+    reason = error.strerror or error
+    return CarouselError(f"{error.filename or path}: {reason}; free some space or set {CACHE} to another folder")
 
 
 def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: Progress) -> None:
