@@ -244,7 +244,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "lanes": 32,
         "window": 64,
         "learning_rate": 5e-3,
-        "minutes": 1.75,
+        "minutes": 2.0,
         "validations": 4,
         "dropout_embedding": 0.0,
         "dropout_layers": 0.0,

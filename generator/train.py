@@ -66,7 +66,8 @@ def train(
         trainer.run()
         checkpoint = replace(Checkpoint.load(out), name=out.name)
         splits = [split for split in ("validation", "test") if split in shards.splits]
-        scores = [evaluate(checkpoint, shards, split, lanes=trainer.scoring_lanes) for split in splits]
+        how: dict[str, Any] = {"lanes": trainer.scoring_lanes, "reading": trainer.reading}
+        scores = [evaluate(checkpoint, shards, split, **how) for split in splits]
         trained = (
             f"{trainer.step:,} updates over {trainer.pass_number + trainer.window / len(trainer.batches):.1f} passes "
             f"in {trainer.seconds / 60:.0f} minutes."

@@ -89,6 +89,7 @@ class Trainer:
             self.limit = 60 * options.minutes
             self.validations = max(1, min(options.validations, round(self.limit / VALIDATION_SECONDS)))
         self.scoring_lanes = 1
+        self.reading: int | None = None
         self.autocast = options.precision == "bf16" or (
             options.precision == "auto" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         )
@@ -166,9 +167,9 @@ class Trainer:
 
     def validate(self) -> float:
         """Nats a token over the validation split, in lanes (quick; `evaluate` reads it as one stream)."""
-        split = self.shards.split("validation")
-        lanes = max(1, min(VALIDATION_LANES, len(split.tokens) // 64))
-        return float(self.averaged.surprise(split.tokens, self.tokenizer.start, lanes=lanes).mean())
+        tokens = self.shards.split("validation").tokens[: self.reading]
+        lanes = max(1, min(VALIDATION_LANES, len(tokens) // 64))
+        return float(self.averaged.surprise(tokens, self.tokenizer.start, lanes=lanes).mean())
 
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint.of(self.averaged, self.tokenizer, name=self.out.name)
@@ -180,7 +181,7 @@ class Trainer:
             return
         asked, spent = self.limit, time.monotonic() - self.began
         plan = minutes.plan(asked, spent, self._checkpoint(), self.shards, VALIDATION_LANES)
-        self.limit, self.scoring_lanes = plan.training, plan.scoring_lanes
+        self.limit, self.scoring_lanes, self.reading = plan.training, plan.scoring_lanes, plan.reading
         self.validations = min(self.validations, plan.validations)
         over = time.monotonic() - self.began + plan.training + plan.closing - asked
         self.console.print(
@@ -258,7 +259,7 @@ class Trainer:
     # The state file: safetensors, its metadata one JSON value.
 
     def _counters(self) -> dict[str, Any]:
-        lengths = ("limit", "validations", "scoring_lanes")
+        lengths = ("limit", "validations", "scoring_lanes", "reading")
         names = ("step", "pass_number", "window", "validated", "worse", "best", "seconds", "loss", *lengths)
         return {name: getattr(self, name) for name in names}
 

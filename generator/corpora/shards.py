@@ -65,6 +65,11 @@ class Split:
         piece %= len(self)
         return self.tokens[self.offsets[piece] : self.offsets[piece + 1]]
 
+    def beginning(self, tokens: int) -> Split:
+        """The first so many tokens, at least one; the last piece ends where they end."""
+        ends = np.append(self.offsets[1:][self.offsets[1:] < tokens], min(tokens, len(self.tokens)))
+        return Split(self.tokens[:tokens], np.append(0, ends), self.names[: len(ends)])
+
 
 @dataclass(frozen=True)
 class Shards:
