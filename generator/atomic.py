@@ -129,7 +129,9 @@ def _beside(path: Path) -> Path:
 def _unfinished(path: Path) -> list[Path]:
     """What lies beside `path` under such a name."""
     name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}")
-    return [found for found in path.parent.iterdir() if name.fullmatch(found.name)]
+    with suppress(OSError):  # a folder that one may write into, but not list
+        return [found for found in path.parent.iterdir() if name.fullmatch(found.name)]
+    return []
 
 
 def _new(path: Path) -> IO[bytes]:

@@ -76,7 +76,7 @@ def read_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CarouselError(f"{path}: nothing to resume here; leave --resume out to start")
     try:
         with safe_open(file_now, "pt") as file:
-            metadata = json.loads(file.metadata()["carousel"])
+            metadata = dict(json.loads(file.metadata()["carousel"]))
             return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CarouselError(

@@ -113,7 +113,10 @@ def resumed(out: Path, changes: dict[str, Any]) -> TrainingOptions:
     Raises:
         CarouselError: there is none, or the command line asks for something else.
     """
-    options = TrainingOptions(**read_state(out)[0]["options"])
+    try:
+        options = TrainingOptions(**read_state(out)[0]["options"])
+    except (KeyError, TypeError) as error:
+        raise CarouselError(f"{out}: not a state of this Carousel; choose another --out to start anew") from error
     for name, value in changes.items():
         if value != getattr(options, name):
             flag = "--" + name.replace("_", "-")

@@ -303,14 +303,15 @@ class Trainer:
         """
         path = self.out / STATE
         metadata, tensors = read_state(self.out)
-        if metadata["corpus"] != self.shards.key:
+        if metadata.get("corpus") != self.shards.key:
             raise CarouselError(f"{path}: trained on other data; restore the corpus or choose another --out")
         try:
             self._restore(metadata, tensors)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise CarouselError(f"{path}: not a state of this run; choose another --out to start anew") from error
         log = self.out / METRICS
-        self.log = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+        if self.validated and log.is_file():  # before the first validation it is that of the checkpoint to be replaced
+            self.log = log.read_text(encoding="utf-8", errors="replace")
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         for kind, model in (("model.", self.model), ("average.", self.averaged)):

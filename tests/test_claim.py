@@ -6,11 +6,13 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from generator import join, train, trainer
 from generator.claim import LOCK, METRICS, STATE, claimed, read_state
@@ -109,13 +111,38 @@ def test_a_crash_after_the_first_validation_is_resumed_to_the_bit(
     assert found == expected and len(found) == 3
 
 
-def test_no_advice_destroys(novel: Shards, tmp_path: Path) -> None:
+@pytest.mark.parametrize("state", [b"\x00" * 100, *(save({}, {"carousel": text}) for text in ("{}", "[1]", "{"))])
+def test_a_damaged_state_is_told_without_an_advice_that_destroys(tmp_path: Path, capsys: Any, state: bytes) -> None:
     out = tmp_path / "model"
     out.mkdir()
-    (out / STATE).write_bytes(b"\x00" * 100)
-    with pytest.raises(CarouselError, match="not a training state; restore it, or choose another --out to start anew"):
-        read_state(out)
-    assert train.main([str(novel.folder), "--out", str(out), "--resume"]) == 2
+    (out / STATE).write_bytes(state)
+    assert train.main(["no such corpus", "--out", str(out), "--resume"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "model" in said and said.endswith("choose another --out to start anew")
+    assert contents(out) == {STATE: state}
+
+
+def test_a_run_that_is_resumed_before_its_first_validation_has_a_log_of_its_own(
+    novel: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "model"
+    train.train(novel, out, OPTIONS)
+    before = contents(out)
+    monkeypatch.setattr(trainer, "SAVE_SECONDS", 0)
+    update = trainer.Trainer.update
+
+    def crash(run: trainer.Trainer) -> float:
+        if run.step == 3:
+            raise RuntimeError
+        return update(run)
+
+    options = replace(OPTIONS, seed=1)
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(trainer.Trainer, "update", crash)
+        train.train(novel, out, options, overwrite=True)
+    assert contents(out) == before | {STATE: (out / STATE).read_bytes()} != before
+    train.train(novel, out, options, resume=True)
+    assert len((out / METRICS).read_text().splitlines()) == 3
 
 
 def test_a_run_without_one_valid_validation_says_so(
