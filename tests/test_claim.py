@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -74,8 +75,10 @@ def test_what_is_replaced_stays_whole_until_the_first_validation(
         patch.setattr(trainer.Trainer, "validate", crash)
         train.train(novel, out, OPTIONS, overwrite=True)
     assert contents(out) == before
-    made = train.train(novel, out, OPTIONS, overwrite=True)
-    assert Checkpoint.load(out).fingerprint == made.fingerprint
+    recipe = shlex.split("--hidden-size 24 --embedding-dim 8 --lanes 4 --window 16 --steps 12 --validations 3")
+    assert train.main([str(tmp_path / "novel.txt"), "--out", str(out), *recipe, "--overwrite"]) == 0
+    made = Checkpoint.load(out)
+    assert made.config.hidden_size == 24 and made.card.startswith("# model\n") and "--overwrite" not in made.card
     assert len((out / METRICS).read_text().splitlines()) == 3 and read_state(out)[0]["counters"]["step"] == 12
     assert set(contents(out)) == CHECKPOINT | {STATE, METRICS}
 

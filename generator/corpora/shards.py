@@ -67,7 +67,8 @@ class Split:
 
     def beginning(self, tokens: int) -> Split:
         """The first so many tokens, at least one; the last piece ends where they end."""
-        ends = np.append(self.offsets[1:][self.offsets[1:] < tokens], min(tokens, len(self.tokens)))
+        tokens = min(tokens, len(self.tokens))
+        ends = np.append(self.offsets[1:][self.offsets[1:] < tokens], tokens)
         return Split(self.tokens[:tokens], np.append(0, ends), self.names[: len(ends)])
 
 
