@@ -49,7 +49,7 @@ def train(
     """Train on a corpus's shards into a checkpoint folder; returns the best checkpoint by validation.
 
     Args:
-        resume: go on where the run in this folder was interrupted.
+        resume: go on where the run in this folder was interrupted, also if `overwrite` began it.
         overwrite: replace the checkpoint in this folder, once the first validation is done; it stays whole until then.
         made_by: the command that the card gives for making the checkpoint again.
 
@@ -86,9 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the checkpoint to make")
     parser.add_argument("--preset", choices=PRESETS, default="standard", help="a recipe (default: standard)")
     parser.add_argument("--tokenizer", choices=tokenizers.KINDS, help="default: the one that suits the corpus")
-    what_is_there = parser.add_mutually_exclusive_group()
-    what_is_there.add_argument("--resume", action="store_true", help="go on where this run was interrupted")
-    what_is_there.add_argument(
+    parser.add_argument("--resume", action="store_true", help="go on where this run was interrupted")
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace the checkpoint in FOLDER, once the first validation is done"
     )
     add_arguments(parser, TrainingOptions)

@@ -144,7 +144,7 @@ def test_a_run_that_is_resumed_before_its_first_validation_has_a_log_of_its_own(
         patch.setattr(trainer.Trainer, "update", crash)
         train.train(novel, out, options, overwrite=True)
     assert contents(out) == before | {STATE: (out / STATE).read_bytes()} != before
-    train.train(novel, out, options, resume=True)
+    train.train(novel, out, options, resume=True, overwrite=True)
     assert len((out / METRICS).read_text().splitlines()) == 3
 
 
