@@ -65,19 +65,23 @@ bench: .venv/.installed-bench  ## measure speed beside rivals, into build/bench;
 train-bach: setup  ## train checkpoints/bach anew
 	$(BIN)/python -m generator.train bach-chorales --out checkpoints/bach \
 		--hidden-size 512 --lanes 32 --window 64 --passes 70 \
-		--dropout-layers 0.4 --dropout-output 0.5 --dropout-weights 0.4 --validations 35 --patience 6
+		--dropout-layers 0.4 --dropout-output 0.5 --dropout-weights 0.4 --validations 35 --patience 6 \
+		--overwrite
 
 train-folk: setup  ## train checkpoints/folk anew
 	$(BIN)/python -m generator.train folk-tunes --out checkpoints/folk \
 		--hidden-size 512 --lanes 32 --window 64 --passes 8 --time-scale 64 \
-		--dropout-layers 0.1 --dropout-output 0.2 --dropout-weights 0.1 --validations 16
+		--dropout-layers 0.1 --dropout-output 0.2 --dropout-weights 0.1 --validations 16 \
+		--overwrite
 
 train-piano: setup  ## train checkpoints/piano anew; CAROUSEL_MIRROR has to hold the ASAP dataset
 	$(BIN)/python -m generator.train asap-piano --out checkpoints/piano \
 		--lanes 32 --window 96 --passes 2.5 \
-		--dropout-embedding 0 --dropout-layers 0.05 --dropout-output 0.05 --dropout-weights 0.05 --validations 15 --patience 10
+		--dropout-embedding 0 --dropout-layers 0.05 --dropout-output 0.05 --dropout-weights 0.05 --validations 15 --patience 10 \
+		--overwrite
 
 train-shakespeare: setup  ## train checkpoints/shakespeare anew, an hour on one thread
 	OMP_NUM_THREADS=1 $(BIN)/python -m generator.train tinyshakespeare --out checkpoints/shakespeare \
 		--hidden-size 432 --lanes 32 --window 96 --passes 48 \
-		--dropout-layers 0.4 --dropout-output 0.4 --dropout-weights 0.3 --validations 24
+		--dropout-layers 0.4 --dropout-output 0.4 --dropout-weights 0.3 --validations 24 \
+		--overwrite

@@ -48,7 +48,6 @@ def run(shards: Shards, options: TrainingOptions) -> dict[str, Any]:
     """Train, and say how well it went."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(shards, Path(folder), options, Console(quiet=True))
-        trainer.begin()
         trainer.run()
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     return {"nats": rounded(trainer.best), "updates": trainer.step, "parameters": parameters}

@@ -39,6 +39,7 @@ from generator import card, command, train  # train before torch, for it says ho
 from rich.console import Console
 
 from benchmarks.measuring import optional, parser, report
+from generator.claim import claimed
 from generator.corpora import open_corpus
 from generator.corpora.archives import SPLITS, Frames, FramesCorpus
 from generator.corpora.base import Facts
@@ -208,7 +209,8 @@ def trained(
 ) -> tuple[Checkpoint, float]:
     """The best checkpoint by validation, saved with its card; and the minutes that the run took."""
     run = Run(shards, out, options, Console(stderr=True), made_by)
-    run.load() if resume else run.begin()
+    if resume:
+        run.load()
     run.run()
     checkpoint = replace(Checkpoint.load(out), name=out.name)
     rows = [scores(checkpoint.model(), shards, split) for split in ("validation", "test")]
@@ -240,7 +242,8 @@ def polyphony(asked: argparse.Namespace, made_by: str) -> None:
         with tempfile.TemporaryDirectory() as temporary:
             out = asked.out or Path(temporary) / "polyphony"
             options = train.resumed(out, changes) if asked.resume else options_of(changes)
-            checkpoint, minutes = trained(shards, out, options, made_by, asked.resume)
+            with claimed(out, replacing=asked.resume or asked.overwrite):
+                checkpoint, minutes = trained(shards, out, options, made_by, asked.resume)
         run = {"minutes": round(minutes, 1), "seed": options.seed, "training": asdict(options)}
     model = checkpoint.model()
     report(
@@ -262,6 +265,7 @@ def main(arguments: list[str] | None = None) -> int:
     made.add_argument("file", nargs="?", metavar="FILE", help=f"a dataset as .json or .mat (default: {DEFAULT})")
     made.add_argument("--out", type=Path, metavar="FOLDER", help="keep the checkpoint here")
     made.add_argument("--resume", action="store_true", help="go on where the run in --out was interrupted")
+    made.add_argument("--overwrite", action="store_true", help="replace the checkpoint in --out")
     made.add_argument("--checkpoint", type=Path, metavar="FOLDER", help="train nothing, measure this one")
     recipe = ", ".join(f"--{name.replace('_', '-')} {value}" for name, value in RECIPE.items())
     add_arguments(

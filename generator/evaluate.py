@@ -44,6 +44,8 @@ from generator.tokenizers.base import Tokenizer
 from generator.tokenizers.frames import FramesTokenizer
 
 CARRIED = "one carried stream from a cold start, END tokens included"
+SIDE_BY_SIDE = "{lanes} streams side by side, each carried from a cold start, END tokens included"
+BEGINNING = "{words}; of the {whole:,} tokens the first {part:,}"
 EXAMPLE = "python -m generator.evaluate checkpoints/shakespeare tinyshakespeare"
 
 
@@ -55,20 +57,25 @@ def evaluate(
     *,
     window: int | None = None,
     adapting: DynamicOptions | None = None,
+    lanes: int = 1,
+    reading: int | None = None,
     visible: bool = False,
 ) -> dict[str, Any]:
-    """The scores of one split, as `evaluate` prints them; `backend`, `window` and `adapting` exclude one another.
+    """The scores of one split, as `evaluate` prints them. At most one of `backend`, `window`, `adapting` and `lanes`.
 
     Args:
         backend: read through this backend's steps, as a stream does, not through torch's LSTM.
         window: forget everything after each so many tokens.
         adapting: dynamic evaluation.
+        lanes: cut the split into so many streams and read them side by side, which is faster.
+        reading: read only the first so many tokens.
         visible: show a bar on standard error.
 
     Raises:
         CarouselError: the corpus has no such split, there is no such backend, or dynamic evaluation ran away.
     """
-    part = shards.split(split)
+    whole = shards.split(split)
+    part = whole if reading is None else whole.beginning(reading)
     tokenizer = checkpoint.tokenizer
     with bar("scoring", TaskProgressColumn(), TimeRemainingColumn(), visible=visible) as show:
 
@@ -93,9 +100,12 @@ def evaluate(
             words = CARRIED
             found = surprise(prepare_backend(backend, checkpoint), part.tokens, tokenizer.start)
         else:
-            words = CARRIED
-            found = checkpoint.model().surprise(part.tokens, tokenizer.start, progress=progress)
-    nats = float(found.sum())
+            lanes = min(lanes, len(part.tokens))
+            words = CARRIED if lanes == 1 else SIDE_BY_SIDE.format(lanes=lanes)
+            found = checkpoint.model().surprise(part.tokens, tokenizer.start, lanes=lanes, progress=progress)
+    if len(part.tokens) < len(whole.tokens):
+        words = BEGINNING.format(words=words, whole=len(whole.tokens), part=len(part.tokens))
+    nats = float(found.sum()) * len(part.tokens) / len(found)  # lanes of equal length leave a few tokens out
     counts = {"tokens": len(part.tokens), **EXTENTS[tokenizer.medium](part, tokenizer)}
     scores: dict[str, Any] = {
         "corpus": shards.facts.name,

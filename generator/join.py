@@ -26,24 +26,29 @@ from typing import Any
 import torch
 
 from generator import card
-from generator.atomic import atomic_write
+from generator.atomic import atomic_folder, newest
+from generator.claim import METRICS, STATE, claimed, refuse_to_replace
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
 from generator.errors import CarouselError
 from generator.evaluate import evaluate
 from generator.model.checkpoint import Checkpoint
 from generator.model.joined import join
-from generator.trainer import METRICS
 
 
-def joined(shards: Shards, folders: Sequence[Path], out: Path, made_by: str = "") -> list[dict[str, Any]]:
+def joined(
+    shards: Shards, folders: Sequence[Path], out: Path, made_by: str = "", *, overwrite: bool = False
+) -> list[dict[str, Any]]:
     """Join the checkpoints in `folders` into `out`, whose card says how each of them was made; returns its scores.
 
     Weights are kept as fp16, so the zeros between the members take less room; the scores are of these.
 
     Raises:
-        CarouselError: a checkpoint cannot be read or written, does not fit the others, or is of another corpus.
+        CarouselError: a checkpoint cannot be read or written, does not fit the others, or is of another corpus; or
+            `out` holds one that is not to be replaced.
     """
+    if not overwrite:
+        refuse_to_replace(out)
     if len(folders) < 2:
         raise CarouselError(f"{folders[0]} alone is nothing to join; give two checkpoints or more")
     command.keep_apart({"--out": out}, {f"CHECKPOINT {folder}": folder for folder in folders})
@@ -52,27 +57,30 @@ def joined(shards: Shards, folders: Sequence[Path], out: Path, made_by: str = ""
         if member.tokenizer.to_json() != shards.tokenizer.to_json() or shards.facts.title not in member.card:
             raise CarouselError(f"{member.name} was not trained on {shards.facts.name}; name the corpus that it was")
     curves = [_metrics(folder) for folder in folders]
-    checkpoint = join(members)
-    kept = {name: value.half().float() for name, value in checkpoint.weights.items()}
-    checkpoint = replace(checkpoint, weights=kept, name=out.name)
-    scores = [
-        evaluate(checkpoint, shards, split, visible=True) for split in ("validation", "test") if split in shards.splits
-    ]
-    made = [card.made_by(member.card) for member in members]
-    commands = "\n".join([*(line for line, _ in made), made_by])
-    trained = "\n".join(f"{member.name}: {words}" for member, (_, words) in zip(members, made, strict=True))
-    text = card.write(checkpoint, shards.facts, scores, commands, trained)
-    replace(checkpoint, card=text).save(out, torch.float16)
-    with atomic_write(out / METRICS) as file:
-        for row in chain(*curves):
-            file.write(json.dumps(row).encode() + b"\n")
-    return scores
+    with claimed(out, replacing=overwrite):
+        checkpoint = join(members)
+        kept = {name: value.half().float() for name, value in checkpoint.weights.items()}
+        checkpoint = replace(checkpoint, weights=kept, name=out.name)
+        scores = [
+            evaluate(checkpoint, shards, split, visible=True)
+            for split in ("validation", "test")
+            if split in shards.splits
+        ]
+        histories = [card.made_by(member.card) for member in members]
+        commands = "\n".join([*(line for line, _ in histories), made_by])
+        trained = "\n".join(f"{member.name}: {words}" for member, (_, words) in zip(members, histories, strict=True))
+        text = card.write(checkpoint, shards.facts, scores, commands, trained)
+        (out / STATE).unlink(missing_ok=True)  # of a run that made what is replaced now
+        with atomic_folder(out) as made:
+            replace(checkpoint, card=text).write(made, torch.float16)
+            (made / METRICS).write_text("".join(json.dumps(row) + "\n" for row in chain(*curves)), encoding="utf-8")
+        return scores
 
 
 def _metrics(folder: Path) -> list[dict[str, Any]]:
     """The rows that a run has logged, each with the run's name."""
     try:
-        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
+        lines = newest(folder / METRICS).read_text(encoding="utf-8").splitlines()
         return [{"member": folder.name} | json.loads(line) for line in lines]
     except (OSError, TypeError, ValueError) as error:
         raise CarouselError(f"{folder / METRICS}: missing or damaged; join what training has left") from error
@@ -84,11 +92,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("corpus", metavar="CORPUS", help="what they were trained on: a name, a file or a folder")
     parser.add_argument("members", type=Path, nargs="+", metavar="CHECKPOINT", help="two or more")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the checkpoint to make")
+    parser.add_argument("--overwrite", action="store_true", help="replace the checkpoint in FOLDER")
 
     def work(given: argparse.Namespace) -> None:
+        if not given.overwrite:
+            refuse_to_replace(given.out)
         shards = prepare(open_corpus(given.corpus), Checkpoint.load(given.members[0]).tokenizer.kind)
-        made_by = shlex.join(["python", "-m", "generator.join", *(sys.argv[1:] if arguments is None else arguments)])
-        print(json.dumps(joined(shards, given.members, given.out, made_by), indent=2))
+        words = [word for word in (sys.argv[1:] if arguments is None else arguments) if word != "--overwrite"]
+        made_by = shlex.join(["python", "-m", "generator.join", *words])
+        print(json.dumps(joined(shards, given.members, given.out, made_by, overwrite=given.overwrite), indent=2))
 
     return command.run(parser, work, arguments)
 

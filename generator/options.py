@@ -187,7 +187,9 @@ class TrainingOptions:
     hidden_size: int = option(512, "units of each LSTM layer", minimum=1, maximum=8192)
     num_layers: int = option(2, "LSTM layers", minimum=1, maximum=16)
     steps: int | None = option(None, "updates at most", minimum=1, maximum=10**9)
-    minutes: float | None = option(None, "minutes of training at most", minimum=0.01, maximum=100_000)
+    minutes: float | None = option(
+        None, "minutes at most, from the corpus's tokens to the card", minimum=0.01, maximum=100_000
+    )
     passes: float | None = option(None, "passes over the training split at most", minimum=0.01, maximum=1_000_000)
     lanes: int = option(64, "streams read side by side; fewer where the corpus is small", minimum=1, maximum=4096)
     window: int = option(128, "tokens between updates, through which gradients flow", minimum=1, maximum=65_536)
@@ -242,7 +244,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "lanes": 32,
         "window": 64,
         "learning_rate": 5e-3,
-        "minutes": 1.75,
+        "minutes": 2.0,
         "validations": 4,
         "dropout_embedding": 0.0,
         "dropout_layers": 0.0,

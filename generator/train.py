@@ -24,6 +24,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from rich.console import Console
 
 from generator import card, tokenizers
+from generator.claim import claimed, read_state, refuse_to_replace
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
 from generator.errors import CarouselError
@@ -31,39 +32,48 @@ from generator.evaluate import evaluate
 from generator.model.checkpoint import Checkpoint
 from generator.options import PRESETS, TrainingOptions, add_arguments, given
 from generator.prepare import summary
-from generator.trainer import Trainer, read_state
+from generator.trainer import Trainer
 
 LENGTHS = ("steps", "minutes", "passes")
 
 
 def train(
-    shards: Shards, out: Path, options: TrainingOptions, *, resume: bool = False, made_by: str = ""
+    shards: Shards,
+    out: Path,
+    options: TrainingOptions,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    made_by: str = "",
 ) -> Checkpoint:
     """Train on a corpus's shards into a checkpoint folder; returns the best checkpoint by validation.
 
     Args:
+        resume: go on where the run in this folder was interrupted, also if `overwrite` began it.
+        overwrite: replace the checkpoint in this folder, once the first validation is done; it stays whole until then.
         made_by: the command that the card gives for making the checkpoint again.
 
     Raises:
-        CarouselError: the folder cannot be written, or there is nothing fitting to resume.
+        CarouselError: the folder cannot be written, holds a checkpoint that is neither resumed nor replaced, is in use
+            by another process, or there is nothing fitting to resume.
         KeyboardInterrupt: after Ctrl-C; the state has been saved.
     """
     console = Console(stderr=True)
-    trainer = Trainer(shards, out, options, console, made_by)
-    if resume:
-        trainer.load()
-    else:
-        trainer.begin()
-    trainer.run()
-    checkpoint = replace(Checkpoint.load(out), name=out.name)
-    splits = [split for split in ("validation", "test") if split in shards.splits]
-    scores = [evaluate(checkpoint, shards, split) for split in splits]
-    trained = (
-        f"{trainer.step:,} updates over {trainer.pass_number + trainer.window / len(trainer.batches):.1f} passes "
-        f"in {trainer.seconds / 60:.0f} minutes."
-    )
-    checkpoint = replace(checkpoint, card=card.write(checkpoint, shards.facts, scores, trainer.made_by, trained))
-    checkpoint.save(out)
+    with claimed(out, replacing=resume or overwrite):
+        trainer = Trainer(shards, out, options, console, made_by)
+        if resume:
+            trainer.load()
+        trainer.run()
+        checkpoint = replace(Checkpoint.load(out), name=out.name)
+        splits = [split for split in ("validation", "test") if split in shards.splits]
+        how: dict[str, Any] = {"lanes": trainer.scoring_lanes, "reading": trainer.reading}
+        scores = [evaluate(checkpoint, shards, split, **how) for split in splits]
+        trained = (
+            f"{trainer.step:,} updates over {trainer.pass_number + trainer.window / len(trainer.batches):.1f} passes "
+            f"in {trainer.seconds / 60:.0f} minutes."
+        )
+        checkpoint = replace(checkpoint, card=card.write(checkpoint, shards.facts, scores, trainer.made_by, trained))
+        checkpoint.save(out)
     for score in scores:
         console.print(json.dumps(score), highlight=False, markup=False)
     return checkpoint
@@ -77,15 +87,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--preset", choices=PRESETS, default="standard", help="a recipe (default: standard)")
     parser.add_argument("--tokenizer", choices=tokenizers.KINDS, help="default: the one that suits the corpus")
     parser.add_argument("--resume", action="store_true", help="go on where this run was interrupted")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the checkpoint in FOLDER, once the first validation is done"
+    )
     add_arguments(parser, TrainingOptions)
 
     def work(given_: argparse.Namespace) -> None:
+        changes = given(given_, TrainingOptions)
+        options = resumed(given_.out, changes) if given_.resume else options_of(given_.preset, changes)
+        if not (given_.resume or given_.overwrite):
+            refuse_to_replace(given_.out)
         shards = prepare(open_corpus(given_.corpus), given_.tokenizer)
         print(summary(shards), file=sys.stderr)
-        changes = given(given_, TrainingOptions)
-        made_by = shlex.join(["python", "-m", "generator.train", *(sys.argv[1:] if arguments is None else arguments)])
-        options = resumed(given_.out, changes) if given_.resume else options_of(given_.preset, changes)
-        train(shards, given_.out, options, resume=given_.resume, made_by=made_by)
+        words = [word for word in (sys.argv[1:] if arguments is None else arguments) if word != "--overwrite"]
+        made_by = shlex.join(["python", "-m", "generator.train", *words])
+        train(shards, given_.out, options, resume=given_.resume, overwrite=given_.overwrite, made_by=made_by)
 
     return command.run(parser, work, arguments)
 
@@ -96,7 +112,10 @@ def resumed(out: Path, changes: dict[str, Any]) -> TrainingOptions:
     Raises:
         CarouselError: there is none, or the command line asks for something else.
     """
-    options = TrainingOptions(**read_state(out)[0]["options"])
+    try:
+        options = TrainingOptions(**read_state(out)[0]["options"])
+    except (KeyError, TypeError) as error:
+        raise CarouselError(f"{out}: not a state of this Carousel; choose another --out to start anew") from error
     for name, value in changes.items():
         if value != getattr(options, name):
             flag = "--" + name.replace("_", "-")

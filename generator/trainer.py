@@ -1,7 +1,8 @@
 """One training run: updates over lanes that carry their state, validations, and the state file to resume from.
 
 All that a run's future depends on is in its state file, so a run that was killed ends at the same weights as one that
-was not (with a length in minutes, where the learning rate follows the clock, at weights that are as good).
+was not (with a length in minutes, where the learning rate follows the clock, at weights that are as good). State and
+checkpoint are written together, at every validation.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +22,24 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import TextColumn, TimeRemainingColumn
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
-from generator import card
-from generator.atomic import atomic_write
+from generator import card, minutes
+from generator.atomic import atomic_folder
+from generator.claim import METRICS, STATE, read_state
 from generator.corpora.batches import IGNORED, Batches, one_pass
 from generator.corpora.progress import bar
 from generator.corpora.shards import Shards
 from generator.errors import CarouselError
-from generator.model.checkpoint import Checkpoint, make_folder
+from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import Dropout, LanguageModel, ModelConfig
 from generator.options import TrainingOptions
 from generator.streaming.engine import Model
 from generator.terminal import printable
 
-STATE = "training.safetensors"
-METRICS = "metrics.jsonl"
 SAVE_SECONDS = 60
 VALIDATION_LANES = 16
 VALIDATION_SECONDS = 6
@@ -57,6 +56,7 @@ class Trainer:
     def __init__(
         self, shards: Shards, out: Path, options: TrainingOptions, console: Console, made_by: str = ""
     ) -> None:
+        self.began = time.monotonic()
         self.shards, self.out, self.options, self.console, self.made_by = shards, out, options, console, made_by
         self.tokenizer = shards.tokenizer
         torch.manual_seed(options.seed)
@@ -85,15 +85,18 @@ class Trainer:
         if self.steps is None and options.minutes is None:
             raise CarouselError("training needs a length; give --steps, --passes or --minutes")
         self.validations = options.validations
+        self.limit = math.inf  # seconds
         if options.minutes is not None:
-            self.validations = max(1, min(options.validations, round(60 * options.minutes / VALIDATION_SECONDS)))
+            self.limit = 60 * options.minutes
+            self.validations = max(1, min(options.validations, round(self.limit / VALIDATION_SECONDS)))
+        self.scoring_lanes = 1
+        self.reading: int | None = None
         self.autocast = options.precision == "bf16" or (
             options.precision == "auto" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         )
         self.step = self.pass_number = self.window = self.validated = self.worse = 0
-        self.best = math.inf
-        self.seconds = 0.0
-        self.loss = math.nan
+        self.best, self.loss, self.seconds = math.inf, math.nan, 0.0
+        self.log = ""
 
     def _average(self, average: Any, current: Any, updates: int | Tensor) -> None:
         """An exponential moving average (Polyak and Juditsky 1992) that forgets its beginnings faster."""
@@ -117,8 +120,7 @@ class Trainer:
     def progress(self) -> float:
         """From 0 to 1 over the run; the first length to be reached ends it."""
         by_steps = self.step / self.steps if self.steps is not None else 0.0
-        by_time = self.seconds / 60 / self.options.minutes if self.options.minutes is not None else 0.0
-        return min(1.0, max(by_steps, by_time))
+        return min(1.0, max(by_steps, self.seconds / self.limit))
 
     @property
     def finished(self) -> bool:
@@ -164,57 +166,75 @@ class Trainer:
 
     def validate(self) -> float:
         """Nats a token over the validation split, in lanes (quick; `evaluate` reads it as one stream)."""
-        split = self.shards.split("validation")
-        lanes = max(1, min(VALIDATION_LANES, len(split.tokens) // 64))
-        return float(self.averaged.surprise(split.tokens, self.tokenizer.start, lanes=lanes).mean())
+        tokens = self.shards.split("validation").tokens[: self.reading]
+        lanes = max(1, min(VALIDATION_LANES, len(tokens) // 64))
+        return float(self.averaged.surprise(tokens, self.tokenizer.start, lanes=lanes).mean())
 
-    def begin(self) -> None:
-        """Start afresh in the folder; what an earlier run logged there goes."""
-        make_folder(self.out)
-        (self.out / STATE).unlink(missing_ok=True)
-        with atomic_write(self.out / METRICS):
-            pass
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint.of(self.averaged, self.tokenizer, name=self.out.name)
+
+    def get_ready(self) -> None:
+        """Compile what draws samples; of a length in minutes, set aside what all but training takes."""
+        minutes.draw(self._checkpoint())
+        if self.options.minutes is None or self.step:
+            return
+        asked, spent = self.limit, time.monotonic() - self.began
+        plan = minutes.plan(asked, spent, self._checkpoint(), self.shards, VALIDATION_LANES)
+        self.limit, self.scoring_lanes, self.reading = plan.training, plan.scoring_lanes, plan.reading
+        self.validations = min(self.validations, plan.validations)
+        over = time.monotonic() - self.began + plan.training + plan.closing - asked
+        self.console.print(
+            f"{plan.training:.0f} s of training, then about {plan.closing:.0f} s for the last validation, the scores "
+            "and the card" + (f": {over:.0f} s more than asked" if over > 1 else ""),
+            highlight=False,
+        )
 
     def run(self) -> None:
         """Train to the end; Ctrl-C saves and raises KeyboardInterrupt."""
         columns = (TextColumn("{task.fields[figures]}"), TimeRemainingColumn())
         with _interrupts() as interrupted, bar("training", *columns, console=self.console, figures="") as show:
+            if not self.finished:
+                show(figures="getting ready")
+                self.get_ready()
             saved = mark = time.monotonic()
             while not self.finished and not interrupted.is_set():
                 loss = self.update()
                 now = time.monotonic()
-                self.seconds, mark, took = self.seconds + now - mark, now, now - mark
+                self.seconds += now - mark
                 self.loss = loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * loss
-                speed = self.batches.inputs[0].size / took
+                speed = self.batches.inputs[0].size / (now - mark)
                 figures = f"step {self.step}  loss {self.loss:.4f}  best {self.best:.4f}  {speed:,.0f} tokens/s"
                 show(completed=self.progress, total=1.0, figures=figures)
                 if not math.isfinite(loss):
                     raise CarouselError(f"{self.out}: the loss is {loss}; try a lower --learning-rate")
+                mark = now
                 if int(self.progress * self.validations) > self.validated or self.progress >= 1:
                     self.report(speed)
-                    mark = time.monotonic()
-                if now - saved > SAVE_SECONDS:
+                    saved = mark = time.monotonic()
+                elif now - saved > SAVE_SECONDS:
                     self.save()
                     saved = mark = time.monotonic()
-            self.save()
-        if self.progress < 1 and self.finished:
+                self.seconds += mark - now
+            if interrupted.is_set():
+                self.save()
+        if interrupted.is_set() and not self.finished:
+            self.console.print(f"stopped at step {self.step}; go on with the same command and --resume")
+            raise KeyboardInterrupt
+        if not math.isfinite(self.best):
+            raise CarouselError(f"{self.out}: no validation gave a number; try a lower --learning-rate")
+        if self.progress < 1:
             count = self.options.patience
             self.console.print(
                 f"stopped at step {self.step}: no better validation in the last {count}; the best is kept"
             )
-        if interrupted.is_set() and not self.finished:
-            self.console.print(f"stopped at step {self.step}; go on with the same command and --resume")
-            raise KeyboardInterrupt
 
     def report(self, speed: float) -> None:
-        """Validate, keep the weights if they are the best, log, and show a short sample."""
+        """Validate, log, save, with the weights if they are the best, and show a short sample."""
         self.validated = max(self.validated + 1, int(self.progress * self.validations))
         nats = self.validate()
-        checkpoint = Checkpoint.of(self.averaged, self.tokenizer)
         better = nats < self.best
         if better:
             self.best, self.worse = nats, 0
-            checkpoint.save(self.out)
         else:
             self.worse += 1
         row = {
@@ -225,11 +245,9 @@ class Trainer:
             "tokens_per_second": round(speed),
             "seconds": round(self.seconds, 1),
         }
-        try:
-            with (self.out / METRICS).open("a") as file:
-                file.write(json.dumps(row) + "\n")
-        except OSError as error:
-            raise CarouselError(f"{self.out / METRICS}: cannot write: {error.strerror}; free some space") from error
+        self.log += json.dumps(row) + "\n"
+        checkpoint = self._checkpoint()
+        self.save(checkpoint if better else None)
         mark = "*" if better else " "
         self.console.print(
             f"{mark} step {self.step}  loss {self.loss:.4f}  validation {nats:.4f}  {self.seconds:.0f} s",
@@ -241,11 +259,12 @@ class Trainer:
     # The state file: safetensors, its metadata one JSON value.
 
     def _counters(self) -> dict[str, Any]:
-        names = ("step", "pass_number", "window", "validated", "worse", "best", "seconds", "loss")
+        lengths = ("limit", "validations", "scoring_lanes", "reading")
+        names = ("step", "pass_number", "window", "validated", "worse", "best", "seconds", "loss", *lengths)
         return {name: getattr(self, name) for name in names}
 
-    def save(self) -> None:
-        """Write everything that the future of this run depends on."""
+    def save(self, better: Checkpoint | None = None) -> None:
+        """Write everything that the future of this run depends on, together with the checkpoint where it is better."""
         tensors = {"averaged": self.average.n_averaged}
         for kind, model in (("model", self.model), ("average", self.averaged)):
             tensors |= {f"{kind}.{name}": value for name, value in model.state_dict().items()}
@@ -263,8 +282,18 @@ class Trainer:
             "corpus": self.shards.key,
             "made_by": self.made_by,
         }
-        with atomic_write(self.out / STATE) as file:
-            file.write(save({k: v.contiguous() for k, v in tensors.items()}, {"carousel": json.dumps(metadata)}))
+        with atomic_folder(self.out) as made:
+            state = save({k: v.contiguous() for k, v in tensors.items()}, {"carousel": json.dumps(metadata)})
+            (made / STATE).write_bytes(state)
+            if self.log:
+                (made / METRICS).write_text(self.log, encoding="utf-8")
+            if better:
+                replace(better, card=self._card(better)).write(made)
+
+    def _card(self, checkpoint: Checkpoint) -> str:
+        """The card that holds until the run has ended."""
+        so_far = f"Not finished: {self.step:,} updates so far. The same command with --resume goes on."
+        return card.write(checkpoint, self.shards.facts, [], self.made_by, so_far)
 
     def load(self) -> None:
         """Go on where `save` left off.
@@ -274,16 +303,15 @@ class Trainer:
         """
         path = self.out / STATE
         metadata, tensors = read_state(self.out)
-        if metadata["corpus"] != self.shards.key:
+        if metadata.get("corpus") != self.shards.key:
             raise CarouselError(f"{path}: trained on other data; restore the corpus or choose another --out")
         try:
             self._restore(metadata, tensors)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise CarouselError(f"{path}: not a state of this run; start again without --resume") from error
-        # A run that was killed may have logged rows after its last save; it will log them again.
-        rows = (self.out / METRICS).read_text().splitlines(keepends=True) if (self.out / METRICS).is_file() else []
-        with atomic_write(self.out / METRICS) as file:
-            file.write("".join(row for row in rows if _logged_step(row) <= self.step).encode())
+            raise CarouselError(f"{path}: not a state of this run; choose another --out to start anew") from error
+        log = self.out / METRICS
+        if self.validated and log.is_file():  # before the first validation it is that of the checkpoint to be replaced
+            self.log = log.read_text(encoding="utf-8", errors="replace")
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         for kind, model in (("model.", self.model), ("average.", self.averaged)):
@@ -303,7 +331,7 @@ class Trainer:
         torch.set_rng_state(tensors["random"])
         self.made_by = metadata["made_by"]
         for name in self._counters():
-            setattr(self, name, metadata["counters"][name])
+            setattr(self, name, metadata["counters"].get(name, getattr(self, name)))  # older states lack some
         self.batches = self._pass(self.pass_number)
 
 
@@ -319,24 +347,3 @@ def _interrupts() -> Iterator[threading.Event]:
         yield interrupted
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def _logged_step(row: str) -> float:
-    """The step of a row of the log; a row that was cut off counts as never written."""
-    try:
-        return float(json.loads(row)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf
-
-
-def read_state(out: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """The state file's metadata and tensors."""
-    path = out / STATE
-    if not path.is_file():
-        raise CarouselError(f"{path}: nothing to resume here; leave --resume out to start")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = json.loads(file.metadata()["carousel"])
-            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CarouselError(f"{path}: cut off or not a training state; start again without --resume") from error

@@ -35,6 +35,8 @@ def test_a_checkpoint_is_small_and_its_card_is_whole(name: str) -> None:
     assert {path.name for path in folder.iterdir()} == {
         "card.md", "config.json", "metrics.jsonl", "model.safetensors", "tokenizer.json"
     }  # fmt: skip
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert config["fingerprint"] == Checkpoint.load(folder).fingerprint
     text = (folder / "card.md").read_text(encoding="utf-8")
     for expected in ("**Data.**", "Licence:", "python -m generator.train", "**Scores**", "**A sample**", "parameters"):
         assert expected in text

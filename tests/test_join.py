@@ -12,6 +12,7 @@ import torch
 
 from generator import join as command
 from generator import train
+from generator.claim import STATE
 from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.model.joined import join
@@ -76,6 +77,18 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         v.numel() for v in loaded.weights.values()
     )
     assert Model(loaded).stream(seed=1).pull(50)
+
+    asked = [str(text), *folders, "--out", str(tmp_path / "both")]
+    (tmp_path / "both" / STATE).write_text("of a run that was there before")
+    assert command.main(asked) == 2
+    assert "both: holds a checkpoint" in capsys.readouterr().err
+    assert command.main([*asked, "--overwrite"]) == 0
+    again = Checkpoint.load(tmp_path / "both")
+    assert again.fingerprint == loaded.fingerprint and "--overwrite" not in again.card
+    assert {path.name for path in (tmp_path / "both").iterdir()} == {
+        "card.md", "config.json", "metrics.jsonl", "model.safetensors", "tokenizer.json"
+    }  # fmt: skip
+    capsys.readouterr()
 
     shutil.copytree(folders[1], tmp_path / "unlogged")
     (tmp_path / "unlogged" / "metrics.jsonl").unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from generator.errors import CarouselError
+from generator.model import checkpoint as checkpoints
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import Dropout, LanguageModel, ModelConfig
 from generator.tokenizers import KINDS
-from tests.conftest import tiny
+from generator.tokenizers.char import CharTokenizer
+from tests.conftest import random_checkpoint, tiny
 
 
 def test_the_training_form_equals_torchs_lstm() -> None:
@@ -161,6 +164,51 @@ def test_a_broken_checkpoint_is_refused_in_one_line(name: str, tmp_path: Path) -
         Checkpoint.load(folder)
     assert "\n" not in str(error.value)
     assert "model" in str(error.value)
+
+
+@pytest.mark.parametrize("kept_as", [torch.float32, torch.float16])
+def test_a_flipped_bit_in_the_weights_is_noticed(tmp_path: Path, kept_as: torch.dtype) -> None:
+    folder = tmp_path / "model"
+    tiny("char").save(folder, kept_as)
+    path = folder / "model.safetensors"
+    data = path.read_bytes()
+    header = 8 + int.from_bytes(data[:8], "little")
+    whole = Checkpoint.load(folder).fingerprint
+    for bit in [*np.random.default_rng(0).integers(8 * header, 8 * len(data), 50).tolist(), 8 * len(data) - 1]:
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        with pytest.raises(CarouselError, match=r"model.safetensors: (damaged|output|lstm|embedding)"):
+            Checkpoint.load(folder)
+    for bit in np.random.default_rng(1).integers(0, 8 * header, 50).tolist():
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            assert Checkpoint.load(folder).fingerprint == whole
+        except CarouselError as error:
+            assert "\n" not in str(error)
+    path.write_bytes(data)
+    config = folder / "config.json"
+    config.write_text(json.dumps({k: v for k, v in json.loads(config.read_text()).items() if k != "fingerprint"}))
+    assert Checkpoint.load(folder).fingerprint == whole, "older checkpoints have no digest"
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    tiny("char").save(folder)
+    new = random_checkpoint(CharTokenizer("xyz"))
+    read = checkpoints._read_weights
+
+    def replacing(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        new.save(folder)
+        return read(*arguments)
+
+    monkeypatch.setattr(checkpoints, "_read_weights", replacing)
+    assert Checkpoint.load(folder).fingerprint == new.fingerprint
 
 
 def test_no_such_checkpoint(tmp_path: Path) -> None:

@@ -74,6 +74,10 @@ def test_what_is_encoded_is_what_is_read() -> None:
         train.tokens[0] = 1
     with pytest.raises(IndexError):
         train[2]
+    for tokens, offsets in ((1, [0, 1]), (6, [0, 6]), (7, [0, 6, 7]), (13, [0, 6, 13]), (99, [0, 6, 13])):
+        beginning = train.beginning(tokens)
+        assert beginning.offsets.tolist() == offsets and len(beginning) == len(offsets) - 1
+        assert np.array_equal(beginning.tokens, train.tokens[:tokens])
     with pytest.raises(CarouselError, match="given has no split dev; choose one of train, validation, test"):
         shards.split("dev")
 
@@ -196,6 +200,53 @@ def test_two_may_build_at_the_same_time(tmp_path: Path, cache: Path) -> None:
     key = prepare(open_corpus(tmp_path / "text.txt"), progress=False).key
     assert [out for out, _ in said] == [f"{key}\n"] * 2, said
     assert len(list((cache / "shards").iterdir())) == 1
+
+
+WAITED_FOR = """
+import sys
+from generator.corpora.shards import prepare
+from tests.test_shards import TEXTS, Given
+
+class Slow(Given):
+    def read(self, progress=None):
+        print("reading", flush=True)
+        sys.stdin.readline()
+        yield from super().read(progress)
+
+corpus = Slow(TEXTS)
+print(prepare(corpus).key, corpus.reads)
+"""
+
+
+def test_who_comes_second_says_so_waits_and_takes_what_was_made(cache: Path) -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = [sys.executable, "-c", WAITED_FOR]
+    first = subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
+    assert first.stdout and first.stdout.readline() == "reading\n"
+    second = subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
+    assert second.stderr and second.stderr.readline() == "given: another process is reading it; waiting\n"
+    made = first.communicate("go on\n")[0].split()
+    assert second.communicate()[0].split() == [made[0], "0"]
+    assert made[1] == "1"
+    assert len(list((cache / "shards").iterdir())) == 1
+
+
+def test_what_a_killed_process_began_goes_and_what_a_living_one_builds_stays(cache: Path) -> None:
+    """Whatever corpus the next one wants."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    processes = []
+    for text in ("of the killed one", "of the living one"):
+        code = WAITED_FOR.replace("Slow(TEXTS)", f"Slow({{**TEXTS, 'test': [{text!r}]}})")
+        processes.append(subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True, **pipes))
+        assert processes[-1].stdout and processes[-1].stdout.readline() == "reading\n"
+    begun = set((cache / "shards").iterdir())
+    assert len(begun) == 4, "a folder and a lock each"
+    processes[0].kill()
+    processes[0].communicate()
+    shards = prepare(Given(TEXTS), progress=False)
+    assert len(begun & set((cache / "shards").iterdir())) == 2
+    assert processes[1].communicate("go on\n")[0].split()[1] == "1"
+    assert len(list((cache / "shards").iterdir())) == 2 and shards.folder.exists()
 
 
 def test_a_real_folder_of_performances(asap: list[Path], tmp_path: Path) -> None:

@@ -165,7 +165,6 @@ def run_of(novel: Path, out: Path, **changes: Any) -> trainer.Trainer:
 def test_what_is_kept_is_the_moving_average(novel: Path, tmp_path: Path, tied: bool) -> None:
     """Every update draws it towards the weights, at first much, and never further than the option says."""
     run = run_of(novel, tmp_path / "model", averaging=0.5, embedding_dim=24 if tied else 8)
-    run.begin()
     expected: dict[str, np.ndarray] = {}
     for update in range(20):
         run.update()
@@ -252,7 +251,7 @@ def test_a_run_of_seconds_warms_up_and_validates_seldom(novel: Path, tmp_path: P
 def test_ctrl_c_saves_and_exits(novel: Path, tmp_path: Path) -> None:
     out = tmp_path / "model"
     environment = {**os.environ, "CAROUSEL_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
-    arguments = command(novel, out)
+    arguments = command(novel, out, "--validations", "10000")
     arguments[arguments.index("60")] = "100000"
     process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120

@@ -8,8 +8,9 @@ A folder per corpus and tokenizer in the cache, named after what went into it:
     train.offsets        int64, little-endian: where each piece begins, and at last where the last one ends
     validation.tokens …
 
-The folder appears whole, by one rename. What does not fit its hashes is built again. What was left out of it is listed
-in a text of its name in the folder `skipped`, also where too little was left to build anything of.
+The folder appears whole, by one rename. What does not fit its hashes is built again. Of several processes that want the
+same one builds it and the others wait. What was left out of it is listed in a text of its name in the folder `skipped`,
+also where too little was left to build anything of.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import tee
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +37,9 @@ from generator.corpora.base import Corpus, Facts, Piece, Progress
 from generator.corpora.download import CACHE, cache_folder
 from generator.corpora.progress import bar
 from generator.errors import CarouselError
+from generator.locks import alone
 from generator.music.score import Score
-from generator.terminal import printable
+from generator.terminal import printable, tell
 from generator.tokenizers.base import Tokenizer, Tokens
 from generator.tokenizers.performance import PerformanceTokenizer
 
@@ -63,6 +66,12 @@ class Split:
             raise IndexError(piece)
         piece %= len(self)
         return self.tokens[self.offsets[piece] : self.offsets[piece + 1]]
+
+    def beginning(self, tokens: int) -> Split:
+        """The first so many tokens, at least one; the last piece ends where they end."""
+        tokens = min(tokens, len(self.tokens))
+        ends = np.append(self.offsets[1:][self.offsets[1:] < tokens], tokens)
+        return Split(self.tokens[:tokens], np.append(0, ends), self.names[: len(ends)])
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,7 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
 
     Args:
         tokenizer: one to encode with, or the kind to fit to the training split; None for what suits the corpus.
-        progress: show a bar on standard error while building.
+        progress: show a bar on standard error while building, and say there what is waited for.
 
     Raises:
         CarouselError: the corpus cannot be read, has no piece that can be encoded, is of another medium than the
@@ -125,13 +134,14 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
     folder = cache_folder() / "shards" / f"{Path(corpus.name).stem[:40]}-{digest[:16]}"
     shards = _load(folder, corpus.facts)
     if shards is None:
-        times = (TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left"))
-        label = f"{Path(corpus.name).name}: reading"
-        with bar(label, TaskProgressColumn(show_speed=True), *times, visible=progress) as show:
-            _build(corpus, tokenizer, folder, lambda done, total: show(completed=done, total=total))
-        shards = _load(folder, corpus.facts)
-        if shards is None:
-            raise CarouselError(f"{folder}: what was written cannot be read back; check the disk or set {CACHE}")
+
+        def wait() -> None:
+            if progress:
+                tell(f"{Path(corpus.name).name}: another process is reading it; waiting")
+
+        _make_place(folder.parent)
+        with alone(_lock(folder), wait):
+            shards = _load(folder, corpus.facts) or _built(corpus, tokenizer, folder, progress)
     corpus.skipped = list(shards.skipped)
     return shards
 
@@ -152,31 +162,52 @@ def _sources() -> list[Path]:
     return sorted([*(root / "tokenizers").glob("*.py"), *readers, *music])
 
 
-def _build(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: Progress) -> None:
+def _make_place(parent: Path) -> None:
+    """Make the folder of all shards, and remove in it what killed processes have begun."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refused(parent, error) from error
+
+    def busy() -> NoReturn:
+        raise CarouselError("a living process is building it")
+
+    for left in sorted(parent.glob(".*.????????")):
+        if left.is_dir():
+            with suppress(CarouselError), alone(_lock(parent / left.name[1:-9]), busy):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _lock(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _built(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: bool) -> Shards:
+    """Build the shards; a damaged folder that is there goes."""
+    times = (TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left"))
+    label = f"{Path(corpus.name).name}: reading"
+    try:
+        with (
+            bar(label, TaskProgressColumn(show_speed=True), *times, visible=progress) as show,
+            tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary,
+        ):
             made = Path(temporary) / folder.name
             made.mkdir()
-            _write(corpus, tokenizer, made, progress, _skipped_list(folder))
-            _put(made, folder, corpus.facts)
-    except OSError as error:
-        raise CarouselError(
-            f"{error.filename or folder}: {error.strerror or error}; free some space or set {CACHE} to another folder"
-        ) from error
-
-
-def _put(made: Path, folder: Path, facts: Facts) -> None:
-    """Rename a finished folder into place. Another process may have been faster, or a damaged one may be there."""
-    for _ in range(2):
-        try:
-            made.rename(folder)
-            return
-        except OSError:
-            if _load(folder, facts) is not None:
-                return
+            told = _skipped_list(folder)
+            _write(corpus, tokenizer, made, lambda done, total: show(completed=done, total=total), told)
             shutil.rmtree(folder, ignore_errors=True)
-    made.rename(folder)
+            made.rename(folder)
+    except OSError as error:
+        raise _refused(folder, error) from error
+    shards = _load(folder, corpus.facts)
+    if shards is None:
+        raise CarouselError(f"{folder}: what was written cannot be read back; check the disk or set {CACHE}")
+    return shards
+
+
+def _refused(path: Path, error: OSError) -> CarouselError:
+    reason = error.strerror or error
+    return CarouselError(f"{error.filename or path}: {reason}; free some space or set {CACHE} to another folder")
 
 
 def _skipped_list(folder: Path) -> Path:

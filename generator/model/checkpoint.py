@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from generator import tokenizers
-from generator.atomic import atomic_write
+from generator.atomic import READY, atomic_folder, newest
 from generator.errors import CarouselError
 from generator.model.lstm import LanguageModel, ModelConfig
 from generator.tokenizers.base import Tokenizer
@@ -23,6 +23,8 @@ from generator.tokenizers.base import Tokenizer
 WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer.json", "card.md"
 MADE_FOR = "made_for"
 """The key in the weights' metadata that says which sizes and tokenizer they were trained with (SHA-256)."""
+FINGERPRINT = "fingerprint"
+"""The key in `config.json`, beside the sizes, that says which weights belong to it: a flipped bit is noticed."""
 LARGEST_JSON = 64 * 2**20
 """Bytes; a larger JSON file is refused unread."""
 
@@ -59,32 +61,43 @@ class Checkpoint:
         return model.eval()
 
     def save(self, folder: str | Path, kept_as: torch.dtype = torch.float32) -> None:
-        """Write the four files, each whole or not at all; the weights last, as fp32 or rounded to fp16."""
-        folder = Path(folder)
-        make_folder(folder)
-        texts = {
-            CONFIG: json.dumps(self.config.to_json(), indent=2) + "\n",
-            TOKENIZER: json.dumps(self.tokenizer.to_json(), ensure_ascii=False, indent=1) + "\n",
-            CARD: self.card,
-        }
-        for name, text in texts.items():
-            with atomic_write(folder / name) as file:
-                file.write(text.encode())
-        with atomic_write(folder / WEIGHTS) as file:
-            weights = {name: value.to(kept_as) for name, value in self.weights.items()}
-            file.write(save(weights, {MADE_FOR: _made_for(self.config, self.tokenizer)}))
+        """Replace the four files of a checkpoint in a folder, together or not at all; the folder is made."""
+        with atomic_folder(Path(folder)) as made:
+            self.write(made, kept_as)
+
+    def write(self, folder: Path, kept_as: torch.dtype = torch.float32) -> None:
+        """Write the four files into a folder that is there, the weights as fp32 or rounded to fp16."""
+        weights = {name: value.to(kept_as) for name, value in self.weights.items()}
+        rounded = replace(self, weights={name: value.float() for name, value in weights.items()})
+        config = {**self.config.to_json(), FINGERPRINT: rounded.fingerprint}
+        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        tokenizer = json.dumps(self.tokenizer.to_json(), ensure_ascii=False, indent=1) + "\n"
+        (folder / TOKENIZER).write_text(tokenizer, encoding="utf-8")
+        (folder / CARD).write_text(self.card, encoding="utf-8")
+        (folder / WEIGHTS).write_bytes(save(weights, {MADE_FOR: _made_for(self.config, self.tokenizer)}))
 
     @staticmethod
     def load(folder: str | Path) -> Checkpoint:
         """Read and check a checkpoint.
 
         Raises:
-            CarouselError: a file is missing, cut off or foreign, or the parts do not fit one another.
+            CarouselError: a file is missing, cut off, damaged or foreign, or the parts do not fit one another.
         """
         folder = Path(folder)
+        while True:
+            seen = _stamps(folder)
+            try:
+                return Checkpoint._load(folder)
+            except CarouselError:
+                if _stamps(folder) == seen:  # else a training run has just replaced what was being read
+                    raise
+
+    @staticmethod
+    def _load(folder: Path) -> Checkpoint:
         if not folder.is_dir():
             raise CarouselError(f"{folder}: no such checkpoint folder; train one with: python -m generator.train")
         data = _read_json(folder / CONFIG)
+        expected = data.pop(FINGERPRINT, None)  # older checkpoints have none
         unknown = set(data) - {spec.name for spec in fields(ModelConfig)}
         if unknown:
             raise CarouselError(f"{folder / CONFIG}: unknown key {sorted(unknown)[0]!r}; it needs a newer Carousel")
@@ -103,20 +116,26 @@ class Checkpoint:
             )
         card = folder / CARD
         weights = _read_weights(folder / WEIGHTS, config, _made_for(config, tokenizer))
-        text = _read_bytes(card, LARGEST_JSON).decode(errors="replace") if card.is_file() else ""
-        return Checkpoint(config, weights, tokenizer, text, folder.name)
+        text = _read_bytes(card, LARGEST_JSON).decode(errors="replace") if newest(card).is_file() else ""
+        checkpoint = Checkpoint(config, weights, tokenizer, text, folder.name)
+        if expected is not None and checkpoint.fingerprint != expected:
+            raise CarouselError(
+                f"{folder / WEIGHTS}: damaged, or not the weights that {CONFIG} names; restore the checkpoint"
+            )
+        return checkpoint
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder of a checkpoint, if it is not there.
+def _stamps(folder: Path) -> list[tuple[int, int] | None]:
+    """What changes where a file of a checkpoint is replaced: its number and its time in the file system."""
 
-    Raises:
-        CarouselError: the system refuses.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CarouselError(f"{folder}: cannot make this folder: {error.strerror}; choose another place") from error
+    def stamp(path: Path) -> tuple[int, int] | None:
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    return [stamp(place / name) for place in (folder / READY, folder) for name in (CONFIG, TOKENIZER, CARD, WEIGHTS)]
 
 
 def _canonical(value: Any) -> bytes:
@@ -125,11 +144,12 @@ def _canonical(value: Any) -> bytes:
 
 def _read_bytes(path: Path, limit: int) -> bytes:
     try:
-        if path.stat().st_size > limit:
+        now = newest(path)
+        if now.stat().st_size > limit:
             raise CarouselError(f"{path}: larger than {limit >> 20} MB; this is not a checkpoint's file")
-        return path.read_bytes()
+        return now.read_bytes()
     except OSError as error:
-        if path.name == CONFIG and not path.exists():
+        if path.name == CONFIG and not newest(path).exists():
             raise CarouselError(
                 f"{path.parent}: no checkpoint, for it has no {CONFIG}; name a folder such as checkpoints/bach"
             ) from error

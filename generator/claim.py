@@ -1,0 +1,84 @@
+"""The folder that a checkpoint is made in: one process at a time, and nothing in it is replaced unasked.
+
+Beside the checkpoint a training run keeps `metrics.jsonl`, a row for each validation, and `training.safetensors`, all
+that its future depends on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from generator.atomic import make_folder, newest, tidy
+from generator.errors import CarouselError
+from generator.locks import alone
+from generator.model.checkpoint import CARD, CONFIG, TOKENIZER, WEIGHTS
+
+STATE = "training.safetensors"
+METRICS = "metrics.jsonl"
+LOCK = ".lock"
+
+
+def refuse_to_replace(folder: Path) -> None:
+    """Find out whether something would be lost if a checkpoint were made here.
+
+    Raises:
+        CarouselError: it would.
+    """
+    for what, names in (
+        ("a checkpoint", (WEIGHTS, CONFIG, TOKENIZER, CARD)),
+        ("an unfinished run", (STATE, METRICS)),
+    ):
+        if any(newest(folder / name).exists() for name in names):
+            raise CarouselError(
+                f"{folder}: holds {what}; go on with it (train --resume), replace it (--overwrite) or choose another "
+                "--out"
+            )
+
+
+@contextmanager
+def claimed(folder: Path, replacing: bool) -> Iterator[None]:
+    """Keep a folder, which is made where it is missing, from other processes while the block runs.
+
+    Args:
+        replacing: what is there may be replaced.
+
+    Raises:
+        CarouselError: it may not, or another process writes there.
+    """
+
+    def busy() -> NoReturn:
+        raise CarouselError(f"{folder}: another process is training there; wait for it or choose another --out")
+
+    make_folder(folder)
+    with alone(folder / LOCK, busy):
+        if not replacing:
+            refuse_to_replace(folder)
+        tidy(folder)
+        yield
+
+
+def read_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The metadata and the tensors of a run's state.
+
+    Raises:
+        CarouselError: there is none, or it is damaged.
+    """
+    path = folder / STATE
+    file_now = newest(path)
+    if not file_now.is_file():
+        raise CarouselError(f"{path}: nothing to resume here; leave --resume out to start")
+    try:
+        with safe_open(file_now, "pt") as file:
+            metadata = dict(json.loads(file.metadata()["carousel"]))
+            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CarouselError(
+            f"{path}: cut off or not a training state; restore it, or choose another --out to start anew"
+        ) from error

@@ -1,0 +1,39 @@
+"""One process at a time: a lock file, which is free as soon as the process that holds it ends, however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from generator.errors import CarouselError
+
+
+@contextmanager
+def alone(path: Path, busy: Callable[[], object]) -> Iterator[None]:
+    """Hold the lock file at `path` while the block runs; afterwards it is gone.
+
+    Args:
+        busy: called where somebody else holds it; unless it raises, they are waited for.
+
+    Raises:
+        CarouselError: the system refuses.
+    """
+    lock = FileLock(path)
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            busy()
+            lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CarouselError(f"{path}: cannot lock: {reason}; choose another place") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()  # whoever waits for it sees that it is gone, and makes a new one
+        lock.release()

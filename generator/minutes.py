@@ -1,0 +1,81 @@
+"""A length in minutes is the whole run's: what all but training will take is measured on a piece and set aside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from generator import card
+from generator.corpora.shards import Shards
+from generator.model.checkpoint import Checkpoint
+from generator.model.lstm import LanguageModel
+from generator.streaming.engine import Model
+
+READING_SHARE = 0.1
+"""Of the run: so much of it at most goes into validations before the last, into that one, and into the scores."""
+LEAST_TRAINING = 0.5
+"""Of the run: so much of it at least is for training."""
+TRIAL_STEPS = 256
+"""So many steps of reading tell how long a whole split takes; less is never read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the seconds of a run are shared out."""
+
+    training: float
+    """Validations included, but for the last one."""
+    closing: float
+    """The last validation, the scores and the card."""
+    validations: int
+    """At most."""
+    scoring_lanes: int
+    """Into how many streams the splits are cut for the scores: 1 where there is time."""
+    reading: int | None
+    """So many tokens of a split are read at most, where there is no time for all."""
+
+
+def plan(asked: float, spent: float, checkpoint: Checkpoint, shards: Shards, lanes: int) -> Plan:
+    """The plan for a run that is asked to take so many seconds, of which some are spent.
+
+    Args:
+        checkpoint: one of the sizes that are trained.
+        lanes: into how many streams the validation split is cut.
+    """
+    begun, model = time.monotonic(), checkpoint.model()
+    sizes = {name: len(shards.split(name).tokens) for name in ("validation", "test") if name in shards.splits}
+    share = READING_SHARE * asked
+    drawing = _seconds(lambda: draw(checkpoint))
+    scores = sum(sizes.values()) * _seconds_a_token(model, shards, 1)
+    beside = _seconds_a_token(model, shards, lanes)
+    reading, scoring_lanes = None, 1
+    if scores > share:
+        reading, scoring_lanes = max(int(share / len(sizes) / beside), lanes * TRIAL_STEPS), lanes
+        sizes = {name: min(size, reading) for name, size in sizes.items()}
+        scores = sum(sizes.values()) * beside
+    validation = sizes["validation"] * beside
+    closing = validation + scores + 2 * drawing  # a card with the last validation, and the last card
+    training = max(asked - spent - (time.monotonic() - begun) - closing, LEAST_TRAINING * asked)
+    return Plan(training, closing, max(1, int(share / validation)), scoring_lanes, reading)
+
+
+def draw(checkpoint: Checkpoint) -> None:
+    """Draw the sample for a card; the first time on a machine this compiles what draws it."""
+    tokens, _ = card.manner(checkpoint.tokenizer.kind)
+    card.sample(Model(checkpoint), tokens)
+
+
+def _seconds_a_token(model: LanguageModel, shards: Shards, lanes: int) -> float:
+    """How long it takes to read a token in so many streams side by side."""
+    tokens = shards.split("validation").tokens[: lanes * TRIAL_STEPS]
+    read = partial(model.surprise, tokens, shards.tokenizer.start, lanes=min(lanes, len(tokens)))
+    return _seconds(read) / len(tokens)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """How long some work takes."""
+    begun = time.monotonic()
+    work()
+    return time.monotonic() - begun
