@@ -41,12 +41,13 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.measuring import optional, parser, report, rounded
-from generator import command
+from generator import command, jit
 from generator.errors import CarouselError
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("tokenizers", "music", "streaming", "web")
-COMPILED = Path("generator", "__pycache__")
+COMPILED, ANEW = "compiled", "compiled-anew"
+"""Folders in a copy: compiled code of the code as it is, and of a mutant."""
 CAUGHT, TIMEOUT, SURVIVED = "caught", "timeout", "survived"
 COMPILING_SECONDS = 120
 """Added to a mutant's time limit, for what it changes is compiled anew."""
@@ -149,13 +150,20 @@ def running(source: str) -> str:
 # The suite
 
 
-def pytest(folder: Path, *flags: str, limit_seconds: float | None = None) -> tuple[int, str]:
-    """Run pytest in a copy; its exit status, -9 past the limit, and what it printed."""
+def pytest(folder: Path, *flags: str, limit_seconds: float | None = None, kept: str = COMPILED) -> tuple[int, str]:
+    """Run pytest in a copy of the repository; its exit status, and what it printed.
+
+    Args:
+        kept: the folder in the copy where compiled code is kept.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer than the limit, and was killed.
+    """
     line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no", "-rfE", *flags]
     process = subprocess.Popen(
         line,
         cwd=folder,
-        env=os.environ | {"CI": "true", "PYTHONPATH": os.fspath(folder)},
+        env=os.environ | {"CI": "true", "PYTHONPATH": os.fspath(folder), "NUMBA_CACHE_DIR": os.fspath(folder / kept)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -214,27 +222,35 @@ def tried(mutant: Mutant, folders: SimpleQueue[Path], suite: Suite, seconds: flo
     """What became of a mutant, in one of the copies."""
     folder = folders.get()
     path, tests = folder / mutant.path, suite.covering(mutant, seconds)
-    before, compiled = path.read_text(encoding="utf-8"), set((folder / COMPILED).glob("*"))
+    before, kept = path.read_text(encoding="utf-8"), COMPILED
+    if path in jit.sources(folder / "generator") and may_be_compiled(before, mutant.line):
+        kept = ANEW
+    elif "import compiled" in before:  # numba compiles again what the file itself has, and that only
+        kept = ANEW
+        shutil.copytree(folder / COMPILED, folder / ANEW)
+    listed = folder / "tests.txt"
+    listed.write_text("\n".join(tests), encoding="utf-8")
+    limit = COMPILING_SECONDS + SLOWER * sum(suite.seconds[test] for test in tests)
     try:
         path.write_text(mutated(before, mutant.operator, mutant.occurrence), encoding="utf-8")
-        outcome, by = faced(folder, tests, COMPILING_SECONDS + SLOWER * sum(suite.seconds[test] for test in tests))
+        status, printed = pytest(folder, "-x", f"@{listed}", limit_seconds=limit, kept=kept)
+        outcome = CAUGHT if status else SURVIVED
+        by = next(failed(printed), f"exit status {status}") if status else ""
+    except subprocess.TimeoutExpired:
+        outcome, by = TIMEOUT, ""
     finally:
         path.write_text(before, encoding="utf-8")
-        for anew in {path for path in (folder / COMPILED).glob("*") if path.is_dir()} - compiled:
-            shutil.rmtree(anew)
+        shutil.rmtree(folder / ANEW, ignore_errors=True)
         folders.put(folder)
     return asdict(mutant) | {"outcome": outcome, "by": by, "tests": len(tests)}
 
 
-def faced(folder: Path, tests: list[str], limit_seconds: float) -> tuple[str, str]:
-    """What comes of the tests until one fails, and which failed."""
-    listed = folder / "tests.txt"
-    listed.write_text("\n".join(tests), encoding="utf-8")
-    try:
-        status, printed = pytest(folder, "-x", f"@{listed}", limit_seconds=limit_seconds)
-    except subprocess.TimeoutExpired:
-        return TIMEOUT, ""
-    return (CAUGHT, next(failed(printed), f"exit status {status}")) if status else (SURVIVED, "")
+def may_be_compiled(source: str, line: int) -> bool:
+    """Whether a line is in a compiled function or in none, as a constant is that may be compiled in."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or 0):
+            return any("compiled" in ast.unparse(decorator) for decorator in node.decorator_list)
+    return True
 
 
 def failed(printed: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import mutation
-from benchmarks.mutation import Mutant, Suite, mutants, mutated, running
+from benchmarks.mutation import Mutant, Suite, may_be_compiled, mutants, mutated, running
 
 PRICE = '''"""A shop."""
 
@@ -54,6 +54,24 @@ def test_every_mutant_is_a_change_of_its_line(tmp_path: Path) -> None:
         lines = mutated(PRICE, mutant.operator, mutant.occurrence).splitlines()
         assert PRICE.splitlines()[mutant.line - 1].strip() == before
         assert lines[mutant.line - 1].strip() == after != before
+
+
+LOOPS = """LENGTH = 3
+
+@compiled
+def loop(length: int) -> int:
+    return length
+
+class Loops:
+    length = 4
+
+    def loop(self) -> int:
+        return loop(self.length)
+"""
+
+
+def test_constants_and_compiled_functions_are_compiled_anew() -> None:
+    assert [line for line in range(1, 12) if may_be_compiled(LOOPS, line)] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
 
 
 def test_a_mutant_meets_the_tests_of_its_line_or_else_of_its_file() -> None:
