@@ -38,7 +38,7 @@ from generator.streaming.lengths import until_bars, until_seconds, until_tokens
 from generator.streaming.melody import brought
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
-from generator.telling import report, tell_steps, tell_tempo, telling
+from generator.telling import losses, melody_losses, report, tell_steps, tell_tempo, telling
 from generator.tokenizers.base import Event, Tokenizer
 
 DEFAULT_TOKENS = 2000
@@ -64,7 +64,7 @@ def read_primer(text: str, medium: str) -> str | Score:
         raise CarouselError(
             f"{text}: no such file; a music checkpoint is primed with a MIDI, MusicXML, ABC or krn file"
         )
-    return files.read(path)[0]
+    return files.first(path)
 
 
 def line(event: Event, clock: Clock, voices: Sequence[Voice]) -> str:
@@ -101,10 +101,12 @@ def with_melody(given_: argparse.Namespace, model: Model) -> dict[str, Any]:
         return options
     path = Path(options.pop("melody"))
     try:
-        score = files.read(path)[0]
+        score = files.first(path)
         melody = model.melody(score, given_.voice, given_.transpose or 0)
     except CarouselError as error:
         raise CarouselError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    for sentence in melody_losses(score, melody):
+        print(f"--melody: {sentence}", file=sys.stderr)
     return brought(score, melody) | options
 
 
@@ -122,7 +124,10 @@ def begun(given_: argparse.Namespace, model: Model) -> Stream:
             raise CarouselError(f"no character of {prime[:20]!r} is known to this checkpoint; write what it has read")
         if unknown:
             print(f"unknown to this checkpoint: {' '.join(sorted(unknown))}", file=sys.stderr)
-    return engine.stream(prime, **options)
+    stream = engine.stream(prime, **options)
+    for sentence in losses(prime, model.tokenizer):
+        print(f"--prime: {sentence}", file=sys.stderr)
+    return stream
 
 
 def choose(stream: Stream, model: Model, count: int, tokens: int | None, bars: int | None) -> None:

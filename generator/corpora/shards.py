@@ -33,6 +33,7 @@ from generator.corpora.base import Corpus, Facts, Piece, Progress
 from generator.corpora.download import CACHE, cache_folder
 from generator.corpora.progress import bar
 from generator.errors import CarouselError
+from generator.losses import Omission, summed
 from generator.music.score import Score
 from generator.tokenizers.base import Tokenizer, Tokens
 from generator.tokenizers.performance import PerformanceTokenizer
@@ -74,7 +75,9 @@ class Shards:
     skipped: tuple[tuple[str, str], ...]
     """(file or piece, reason) of everything left out."""
     report: dict[str, float]
-    """What the tokenizer could not express, by the names of its report's fields, over all pieces; empty for text."""
+    """What the tokenizer could not express, by the names of its report's fields, over all pieces."""
+    omissions: tuple[Omission, ...]
+    """What the readers of files left out, over all pieces."""
     styles: dict[str, int]
     """How many pieces have each style, the commonest first; also those that the tokenizer leaves out."""
     _splits: dict[str, Split]
@@ -184,7 +187,7 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
     unencoded: list[tuple[str, str]] = []
     reports: list[dict[str, float]] = []
     styles: Counter[str] = Counter()
-    quantise = getattr(tokenizer, "quantise", None)
+    omissions: list[Omission] = []
     try:
         for split, piece in pieces:
             try:
@@ -195,10 +198,10 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
             files[split].write(np.ascontiguousarray(tokens, dtype="<u2").tobytes())
             offsets[split].append(offsets[split][-1] + len(tokens))
             names[split].append(piece.name)
-            if isinstance(piece.content, Score) and piece.content.style:
-                styles[piece.content.style] += 1
-            if quantise:
-                reports.append(asdict(quantise(piece.content)[1]))
+            if isinstance(piece.content, Score):
+                styles.update([piece.content.style] if piece.content.style else [])
+                omissions.extend(piece.content.omissions)
+            reports.append(asdict(tokenizer.quantise(piece.content)[1]))
     finally:
         for file in files.values():
             file.close()
@@ -216,6 +219,7 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
         "styles": dict(styles.most_common()),
         "skipped": skipped,
         "report": _total(reports),
+        "omissions": [asdict(omission) for omission in summed(omissions)],
         "sha256": {
             f"{split}.{what}": _sha256(folder / f"{split}.{what}") for split in filled for what in ("tokens", "offsets")
         },
@@ -269,6 +273,7 @@ def _load(folder: Path, facts: Facts) -> Shards | None:
             hashlib.sha256(content.encode()).hexdigest(),
             tuple((name, reason) for name, reason in index["skipped"]),
             index["report"],
+            tuple(Omission(**omission) for omission in index["omissions"]),
             dict(index["styles"]),
             splits,
         )

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from generator.losses import Omission
+
 DEFAULT_VELOCITY = 80
 DEFAULT_TEMPO = 120.0
 LONGEST_STYLE = 40
@@ -123,6 +125,8 @@ class Score:
     """What kind of piece it is, as `style_name` writes it: `reel`, `bach`. Files of music do not carry it."""
     origin: str = field(default="", compare=False)
     """How it was made, one line of ASCII; files of music carry it. A score that is changed in any way has none."""
+    omissions: tuple[Omission, ...] = field(default=(), compare=False)
+    """What its reader left out of the file."""
 
     @staticmethod
     def from_events(

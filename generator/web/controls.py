@@ -68,6 +68,8 @@ def controls(medium: str, model: Model) -> dict[str, Any]:
         harmonise(medium, model)
     words = "The model reads it before the start; only its last part counts. A take goes on from where it was saved."
     st.file_uploader(WORDS["prime"], primers.SUFFIXES[medium], key=f"{medium}-file", help=words)
+    for sentence in setting(medium, "losses"):
+        (st.warning if sentence.loud else st.caption)(sentence.text)
     if problem:
         st.error(problem)
     return options
@@ -147,17 +149,19 @@ def uploaded(medium: str, model: Model) -> str | Score | Snapshot | None:
     """
 
     def read(name: str, data: bytes) -> Any:
-        piece = primers.last_part(primers.read(name, data, medium))
-        if isinstance(piece, Snapshot):
-            try:
-                model.engine().check(piece)
-            except CarouselError as error:
-                raise CarouselError(f"{name}: {error}") from error
-        return piece
+        whole = primers.read(name, data, medium)
+        try:
+            if isinstance(whole, Snapshot):
+                model.engine().check(whole)
+                return whole, []
+            return primers.last_part(whole), primers.losses(whole, model.tokenizer)
+        except CarouselError as error:
+            raise CarouselError(f"{name}: {error}") from error
 
-    st.session_state[f"{medium}-primer"] = None
-    piece: str | Score | Snapshot | None = once(f"{medium}-file", (model.checkpoint.fingerprint,), read)
-    st.session_state[f"{medium}-primer"] = piece
+    state = st.session_state
+    state[f"{medium}-primer"], state[f"{medium}-losses"] = None, []
+    piece, state[f"{medium}-losses"] = once(f"{medium}-file", (model.checkpoint.fingerprint,), read) or (None, [])
+    state[f"{medium}-primer"] = piece
     return piece
 
 
