@@ -123,6 +123,21 @@ def test_preparing_one_piano_from_songs(songs: Path, capsys: pytest.CaptureFixtu
     assert "as tokens   2,560 notes\n" in (said := capsys.readouterr().out) and "WARNING" not in said
 
 
+def test_what_the_readers_left_out_is_said_of_a_corpus(songs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also the second time, out of the cache."""
+    data = bytearray((songs / "0.mid").read_bytes())
+    at = data.index(b"\xc1\x21")  # the bass's program, which no note needs
+    data[at + 1] = 0xA1
+    (songs / "0.mid").write_bytes(data)
+    for number in range(2):
+        (songs / f"{number}.abc").write_text('X:1\nM:4/4\nL:1/4\nK:G\n"G"G A {c}B c|{e}d4|\n')
+    for _ in range(2):
+        assert prepare.main([str(songs)]) == 0
+        said = capsys.readouterr().out
+        for words in ("4 grace notes left out", "2 chord symbols left out", "1 damaged message passed over"):
+            assert f"    {words}\n" in said, said
+
+
 def test_a_primer_that_a_checkpoint_hardly_knows(songs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sample.main([str(BACH), "--prime", str(songs / "0.mid"), "--tokens", "5"]) == 0
     said = capsys.readouterr().err.splitlines()
@@ -145,7 +160,7 @@ def test_a_primer_that_a_checkpoint_hardly_knows(songs: Path, capsys: pytest.Cap
 def test_a_text_with_characters_that_a_checkpoint_has_not_read(capsys: pytest.CaptureFixture[str]) -> None:
     assert sample.main([str(ROOT / "checkpoints" / "shakespeare"), "--prime", "Ätna and Öl", "--tokens", "5"]) == 0
     said = capsys.readouterr().err
-    assert "--prime: WARNING: 2 characters replaced by \ufffd (18 % of 11 characters): " in said
+    assert "--prime: WARNING: 2 characters read as unknown (18 % of 11 characters): " in said
 
 
 def test_a_melody_is_one_voice_of_a_song(songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,11 +28,7 @@ class CharReport(Report):
 
     characters: int
     unknown: int = cause(
-        "character",
-        "replaced by \ufffd",
-        "the training split has none like it",
-        remedy="replace it by another one",
-        of="characters",
+        "character", "read as unknown", "the training split has none like it", remedy="write others", of="characters"
     )
 
 
