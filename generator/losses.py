@@ -45,7 +45,7 @@ def cause(thing: str, fate: str, why: str, **facts: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a tokenizer could not express of one piece, or of many: how much it has kept, and counts by cause."""
+    """What a tokenizer could not express of one piece, or of many: first how much it has kept, then counts by cause."""
 
     @property
     def dropped(self) -> int:

@@ -184,3 +184,6 @@ def test_the_app_says_what_it_leaves_out(songs: Path, monkeypatch: pytest.Monkey
     assert "tempo 72 instead of 89: the nearest that this checkpoint knows" in warnings
     assert "208 drum notes left out (50 % of 416 notes): no voice of this vocabulary is for drums" in warnings
     assert "the first 96 notes left out: only the last part counts" in [caption.value for caption in page.caption]
+    tune = b"X:1\nM:4/4\nL:1/4\nK:G\nG A {c}B c|d4|d4|GABc|d4|GABc|\n"
+    page.file_uploader(key="music-tune").set_value(("tune.abc", tune, "text/plain")).run()
+    assert "1 grace note left out" in [caption.value for caption in page.caption] and not page.exception

@@ -199,8 +199,9 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
             offsets[split].append(offsets[split][-1] + len(tokens))
             names[split].append(piece.name)
             if isinstance(piece.content, Score):
-                styles.update([piece.content.style] if piece.content.style else [])
-                omissions.extend(piece.content.omissions)
+                omissions += piece.content.omissions
+                if piece.content.style:
+                    styles[piece.content.style] += 1
             reports.append(asdict(tokenizer.quantise(piece.content)[1]))
     finally:
         for file in files.values():

@@ -8,6 +8,7 @@ minute make a tick of 10 ms.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -160,6 +161,10 @@ class Score:
     def end_ticks(self) -> int:
         """Where the last note ends; 0 without notes."""
         return max((note.end_ticks for note in self.notes), default=0)
+
+    def louder_or_softer(self) -> int:
+        """How many notes have another velocity than most: so many change where all are made alike."""
+        return len(self.notes) - max(Counter(note.velocity for note in self.notes).values(), default=0)
 
     def bar_starts(self) -> Iterator[tuple[int, TimeSignature]]:
         """Every bar's start in ticks with its metre, up to the end of the last note; 4/4 where nothing is said."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import count
 from typing import Literal
 
-from generator.music.score import Note, Score
+from generator.music.score import Note
 
 
 def distinct(names: Iterable[str]) -> list[str]:
@@ -60,9 +59,3 @@ def one_at_a_time(notes: Iterable[Note], keep: Literal["highest", "lowest"]) -> 
             line[-1] = replace(line[-1], duration_ticks=note.start_ticks - line[-1].start_ticks)
         line.append(note)
     return line
-
-
-def levelled(score: Score) -> int:
-    """How many notes are louder or softer than most: so many lose something where all are equally loud."""
-    counts = Counter(note.velocity for note in score.notes)
-    return len(score.notes) - max(counts.values(), default=0)

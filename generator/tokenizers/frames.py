@@ -19,7 +19,6 @@ import numpy.typing as npt
 from generator.errors import CarouselError
 from generator.losses import Report, cause
 from generator.music.score import DEFAULT_TEMPO, Score, Voice
-from generator.music.voices import levelled
 from generator.tokenizers.base import Tokens
 from generator.tokenizers.frames_grammar import (
     END,
@@ -197,7 +196,7 @@ class FramesTokenizer:
             tempos=len(score.tempos),
             joined=len(spans) - sounding,
             moved=sum(error > 0 for error in errors),
-            levelled=levelled(score),
+            levelled=score.louder_or_softer(),
             pedals_dropped=len(score.pedals),
             tempos_changed=sum(tempo.quarters_per_minute != self.quarters_per_minute for tempo in score.tempos),
             voices_joined=max(0, len({note.voice for note in score.notes} - drums) - 1),

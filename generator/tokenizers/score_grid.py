@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from generator.losses import Report, cause
 from generator.music.score import DEFAULT_TEMPO, DEFAULT_VELOCITY, MusicEvent, Note, Score, Tempo, TimeSignature
-from generator.music.voices import levelled
 from generator.tokenizers.score_vocabulary import DURATION, POSITION, TEMPO, TICKS_PER_QUARTER, Table
 from generator.tokenizers.score_voices import assigned
 
@@ -130,7 +129,7 @@ def quantise(score: Score, table: Table) -> tuple[list[MusicEvent], ScoreReport]
         max_tempo_change_percent=max(changes, default=0.0),
         merged=len(placed) - len(notes),
         moved=sum(error > 0 for error in onset_errors),
-        levelled=levelled(score),
+        levelled=score.louder_or_softer(),
         pedals_dropped=len(score.pedals),
         tempos_changed=len(changes),
         tempos_dropped=dropped,
