@@ -19,6 +19,7 @@ from collections.abc import Iterable
 
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
+from generator.losses import many, sentences
 from generator.terminal import printable
 from generator.tokenizers import KINDS
 
@@ -51,7 +52,7 @@ def summary(shards: Shards) -> str:
     ]
     for name in shards.splits:
         split = shards.split(name)
-        lines.append(f"  {name:<11} {_many(len(split), 'piece')}, {_many(len(split.tokens), 'token')}")
+        lines.append(f"  {name:<11} {many(len(split), 'piece')}, {many(len(split.tokens), 'token')}")
     if shards.styles:
         known = [style for style in shards.styles if style in shards.tokenizer.styles]
         others = [style for style in shards.styles if style not in shards.tokenizer.styles]
@@ -59,11 +60,13 @@ def summary(shards: Shards) -> str:
         if others:
             more = f" and {len(others) - NAMED:,} more" if others[NAMED:] else ""
             lines.append(f"  left out    {_counted(shards, others[:NAMED])}{more}")
-    if shards.report:
-        errors = {name: value for name, value in shards.report.items() if name.startswith(("max_", "mean_"))}
-        counts = {name: value for name, value in shards.report.items() if name not in errors}
-        lines.append("  as tokens   " + _listed(f"{value:,} {name}" for name, value in counts.items()))
+    report = shards.tokenizer.report(**shards.report)
+    unit, kept = next(iter(shards.report.items()))
+    errors = {name: value for name, value in shards.report.items() if name.startswith(("max_", "mean_"))}
+    lines.append(f"  as tokens   {kept:,} {unit}" + (f" of {kept + report.dropped:,}" if report.dropped else ""))
+    if errors:
         lines.append("              " + _listed(f"{name} {value:.4g}" for name, value in errors.items()))
+    lines += [f"    {sentence}" for sentence in sentences(report, shards.omissions)]
     if shards.skipped:
         lines.append(f"  skipped     {len(shards.skipped):,}")
         lines += [f"    {name}: {reason}" for name, reason in shards.skipped[:NAMED]]
@@ -79,10 +82,6 @@ def _counted(shards: Shards, styles: Iterable[str]) -> str:
 
 def _listed(words: Iterable[str]) -> str:
     return ", ".join(words).replace("_", " ")
-
-
-def _many(count: int, thing: str) -> str:
-    return f"{count:,} {thing}" + ("" if count == 1 else "s")
 
 
 if __name__ == "__main__":

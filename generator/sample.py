@@ -39,7 +39,7 @@ from generator.streaming.melody import brought
 from generator.streaming.origin import Cut
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
-from generator.telling import report, tell_steps, tell_tempo, telling
+from generator.telling import losses, melody_losses, report, tell_steps, tell_tempo, telling
 from generator.terminal import printable, say, tell
 from generator.tokenizers.base import Event, Tokenizer
 
@@ -81,10 +81,12 @@ def with_melody(given_: argparse.Namespace, model: Model) -> dict[str, Any]:
         return options
     path = Path(options.pop("melody"))
     try:
-        score = files.read(path)[0]
+        score = files.first(path)
         melody = model.melody(score, given_.voice, given_.transpose or 0)
     except CarouselError as error:
         raise CarouselError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    for sentence in melody_losses(score, melody):
+        tell(f"--melody: {sentence}")
     return brought(score, melody) | options
 
 
@@ -102,7 +104,10 @@ def begun(given_: argparse.Namespace, model: Model) -> Stream:
             raise CarouselError(f"no character of {prime[:20]!r} is known to this checkpoint; write what it has read")
         if unknown:
             tell(f"unknown to this checkpoint: {' '.join(sorted(unknown))}")
-    return engine.stream(prime, **options)
+    stream = engine.stream(prime, **options)
+    for sentence in losses(prime, model.tokenizer):
+        tell(f"--prime: {sentence}")
+    return stream
 
 
 def choose(stream: Stream, model: Model, count: int, tokens: int | None, bars: int | None) -> None:

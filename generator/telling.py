@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from generator.losses import WHEN_PRIMING, Sentence, many, omitted, sentences
+from generator.music.score import Score
 from generator.originality import WINDOWS
 from generator.streaming.constraints import flag
 from generator.streaming.score_constraints import nearest_tempo
 from generator.streaming.stream import Stream
 from generator.terminal import tell
-from generator.tokenizers.base import Event
+from generator.tokenizers.base import Event, Tokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
 FAR = 0.1
@@ -42,7 +44,36 @@ def tell_tempo(stream: Stream) -> None:
     if isinstance(tokenizer, ScoreTokenizer) and asked is not None:
         nearest = nearest_tempo(tokenizer.table, asked)
         if abs(nearest / asked - 1) > FAR:
-            tell(f"tempo {nearest} instead of {asked:g}: the nearest that this checkpoint knows")
+            tell(in_place_of(nearest, asked))
+
+
+def losses(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]:
+    """What of a primer a stream does not get to know, or knows otherwise.
+
+    Raises:
+        CarouselError: nothing of it can be expressed.
+    """
+    found, report = tokenizer.quantise(piece)
+    if not isinstance(piece, Score):
+        return sentences(report, remedy=WHEN_PRIMING)
+    said = sentences(report, piece.omissions, WHEN_PRIMING)
+    for asked, heard in zip(piece.tempos[:1], found.tempos[:1], strict=False):
+        change = abs(heard.quarters_per_minute / asked.quarters_per_minute - 1)
+        if change > FAR:
+            said.insert(0, Sentence(in_place_of(heard.quarters_per_minute, asked.quarters_per_minute), True))
+    return said
+
+
+def melody_losses(score: Score, melody: str) -> list[Sentence]:
+    """What of a score is not in its melody."""
+    left = len(score.notes) - melody.rpartition(";")[2].count(":") // 2
+    others = Sentence(f"{many(left, 'note')} of {len(score.notes):,} left out: a melody is one voice", loud=False)
+    return [others] * (left > 0) + omitted(score.omissions, len(score.notes))
+
+
+def in_place_of(tempo: float, asked: float) -> str:
+    """That one tempo is played in place of another one."""
+    return f"tempo {tempo:g} instead of {asked:g}: the nearest that this checkpoint knows"
 
 
 def times(count: int) -> str:

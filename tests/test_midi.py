@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.errors import CarouselError
+from generator.losses import omitted
 from generator.music import midi
 from generator.music.score import Note, Pedal, Score, Tempo, TimeSignature, Voice
 from generator.music.voices import one_at_a_time, without_overlaps
@@ -145,6 +146,47 @@ def test_bad_files_are_refused_in_a_line(data: bytes, words: str, tmp_path: Path
     assert "\n" not in str(caught.value)
     with pytest.raises(CarouselError, match=r"upload\.mid"):
         midi.read(data, "upload.mid")
+
+
+NOTE, LATER, END = b"\0\x90\x3c\x40\x60\x80\x3c\x40", b"\x10\x90\x40\x40\x60\x80\x40\x40", b"\0\xff\x2f\0"
+
+
+@pytest.mark.parametrize(
+    ("slip", "said"),
+    [
+        (b"\0\xb0\x07\xc8", ["1 value above 127 taken for 127"]),
+        (b"\0\xb0\x07\x40\0\x07\xff", ["1 value above 127 taken for 127"]),
+        (b"\0\xb0\xc8\x07", ["1 damaged message passed over"]),
+        (b"\0\xc0\x90\0\xf4\0\xf5", ["3 damaged messages passed over"]),
+        (b"\0\x90\xbc\x40", ["1 damaged message passed over"]),
+        (b"\0\xff\x51\2\4\2", ["1 damaged message passed over"]),
+        (b"\0\xff\x51\0\0\xb0\x07\xc8", ["1 damaged message passed over", "1 value above 127 taken for 127"]),
+        (b"\0\xff\x58\2\4\2", ["1 damaged message passed over"]),
+        (b"\0\xf0\3\x7e\x7f\xf7\0\xb0\x07\xc8", ["1 value above 127 taken for 127"]),
+        (b"\0\xff\x58\4\4\xc8\x18\x08", ["1 time signature left out: impossible, or in the place of another one"]),
+        (b"\0\xff\x51\3\0\0\0", ["1 tempo left out: impossible, or in the place of another one"]),
+        (b"\0\xff\x51\3\4\0\0\0\xff\x51\3\4\0\0", []),
+        (b"\0\xff\1\2\xff\x51", []),
+        (b"\0\xe0\0\x50", ["1 pitch bend left out"]),
+    ],
+)
+def test_a_slip_does_not_refuse_a_song(slip: bytes, said: list[str]) -> None:
+    """As a player plays on; and it is said."""
+    score = midi.read(track(NOTE + slip + LATER + END))
+    assert score.notes == (Note(0, 96, 60, 64), Note(112, 96, 64, 64))
+    assert [str(sentence).removeprefix("WARNING: ") for sentence in omitted(score.omissions, 2)] == said
+    assert all(tempo.quarters_per_minute == 60e6 / 0x40000 for tempo in score.tempos) and not score.time_signatures
+
+
+def test_a_note_that_is_too_loud_is_played() -> None:
+    [note] = midi.read(track(b"\0\x90\x3c\xc0\x60\x80\x3c\x40" + END)).notes
+    assert note == Note(0, 96, 60, 127)
+
+
+@pytest.mark.parametrize("body", [NOTE + b"\0\xb0\x07\xc8", NOTE + b"\0\xb0\x07\xc8\0\xff\1\x70"])
+def test_more_than_a_slip_is_refused(body: bytes) -> None:
+    with pytest.raises(CarouselError, match="damaged"):
+        midi.read(track(body))
 
 
 def test_200_megabytes_are_not_even_read(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from generator.corpora.base import Corpus, Facts, Piece, Progress, fingerprint
 from generator.corpora.parallel import in_order
 from generator.corpora.splits import split_of
 from generator.errors import CarouselError
+from generator.losses import omissions_of
 from generator.music import notation
 from generator.music.score import Score, Tempo, Voice
 from generator.music.voices import one_at_a_time
@@ -143,7 +144,12 @@ def _arranged(score: Score, reading: Reading) -> Score:
         voices=reading.voices,
         title=score.title,
     )
-    return replace(arranged, style=style_in(score.style or score.title.lower(), reading.styles))
+    left_out = {("note", "left out of voices and chords that this corpus has not"): len(score.notes) - len(notes)}
+    return replace(
+        arranged,
+        style=style_in(score.style or score.title.lower(), reading.styles),
+        omissions=(*score.omissions, *omissions_of(left_out)),
+    )
 
 
 def style_in(text: str, styles: tuple[str, ...]) -> str:

@@ -37,4 +37,4 @@ def read_primer(text: str, medium: str) -> str | Score:
         raise CarouselError(
             f"{text}: no such file; a music checkpoint is primed with a MIDI, MusicXML, ABC or krn file"
         )
-    return files.read(path)[0]
+    return files.first(path)

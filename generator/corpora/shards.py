@@ -38,6 +38,7 @@ from generator.corpora.download import CACHE, cache_folder
 from generator.corpora.progress import bar
 from generator.errors import CarouselError
 from generator.locks import alone
+from generator.losses import Omission, summed
 from generator.music.score import Score
 from generator.terminal import printable, tell
 from generator.tokenizers.base import Tokenizer, Tokens
@@ -86,7 +87,9 @@ class Shards:
     skipped: tuple[tuple[str, str], ...]
     """(file or piece, reason) of everything left out; `skipped_list` has it too."""
     report: dict[str, float]
-    """What the tokenizer could not express, by the names of its report's fields, over all pieces; empty for text."""
+    """What the tokenizer could not express, by the names of its report's fields, over all pieces."""
+    omissions: tuple[Omission, ...]
+    """What the readers of files left out, over all pieces."""
     styles: dict[str, int]
     """How many pieces have each style, the commonest first; also those that the tokenizer leaves out."""
     _splits: dict[str, Split]
@@ -230,7 +233,7 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
     unencoded: list[tuple[str, str]] = []
     reports: list[dict[str, float]] = []
     styles: Counter[str] = Counter()
-    quantise = getattr(tokenizer, "quantise", None)
+    omissions: list[Omission] = []
     try:
         for split, piece in pieces:
             try:
@@ -241,10 +244,11 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
             files[split].write(np.ascontiguousarray(tokens, dtype="<u2").tobytes())
             offsets[split].append(offsets[split][-1] + len(tokens))
             names[split].append(piece.name)
-            if isinstance(piece.content, Score) and piece.content.style:
-                styles[piece.content.style] += 1
-            if quantise:
-                reports.append(asdict(quantise(piece.content)[1]))
+            if isinstance(piece.content, Score):
+                omissions += piece.content.omissions
+                if piece.content.style:
+                    styles[piece.content.style] += 1
+            reports.append(asdict(tokenizer.quantise(piece.content)[1]))
     finally:
         for file in files.values():
             file.close()
@@ -262,6 +266,7 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
         "styles": dict(styles.most_common()),
         "skipped": skipped,
         "report": _total(reports),
+        "omissions": [asdict(omission) for omission in summed(omissions)],
         "sha256": {
             f"{split}.{what}": _sha256(folder / f"{split}.{what}") for split in filled for what in ("tokens", "offsets")
         },
@@ -325,6 +330,7 @@ def _load(folder: Path, facts: Facts) -> Shards | None:
             hashlib.sha256(content.encode()).hexdigest(),
             tuple((name, reason) for name, reason in index["skipped"]),
             index["report"],
+            tuple(Omission(**omission) for omission in index["omissions"]),
             dict(index["styles"]),
             splits,
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from generator.errors import CarouselError
+from generator.losses import omissions_of
 from generator.music import midi, notation
 from generator.music.score import Score
 
@@ -21,6 +23,17 @@ def read(path: Path) -> list[Score]:
     if path.suffix.lower() not in SUFFIXES:
         raise CarouselError(f"{path}: not a music file; use one of {' '.join(SUFFIXES)}")
     return [midi.read(path)] if path.suffix.lower() in MIDI else notation.read(path)
+
+
+def first(path: Path) -> Score:
+    """The first piece of a file; that there are others is one of its omissions.
+
+    Raises:
+        CarouselError: as `read`.
+    """
+    piece, *others = read(path)
+    left_out = omissions_of({("piece", "of the file left out, but for the first"): len(others)})
+    return replace(piece, omissions=(*piece.omissions, *left_out))
 
 
 def read_each(path: Path) -> list[Score | CarouselError]:

@@ -1,6 +1,7 @@
 """Standard MIDI Files to scores and back.
 
 Reading goes through symusic: about 4,000 piano performances a second, and it refuses damaged bytes instead of guessing.
+What it refuses is repaired where single bytes are wrong. Left out: controllers other than the sustain pedal.
 Writing goes through mido: pretty_midi keeps times as seconds and so cannot keep ticks and a tempo map exact, while
 what is written here must be the same bytes each time and come back as the same ticks. pretty_midi names the programs,
 and reads the files.
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ import mido
 
 from generator.atomic import atomic_write
 from generator.errors import CarouselError
+from generator.losses import Omission, omissions_of
+from generator.music import repair
 from generator.music.origin import NAME
 from generator.music.score import MusicEvent, Note, Pedal, Score, Tempo, TimeSignature, Voice
 from generator.music.voices import without_overlaps
@@ -61,14 +66,12 @@ def read(data: bytes | str | Path, name: str = "") -> Score:
         raise CarouselError(f"{name}: the file is empty; take it out or fetch it again")
     if not data.startswith(b"MThd"):
         raise CarouselError(f"{name}: not a MIDI file; take it out or choose another")
-    import symusic  # slow to import, as pretty_midi is, and not needed by those who only look at suffixes
-
     try:
-        file: Any = symusic.Score.from_midi(data)
+        file, omissions = _parsed(data)
     except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
         reason = str(error).removeprefix("MiniMidi: ").removesuffix(": iostream error").split("!")[0]
         raise CarouselError(f"{name}: a damaged MIDI file ({reason}); take it out or fetch it again") from error
-    score = _score(file, Path(name).stem)
+    score = _score(file, Path(name).stem, omissions)
     if not score.notes:
         raise CarouselError(f"{name}: a MIDI file with no notes; take it out")
     if score.notes[0].start_ticks < 0 or score.end_ticks > MAX_QUARTERS * score.ticks_per_quarter:
@@ -78,7 +81,22 @@ def read(data: bytes | str | Path, name: str = "") -> Score:
     return score
 
 
-def _score(file: Any, title: str) -> Score:
+def _parsed(data: bytes) -> tuple[Any, tuple[Omission, ...]]:
+    """symusic's score, and what had to be repaired before it could read the bytes."""
+    import symusic  # slow to import, as pretty_midi is, and not needed by those who only look at suffixes
+
+    omissions: tuple[Omission, ...] = ()
+    if repair.suspicious(data):
+        with suppress(ValueError):
+            data, omissions = repair.repaired(data)
+    try:
+        return symusic.Score.from_midi(data), omissions
+    except RuntimeError:
+        data, omissions = repair.repaired(data)
+        return symusic.Score.from_midi(data), omissions
+
+
+def _score(file: Any, title: str, omissions: tuple[Omission, ...]) -> Score:
     metres = {
         change.time: TimeSignature(change.time, change.numerator, change.denominator)
         for change in file.time_signatures
@@ -88,6 +106,16 @@ def _score(file: Any, title: str) -> Score:
         change.time: Tempo(change.time, 60e6 / change.mspq)
         for change in file.tempos
         if change.time >= 0 and change.mspq > 0
+    }
+    # A file may repeat them on every track, which is nothing lost.
+    asked = (
+        {(change.time, change.numerator, change.denominator) for change in file.time_signatures},
+        {(change.time, change.mspq) for change in file.tempos},
+    )
+    left_out = {
+        ("time signature", "left out: impossible, or in the place of another one"): len(asked[0]) - len(metres),
+        ("tempo", "left out: impossible, or in the place of another one"): len(asked[1]) - len(tempos),
+        ("pitch bend", "left out"): sum(len(track.pitch_bends) for track in file.tracks),
     }
     events: list[MusicEvent] = [*metres.values(), *tempos.values()]
     voices: list[Voice] = []
@@ -105,9 +133,10 @@ def _score(file: Any, title: str) -> Score:
         for pedal in track.pedals:
             events += [Pedal(pedal.time, True, voice), Pedal(pedal.time + pedal.duration, False, voice)]
         voices.append(Voice(_name(track) or f"Voice {voice + 1}", track.program, track.is_drum))
-    return Score.from_events(
-        [*events, *without_overlaps(notes)], ticks_per_quarter=file.tpq, voices=tuple(voices), title=title
-    )
+    kept = without_overlaps(notes)
+    left_out["note", "left out at the pitch and moment of a longer one"] = len(notes) - len(kept)
+    score = Score.from_events([*events, *kept], ticks_per_quarter=file.tpq, voices=tuple(voices), title=title)
+    return replace(score, omissions=(*omissions, *omissions_of(left_out)))
 
 
 def _name(track: Any) -> str:

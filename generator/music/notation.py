@@ -4,7 +4,7 @@ A written piece has bars; a `Score` has time signatures that predict them. A sho
 the end of a whole first bar; a bar that a repeat cuts in two is put together again; any other irregular bar gets a time
 signature of its own, or is refused where the caller wants `regular` bars only.
 
-Left out: grace notes, chord symbols, unpitched percussion, fermatas, dynamics.
+Left out: grace notes, chord symbols, unpitched percussion, all of which are counted; fermatas, dynamics.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import warnings
 import zipfile
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.errors import CarouselError
+from generator.losses import omissions_of
 from generator.music import bars
 from generator.music.bars import IrregularBars, Measure
 from generator.music.score import (
@@ -187,8 +189,9 @@ def _convert(stream: Any, stated: frozenset[tuple[int, int]], regular: bool, exp
     events += _tempos(stream, ticks)
     voices: list[Voice] = []
     notes: list[Note] = []
+    left_out: Counter[tuple[str, str]] = Counter()
     for part in parts:
-        sounds = _sounds(part)
+        sounds = _sounds(part, left_out)
         if measures:
             sounds = [
                 replace(sound, start=sound.start + move, end=sound.end + move)
@@ -206,10 +209,12 @@ def _convert(stream: Any, stated: frozenset[tuple[int, int]], regular: bool, exp
     if strange := [metre for _, metre in metres if metre not in METRES]:
         raise ValueError("it has a metre of {}/{}".format(*strange[0]))
     title = (stream.metadata.bestTitle if stream.metadata else None) or ""
-    events += without_overlaps(notes)
-    return Score.from_events(
-        events, ticks_per_quarter=TICKS_PER_QUARTER, voices=tuple(voices), title=" ".join(title.split())
+    kept = without_overlaps(notes)
+    left_out["note", "left out at the pitch and moment of a longer one"] = len(notes) - len(kept)
+    score = Score.from_events(
+        [*events, *kept], ticks_per_quarter=TICKS_PER_QUARTER, voices=tuple(voices), title=" ".join(title.split())
     )
+    return replace(score, omissions=omissions_of(left_out))
 
 
 def _tempos(stream: Any, ticks: Callable[[Fraction], int]) -> list[Tempo]:
@@ -228,11 +233,15 @@ def _voice(part: Any, index: int) -> Voice:
     return Voice(name, min(127, max(0, instrument.midiProgram or 0)))
 
 
-def _sounds(part: Any) -> list[_Sound]:
-    """The pitched notes of a part, in order of their start."""
+def _sounds(part: Any, left_out: Counter[tuple[str, str]]) -> list[_Sound]:
+    """The pitched notes of a part, in order of their start; what is no such note is counted."""
     sounds: list[_Sound] = []
     for element in part.flatten().notes:
-        if element.duration.isGrace or "Harmony" in element.classSet or not element.quarterLength:
+        if "Harmony" in element.classSet:
+            left_out["chord symbol", "left out"] += 1
+            continue
+        if element.duration.isGrace or not element.quarterLength:
+            left_out["grace note", "left out"] += 1
             continue
         start = _quarters(element.offset)
         end = start + _quarters(element.quarterLength)
@@ -242,6 +251,8 @@ def _sounds(part: Any) -> list[_Sound]:
                 velocity = min(127, member.volume.velocity or DEFAULT_VELOCITY)
                 tied = member.tie is not None and member.tie.type in ("stop", "continue")
                 sounds.append(_Sound(start, end, pitch, velocity, tied))
+            else:
+                left_out["unpitched note", "left out"] += 1
     return sounds
 
 

@@ -8,9 +8,12 @@ minute make a tick of 10 ms.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
+
+from generator.losses import Omission
 
 DEFAULT_VELOCITY = 80
 DEFAULT_TEMPO = 120.0
@@ -125,6 +128,8 @@ class Score:
     """What kind of piece it is, as `style_name` writes it: `reel`, `bach`. Files of music do not carry it."""
     origin: str = field(default="", compare=False)
     """How it was made, one line of ASCII; files of music carry it. A score that is changed in any way has none."""
+    omissions: tuple[Omission, ...] = field(default=(), compare=False)
+    """What its reader left out of the file."""
 
     @staticmethod
     def from_events(
@@ -158,6 +163,10 @@ class Score:
     def end_ticks(self) -> int:
         """Where the last note ends, or the silence after it that belongs to the piece; 0 without either."""
         return max(self.length_ticks, *(note.end_ticks for note in self.notes), 0)
+
+    def louder_or_softer(self) -> int:
+        """How many notes have another velocity than most: so many change where all are made alike."""
+        return len(self.notes) - max(Counter(note.velocity for note in self.notes).values(), default=0)
 
     def bar_starts(self) -> Iterator[tuple[int, TimeSignature]]:
         """Every bar's start in ticks with its metre, up to the end of the last note; 4/4 where nothing is said."""

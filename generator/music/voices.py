@@ -1,12 +1,30 @@
-"""What one voice can sound: no pitch twice at once; and, for a singer, one pitch at a time."""
+"""Voices: names that tell them apart; what one can sound: no pitch twice at once; a singer one pitch at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import count
 from typing import Literal
 
 from generator.music.score import Note
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The same names, no two alike, small and capital letters aside: of equal ones the second gets a 2, and so on."""
+    names = list(names)
+    taken = {name.lower() for name in names}
+    numbers: dict[str, count[int]] = {}
+    apart: list[str] = []
+    for name in names:
+        key = name.lower()
+        if key in numbers:
+            name = next(new for number in numbers[key] if (new := f"{name} {number}".strip()).lower() not in taken)
+            taken.add(name.lower())
+        else:
+            numbers[key] = count(2)
+        apart.append(name)
+    return apart
 
 
 def without_overlaps(notes: Iterable[Note]) -> list[Note]:

@@ -15,6 +15,7 @@ import numpy as np
 from generator.errors import CarouselError
 from generator.music.keys import above_c
 from generator.music.score import Note, Score, Tempo, TimeSignature
+from generator.music.voices import distinct
 from generator.tokenizers import frames_grammar
 from generator.tokenizers import performance_grammar as played
 from generator.tokenizers import score_grammar as written
@@ -184,10 +185,11 @@ def _voiced(piece: Score, parts: Sequence[Part], name: str | None) -> Score:
         raise CarouselError(f"there is no voice {name!r}; the voices here are {', '.join(names)}")
     notes: list[Note] = []
     taken: set[int] = set()
+    own_names = distinct(voice.name for voice in piece.voices)
     for index, voice in enumerate(piece.voices):
         own = [note for note in piece.notes if note.voice == index]
         candidates = [at for at, part in enumerate(parts) if part.drum == voice.drum]
-        named = [at for at in candidates if parts[at].name.lower() == (name or voice.name).lower()]
+        named = [at for at in candidates if parts[at].name.lower() == (name or own_names[index]).lower()]
         if not own or not candidates:
             continue
         by_fit = sorted(candidates, key=lambda at: (at in taken, -_fit(own, parts[at])))

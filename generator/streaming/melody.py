@@ -24,6 +24,7 @@ from generator.errors import CarouselError
 from generator.jit import compiled
 from generator.music.keys import KEYS, likely
 from generator.music.score import Note, Score, TimeSignature, pitch_name
+from generator.music.voices import distinct
 from generator.streaming.offences import MELODY
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import Mask, Rows
@@ -264,7 +265,8 @@ def of_score(score: Score, table: Table, voice: str | None = None, transpose: in
     lines = {index: line for index, line in lines.items() if line}
     if not lines:
         raise CarouselError("no notes to take the melody from; give a melody")
-    named = [index for index in lines if grid.voices[index].name.lower() == part.name.lower()]
+    names = distinct(own.name for own in grid.voices)
+    named = [index for index in lines if names[index].lower() == part.name.lower()]
     single = [index for index in lines if not _chords(lines[index])]
     index = [*named, *single, *lines][0]
     line = [replace(note, pitch=note.pitch + transpose) for note in lines[index]]

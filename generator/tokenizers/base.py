@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from generator.losses import Report
 from generator.music.score import MusicEvent, Voice
 
 Tokens = npt.NDArray[np.uint16]
@@ -132,6 +133,8 @@ class Tokenizer(Protocol):
     """`char`, `score`, `performance` or `frames`: the tag in `tokenizer.json`."""
     medium: ClassVar[str]
     """`text` or `music`: what a piece is."""
+    report: ClassVar[type[Report]]
+    """Its own kind of report."""
 
     @property
     def vocab_size(self) -> int: ...
@@ -164,6 +167,13 @@ class Tokenizer(Protocol):
 
         Raises:
             CarouselError: the piece is empty, or nothing in it can be expressed.
+        """
+
+    def quantise(self, piece: Any) -> tuple[Any, Report]:
+        """A piece as it comes back when it is encoded and decoded, but for its end, and what that loses.
+
+        Raises:
+            CarouselError: nothing in it can be expressed.
         """
 
     def decode(self, tokens: Tokens) -> Any:

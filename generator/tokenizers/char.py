@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from generator.errors import CarouselError
+from generator.losses import Report, cause
 from generator.music.score import Voice
 from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Mask, Rows, Tokens, whole
 
@@ -18,6 +20,16 @@ SPECIAL = ("<unknown>", "<end>")
 MOST_CHARACTERS = 2**16 - len(SPECIAL)
 REPLACEMENT = "\ufffd"
 """What the unknown token decodes to (Unicode's replacement character)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CharReport(Report):
+    """What the vocabulary has not of one text."""
+
+    characters: int
+    unknown: int = cause(
+        "character", "read as unknown", "the training split has none like it", remedy="write others", of="characters"
+    )
 
 
 class CharGrammar:
@@ -74,6 +86,7 @@ class CharTokenizer:
     end: int = END
     voices: ClassVar[tuple[Voice, ...]] = ()
     ticks_per_quarter: ClassVar[int] = 1
+    report: ClassVar[type[Report]] = CharReport
 
     def __init__(self, characters: str) -> None:
         if not characters:
@@ -108,6 +121,12 @@ class CharTokenizer:
         count = len(piece)
         body = np.fromiter((ids.get(character, UNKNOWN) for character in piece), dtype=np.uint16, count=count)
         return np.append(body, np.uint16(END))
+
+    def quantise(self, piece: str) -> tuple[str, CharReport]:
+        """The text as it comes back, and how much of it is unknown."""
+        unknown = set(piece) - self._ids.keys()
+        known = piece.translate({ord(character): REPLACEMENT for character in unknown}) if unknown else piece
+        return known, CharReport(len(piece), sum(map(piece.count, unknown)))
 
     def decode(self, tokens: Tokens) -> str:
         decoder = self.decoder()

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.errors import CarouselError
+from generator.losses import Report, cause
 from generator.music.score import DEFAULT_TEMPO, Score, Voice
 from generator.tokenizers.base import Tokens
 from generator.tokenizers.frames_grammar import (
@@ -39,18 +40,47 @@ MOST_FRAMES = 2**20
 """Of a piece: three days of quarters."""
 
 
+PIANO_ROLL = "frames only say which keys of one instrument sound, in one tempo"
+
+
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What frames could not express of one score. Where all but `notes` is zero, it comes back exactly, but for notes
-    longer than `HOLD_LIMIT`. Not counted: voices, velocities, pedals and tempos, which frames have not."""
+class FramesReport(Report):
+    """What frames could not express of one score. Where only `notes`, and how many there were of other things, is not
+    zero, it comes back exactly, but for notes longer than `HOLD_LIMIT`."""
 
     notes: int
     """Notes that a frame has."""
-    dropped: int
-    """Drums, pitches that a piano has not, and notes too short for the middle of any frame."""
-    joined: int
-    """Notes that a frame cannot tell from the one before them, or beside them, on their key: they come back as one."""
     max_onset_error_quarters: float
+    pedals: int = 0
+    tempos: int = 0
+    drums: int = cause("drum note", "left out", PIANO_ROLL, better="score", of="notes", gone=True)
+    out_of_range: int = cause(
+        "note", "left out", "a piano has no such pitch", remedy="transpose the piece", of="notes", gone=True
+    )
+    too_short: int = cause(
+        "note", "left out", "too short for the middle of any frame", better="performance", of="notes", gone=True
+    )
+    joined: int = cause(
+        "note",
+        "joined to the one before or beside it on its key",
+        "a frame cannot tell them apart",
+        better="performance",
+        of="notes",
+    )
+    """Notes that a frame cannot tell from the one before them, or beside them, on their key: they come back as one."""
+    moved: int = cause(
+        "note",
+        "moved, by up to {max_onset_error_quarters:.2g} quarters",
+        "frames are coarser",
+        better="performance",
+        of="notes",
+    )
+    replaced: int = cause("note", "given to another instrument", PIANO_ROLL, better="score", of="notes")
+    levelled: int = cause("note", "made as loud as the others", PIANO_ROLL, better="performance", of="notes")
+    pedals_dropped: int = cause("pedal change", "left out", PIANO_ROLL, better="performance", of="pedals")
+    tempos_changed: int = cause("tempo", "replaced by another one", PIANO_ROLL, better="score", of="tempos")
+    voices_joined: int = cause("voice", "joined to another one", PIANO_ROLL, better="score")
+    metres_dropped: int = cause("time signature", "left out", PIANO_ROLL, better="score")
 
 
 class FramesTokenizer:
@@ -62,6 +92,7 @@ class FramesTokenizer:
     end: int = END
     start: int = END
     vocab_size: int = len(VOCABULARY)
+    report: ClassVar[type[Report]] = FramesReport
 
     def __init__(
         self, frames_per_quarter: int = 1, quarters_per_minute: float = DEFAULT_TEMPO, program: int = 0
@@ -118,7 +149,7 @@ class FramesTokenizer:
         tokens[0], tokens[-1] = UNMOVED, END
         return tokens
 
-    def quantise(self, piece: Score) -> tuple[Score, Report]:
+    def quantise(self, piece: Score) -> tuple[Score, FramesReport]:
         """What comes back when `piece` is encoded and decoded, and how far that is from the original.
 
         Raises:
@@ -126,7 +157,7 @@ class FramesTokenizer:
         """
         return self.decode(self.encode(piece)), self._roll(piece)[1]
 
-    def _roll(self, score: Score) -> tuple[npt.NDArray[np.bool_], Report]:
+    def _roll(self, score: Score) -> tuple[npt.NDArray[np.bool_], FramesReport]:
         """The piano roll, shape (frames, 88)."""
         per, ticks_per_quarter = self.ticks_per_quarter, score.ticks_per_quarter
 
@@ -135,12 +166,19 @@ class FramesTokenizer:
             return (2 * ticks * per + ticks_per_quarter) // (2 * ticks_per_quarter)
 
         drums = {index for index, voice in enumerate(score.voices) if voice.drum}
-        spans, error = [], 0.0
+        spans, errors, lost = [], [0.0], Counter[str]()
         for note in score.notes:
             start, end = frame(note.start_ticks), frame(note.end_ticks)
-            if start < end and LOWEST <= note.pitch <= HIGHEST and note.voice not in drums:
+            if note.voice in drums:
+                lost["drums"] += 1
+            elif not LOWEST <= note.pitch <= HIGHEST:
+                lost["out_of_range"] += 1
+            elif start >= end:
+                lost["too_short"] += 1
+            else:
                 spans.append((start, end, note.pitch - LOWEST))
-                error = max(error, abs(start / per - note.start_ticks / ticks_per_quarter))
+                errors.append(abs(start / per - note.start_ticks / ticks_per_quarter))
+                lost["replaced"] += score.voices[note.voice].program != self.voices[0].program
         frames = max([*(end for _, end, _ in spans), *(frame(end.start_ticks) for end in score.piece_ends)], default=0)
         name = score.title or "the piece"
         if frames == 0:
@@ -151,7 +189,20 @@ class FramesTokenizer:
         for start, end, key in spans:
             roll[start:end, key] = True
         sounding = int(roll[0].sum() + (roll[1:] & ~roll[:-1]).sum())
-        return roll, Report(len(spans), len(score.notes) - len(spans), len(spans) - sounding, error)
+        return roll, FramesReport(
+            notes=len(spans),
+            max_onset_error_quarters=max(errors),
+            pedals=len(score.pedals),
+            tempos=len(score.tempos),
+            joined=len(spans) - sounding,
+            moved=sum(error > 0 for error in errors),
+            levelled=score.louder_or_softer(),
+            pedals_dropped=len(score.pedals),
+            tempos_changed=sum(tempo.quarters_per_minute != self.quarters_per_minute for tempo in score.tempos),
+            voices_joined=max(0, len({note.voice for note in score.notes} - drums) - 1),
+            metres_dropped=len(score.time_signatures),
+            **lost,
+        )
 
     def decode(self, tokens: Tokens) -> Score:
         decoder = self.decoder()

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.errors import CarouselError
+from generator.losses import Report, cause
 from generator.music.keys import above_plain, likely
 from generator.music.score import Note, Pedal, PieceEnd, Score, Voice
 from generator.tokenizers.base import Tokens
@@ -42,29 +43,53 @@ from generator.tokenizers.performance_grammar import (
 )
 from generator.tokenizers.styles import common
 
+PIANOS = range(8)
+"""The pianos among General MIDI's programs."""
 TEMPO_FACTORS = (0.95, 1.05)
 
 Ints = npt.NDArray[np.int64]
 
 
+ONE_PIANO = "this tokenizer plays one piano"
+IN_SECONDS = "this tokenizer counts seconds, and knows no bars"
+
+
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What the grid could not express of one score. Where all but `notes` is zero, the score comes back exactly."""
+class PerformanceReport(Report):
+    """What the grid could not express of one score. With no count but `notes` and `pedals`, it comes back exactly."""
 
     notes: int
     """Notes kept."""
-    dropped: int
-    """Drums, and pitches that a piano has not."""
-    merged: int
-    """Notes that start at the tick and pitch of a longer one."""
-    cut: int
-    """Notes shortened: by the next note of their pitch, or at `HOLD_LIMIT`."""
-    pedals_dropped: int
-    """Pedal changes lost, because the pedal changed again within one tick or before the first note."""
     max_onset_error_ms: float
     mean_onset_error_ms: float
     max_velocity_error: int
     mean_velocity_error: float
+    pedals: int = 0
+    drums: int = cause("drum note", "left out", ONE_PIANO, better="score", of="notes", gone=True)
+    out_of_range: int = cause(
+        "note", "left out", "a piano has no such pitch", remedy="transpose the piece", of="notes", gone=True
+    )
+    merged: int = cause(
+        "note",
+        "left out",
+        "a longer one begins at its pitch and moment, and " + ONE_PIANO,
+        better="score",
+        of="notes",
+        gone=True,
+    )
+    cut: int = cause(
+        "note",
+        "cut short",
+        f"it is struck again before its end, or longer than {HOLD_LIMIT / TICKS_PER_SECOND:g} s",
+        of="notes",
+    )
+    replaced: int = cause("note", "of other instruments played by a piano", ONE_PIANO, better="score", of="notes")
+    pedals_dropped: int = cause(
+        "pedal change", "left out", "the pedal changed again within 10 ms, or before the first note", of="pedals"
+    )
+    voices_joined: int = cause("voice", "joined to another one", ONE_PIANO, better="score")
+    tempos_dropped: int = cause("tempo", "not written down", IN_SECONDS, better="score")
+    metres_dropped: int = cause("time signature", "left out", IN_SECONDS, better="score")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +101,7 @@ class _Grid:
     pitches: Ints
     bins: Ints
     pedals: list[tuple[int, int]]
-    report: Report
+    report: PerformanceReport
 
 
 class PerformanceTokenizer:
@@ -87,6 +112,7 @@ class PerformanceTokenizer:
     voices: ClassVar[tuple[Voice, ...]] = (Voice("Piano", 0),)
     ticks_per_quarter: ClassVar[int] = TICKS_PER_SECOND // 2
     """At the default tempo, 120 quarters a minute, a tick is 10 ms."""
+    report: ClassVar[type[Report]] = PerformanceReport
 
     def __init__(self, vocabulary: Iterable[str] = VOCABULARY) -> None:
         """Read the table of tokens.
@@ -140,7 +166,7 @@ class PerformanceTokenizer:
         ticks = np.concatenate((np.zeros(len(opening), dtype=np.int64), ticks[order]))
         return self._spell(ticks, np.concatenate((opening, ids[order])))
 
-    def quantise(self, piece: Score) -> tuple[Score, Report]:
+    def quantise(self, piece: Score) -> tuple[Score, PerformanceReport]:
         """What comes back when `piece` is encoded and decoded, and how far that is from the original.
 
         Raises:
@@ -155,10 +181,11 @@ class PerformanceTokenizer:
 
     def _grid(self, score: Score) -> _Grid:
         drums = {index for index, voice in enumerate(score.voices) if voice.drum}
+        melodic = [note for note in score.notes if note.voice not in drums]
         rows = [
             (note.start_ticks, note.start_ticks + note.duration_ticks, note.pitch, note.velocity)
-            for note in score.notes
-            if note.voice not in drums and self.table.lowest <= note.pitch <= self.table.highest
+            for note in melodic
+            if self.table.lowest <= note.pitch <= self.table.highest
         ]
         if not rows:
             raise CarouselError(
@@ -200,9 +227,15 @@ class PerformanceTokenizer:
         for tick, down in at_tick.items():
             if down != bool(pedals and pedals[-1][1]):
                 pedals.append((tick, int(down)))
-        report = Report(
+        report = PerformanceReport(
             notes=len(starts),
-            dropped=len(score.notes) - len(rows),
+            pedals=changes,
+            drums=len(score.notes) - len(melodic),
+            out_of_range=len(melodic) - len(rows),
+            replaced=sum(score.voices[note.voice].program not in PIANOS for note in melodic),
+            voices_joined=len({note.voice for note in melodic}) - 1,
+            tempos_dropped=len(score.tempos),
+            metres_dropped=len(score.time_signatures),
             merged=len(rows) - len(starts),
             cut=cut,
             pedals_dropped=changes - len(pedals),

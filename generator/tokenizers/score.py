@@ -9,8 +9,8 @@ training split; what a score has beyond them goes to the nearest one, and `quant
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -18,12 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.errors import CarouselError
+from generator.losses import Report
 from generator.music.keys import KEYS, above_c, likely, transposed
 from generator.music.score import DEFAULT_TEMPO, Note, Score, Tempo, TimeSignature, Voice
+from generator.music.voices import distinct
 from generator.tokenizers.base import Tokens
 from generator.tokenizers.score_decoder import ScoreDecoder
 from generator.tokenizers.score_grammar import ScoreGrammar
-from generator.tokenizers.score_grid import Report, bars_of, quantise, to_grid, whole_tempo
+from generator.tokenizers.score_grid import ScoreReport, bars_of, quantise, to_grid, whole_tempo
 from generator.tokenizers.score_vocabulary import (
     BAR,
     DURATION,
@@ -41,6 +43,7 @@ from generator.tokenizers.score_vocabulary import (
     Table,
     is_metre,
 )
+from generator.tokenizers.score_voices import assigned
 from generator.tokenizers.styles import common
 
 LONGEST_TICKS = 16 * TICKS_PER_QUARTER
@@ -56,6 +59,7 @@ class ScoreTokenizer:
     kind: ClassVar[str] = "score"
     medium: ClassVar[str] = "music"
     ticks_per_quarter: ClassVar[int] = TICKS_PER_QUARTER
+    report: ClassVar[type[Report]] = ScoreReport
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -72,7 +76,8 @@ class ScoreTokenizer:
         """The vocabulary of the training pieces: their voices, ranges, metres, tempos, positions, durations and
         styles.
 
-        Pieces whose voices all have the same names keep them as voices; otherwise a voice is a General MIDI program.
+        Pieces whose voices all have the same names keep them as voices. Otherwise a part is a General MIDI program, or
+        as many as a piece has voices of that program; drums are one part.
 
         Raises:
             CarouselError: there is no piece with notes.
@@ -80,20 +85,12 @@ class ScoreTokenizer:
         pieces = [to_grid(piece) for piece in pieces if piece.notes]
         if not pieces:
             raise CarouselError("no notes to learn a vocabulary from; give scores with notes")
-        named = len({tuple(voice.name for voice in piece.voices) for piece in pieces}) == 1
-        parts: dict[tuple[Any, ...], list[list[Note]]] = {}
-        voices: dict[tuple[Any, ...], Voice] = {}
+        parts = _parts(pieces)
         metres: Counter[tuple[int, int]] = Counter()
         tempos: Counter[int] = Counter()
         positions: set[int] = {0}
         durations: set[int] = {TICKS_PER_QUARTER}
         for piece in pieces:
-            for index, voice in enumerate(piece.voices):
-                notes = [note for note in piece.notes if note.voice == index]
-                key = (index,) if named else (voice.drum, 0 if voice.drum else voice.program)
-                if notes:
-                    voices.setdefault(key, voice)
-                    parts.setdefault(key, []).append(notes)
             bars = bars_of(piece)
             metres.update((metre.numerator, metre.denominator) for _, metre in bars)
             tempos.update(
@@ -108,19 +105,17 @@ class ScoreTokenizer:
             if not is_metre(*metre) or not 0 < TimeSignature(0, *metre).bar_ticks(TICKS_PER_QUARTER) <= LONGEST_TICKS:
                 del metres[metre]
         metres = metres or Counter([(4, 4)])
-        keys = _most_played(parts)
-        table_parts = [_part(voices[key], parts[key]) for key in keys]
-        low = min(part.low + MOVES[part.drum][0] for part in table_parts)
-        high = max(part.high + MOVES[part.drum][1] for part in table_parts)
+        low = min(part.low + MOVES[part.drum][0] for part in parts)
+        high = max(part.high + MOVES[part.drum][1] for part in parts)
         rows = ["end", *(f"bar {key}" for key in KEYS)]
         rows += [f"time-signature {n}/{d}" for n, d in sorted(metres, key=lambda metre: (-metres[metre], metre))]
         rows += [f"tempo {tempo}" for tempo in sorted(tempos)]
         rows += [f"position {ticks}" for ticks in sorted(positions) if ticks < LONGEST_TICKS]
-        rows += [f"voice {index}" for index in range(len(table_parts))]
+        rows += [f"voice {index}" for index in range(len(parts))]
         rows += [f"pitch {pitch}" for pitch in range(low, high + 1)]
         rows += [f"duration {ticks}" for ticks in sorted(durations)]
         rows += [f"style {style}" for style in common(piece.style for piece in pieces)]
-        return ScoreTokenizer(Table(rows, table_parts))
+        return ScoreTokenizer(Table(rows, parts))
 
     def to_json(self) -> dict[str, Any]:
         parts = [asdict(part) for part in self.table.parts]
@@ -132,7 +127,7 @@ class ScoreTokenizer:
 
     # Encoding
 
-    def quantise(self, score: Score) -> tuple[Score, Report]:
+    def quantise(self, score: Score) -> tuple[Score, ScoreReport]:
         """The score as this vocabulary can express it, and how far that is from the original."""
         events, report = quantise(score, self.table)
         return self.collect(events), report
@@ -216,11 +211,41 @@ class ScoreTokenizer:
         return np.zeros(1, dtype=np.int64)
 
 
-def _most_played(parts: dict[tuple[Any, ...], list[list[Note]]]) -> list[tuple[Any, ...]]:
-    """The voices to keep, in their order: as many as MIDI has channels, those with most notes."""
-    count = {key: sum(len(notes) for notes in pieces) for key, pieces in parts.items()}
-    kept = sorted(count, key=lambda key: -count[key])[:MOST_VOICES]
-    return sorted(kept)
+def _parts(pieces: Sequence[Score]) -> list[Part]:
+    """Who plays in these pieces: as many parts as MIDI has channels, those with most notes."""
+    named = len({tuple(voice.name for voice in piece.voices) for piece in pieces}) == 1
+    voices: dict[tuple[int, ...], Voice] = {}
+    played: dict[tuple[int, ...], list[list[Note]]] = {}
+    for piece in pieces:
+        names = distinct(voice.name for voice in piece.voices)
+        alike: Counter[tuple[int, ...]] = Counter()
+        for index, notes in _by_voice(piece).items():
+            voice = piece.voices[index]
+            kind = (voice.drum, 0 if voice.drum else voice.program)
+            key = (index,) if named else (*kind, 0 if voice.drum else alike[kind])
+            alike[kind] += 1
+            voices.setdefault(key, replace(voice, name=names[index]))
+            played.setdefault(key, []).append(notes)
+    count = {key: sum(map(len, played[key])) for key in played}
+    kept = sorted(sorted(count, key=lambda key: -count[key])[:MOST_VOICES])
+    apart = distinct(voices[key].name for key in kept)
+    parts = [_part(replace(voices[key], name=name), played[key]) for key, name in zip(kept, apart, strict=True)]
+    # Whether they need chords, and their range, is a question of what they are given to play when it is encoded.
+    given: list[list[list[Note]]] = [[] for _ in parts]
+    for piece in pieces:
+        playing = assigned(parts, piece)
+        moved = (replace(note, voice=part) for note in piece.notes if (part := playing[note.voice]) is not None)
+        for part, line in _by_voice(replace(piece, notes=tuple(moved))).items():
+            given[part].append(line)
+    return [_part(part.voice, lines) if lines else part for part, lines in zip(parts, given, strict=True)]
+
+
+def _by_voice(piece: Score) -> dict[int, list[Note]]:
+    """The notes of each voice that has any, in order of voices."""
+    lines: dict[int, list[Note]] = {}
+    for note in piece.notes:
+        lines.setdefault(note.voice, []).append(note)
+    return dict(sorted(lines.items()))
 
 
 def _part(voice: Voice, pieces: list[list[Note]]) -> Part:

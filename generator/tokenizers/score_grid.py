@@ -2,53 +2,106 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from generator.losses import Report, cause
 from generator.music.score import DEFAULT_TEMPO, DEFAULT_VELOCITY, MusicEvent, Note, Score, Tempo, TimeSignature
 from generator.tokenizers.score_vocabulary import DURATION, POSITION, TEMPO, TICKS_PER_QUARTER, Table
+from generator.tokenizers.score_voices import assigned
+
+PLAYED = "performance, if it is for the piano"
+"""The kind of tokenizer that keeps what is played and not written."""
+NO_TOUCH = "this vocabulary has neither velocities nor a pedal"
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What the grid could not express of one score's notes.
-
-    Where all but `notes` is zero, each note comes back with its start, length and pitch. Not counted: velocities and
-    pedals, which the vocabulary has not; voices that another one plays; tempos, which move to a bar line and to the
-    nearest value; and bars that break off before their metre is full.
-    """
+class ScoreReport(Report):
+    """What the grid could not express of a score. Where only `notes`, and how many there were of other things, is not
+    zero, it comes back as it was, but for lengths, which `max_duration_error_quarters` tells, and for bars that break
+    off before their metre is full."""
 
     notes: int
     """Notes kept."""
-    dropped: int
-    """Notes without a voice or a pitch in the vocabulary, or at the place of another one."""
-    cut: int
-    """Notes shortened: by the next one of their voice, or of their pitch where the voice holds chords."""
     max_onset_error_quarters: float
     mean_onset_error_quarters: float
     max_duration_error_quarters: float
     """Before notes are cut."""
-    metres_changed: int
-    """Bars whose metre the vocabulary has not."""
+    pedals: int = 0
+    tempos: int = 0
+    bars: int = 0
+    max_tempo_change_percent: float = 0.0
+    drums: int = cause("drum note", "left out", "no voice of this vocabulary is for drums", of="notes", gone=True)
+    unplayed: int = cause("note", "left out", "this vocabulary has nothing but drums", of="notes", gone=True)
+    out_of_range: int = cause(
+        "note", "left out", "this vocabulary has no such pitch", remedy="transpose the piece", of="notes", gone=True
+    )
+    merged: int = cause(
+        "note",
+        "left out at the place of another one",
+        "a voice sounds no pitch, and a singer no two, at once",
+        better=PLAYED,
+        of="notes",
+        gone=True,
+    )
+    cut: int = cause(
+        "note",
+        "cut short by the next one",
+        "a voice sounds no pitch, and a singer no two, at once",
+        better=PLAYED,
+        of="notes",
+    )
+    shared: int = cause(
+        "note", "given to a voice that has another one's too", "this vocabulary has no more voices", of="notes"
+    )
+    replaced: int = cause(
+        "note", "given to another instrument", "this vocabulary has the instruments of its corpus", of="notes"
+    )
+    moved: int = cause(
+        "note",
+        "moved, by up to {max_onset_error_quarters:.2g} quarters",
+        "this vocabulary has no nearer place in the bar",
+        better=PLAYED,
+        of="notes",
+    )
+    levelled: int = cause("note", "made as loud as the others", NO_TOUCH, better=PLAYED, of="notes")
+    pedals_dropped: int = cause("pedal change", "left out", NO_TOUCH, better=PLAYED, of="pedals")
+    tempos_changed: int = cause(
+        "tempo",
+        "changed, by up to {max_tempo_change_percent:.0f} %",
+        "this vocabulary has none nearer",
+        better=PLAYED,
+        of="tempos",
+    )
+    tempos_dropped: int = cause("tempo", "left out", "a bar has one tempo", better=PLAYED, of="tempos")
+    metres_changed: int = cause("bar", "given another metre", "this vocabulary has not its own", of="bars")
 
 
-def quantise(score: Score, table: Table) -> tuple[list[MusicEvent], Report]:
+def quantise(score: Score, table: Table) -> tuple[list[MusicEvent], ScoreReport]:
     """The score as this vocabulary can express it, and how far that is from the original."""
     grid = to_grid(score)
-
-    assigned = _assign(table, grid)
+    parts = assigned(table.parts, grid)
     bars, changed = _metred_bars(table, grid)
     starts = np.array([start for start, _ in bars])
     positions, durations = table.columns[POSITION], table.columns[DURATION]
+    owners: dict[int | None, int] = {}
+    for index in sorted({note.voice for note in grid.notes}):
+        owners.setdefault(parts[index], index)
+    lost: Counter[str] = Counter()
     placed: list[Note] = []
     onset_errors: list[float] = []
     duration_errors = [0.0]
     for before, note in zip(score.notes, grid.notes, strict=True):
-        voice = assigned[note.voice]
-        if voice is None or not table.writes(note.pitch, table.parts[voice]):
+        voice, own = parts[note.voice], score.voices[note.voice]
+        if voice is None:
+            lost["drums" if own.drum else "unplayed"] += 1
+            continue
+        if not table.writes(note.pitch, table.parts[voice]):
+            lost["out_of_range"] += 1
             continue
         bar = int(np.searchsorted(starts, note.start_ticks, side="right")) - 1
         room = positions[positions < table.bar_ticks(bars[bar][1])]
@@ -60,22 +113,33 @@ def quantise(score: Score, table: Table) -> tuple[list[MusicEvent], Report]:
         duration_errors.append(
             abs(before.duration_ticks * TICKS_PER_QUARTER / score.ticks_per_quarter - duration) / TICKS_PER_QUARTER
         )
+        lost["shared"] += owners[voice] != note.voice
+        lost["replaced"] += not own.drum and own.program != table.parts[voice].program
         placed.append(replace(note, start_ticks=start, duration_ticks=duration, voice=voice, velocity=DEFAULT_VELOCITY))
-    notes, cut = _one_at_a_time(table, placed)
-    report = Report(
+    notes, lost["cut"] = _one_at_a_time(table, placed)
+    tempos, dropped, changes = _tempos(table, grid, starts)
+    report = ScoreReport(
         notes=len(notes),
-        dropped=len(score.notes) - len(notes),
-        cut=cut,
         max_onset_error_quarters=max(onset_errors, default=0.0),
         mean_onset_error_quarters=float(np.mean(onset_errors)) if onset_errors else 0.0,
         max_duration_error_quarters=max(duration_errors),
+        pedals=len(score.pedals),
+        tempos=len(score.tempos),
+        bars=len(bars),
+        max_tempo_change_percent=max(changes, default=0.0),
+        merged=len(placed) - len(notes),
+        moved=sum(error > 0 for error in onset_errors),
+        levelled=score.louder_or_softer(),
+        pedals_dropped=len(score.pedals),
+        tempos_changed=len(changes),
+        tempos_dropped=dropped,
         metres_changed=changed,
+        **lost,
     )
-    events: list[MusicEvent] = [*notes]
+    events: list[MusicEvent] = [*notes, *tempos]
     for index, (start, metre) in enumerate(bars):
         if not index or bars[index - 1][1] != metre:
             events.append(TimeSignature(start, *table.metres[metre]))
-    events.extend(_tempos(table, grid, starts))
     return events, report
 
 
@@ -104,49 +168,23 @@ def _metred_bars(table: Table, grid: Score) -> tuple[list[tuple[int, int]], int]
     return bars, changed
 
 
-def _tempos(table: Table, grid: Score, starts: npt.NDArray[np.int64]) -> list[Tempo]:
-    """The tempo of each bar where it changes, to the nearest of the vocabulary."""
+def _tempos(table: Table, grid: Score, starts: npt.NDArray[np.int64]) -> tuple[list[Tempo], int, list[float]]:
+    """The tempo of each bar where it changes, to the nearest of the vocabulary; how many others the bars had; and by
+    how many per cent each of those was changed that were."""
     values = table.columns[TEMPO]
-    changes: dict[int, Tempo] = {}
+    wanted: dict[int, float] = {}
     for tempo in grid.tempos or (Tempo(0, DEFAULT_TEMPO),):
-        bar = max(0, int(np.searchsorted(starts, tempo.start_ticks, side="right")) - 1) if changes else 0
-        start = int(starts[bar])
-        changes[start] = Tempo(start, float(_nearest(values, whole_tempo(tempo.quarters_per_minute))))
-    tempos = sorted(changes.values(), key=lambda tempo: tempo.start_ticks)
-    return [
-        tempo
-        for index, tempo in enumerate(tempos)
-        if not index or tempos[index - 1].quarters_per_minute != tempo.quarters_per_minute
-    ]
-
-
-def _assign(table: Table, score: Score) -> list[int | None]:
-    """For each voice of the score the vocabulary's: by name, else by program, else by register from the top."""
-    parts = table.parts
-    assigned: list[int | None] = []
-    for voice in score.voices:
-        by_name = (
-            i for i, part in enumerate(parts) if part.name.lower() == voice.name.lower() and part.drum == voice.drum
-        )
-        by_program = (
-            i
-            for i, part in enumerate(parts)
-            if part.drum == voice.drum and (part.drum or part.program == voice.program)
-        )
-        assigned.append(next(by_name, None))
-        if assigned[-1] is None and len({part.program for part in parts}) == len(parts):
-            assigned[-1] = next(by_program, None)
-    rest = [index for index, found in enumerate(assigned) if found is None and not score.voices[index].drum]
-    pitches = {i: float(np.mean([n.pitch for n in score.notes if n.voice == i] or [0])) for i in rest}
-    free = [i for i, part in enumerate(parts) if i not in assigned and not part.drum]
-    for index in sorted(rest, key=lambda index: -pitches[index]):
-        if free:
-            assigned[index] = free.pop(0)
-        else:
-            melodic = [i for i, part in enumerate(parts) if not part.drum]
-            centres = np.array([(parts[i].low + parts[i].high) / 2 for i in melodic])
-            assigned[index] = melodic[_nearest_index(centres, pitches[index])] if melodic else None
-    return assigned
+        bar = max(0, int(np.searchsorted(starts, tempo.start_ticks, side="right")) - 1) if wanted else 0
+        wanted[int(starts[bar])] = tempo.quarters_per_minute
+    changes: list[float] = []
+    tempos: list[Tempo] = []
+    for start, quarters_per_minute in sorted(wanted.items()):
+        nearest = _nearest(values, whole_tempo(quarters_per_minute))
+        if grid.tempos and nearest != whole_tempo(quarters_per_minute):
+            changes.append(100 * abs(nearest / quarters_per_minute - 1))
+        if not tempos or tempos[-1].quarters_per_minute != nearest:
+            tempos.append(Tempo(start, float(nearest)))
+    return tempos, max(0, len(grid.tempos) - len(wanted)), changes
 
 
 def _one_at_a_time(table: Table, notes: list[Note]) -> tuple[list[Note], int]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
 
 from generator.errors import CarouselError
+from generator.losses import Sentence
 from generator.music import files
 from generator.music.score import Score
 from generator.options import SamplingOptions
@@ -16,6 +18,7 @@ from generator.streaming.melody import brought
 from generator.streaming.offences import RANGES
 from generator.streaming.pitch_constraints import pitch_offences
 from generator.streaming.snapshot import Snapshot
+from generator.telling import melody_losses
 from generator.tokenizers.score import ScoreTokenizer
 from generator.web import primers
 from generator.web.constraints import LABELS, OPTIONS, WORDS, chosen, constrained, in_words, parts_of, remembered
@@ -68,9 +71,16 @@ def controls(medium: str, model: Model) -> dict[str, Any]:
         harmonise(medium, model)
     words = "The model reads it before the start; only its last part counts. A take goes on from where it was saved."
     st.file_uploader(WORDS["prime"], primers.SUFFIXES[medium], key=f"{medium}-file", help=words)
+    say(setting(medium, "losses"))
     if problem:
         st.error(problem)
     return options
+
+
+def say(sentences: Iterable[Sentence]) -> None:
+    """What is left out of an upload."""
+    for sentence in sentences:
+        (st.warning if sentence.loud else st.caption)(sentence.text)
 
 
 def roll(medium: str) -> None:
@@ -114,6 +124,7 @@ def harmonise(medium: str, model: Model) -> None:
     if file:
         try:
             melody(medium, model)
+            say(setting(medium, "tune-losses"))
             st.caption("The next start begins with the melody.")
         except CarouselError as error:
             st.error(in_words(error))
@@ -127,16 +138,18 @@ def melody(medium: str, model: Model) -> dict[str, Any]:
     """
     voice, transpose = setting(medium, "voice"), setting(medium, "transpose")
 
-    def read(name: str, data: bytes) -> dict[str, Any]:
+    def read(name: str, data: bytes) -> tuple[dict[str, Any], list[Sentence]]:
         score = primers.read(name, data, "music")
         assert isinstance(score, Score)
         try:
             text = model.melody(score, voice, transpose)
         except CarouselError as error:
             raise CarouselError(f"{name}: {error}") from error
-        return brought(score, text)
+        return brought(score, text), melody_losses(score, text)
 
-    return once(f"{medium}-tune", (model.checkpoint.fingerprint, voice, transpose), read) or {}
+    beside = (model.checkpoint.fingerprint, voice, transpose)
+    options, st.session_state[f"{medium}-tune-losses"] = once(f"{medium}-tune", beside, read) or ({}, [])
+    return dict(options)
 
 
 def uploaded(medium: str, model: Model) -> str | Score | Snapshot | None:
@@ -147,17 +160,19 @@ def uploaded(medium: str, model: Model) -> str | Score | Snapshot | None:
     """
 
     def read(name: str, data: bytes) -> Any:
-        piece = primers.last_part(primers.read(name, data, medium))
-        if isinstance(piece, Snapshot):
-            try:
-                model.engine().check(piece)
-            except CarouselError as error:
-                raise CarouselError(f"{name}: {error}") from error
-        return piece
+        whole = primers.read(name, data, medium)
+        try:
+            if isinstance(whole, Snapshot):
+                model.engine().check(whole)
+                return whole, []
+            return primers.last_part(whole), primers.losses(whole, model.tokenizer)
+        except CarouselError as error:
+            raise CarouselError(f"{name}: {error}") from error
 
-    st.session_state[f"{medium}-primer"] = None
-    piece: str | Score | Snapshot | None = once(f"{medium}-file", (model.checkpoint.fingerprint,), read)
-    st.session_state[f"{medium}-primer"] = piece
+    state = st.session_state
+    state[f"{medium}-primer"], state[f"{medium}-losses"] = None, []
+    piece, state[f"{medium}-losses"] = once(f"{medium}-file", (model.checkpoint.fingerprint,), read) or (None, [])
+    state[f"{medium}-primer"] = piece
     return piece
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from generator import telling
 from generator.corpora import text
 from generator.corpora.primer import read_primer
 from generator.errors import CarouselError
+from generator.losses import Sentence, many
 from generator.music import files
 from generator.music.score import Score
 from generator.streaming.snapshot import Snapshot
 from generator.takes import TAKE
+from generator.tokenizers.base import Tokenizer
 
 SUFFIXES = {"music": (*files.SUFFIXES, TAKE), "text": (*text.SUFFIXES, TAKE)}
 """The files that may be uploaded, by medium."""
@@ -66,3 +69,23 @@ def last_part(piece: str | Score | Snapshot) -> str | Score | Snapshot:
     start = piece.notes[-MAX_NOTES].start_ticks
     bars = [bar for bar, _ in piece.bar_starts() if bar <= start]
     return piece.between(bars[-1] if bars else start, piece.end_ticks + 1)
+
+
+def losses(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]:
+    """What a stream does not get to know of a primer, of which only the last part counts.
+
+    Raises:
+        CarouselError: nothing of that can be expressed.
+    """
+    last = last_part(piece)
+    assert not isinstance(last, Snapshot)
+    said = telling.losses(last, tokenizer)
+    left = _length(piece) - _length(last)
+    if left:
+        thing = "character" if isinstance(piece, str) else "note"
+        said.append(Sentence(f"the first {many(left, thing)} left out: only the last part counts", loud=False))
+    return said
+
+
+def _length(piece: str | Score) -> int:
+    return len(piece) if isinstance(piece, str) else len(piece.notes)
