@@ -94,8 +94,7 @@ def test_bars_are_counted(models: Path, tmp_path: Path) -> None:
     assert run(models / "score", "--bars", 16, "-o", tmp_path / "a.mid") == 0
     model = sample.load(models / "score")
     stream = model.stream()
-    events = list(until_bars(stream, 16, size=7))
-    piece = model.tokenizer.collect(events)
+    piece = model.tokenizer.collect(list(until_bars(stream, 16, size=7)))
     assert len(piece.bars) == 16
     assert mido.MidiFile(tmp_path / "a.mid").type == 1
     found = pretty_midi.PrettyMIDI(str(tmp_path / "a.mid"))
@@ -134,8 +133,7 @@ def test_music_without_a_file_is_listed_note_by_note(models: Path, capsys: pytes
     assert run(models / "score", "--tokens", 200) == 0
     model = sample.load(models / "score")
     events = model.stream().pull(200)
-    clock = model.tokenizer.collect(events).clock()
-    notes = [event for event in events if isinstance(event, Note)]
+    clock, notes = model.tokenizer.collect(events).clock(), [event for event in events if isinstance(event, Note)]
     lines = [re.split(r"\s+", line.strip()) for line in capsys.readouterr().out.splitlines() if line.count(".") == 2]
     assert len(lines) == len(notes) > 5
     for (start, length, voice, name), note in zip(lines, notes, strict=True):
