@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.corpora import download, entries, folder, open_corpus, parallel, splits
+from generator.corpora import download, folder, open_corpus, parallel, splits
 from generator.corpora.archives import FramesCorpus, MaestroCorpus
 from generator.corpora.base import Corpus, Facts, Piece
 from generator.corpora.music21_package import Music21Corpus, _title_key
@@ -24,7 +24,6 @@ from generator.corpora.shards import prepare
 from generator.errors import CarouselError
 from generator.music import midi
 from generator.music.score import Note, Score, Tempo, TimeSignature, Voice
-from generator.tokenizers import KINDS
 
 QUARTETS = ("Soprano", "Alto", "Tenor", "Bass")
 FACTS = Facts("test", "a test", "none", "here", "music", "score")
@@ -41,23 +40,6 @@ def names(corpus: Corpus, split: str) -> list[str]:
 
 
 # Named corpora
-
-
-def test_every_entry_says_what_it_must() -> None:
-    table = entries()
-    assert {"bach-chorales", "folk-tunes", "tinyshakespeare", "asap-piano", "maestro-v3", "jsb-chorales"} <= set(table)
-    for name, entry in table.items():
-        for field in ("title", "licence", "source", "split", "loader"):
-            assert isinstance(entry[field], str) and entry[field], f"{name} lacks {field}"
-        assert entry["tokenizer"] in KINDS
-        assert ("sha256" in entry) == entry["source"].startswith("https://raw") or entry["loader"] == "maestro"
-
-
-def test_an_unknown_name_is_told_the_next_one() -> None:
-    with pytest.raises(CarouselError, match="did you mean bach-chorales"):
-        open_corpus("bach-choral")
-    with pytest.raises(CarouselError, match="there are bach-chorales, folk-tunes"):
-        open_corpus("/no/such/place")
 
 
 def few(name: str, monkeypatch: pytest.MonkeyPatch, *wanted: str) -> Corpus:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,7 @@ import mido
 import pytest
 
 from generator import Snapshot, duet, sample
-from generator.music.score import Clock
+from generator.music.score import Clock, Note
 from generator.sinks.port import Port
 from generator.streaming.engine import Model, load
 from tests.conftest import ROOT, tiny
@@ -35,6 +36,7 @@ class Memory(ModuleType):
         self.sent: list[mido.Message] = []
         self.played: list[mido.Message] = []
         self.there = {"Synth A", "Keyboard B"}
+        self.now: Callable[[], float] = lambda: 0.0
         backend = self
 
         class Input(mido.ports.BaseInput):
@@ -48,13 +50,25 @@ class Memory(ModuleType):
             def _send(self, message: mido.Message) -> None:
                 if self.name not in backend.there:
                     raise OSError("gone")
-                backend.sent.append(message)
+                backend.sent.append(message.copy(time=backend.now()))
 
         self.Input, self.Output = Input, Output
 
     def get_devices(self, **_: Any) -> list[dict[str, Any]]:
         kinds = {"Synth A": "is_output", "Keyboard B": "is_input"}
         return [{"name": n, "is_input": False, "is_output": False, kinds[n]: True} for n in sorted(self.there)]
+
+    def heard(self) -> list[tuple[float, float, int, int, int]]:
+        """The notes that were played but for the click, in order: when each began and ended, its channel, pitch and
+        velocity."""
+        notes, begun = [], {}
+        for message in self.sent:
+            if message.type == "note_on" and message.channel != 9:
+                begun[message.channel, message.note] = message
+            elif message.type == "note_off" and message.channel != 9:
+                on = begun.pop((message.channel, message.note))
+                notes.append((on.time, message.time, on.channel, on.note, on.velocity))
+        return sorted(notes)
 
     def sounding(self) -> set[tuple[int, int]]:
         """The notes that the messages so far leave sounding."""
@@ -99,6 +113,10 @@ class Stage:
             pass
 
 
+def by_pitch(note: Note) -> tuple[int, int, int]:
+    return note.voice, note.pitch, note.start_ticks
+
+
 def on(pitch: int) -> mido.Message:
     return mido.Message("note_on", note=pitch, velocity=90)
 
@@ -110,6 +128,7 @@ def off(pitch: int) -> mido.Message:
 @pytest.mark.parametrize(("name", "click"), [("bach", True), ("folk", False), ("performance", False)])
 def test_a_phrase_is_answered_for_as_long_and_then_there_is_silence(ports: Memory, name: str, click: bool) -> None:
     stage = Stage(name, click=click)
+    ports.now = lambda: stage.seconds
     stage.run(1)
     assert not any(message.type == "note_on" and message.channel != 9 for message in ports.sent)
     assert any(message.type == "note_on" and message.channel == 9 for message in ports.sent) == click
@@ -123,10 +142,21 @@ def test_a_phrase_is_answered_for_as_long_and_then_there_is_silence(ports: Memor
         assert not stage.stream.snapshot().heard[turn - 1 :]
         ports.sent.clear()
         stage.run(14)
+        *_, (phrase, tokens) = stage.stream.snapshot().heard
         assert len(stage.stream.snapshot().heard) == turn
         assert stage.stream.position > before
-        answer = [message for message in ports.sent if message.type == "note_on" and message.channel != 9]
-        assert answer or name == "performance"  # the untrained one may pause
+        begun = stage.stream.fork()
+        begun.rewind(begun.position - phrase - len(tokens))
+        onward = stage.stream.fork()
+        onward.pull(300)  # what still sounds ends
+        score, clock = onward.history(), onward.history().clock()
+        said = [note for note in score.notes if begun.now_ticks <= note.start_ticks <= stage.stream.now_ticks]
+        assert said
+        shift = ports.heard()[0][0] - clock.seconds(said[0].start_ticks)
+        for note, sound in zip(sorted(said, key=by_pitch), sorted(ports.heard(), key=itemgetter(2, 3, 0)), strict=True):
+            assert sound[2:] == (note.voice, note.pitch, note.velocity)
+            times = [clock.seconds(ticks) + shift for ticks in (note.start_ticks, note.end_ticks)]
+            assert sound[:2] == pytest.approx(times, abs=0.03)
         assert not {note for note in ports.sounding() if note[0] != 9}
         ports.sent.clear()
         stage.run(1)

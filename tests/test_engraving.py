@@ -7,6 +7,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
@@ -20,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from generator.errors import CarouselError
 from generator.music import engraving, notation
 from generator.music.layout import lay_out, values
 from generator.music.score import Note, PieceEnd, Score, Tempo, TimeSignature, Voice
@@ -303,6 +305,21 @@ def notes_in(svg: bytes) -> int:
 def heights(svg: bytes) -> Iterator[tuple[int, int]]:
     for page in ET.fromstring(svg).findall(f"{SVG}svg"):
         yield int(page.get("y", "0")), int(page.get("height", "").removesuffix("px"))
+
+
+def test_a_thread_draws_the_same_picture() -> None:
+    piece = score(*line("60:1 62:1 64:1 65:1"))
+    with ThreadPoolExecutor(1) as pool:
+        picture = pool.submit(engraving.to_svg, piece).result()
+    assert picture == engraving.to_svg(piece)
+    [(_, height)] = heights(picture)
+    assert notes_in(picture) == 4 and height > 0
+
+
+def test_what_verovio_cannot_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engraving, "to_musicxml", lambda _: b"<broken/>")
+    with pytest.raises(CarouselError, match=r"^verovio cannot draw this score; write it as \.musicxml$"):
+        engraving.to_svg(score(*line("60:1")))
 
 
 def test_the_picture_shows_every_note_on_one_page_or_on_pages_one_below_another(

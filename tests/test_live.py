@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +18,10 @@ import pytest
 from generator import takes
 from generator.errors import CarouselError
 from generator.music import midi
-from generator.music.score import Note, Score, Tempo
+from generator.music.score import Tempo
 from generator.streaming.engine import Model, load
 from generator.streaming.snapshot import Snapshot
+from generator.streaming.stream import Stream
 from generator.tokenizers.score import ScoreTokenizer
 from generator.web import instruments, live, live_music, primers
 from generator.web.live import LiveText
@@ -32,33 +35,61 @@ TUNE = four_voices()
 pytestmark = pytest.mark.usefixtures("no_hurry")
 
 
-def test_music_arrives_in_order_and_whole(music: Model) -> None:
+def told(stream: Stream, since_ticks: int = 0) -> dict[str, list[Any]]:
+    """What a browser is to know of all that a stream has said before its horizon: times in seconds from `since_ticks`
+    on, and of a note its length, pitch, velocity and voice."""
+    score = stream.history()
+    clock = score.clock()
+
+    def seconds(ticks: int) -> float:
+        return round(clock.seconds(ticks) - clock.seconds(since_ticks), 4)
+
+    def known(events: Iterable[Any]) -> list[Any]:
+        return [event for event in events if since_ticks <= event.start_ticks < stream.horizon_ticks]
+
+    spans = [(seconds(note.start_ticks), seconds(note.end_ticks), note) for note in known(score.notes)]
+    return {
+        "notes": sorted([start, round(end - start, 4), n.pitch, n.velocity, n.voice] for start, end, n in spans),
+        "pedals": [[seconds(pedal.start_ticks), pedal.down, pedal.voice] for pedal in known(score.pedals)],
+        "bars": [seconds(bar.start_ticks) for bar in known(score.bars)],
+        "ends": [seconds(end.start_ticks) for end in known(score.piece_ends)],
+    }
+
+
+@pytest.mark.parametrize("kind", ["score", "performance"])
+def test_music_arrives_in_order_and_whole(kind: str) -> None:
     """Cut into chunks it is what the stream says in one go: nothing twice, nothing missing, nothing late."""
-    take = LiveMusic(music.stream(seed=3), "a", music.tokenizer)
-    notes: list[list[float]] = []
+    model = Model(tiny(kind))
+    take = LiveMusic(model.stream(seed=3), "a", model.tokenizer)
+    sent: dict[str, list[Any]] = {"notes": [], "pedals": [], "bars": [], "ends": []}
     horizon = 0.0
     for sequence in range(12):
         chunk = take.pull(sequence, horizon + 1.5)
         assert chunk["seq"] == sequence + 1
         assert all(horizon - 1e-3 <= note[0] <= chunk["horizon"] for note in chunk["notes"])
-        notes += chunk["notes"]
+        for name, said in sent.items():
+            said += chunk[name]
         horizon = chunk["horizon"]
     assert horizon >= 18
-    assert notes == sorted(notes, key=lambda note: note[0])
-    stream = music.stream(seed=3)
-    events = [event for event in stream.take(take._stream.position) if isinstance(event, Note)]
-    expected = [note for note in events if note.start_ticks < stream.horizon_ticks]
-    assert sorted(note[2] for note in notes) == sorted(note.pitch for note in expected)
+    assert sent["notes"] == sorted(sent["notes"], key=lambda note: note[0])
+    stream = model.stream(seed=3)
+    stream.pull(take._stream.position)
+    assert sent | {"notes": sorted(sent["notes"])} == told(stream)
+    assert all(len(set(part)) > 1 for part in list(zip(*sent["notes"], strict=True))[: 3 if kind == "score" else 4])
+    assert {voice for *_, voice in sent["notes"]} == ({0, 1, 2, 3} if kind == "score" else {0})
+    assert sent["bars"] if kind == "score" else sent["pedals"]
 
 
 def test_what_was_heard_is_what_was_sent(music: Model) -> None:
     take = LiveMusic(music.stream(seed=5), "a", music.tokenizer)
-    sent = take.pull(0, 6.0)["notes"]
+    sent = [note for note in take.pull(0, 6.0)["notes"] if note[0] < 4.0]
     heard = take.heard(4.0)
     clock = heard.clock()
-    assert isinstance(heard, Score) and heard.notes
-    assert [note.pitch for note in heard.notes] and len(heard.notes) == sum(note[0] < 4.0 for note in sent)
-    assert all(clock.seconds(note.start_ticks) < 4.0 for note in heard.notes)
+    spans = [(clock.seconds(note.start_ticks), clock.seconds(note.end_ticks), note) for note in heard.notes]
+    assert sent and sorted(sent) == sorted(
+        [round(start, 4), round(round(end, 4) - round(start, 4), 4), note.pitch, note.velocity, note.voice]
+        for start, end, note in spans
+    )
     assert not take.heard(0.0).notes
 
 
@@ -117,27 +148,51 @@ def test_a_step_back_leaves_the_end_and_goes_on(text: Model, music: Model) -> No
     chunk = other.pull(0, 500)
     assert other.heard(400) == "to be" + typed[:250] + chunk["text"][:150] and chunk["text"] != typed[250:500]
     assert other.back(260, seed=1).back(10, seed=1).describe()["at"] == 0
+    straight = text.stream("to be", seed=2)
+    straight.pull(250)
+    straight.set(seed=5)
+    assert "".join(map(str, straight.pull(len(chunk["text"])))) == chunk["text"]
+
+
+def test_a_step_back_in_music_goes_eight_bars(music: Model) -> None:
+    """The page shows the last seconds before the place, as they were sent; then comes what the other seed says."""
     tune = LiveMusic(music.stream(seed=3), "a", music.tokenizer)
-    sent = tune.pull(0, 29.0)["notes"]
+    sent = tune.pull(0, 29.0)
     again = tune.back(27.0, seed=4)
-    at = again.describe()["at"]
-    bars = [bar.start_ticks for bar in again.heard(at + 1e-6).bars]
-    assert 9 <= at <= 27 and again.describe()["before"]["notes"] and len(bars) >= 2
-    begins = again.pull(0, at + 2)["notes"]
-    assert all(note[0] >= at - 1e-3 for note in begins)
-    assert [note for note in sent if note[0] < at - 1e-3] == [
-        note for note in sent if note[0] < at - 1e-3 and note[2] in {n.pitch for n in again.heard(at).notes}
-    ]
+    opening = again.describe()
+    at, before = opening["at"], opening["before"]
+    bars = [bar for bar in sent["bars"] if bar <= 27]
+    assert at == pytest.approx(bars[-8], abs=1e-3) and bars[:-8]
+    shown = [note for note in sent["notes"] if at - 12 <= note[0] < at]
+    assert shown and before["notes"] == [note for note in before["notes"] if note in shown]
+    assert sorted(before["notes"]) == sorted(shown)
+    assert before["bars"] == [bar for bar in bars[:-8] if bar >= at - 12]
+    assert opening["bars"] == len(bars[:-8]) - len(before["bars"])
+    assert [voice["name"] for voice in opening["voices"]] == ["Soprano", "Alto", "Tenor", "Bass"]
+    straight = music.stream(seed=3)
+    place = [bar.start_ticks for bar in tune.heard(27.0001).bars][-8]
+    while straight.horizon_ticks < place:
+        straight.pull(1)
+    straight.set(seed=4)
+    chunk = again.pull(0, at + 6)
+    straight.pull(again._stream.position - straight.position)
+    new = [note for note in told(straight)["notes"] if note[0] >= at - 1e-3]
+    assert new and sorted(chunk["notes"]) == new
+    assert chunk["notes"] != [note for note in sent["notes"] if at <= note[0] < chunk["horizon"]]
+    assert again.heard(at).notes == tune.heard(at).notes
 
 
 def test_what_nobody_can_obey_changes_nothing(music: Model, text: Model) -> None:
     take = LiveMusic(music.stream(TUNE, seed=3), "a", music.tokenizer)
+    other = LiveMusic(music.stream(TUNE, seed=3), "a", music.tokenizer)
     horizon = take.pull(0, 2.0)["horizon"]
+    other.pull(0, 2.0)
     for foolish in ({"key": "H major"}, {"scale": "dorian"}, {"ranges": "Soprano:0-1"}, {"characters": "a"}):
         with pytest.raises(CarouselError):
             take.set(**foolish)
+    assert take.pull(1, horizon + 5) == other.pull(1, horizon + 5)
     take.set(key="primer", voices_at_once=2)
-    chunk = take.pull(1, horizon + 5)
+    chunk = take.pull(2, horizon + 10)
     assert chunk["options"]["key"] != "primer" and chunk["options"]["voices_at_once"] == 2
     assert set(chunk["yielded"]) <= {"voices_at_once", "key"}
     lines = LiveText(text.stream(), "a")
@@ -178,8 +233,10 @@ def test_an_option_holds_from_the_next_pull_on(text: Model) -> None:
 
 
 def test_nobody_makes_a_stream_run_ahead(text: Model, music: Model) -> None:
-    assert LiveText(text.stream(), "a").pull(0, 1e9)["horizon"] <= LiveText.ahead + live.TOKENS
-    assert LiveMusic(music.stream(), "a", music.tokenizer).pull(0, 1e9)["horizon"] <= LiveMusic.ahead + 30
+    typed = LiveText(text.stream(), "a").pull(0, 1e9)["horizon"]
+    assert LiveText.ahead <= typed < LiveText.ahead + live.TOKENS
+    played = LiveMusic(music.stream(), "a", music.tokenizer).pull(0, 1e9)["horizon"]
+    assert LiveMusic.ahead <= played <= LiveMusic.ahead + 30
 
 
 def test_a_stream_that_stops_says_so(text: Model) -> None:
@@ -195,9 +252,12 @@ def test_music_goes_on_where_its_primer_ends() -> None:
     tune = replace(TUNE, tempos=(Tempo(0, 96.0),))
     music = Model(random_checkpoint(ScoreTokenizer.fit([tune])))
     take = LiveMusic(music.stream(tune, seed=1), "a", music.tokenizer)
+    primed = music.stream(tune, seed=1)
+    begins = primed.horizon_ticks
     chunk = take.pull(0, 3.0)
     assert chunk["horizon"] >= 3.0
-    assert all(note[0] >= 0 for note in chunk["notes"])
+    primed.pull(take._stream.position - primed.position)
+    assert chunk["notes"] and sorted(chunk["notes"]) == told(primed, begins)["notes"]
     assert take.heard(3.0).tempos[0].quarters_per_minute == 96
 
 
@@ -218,7 +278,7 @@ def test_memory_is_bounded(text: Model, music: Model, monkeypatch: pytest.Monkey
         assert forgetful.pull(sequence, 3.0 * sequence + 3) == other.pull(sequence, 3.0 * sequence + 3)
     heard, everything = forgetful.heard(70.0), other.heard(70.0)
     assert 0 < len(heard.notes) < len(everything.notes)
-    assert [note.pitch for note in heard.notes] == [note.pitch for note in everything.notes[-len(heard.notes) :]]
+    assert heard.notes == everything.between(forgetful._start_ticks, forgetful._ticks(70.0)).notes
     assert heard.bars[0].start_ticks == 0 and heard.time_signatures[0].start_ticks == heard.tempos[0].start_ticks == 0
     take = LiveText(text.stream(seed=4), "a")
     whole = "".join(take.pull(sequence, 50 * sequence + 50)["text"] for sequence in range(20))
@@ -273,50 +333,3 @@ def test_an_instrument_is_a_list_of_zones_and_their_samples() -> None:
     assert instruments.pack(0, True) != instruments.pack(0, False)
     with pytest.raises(CarouselError, match="no program"):
         instruments.pack(128, False)
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "medium"),
-    [
-        ("a.mid", b"", "music"),
-        ("a.mid", b"MThd\0\0\0\6\0\1\0\0\1\xe0", "music"),
-        ("a.mid", b"garbage" * 50, "music"),
-        ("a.musicxml", b"<score-partwise><part>", "music"),
-        ("a.abc", b"\xff\xfe nothing", "music"),
-        ("a.krn", b"", "music"),
-        ("a.txt", b"hello", "music"),
-        ("a.mid", b"MThd", "text"),
-        ("a.txt", b"", "text"),
-        ("a.txt", b"\xff\xfe\xfd\x80", "text"),
-        ("../../etc/passwd", b"root", "text"),
-        ("a.take", b"", "music"),
-        ("a.take", b"\xff" * 100, "text"),
-    ],
-)
-def test_a_broken_primer_is_refused_in_one_line(name: str, data: bytes, medium: str) -> None:
-    with pytest.raises(CarouselError) as caught:
-        primers.read(name, data, medium)
-    assert "\n" not in str(caught.value) and name in str(caught.value) and "/tmp" not in str(caught.value)
-
-
-def test_a_take_that_takes_too_long_is_refused(text: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = text.stream()
-    for temperature in (0.9, 0.8, 0.7):
-        stream.pull(4)
-        stream.set(temperature=temperature)
-    data = stream.snapshot().to_bytes()
-    for limit, words in (("MAX_PAST", "12 tokens; .* 3 at most"), ("MAX_CHANGES", "4 changes; .* 3 at most")):
-        assert isinstance(primers.read("a.take", data, "text"), Snapshot)
-        with monkeypatch.context() as patched, pytest.raises(CarouselError, match=rf"^a\.take: a take of {words}"):
-            patched.setattr(primers, limit, 3)
-            primers.read("a.take", data, "text")
-
-
-def test_only_the_last_part_of_a_primer_counts(tmp_path: Path) -> None:
-    assert primers.read("a.txt", "naïve\r\n".encode(), "text") == "naïve\n"
-    assert primers.last_part("x" * 5000) == "x" * primers.MAX_CHARACTERS
-    long = Score(12, TUNE.voices, tuple(Note(12 * beat, 12, 60) for beat in range(1000)))
-    part = primers.last_part(long)
-    assert isinstance(part, Score)
-    assert primers.MAX_NOTES <= len(part.notes) < primers.MAX_NOTES + 4 and part.notes[0].start_ticks == 0
-    assert primers.last_part(TUNE) == TUNE

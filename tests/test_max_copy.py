@@ -21,7 +21,7 @@ from generator.corpora.copies.reading import LENGTH, MOST_AT, PLACE, in_order
 from generator.corpora.download import CACHE
 from generator.corpora.shards import prepare
 from generator.errors import CarouselError
-from generator.music.score import PieceEnd
+from generator.music.score import PieceEnd, Score
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
@@ -29,6 +29,7 @@ from generator.tokenizers.base import Event, Tokenizer
 from generator.tokenizers.char import CharTokenizer
 from tests.conftest import ROOT, random_checkpoint, tiny
 from tests.test_copies import index_of
+from tests.test_laws import check_valid
 from tests.test_shards import TEXTS, Given
 
 MODELS = ("char", "score", "performance", "bach", "folk")
@@ -100,7 +101,12 @@ def test_copies_are_heard_and_can_be_forbidden(name: str) -> None:
     assert place.piece == "piece 0"
     assert kept.yielded == {}
     assert kept.meter.longest == longest_common(tokenizer, training, made, 3 * LIMIT) == LIMIT
-    assert engine.tokenizer.collect(made)  # a score checks itself
+    piece = tokenizer.collect(made)
+    if isinstance(piece, Score):
+        check_valid(piece)
+        assert len(piece.notes) > 20
+    else:
+        assert len(piece) == 800 and tokenizer.encode(piece).max() < tokenizer.vocab_size
 
 
 @pytest.mark.parametrize("name", MODELS)

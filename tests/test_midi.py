@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -212,6 +213,7 @@ def test_a_name_in_an_older_encoding_does_no_harm() -> None:
 def test_broken_bytes_give_a_score_or_a_line() -> None:
     source = random.Random(5)
     original = midi.to_bytes(piece(voices=15))
+    read = 0
     for _ in range(2000):
         data = bytearray(original[: source.choice([None, source.randrange(len(original))])])
         for _ in range(source.choice([0, 1, 3, 20])):
@@ -221,21 +223,27 @@ def test_broken_bytes_give_a_score_or_a_line() -> None:
             score = midi.read(bytes(data))
         except CarouselError:
             continue
+        read += bool(score.notes)
         assert all(
             note.duration_ticks > 0 and 0 <= note.pitch < 128 and 0 < note.velocity < 128 for note in score.notes
         )
         midi.to_bytes(score)
+    assert 200 < read < 1800
 
 
 def test_real_performances_come_back(asap: list[Path]) -> None:
+    pedals = 0
     for path in asap[::80]:
         score = midi.read(path)
         back = midi.read(midi.to_bytes(score), path.name)
         scale = back.ticks_per_quarter // score.ticks_per_quarter
-        assert [(n.start_ticks, n.duration_ticks) for n in back.notes] == [
-            (n.start_ticks * scale, n.duration_ticks * scale) for n in score.notes
-        ]
-        assert len(back.pedals) == len(score.pedals) > 0 or not score.pedals
+        assert back.notes == tuple(
+            replace(note, start_ticks=note.start_ticks * scale, duration_ticks=note.duration_ticks * scale)
+            for note in score.notes
+        )
+        assert back.pedals == tuple(replace(pedal, start_ticks=pedal.start_ticks * scale) for pedal in score.pedals)
+        pedals += len(score.pedals)
+    assert pedals > 1000
 
 
 @given(st.lists(notes, max_size=60))

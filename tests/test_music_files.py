@@ -28,6 +28,13 @@ def test_every_suffix_is_read(tmp_path: Path) -> None:
         assert len(scores) == (2 if suffix == ".abc" else 1)
         assert scores == files.read_each(tmp_path / f"a{suffix}")
     assert files.read(tmp_path / "a.mid") == [midi.read(tmp_path / "a.mid")]
+    quarters = {(note.start_ticks // 480, note.pitch) for note in tune.notes}
+    for suffix in (".mid", ".midi", ".musicxml", ".xml", ".mxl"):
+        [again] = files.read(tmp_path / f"a{suffix}")
+        assert {(note.start_ticks / again.ticks_per_quarter, note.pitch) for note in again.notes} == quarters
+    for suffix in (".abc", ".krn"):
+        for score in files.read(tmp_path / f"a{suffix}"):
+            assert [note.pitch for note in score.notes] == [60, 62, 64, 65]
     (tmp_path / "A.MID").write_bytes((tmp_path / "a.mid").read_bytes())
     assert files.read(tmp_path / "A.MID")[0].notes == tune.notes
 

@@ -72,6 +72,7 @@ def test_places_of_a_text_are_where_its_words_are() -> None:
 
 def test_a_performance_has_seconds() -> None:
     found = rank([melody(4)], [("a", Model(tiny("performance")))])
+    assert found["least_expected"]
     assert all(set(place) == {"second", "notes", "nats_per_note"} for place in found["least_expected"])
 
 

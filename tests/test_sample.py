@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from generator import bench, evaluate, sample
 from generator.music import midi
-from generator.music.score import Score
+from generator.music.score import Note, Score, pitch_name
 from generator.streaming.engine import Engine
 from generator.streaming.lengths import until_bars
 from generator.streaming.snapshot import Snapshot
@@ -93,18 +94,24 @@ def test_bars_are_counted(models: Path, tmp_path: Path) -> None:
     assert run(models / "score", "--bars", 16, "-o", tmp_path / "a.mid") == 0
     model = sample.load(models / "score")
     stream = model.stream()
-    events = list(until_bars(stream, 16, size=7))
-    assert len(model.tokenizer.collect(events).bars) == 16
+    piece = model.tokenizer.collect(list(until_bars(stream, 16, size=7)))
+    assert len(piece.bars) == 16
     assert mido.MidiFile(tmp_path / "a.mid").type == 1
-    assert pretty_midi.PrettyMIDI(str(tmp_path / "a.mid")).get_end_time() > 0
+    found = pretty_midi.PrettyMIDI(str(tmp_path / "a.mid"))
+    assert sum(len(voice.notes) for voice in found.instruments) == len(piece.notes) > 0
+    assert found.get_end_time() == pytest.approx(piece.clock().seconds(piece.end_ticks), abs=0.01)
 
 
 def test_seconds_are_counted(models: Path, tmp_path: Path) -> None:
     for kind in ("score", "performance"):
-        out = tmp_path / f"{kind}.mid"
-        assert run(models / kind, "--seed", 1, "--seconds", 9, "-o", out) == 0
-        starts = [note.start for voice in pretty_midi.PrettyMIDI(str(out)).instruments for note in voice.notes]
-        assert max(starts) < 9
+        starts = []
+        for length in (("--seconds", 9), ("--tokens", 1500)):
+            out = tmp_path / f"{kind}.mid"
+            assert run(models / kind, "--seed", 1, *length, "-o", out) == 0
+            voices = pretty_midi.PrettyMIDI(str(out)).instruments
+            starts.append(sorted(note.start for voice in voices for note in voice.notes))
+        assert max(starts[1]) > 12, "the longer one has all before nine seconds"
+        assert starts[0] == [start for start in starts[1] if start < 9] != []
 
 
 def test_a_primer_file_is_continued(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,9 +131,15 @@ def test_a_primer_file_is_continued(models: Path, tmp_path: Path, capsys: pytest
 
 def test_music_without_a_file_is_listed_note_by_note(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(models / "score", "--tokens", 200) == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if line]
-    assert lines
-    assert any("Soprano" in line or "Bass" in line for line in lines)
+    model = sample.load(models / "score")
+    events = model.stream().pull(200)
+    clock, notes = model.tokenizer.collect(events).clock(), [event for event in events if isinstance(event, Note)]
+    lines = [re.split(r"\s+", line.strip()) for line in capsys.readouterr().out.splitlines() if line.count(".") == 2]
+    assert len(lines) == len(notes) > 5
+    for (start, length, voice, name), note in zip(lines, notes, strict=True):
+        seconds = clock.seconds(note.start_ticks), clock.seconds(note.end_ticks)
+        assert (float(start), float(start) + float(length)) == pytest.approx(seconds, abs=2e-3)
+        assert (voice, name) == (model.tokenizer.voices[note.voice].name, pitch_name(note.pitch))
 
 
 def test_a_primer_is_read_by_the_model_once(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
 
-import generator
 from generator import CarouselError, Engine
 from generator.music.score import Bar, PieceEnd, Score
 from generator.streaming.batch import CHUNK, Job
@@ -155,25 +157,35 @@ def test_a_change_that_changes_nothing_is_not_recorded_and_time_runs_one_way() -
         stream.rewind(-5)
 
 
-def test_history_is_a_score_with_bars(fake: Model) -> None:
-    if fake.tokenizer.kind != "score":
-        return
+def test_history_is_what_was_said(fake: Model) -> None:
     stream = fake.stream(seed=1)
-    list(stream.take(400))
+    said = stream.pull(400)
+    assert said and stream.history() == fake.tokenizer.collect(said)
+
+
+def test_the_history_of_written_music_has_bars_and_voices(music: Model) -> None:
+    stream = music.stream(seed=1)
+    bars = [event.start_ticks for event in stream.pull(400) if isinstance(event, Bar)]
     history = stream.history()
-    assert history.bars == tuple(sorted(history.bars, key=lambda bar: bar.start_ticks))
-    assert isinstance(history.bars[0], Bar)
-    assert history.voices == fake.tokenizer.voices
+    assert [bar.start_ticks for bar in history.bars] == bars == sorted(set(bars))
+    assert len(bars) > 5 and bars[0] == 0
+    assert [voice.name for voice in history.voices] == ["Soprano", "Alto", "Tenor", "Bass"]
+    assert json.loads(history.origin)["position"] == 400
 
 
 def test_score_gives_the_surprise_of_each_token(any_model: Model) -> None:
     stream = any_model.stream(seed=1, temperature=0.7)
-    list(stream.take(200))
+    stream.pull(200)
     piece = stream.history()
-    nats = any_model.score(piece)
-    assert nats.shape == any_model.tokenizer.encode(piece).shape
-    assert (nats >= 0).all()
-    assert np.isfinite(nats).all()
+    tokens = torch.tensor(any_model.tokenizer.encode(piece).astype(np.int64))
+    with torch.no_grad():
+        reader = any_model.checkpoint.model()
+        logits, _ = reader(
+            torch.cat([torch.tensor([any_model.tokenizer.start]), tokens[:-1]])[None], reader.zero_state(1)
+        )
+    expected = cross_entropy(logits[0], tokens, reduction="none").numpy()
+    assert any_model.score(piece) == pytest.approx(expected, abs=1e-3)
+    assert (any_model.score(list(stream.past())) == any_model.score(piece)).all()
 
 
 def test_the_wrong_medium_is_refused() -> None:
@@ -192,10 +204,6 @@ def test_a_take_for_another_checkpoint_is_refused() -> None:
         other.resume(take)
     with pytest.raises(CarouselError, match="damaged"):
         Model(tiny("char")).resume(replace(take, token=10_000))
-
-
-def test_the_public_names() -> None:
-    assert generator.__all__ == sorted(generator.__all__)
 
 
 @pytest.mark.parametrize("kind", ["char", "score"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from typing import Any
 
@@ -16,8 +17,29 @@ from generator.web import routes, visitors
 from generator.web.live import LiveText
 from generator.web.live_music import LiveMusic
 from generator.web.visitors import KEPT, Registry, Visitor
+from tests.test_engraving import heights, notes_in
 
 pytestmark = pytest.mark.usefixtures("no_hurry")
+
+
+async def ask(app: Starlette, route: str, **fields: Any) -> tuple[int, bytes]:
+    """The status and the body with which the app answers a request."""
+    sent: list[dict[str, Any]] = []
+
+    unread = [json.dumps(fields).encode()]
+
+    async def receive() -> dict[str, Any]:
+        if not unread:
+            await asyncio.Event().wait()  # who asked stays
+        return {"type": "http.request", "body": unread.pop()}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    path = f"/carousel/{route}"
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b"", "root_path": ""}
+    await app(scope, receive, send)  # type: ignore[arg-type]
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
 
 
 def test_takes_are_kept_and_removed(text: Model) -> None:
@@ -79,32 +101,29 @@ def test_downloads_leave_the_pulls_their_threads(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(routes, "pull", lambda body: Response())
     app = Starlette(routes=routes.routes())
 
-    async def ask(route: str) -> int:
-        sent: list[dict[str, Any]] = []
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": b"{}"}
-
-        async def send(message: dict[str, Any]) -> None:
-            sent.append(message)
-
-        path = f"/carousel/{route}"
-        scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b"", "root_path": ""}
-        await app(scope, receive, send)  # type: ignore[arg-type]
-        return int(sent[0]["status"])
-
-    async def rush() -> list[int]:
-        downloads = [asyncio.create_task(ask("download")) for _ in range(100)]
+    async def rush() -> list[tuple[int, bytes]]:
+        downloads = [asyncio.create_task(ask(app, "download")) for _ in range(100)]
         try:
             while not most:
                 await asyncio.sleep(0.01)
-            pulled = await asyncio.wait_for(ask("pull"), 60)
+            pulled = await asyncio.wait_for(ask(app, "pull"), 60)
         finally:
             released.set()
         return [pulled, *await asyncio.gather(*downloads)]
 
-    assert asyncio.run(rush()) == [200] * 101
+    assert asyncio.run(rush()) == [(200, b"")] * 101
     assert max(most) <= routes.DOWNLOADS
+
+
+def test_a_downloaded_score_shows_the_notes_that_were_heard(music: Model) -> None:
+    tune = LiveMusic(music.stream(seed=3), "tune", music.tokenizer)
+    visitor = routes.registry().admit()
+    body = {"visitor": visitor, "take": routes.registry().visitor(visitor).start(tune), "until": 8.0, "format": "svg"}
+    tune.pull(0, 9.0)
+    status, picture = asyncio.run(ask(Starlette(routes=routes.routes()), "download", **body))
+    [(_, height)] = heights(picture)
+    assert status == 200 and height > 0
+    assert notes_in(picture) >= len(tune.heard(8.0).notes) > 5, "a note that is tied is drawn twice"
 
 
 def test_a_full_house_gives_away_the_place_of_who_is_long_gone() -> None:

@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
+from importlib.resources import files
 from itertools import accumulate, count, groupby
 from statistics import median
 from typing import Any
@@ -19,6 +20,7 @@ import music21
 import pretty_midi
 import verovio
 
+from generator.errors import CarouselError
 from generator.music.keys import analyse
 from generator.music.layout import Layout, Staff, Value, lay_out, values
 from generator.music.origin import FIELD, NAME
@@ -60,10 +62,16 @@ def to_musicxml(score: Score) -> bytes:
 
 
 def to_svg(score: Score) -> bytes:
-    """A score that has notes as one picture: all of it, from top to bottom."""
-    toolkit = verovio.toolkit()
+    """A score that has notes as one picture: all of it, from top to bottom.
+
+    Raises:
+        CarouselError: Verovio cannot read it.
+    """
+    toolkit = verovio.toolkit(False)
+    toolkit.setResourcePath(str(files("verovio") / "data"))  # the default holds in the thread that imported it alone
     toolkit.setOptions(VEROVIO)
-    toolkit.loadData(to_musicxml(score).decode())
+    if not toolkit.loadData(to_musicxml(score).decode()):
+        raise CarouselError("verovio cannot draw this score; write it as .musicxml")
     pages = [toolkit.renderToSVG(page + 1) for page in range(toolkit.getPageCount())]
     sizes = [re.match(r'<svg width="(\d+)px" height="(\d+)px"', page) for page in pages]
     heights = [int(size[2]) for size in sizes if size]

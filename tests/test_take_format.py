@@ -1,0 +1,120 @@
+"""`docs/take.md` says what stands in a take: every byte has its meaning there, and no field is missing or too many."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import fields
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from generator.options import SamplingOptions
+from generator.streaming.engine import Engine, Model
+from generator.tokenizers import KINDS
+from tests.conftest import ROOT, four_voices, tiny
+from tests.test_copies import index_of
+
+DOCUMENT = (ROOT / "docs" / "take.md").read_text(encoding="utf-8")
+TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "list": list, "object": dict}
+
+
+def documented(head: str) -> dict[str, str]:
+    """The names in the first column of the table with this head, and what the second column says of each."""
+    table = re.search(rf"^\| {head} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", DOCUMENT, re.M)
+    assert table, head
+    rows = [line.strip("| ").split(" | ") for line in table[1].splitlines()]
+    return {name: row[1] for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+
+
+def read(take: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    """A take by the document alone: its fields and its tensors."""
+    length = int.from_bytes(take[:8], "little")
+    assert length % 8 == 0
+    header = json.loads(take[8 : 8 + length].decode("utf-8"))
+    [(name, text)] = header.pop("__metadata__").items()
+    facts = json.loads(text)
+    assert name == "carousel" and next(iter(facts)) == "digest"
+    blank = take.replace(facts["digest"].encode(), b"0" * 64, 1)
+    assert hashlib.sha256(blank).hexdigest() == facts["digest"]
+    tensors, at, rest = {}, 0, take[8 + length :]
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        begin, end = entry["data_offsets"]
+        assert begin == at and documented("tensor")[name] == entry["dtype"]
+        tensors[name] = np.frombuffer(rest[begin:end], {"F32": "<f4", "I32": "<i4"}[entry["dtype"]])
+        tensors[name] = tensors[name].reshape(entry["shape"])
+        at = end
+    assert at == len(rest)
+    return facts, tensors
+
+
+@cache
+def takes(kind: str) -> list[bytes]:
+    """Of streams with a primer, changed options, constraints, a melody, a limit on copies, and phrases that they heard:
+    what the engine can do with this kind."""
+    model = Model(tiny(kind))
+    text = kind == "char"
+    primer: Any = "to be or not" if text else four_voices(2)
+    heard = model.stream(primer, seed=3, temperature=0.5)
+    heard.pull(120)
+    heard.set(temperature=1.3, **({"characters": "abc "} if text else {}))
+    heard.pull(60)
+    streams = [model.stream(seed=2), heard]
+    if kind != "frames":
+        heard.listen("a phrase" if text else four_voices(1))
+        index = index_of(model.tokenizer, [model.tokenizer.collect(model.stream(seed=1).pull(300))])
+        streams.append(Engine(model, index=index).stream(seed=1, max_copy=2))
+    if kind == "score":
+        melody = model.melody(four_voices(2), "Soprano")
+        streams.append(model.stream(seed=4, melody=melody, key="C major", density=1, voices_at_once=1))
+    found = []
+    for stream in streams:
+        for _ in range(6):
+            found.append(stream.snapshot().to_bytes())
+            stream.pull(29)
+    return [*found, *(stream.snapshot().to_bytes() for stream in streams)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_document_names_every_field_of_a_take_and_no_other(kind: str) -> None:
+    table = documented("field")
+    names: set[str] = set()
+    states: dict[str, set[str]] = {"decoder": set(), "watch": set()}
+    for take in takes(kind):
+        facts, tensors = read(take)
+        assert set(tensors) == set(documented("tensor"))
+        names |= set(facts)
+        for name, value in facts.items():
+            assert isinstance(value, TYPES[table[name].split()[0]]), name
+        for name, found in states.items():
+            found |= set(facts[name])
+        if kind == "score":
+            assert set(facts["decoder"]["memory"]) == set(documented("`memory` of `score`"))
+    beyond = {"heard", "corpus", "followed"} if kind == "frames" else set()
+    assert names == set(table) - beyond
+    assert states["decoder"] == set(documented(f"state of `{kind}`"))
+    assert states["watch"] == set(documented("field of `watch`"))
+
+
+def test_the_document_names_every_option() -> None:
+    facts, _ = read(takes("char")[0])
+    table = documented("option")
+    (at, first), *_ = facts["timeline"]
+    assert at == 0 and list(first) == [spec.name for spec in fields(SamplingOptions)] == list(table)
+    for name, value in first.items():
+        kinds = table[name].split(" or ")
+        assert (value is None and kinds[-1] == "null") or isinstance(value, TYPES[kinds[0]]), name
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"char"}))
+def test_the_document_names_every_field_of_an_origin(kind: str) -> None:
+    model = Model(tiny(kind))
+    stream = model.stream(four_voices(2), seed=3)
+    stream.pull(50)
+    facts = json.loads(stream.snapshot().text())
+    assert set(facts) == {"version", "checkpoint", "fingerprint", "backend", "position", "timeline"} | set(
+        documented("field of the origin")
+    )
