@@ -47,11 +47,11 @@ def joined(
         CarouselError: a checkpoint cannot be read or written, does not fit the others, or is of another corpus; or
             `out` holds one that is not to be replaced.
     """
+    command.keep_apart({"--out": out}, {f"CHECKPOINT {folder}": folder for folder in folders})
     if not overwrite:
         refuse_to_replace(out)
     if len(folders) < 2:
         raise CarouselError(f"{folders[0]} alone is nothing to join; give two checkpoints or more")
-    command.keep_apart({"--out": out}, {f"CHECKPOINT {folder}": folder for folder in folders})
     members = [Checkpoint.load(folder) for folder in folders]
     for member in members:
         if member.tokenizer.to_json() != shards.tokenizer.to_json() or shards.facts.title not in member.card:

@@ -114,6 +114,13 @@ def test_compiled_code_is_kept_by_all_that_it_is_made_of(tmp_path: Path) -> None
     ]
 
 
+def test_a_stream_starts_without_what_only_training_needs(tmp_path: Path) -> None:
+    """torch's compiler takes longer to import than torch itself."""
+    tiny("char").save(tmp_path / "model")
+    code = "import sys; from generator.streaming.engine import load; list(load(sys.argv[1]).stream().take(3));"
+    assert run(code + "print('torch._dynamo' in sys.modules)", str(tmp_path / "model")).stdout == "False\n"
+
+
 @pytest.mark.slow
 def test_a_constant_is_compiled_into_the_loops_that_read_it(tmp_path: Path) -> None:
     """The clock of the score's grammar counts in ticks whose length another file defines."""

@@ -75,6 +75,14 @@ def test_dropout_uses_one_mask_for_all_steps() -> None:
     assert (x[0] != x[1]).any()
 
 
+@pytest.mark.parametrize(
+    "config", [ModelConfig(7, 3, 5, 1), ModelConfig(7, 3, 5, 3), ModelConfig(7, 5, 5, 2, tied=True)]
+)
+def test_a_config_knows_the_shapes_of_its_model(config: ModelConfig) -> None:
+    weights = LanguageModel(config).state_dict()
+    assert list(config.shapes().items()) == [(name, tuple(value.shape)) for name, value in weights.items()]
+
+
 def test_tied_weights_are_one() -> None:
     model = LanguageModel(ModelConfig(10, 16, 16, 1, tied=True))
     assert model.output.weight is model.embedding.weight

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -171,9 +172,8 @@ def _made_for(config: ModelConfig, tokenizer: Tokenizer) -> str:
 
 
 def _read_weights(path: Path, config: ModelConfig, made_for: str) -> dict[str, Tensor]:
-    with torch.device("meta"):
-        expected = {name: tuple(value.shape) for name, value in LanguageModel(config).state_dict().items()}
-    size = sum(4 * torch.Size(shape).numel() for shape in expected.values())
+    expected = config.shapes()
+    size = sum(4 * math.prod(shape) for shape in expected.values())
     try:
         data = _read_bytes(path, 2 * size + LARGEST_JSON)
         weights = load(data)

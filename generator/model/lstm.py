@@ -50,6 +50,16 @@ class ModelConfig:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each tensor of a `LanguageModel`, by its name."""
+        gates = 4 * self.hidden_size
+        found: dict[str, tuple[int, ...]] = {"embedding.weight": (self.vocab_size, self.embedding_dim)}
+        for layer in range(self.num_layers):
+            found[f"lstm.weight_ih_l{layer}"] = (gates, self.hidden_size if layer else self.embedding_dim)
+            found[f"lstm.weight_hh_l{layer}"] = (gates, self.hidden_size)
+            found[f"lstm.bias_ih_l{layer}"] = found[f"lstm.bias_hh_l{layer}"] = (gates,)
+        return found | {"output.weight": (self.vocab_size, self.hidden_size), "output.bias": (self.vocab_size,)}
+
 
 @dataclass(frozen=True, slots=True)
 class Dropout:
