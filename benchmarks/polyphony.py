@@ -39,7 +39,6 @@ from generator import card, command, train  # train before torch, for it says ho
 from rich.console import Console
 
 from benchmarks.measuring import optional, parser, report
-from generator.claim import claimed
 from generator.corpora import open_corpus
 from generator.corpora.archives import SPLITS, Frames, FramesCorpus
 from generator.corpora.base import Facts
@@ -51,6 +50,7 @@ from generator.model.frame_likelihood import CONVENTION, Surprise, frame_scores,
 from generator.model.lstm import LanguageModel
 from generator.music.score import DEFAULT_TEMPO, Voice
 from generator.options import TrainingOptions, add_arguments, given
+from generator.run_folder import claimed
 from generator.tokenizers.base import Tokens
 from generator.tokenizers.frames import FramesTokenizer
 from generator.tokenizers.frames_grammar import FRAME, HIGHEST, KEYS, LOWEST, PITCH, TRANSPOSITIONS

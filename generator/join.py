@@ -27,13 +27,13 @@ import torch
 
 from generator import card
 from generator.atomic import atomic_folder, newest
-from generator.claim import METRICS, STATE, claimed, refuse_to_replace
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
 from generator.errors import CarouselError
 from generator.evaluate import evaluate
 from generator.model.checkpoint import Checkpoint
 from generator.model.joined import join
+from generator.run_folder import METRICS, STATE, claimed, refuse_to_replace
 
 
 def joined(

@@ -24,7 +24,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from rich.console import Console
 
 from generator import card, tokenizers
-from generator.claim import claimed, read_state, refuse_to_replace
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
 from generator.errors import CarouselError
@@ -32,6 +31,7 @@ from generator.evaluate import evaluate
 from generator.model.checkpoint import Checkpoint
 from generator.options import PRESETS, TrainingOptions, add_arguments, given
 from generator.prepare import summary
+from generator.run_folder import claimed, read_state, refuse_to_replace
 from generator.trainer import Trainer
 
 LENGTHS = ("steps", "minutes", "passes")

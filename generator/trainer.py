@@ -29,7 +29,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from generator import card, minutes
 from generator.atomic import atomic_folder
-from generator.claim import METRICS, STATE, read_state
 from generator.corpora.batches import IGNORED, Batches, one_pass
 from generator.corpora.progress import bar
 from generator.corpora.shards import Shards
@@ -37,6 +36,7 @@ from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import Dropout, LanguageModel, ModelConfig
 from generator.options import TrainingOptions
+from generator.run_folder import METRICS, STATE, read_state
 from generator.streaming.engine import Model
 from generator.terminal import printable
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from generator import card, minutes, train, trainer
-from generator.claim import METRICS, read_state
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
 from generator.evaluate import evaluate
 from generator.model.lstm import LanguageModel
 from generator.options import TrainingOptions
+from generator.run_folder import METRICS, read_state
 
 DAYS = 2000
 COMPILING, DRAWING, UPDATE = 15.0, 1.0, 0.5

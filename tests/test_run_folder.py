@@ -16,12 +16,12 @@ import torch
 from safetensors.torch import save
 
 from generator import join, train, trainer
-from generator.claim import LOCK, METRICS, STATE, claimed, read_state
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
 from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.options import TrainingOptions
+from generator.run_folder import LOCK, METRICS, STATE, claimed, read_state
 from tests.conftest import ROOT, random_checkpoint, tiny
 
 CHECKPOINT = {"card.md", "config.json", "model.safetensors", "tokenizer.json"}
@@ -162,7 +162,7 @@ def test_a_run_without_one_valid_validation_says_so(
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from generator.claim import claimed
+from generator.run_folder import claimed
 from generator.model.checkpoint import Checkpoint
 
 old, new, out = map(Path, sys.argv[1:])
@@ -218,7 +218,7 @@ def test_one_process_at_a_time(novel: Shards, tmp_path: Path, capsys: Any) -> No
     """And the lock of one that was killed is no lock."""
     out = tmp_path / "model"
     claim = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom generator.claim import claimed\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom generator.run_folder import claimed\n"
         "with claimed(Path(sys.argv[1]), replacing=False): print('mine', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
