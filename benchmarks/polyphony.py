@@ -22,8 +22,6 @@ Two rows for each split, not to be mixed:
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -271,7 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_arguments(
         made.add_argument_group("training", f"The recipe: {recipe}; else the defaults here."), TrainingOptions
     )
-    made_by = shlex.join(["python", "-m", "benchmarks.polyphony", *(sys.argv[1:] if arguments is None else arguments)])
+    made_by = command.recipe("benchmarks.polyphony", arguments)
     return command.run(made, lambda asked: polyphony(asked, made_by), arguments)
 
 

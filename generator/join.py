@@ -15,8 +15,6 @@ from generator import command  # first, so that Ctrl-C is quiet while the others
 # isort: split
 import argparse
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
@@ -98,8 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not given.overwrite:
             refuse_to_replace(given.out)
         shards = prepare(open_corpus(given.corpus), Checkpoint.load(given.members[0]).tokenizer.kind)
-        words = [word for word in (sys.argv[1:] if arguments is None else arguments) if word != "--overwrite"]
-        made_by = shlex.join(["python", "-m", "generator.join", *words])
+        made_by = command.recipe("generator.join", arguments)
         print(json.dumps(joined(shards, given.members, given.out, made_by, overwrite=given.overwrite), indent=2))
 
     return command.run(parser, work, arguments)

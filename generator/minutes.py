@@ -31,10 +31,9 @@ class Plan:
     """The last validation, the scores and the card."""
     validations: int
     """At most."""
-    scoring_lanes: int
-    """Into how many streams the splits are cut for the scores: 1 where there is time."""
     reading: int | None
-    """So many tokens of a split are read at most, where there is no time for all."""
+    """So many tokens of a split are read at most, and those in lanes; None where there is time for the scores of whole
+    splits, each as one stream."""
 
 
 def plan(asked: float, spent: float, checkpoint: Checkpoint, shards: Shards, lanes: int) -> Plan:
@@ -50,15 +49,15 @@ def plan(asked: float, spent: float, checkpoint: Checkpoint, shards: Shards, lan
     drawing = _seconds(lambda: draw(checkpoint))
     scores = sum(sizes.values()) * _seconds_a_token(model, shards, 1)
     beside = _seconds_a_token(model, shards, lanes)
-    reading, scoring_lanes = None, 1
+    reading = None
     if scores > share:
-        reading, scoring_lanes = max(int(share / len(sizes) / beside), lanes * TRIAL_STEPS), lanes
+        reading = max(int(share / len(sizes) / beside), lanes * TRIAL_STEPS)
         sizes = {name: min(size, reading) for name, size in sizes.items()}
         scores = sum(sizes.values()) * beside
     validation = sizes["validation"] * beside
     closing = validation + scores + 2 * drawing  # a card with the last validation, and the last card
     training = max(asked - spent - (time.monotonic() - begun) - closing, LEAST_TRAINING * asked)
-    return Plan(training, closing, max(1, int(share / validation)), scoring_lanes, reading)
+    return Plan(training, closing, max(1, int(share / validation)), reading)
 
 
 def draw(checkpoint: Checkpoint) -> None:

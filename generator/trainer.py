@@ -89,7 +89,6 @@ class Trainer:
         if options.minutes is not None:
             self.limit = 60 * options.minutes
             self.validations = max(1, min(options.validations, round(self.limit / VALIDATION_SECONDS)))
-        self.scoring_lanes = 1
         self.reading: int | None = None
         self.autocast = options.precision == "bf16" or (
             options.precision == "auto" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -180,7 +179,7 @@ class Trainer:
             return
         asked, spent = self.limit, time.monotonic() - self.began
         plan = minutes.plan(asked, spent, self._checkpoint(), self.shards, VALIDATION_LANES)
-        self.limit, self.scoring_lanes, self.reading = plan.training, plan.scoring_lanes, plan.reading
+        self.limit, self.reading = plan.training, plan.reading
         self.validations = min(self.validations, plan.validations)
         over = time.monotonic() - self.began + plan.training + plan.closing - asked
         self.console.print(
@@ -259,8 +258,8 @@ class Trainer:
     # The state file: safetensors, its metadata one JSON value.
 
     def _counters(self) -> dict[str, Any]:
-        lengths = ("limit", "validations", "scoring_lanes", "reading")
-        names = ("step", "pass_number", "window", "validated", "worse", "best", "seconds", "loss", *lengths)
+        counts = ("step", "pass_number", "window", "validated", "worse", "best", "seconds", "loss")
+        names = (*counts, "limit", "validations", "reading")
         return {name: getattr(self, name) for name in names}
 
     def save(self, better: Checkpoint | None = None) -> None:
