@@ -7,7 +7,7 @@ A tokenizer's `Report` is a dataclass of counts, each with its `cause`. What a r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -90,12 +90,15 @@ def summed(omissions: Iterable[Omission]) -> tuple[Omission, ...]:
     return omissions_of(dict(counts.most_common()))
 
 
-def sentences(report: Report, omissions: Iterable[Omission] = (), remedy: str = WHEN_PREPARING) -> list[Sentence]:
+def sentences(
+    report: Report, omissions: Iterable[Omission] = (), remedy: str = WHEN_PREPARING, told: Collection[str] = ()
+) -> list[Sentence]:
     """What was left out or changed, the loud first; nothing where nothing was.
 
     Args:
         omissions: what the reader of the piece, or of the pieces, has left out already.
         remedy: `WHEN_PREPARING` or `WHEN_PRIMING`.
+        told: the fields of the report that are told elsewhere.
     """
     values = asdict(report)
     unit = next(iter(values))
@@ -103,7 +106,7 @@ def sentences(report: Report, omissions: Iterable[Omission] = (), remedy: str = 
     said = omitted(omissions, values[unit])
     for spec in fields(report):
         count, found = values[spec.name], spec.metadata.get("cause")
-        if found is None or not count:
+        if found is None or not count or spec.name in told:
             continue
         share = ""
         if found.of:
