@@ -45,11 +45,9 @@ def joined(
         CarouselError: a checkpoint cannot be read or written, does not fit the others, or is of another corpus; or
             `out` holds one that is not to be replaced.
     """
-    if not overwrite:
-        refuse_to_replace(out)
+    check(folders, out, overwrite)
     if len(folders) < 2:
         raise CarouselError(f"{folders[0]} alone is nothing to join; give two checkpoints or more")
-    command.keep_apart({"--out": out}, {f"CHECKPOINT {folder}": folder for folder in folders})
     members = [Checkpoint.load(folder) for folder in folders]
     for member in members:
         if member.tokenizer.to_json() != shards.tokenizer.to_json() or shards.facts.title not in member.card:
@@ -75,6 +73,17 @@ def joined(
         return scores
 
 
+def check(folders: Sequence[Path], out: Path, overwrite: bool) -> None:
+    """Find out before the work whether something would be lost if these were joined there.
+
+    Raises:
+        CarouselError: it would.
+    """
+    command.keep_apart({"--out": out}, {f"CHECKPOINT {folder}": folder for folder in folders})
+    if not overwrite:
+        refuse_to_replace(out)
+
+
 def _metrics(folder: Path) -> list[dict[str, Any]]:
     """The rows that a run has logged, each with the run's name."""
     try:
@@ -93,8 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace the checkpoint in FOLDER")
 
     def work(given: argparse.Namespace) -> None:
-        if not given.overwrite:
-            refuse_to_replace(given.out)
+        check(given.members, given.out, given.overwrite)
         shards = prepare(open_corpus(given.corpus), Checkpoint.load(given.members[0]).tokenizer.kind)
         made_by = command.recipe("generator.join", arguments)
         print(json.dumps(joined(shards, given.members, given.out, made_by, overwrite=given.overwrite), indent=2))
