@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from generator import CarouselError, sample
+from generator import CarouselError
 from generator.corpora.primer import read_primer
 from generator.join import joined
 from generator.music import midi
 from generator.streaming.snapshot import Snapshot
-from tests.conftest import four_voices, tiny
+from tests.conftest import four_voices, run, tiny
 
 
 @pytest.fixture
@@ -29,10 +29,6 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     os.link("song.mid", "hard.mid")
     Path("songs").mkdir()
     return tmp_path
-
-
-def run(*arguments: object) -> int:
-    return sample.main([str(argument) for argument in arguments])
 
 
 @pytest.mark.parametrize(

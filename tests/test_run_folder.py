@@ -16,8 +16,7 @@ import torch
 from safetensors.torch import save
 
 from generator import join, train, trainer
-from generator.corpora import open_corpus
-from generator.corpora.shards import Shards, prepare
+from generator.corpora.shards import Shards
 from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.options import TrainingOptions
@@ -26,14 +25,6 @@ from tests.conftest import ROOT, random_checkpoint, tiny
 
 CHECKPOINT = {"card.md", "config.json", "model.safetensors", "tokenizer.json"}
 OPTIONS = TrainingOptions(hidden_size=24, embedding_dim=8, lanes=4, window=16, steps=12, validations=3, patience=9)
-
-
-@pytest.fixture
-def novel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shards:
-    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
-    path = tmp_path / "novel.txt"
-    path.write_text("".join(f"On day {day} we made {day * 37 % 90} miles.\n" for day in range(400)))
-    return prepare(open_corpus(path), progress=False)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
