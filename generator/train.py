@@ -77,7 +77,7 @@ def train(
         checkpoint = replace(checkpoint, card=card.write(checkpoint, shards.facts, scores, trainer.made_by, trained))
         checkpoint.save(out)
     for score in scores:
-        console.print(json.dumps(score), highlight=False, markup=False)
+        console.print(json.dumps(score), highlight=False, markup=False, soft_wrap=True)
     return checkpoint
 
 

@@ -186,6 +186,7 @@ class Trainer:
             f"{plan.training:.0f} s of training, then about {plan.closing:.0f} s for the last validation, the scores "
             "and the card" + (f": {over:.0f} s more than asked" if over > 1 else ""),
             highlight=False,
+            soft_wrap=True,
         )
 
     def run(self) -> None:

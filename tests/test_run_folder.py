@@ -105,6 +105,14 @@ def test_a_crash_after_the_first_validation_is_resumed_to_the_bit(
     assert found == expected and len(found) == 3
 
 
+def test_each_score_is_one_line_however_narrow_the_terminal(
+    novel: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    train.train(novel, tmp_path / "model", OPTIONS)
+    assert json.loads(capsys.readouterr().err.splitlines()[-1])["split"] == "validation"
+
+
 @pytest.mark.parametrize("state", [b"\x00" * 100, *(save({}, {"carousel": text}) for text in ("{}", "[1]", "{"))])
 def test_a_damaged_state_is_told_without_an_advice_that_destroys(tmp_path: Path, capsys: Any, state: bytes) -> None:
     out = tmp_path / "model"
