@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 LOUD = 0.1
-"""Of the notes, or of whatever is counted."""
+"""Above this share of the notes, or of whatever is counted, a sentence is a warning."""
 WHEN_PREPARING = "try --tokenizer {}"
 WHEN_PRIMING = "try a checkpoint of kind {}"
-"""The remedy, with the kind of tokenizer that has not this fault: here it is the checkpoint's."""
+"""Remedies, with a place for the kind of tokenizer that would lose nothing; a primer's is that of its checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Cause:
     fate: str
     """What became of it; in braces what else the report says."""
     why: str
-    """What the tokenizer has not."""
+    """What the tokenizer lacks."""
     better: str = ""
     """The kind of tokenizer that has it."""
     remedy: str = ""
