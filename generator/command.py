@@ -119,4 +119,10 @@ def run(
     except BrokenPipeError:
         # The reader has gone, which is how `… | head` ends. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        # Already the question whether a file exists is refused in a folder where one may not look.
+        if error.filename is None:
+            raise
+        tell(f"{arguments_parser.prog}: {error.filename}: {error.strerror}; choose another place")
+        return 2
     return 0
