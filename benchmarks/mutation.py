@@ -32,6 +32,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -48,6 +49,8 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("tokenizers", "music", "streaming", "web")
 COMPILED, ANEW = "compiled", "compiled-anew"
 """Folders in a copy: compiled code of the code as it is, and of a mutant."""
+KEY = ("path", "operator", "occurrence")
+"""The fields that tell one mutant from all others."""
 CAUGHT, TIMEOUT, SURVIVED = "caught", "timeout", "survived"
 COMPILING_SECONDS = 120
 """Added to a mutant's time limit, for what it changes is compiled anew."""
@@ -285,18 +288,19 @@ def work(given: argparse.Namespace) -> None:
     drawn = list(islice(mutants(copies[0], paths, given.seed), given.mutants))
     log = kept / "mutants.jsonl"
     log.touch()
-    known = {row["path"] + row["change"]: row for row in map(json.loads, log.read_text(encoding="utf-8").splitlines())}
-    waiting = [mutant for mutant in drawn if mutant.path + mutant.change not in known]
+    row_key, mutant_key = itemgetter(*KEY), attrgetter(*KEY)
+    known = {row_key(row): row for row in map(json.loads, log.read_text(encoding="utf-8").splitlines())}
+    waiting = [mutant for mutant in drawn if mutant_key(mutant) not in known]
     folders: SimpleQueue[Path] = SimpleQueue()
     for folder in copies:
         folders.put(folder)
     with ThreadPoolExecutor(given.workers) as pool, log.open("a", encoding="utf-8") as file:
         found = pool.map(partial(tried, folders=folders, suite=suite, seconds=given.seconds), waiting)
         for row in track(found, "mutants", len(waiting), console=Console(stderr=True)):
-            known[row["path"] + row["change"]] = row
+            known[row_key(row)] = row
             file.write(json.dumps(row) + "\n")
             file.flush()
-    rows = [known[mutant.path + mutant.change] for mutant in drawn]
+    rows = [known[mutant_key(mutant)] for mutant in drawn]
     listed = kept / "tests.txt"
     listed.write_text("\n".join({row["by"] for row in rows} & suite.seconds.keys()), encoding="utf-8")
     broken = set(failed(pytest(copies[0], f"@{listed}")[1]))

@@ -22,8 +22,6 @@ Two rows for each split, not to be mixed:
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -39,7 +37,6 @@ from generator import card, command, train  # train before torch, for it says ho
 from rich.console import Console
 
 from benchmarks.measuring import optional, parser, report
-from generator.claim import claimed
 from generator.corpora import open_corpus
 from generator.corpora.archives import SPLITS, Frames, FramesCorpus
 from generator.corpora.base import Facts
@@ -51,6 +48,7 @@ from generator.model.frame_likelihood import CONVENTION, Surprise, frame_scores,
 from generator.model.lstm import LanguageModel
 from generator.music.score import DEFAULT_TEMPO, Voice
 from generator.options import TrainingOptions, add_arguments, given
+from generator.run_folder import claimed
 from generator.tokenizers.base import Tokens
 from generator.tokenizers.frames import FramesTokenizer
 from generator.tokenizers.frames_grammar import FRAME, HIGHEST, KEYS, LOWEST, PITCH, TRANSPOSITIONS
@@ -271,7 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_arguments(
         made.add_argument_group("training", f"The recipe: {recipe}; else the defaults here."), TrainingOptions
     )
-    made_by = shlex.join(["python", "-m", "benchmarks.polyphony", *(sys.argv[1:] if arguments is None else arguments)])
+    made_by = command.recipe("benchmarks.polyphony", arguments)
     return command.run(made, lambda asked: polyphony(asked, made_by), arguments)
 
 

@@ -6,6 +6,7 @@ import argparse
 import io
 import math
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -51,6 +52,12 @@ def parser(name: str, docstring: str | None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def recipe(module: str, arguments: list[str] | None) -> str:
+    """The command line that makes a checkpoint anew, for its card; what may be replaced is no part of it."""
+    words = sys.argv[1:] if arguments is None else arguments
+    return shlex.join(["python", "-m", module, *(word for word in words if word != "--overwrite")])
 
 
 def positive(text: str) -> int:
@@ -112,4 +119,10 @@ def run(
     except BrokenPipeError:
         # The reader has gone, which is how `… | head` ends. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        # Already the question whether a file exists is refused in a folder where one may not look.
+        if error.filename is None:
+            raise
+        tell(f"{arguments_parser.prog}: {error.filename}: {error.strerror}; choose another place")
+        return 2
     return 0

@@ -15,8 +15,6 @@ from generator import command  # first, so that Ctrl-C is quiet while the others
 # isort: split
 import argparse
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
@@ -27,13 +25,13 @@ import torch
 
 from generator import card
 from generator.atomic import atomic_folder, newest
-from generator.claim import METRICS, STATE, claimed, refuse_to_replace
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
 from generator.errors import CarouselError
 from generator.evaluate import evaluate
 from generator.model.checkpoint import Checkpoint
 from generator.model.joined import join
+from generator.run_folder import METRICS, STATE, claimed, refuse_to_replace
 
 
 def joined(
@@ -47,9 +45,7 @@ def joined(
         CarouselError: a checkpoint cannot be read or written, does not fit the others, or is of another corpus; or
             `out` holds one that is not to be replaced.
     """
-    command.keep_apart({"--out": out}, {f"CHECKPOINT {folder}": folder for folder in folders})
-    if not overwrite:
-        refuse_to_replace(out)
+    check(folders, out, overwrite)
     if len(folders) < 2:
         raise CarouselError(f"{folders[0]} alone is nothing to join; give two checkpoints or more")
     members = [Checkpoint.load(folder) for folder in folders]
@@ -77,6 +73,17 @@ def joined(
         return scores
 
 
+def check(folders: Sequence[Path], out: Path, overwrite: bool) -> None:
+    """Find out before the work whether something would be lost if these were joined there.
+
+    Raises:
+        CarouselError: it would.
+    """
+    command.keep_apart({"--out": out}, {f"CHECKPOINT {folder}": folder for folder in folders})
+    if not overwrite:
+        refuse_to_replace(out)
+
+
 def _metrics(folder: Path) -> list[dict[str, Any]]:
     """The rows that a run has logged, each with the run's name."""
     try:
@@ -95,11 +102,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace the checkpoint in FOLDER")
 
     def work(given: argparse.Namespace) -> None:
-        if not given.overwrite:
-            refuse_to_replace(given.out)
+        check(given.members, given.out, given.overwrite)
         shards = prepare(open_corpus(given.corpus), Checkpoint.load(given.members[0]).tokenizer.kind)
-        words = [word for word in (sys.argv[1:] if arguments is None else arguments) if word != "--overwrite"]
-        made_by = shlex.join(["python", "-m", "generator.join", *words])
+        made_by = command.recipe("generator.join", arguments)
         print(json.dumps(joined(shards, given.members, given.out, made_by, overwrite=given.overwrite), indent=2))
 
     return command.run(parser, work, arguments)

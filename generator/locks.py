@@ -12,11 +12,12 @@ from generator.errors import CarouselError
 
 
 @contextmanager
-def alone(path: Path, busy: Callable[[], object]) -> Iterator[None]:
+def alone(path: Path, busy: Callable[[], object], remedy: str) -> Iterator[None]:
     """Hold the lock file at `path` while the block runs; afterwards it is gone.
 
     Args:
         busy: called where somebody else holds it; unless it raises, they are waited for.
+        remedy: what to do where the system refuses.
 
     Raises:
         CarouselError: the system refuses.
@@ -30,7 +31,7 @@ def alone(path: Path, busy: Callable[[], object]) -> Iterator[None]:
             lock.acquire()
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise CarouselError(f"{path}: cannot lock: {reason}; choose another place") from error
+        raise CarouselError(f"{path}: cannot lock: {reason}; {remedy}") from error
     try:
         yield
     finally:

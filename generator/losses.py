@@ -7,15 +7,15 @@ A tokenizer's `Report` is a dataclass of counts, each with its `cause`. What a r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 LOUD = 0.1
-"""Of the notes, or of whatever is counted."""
+"""Above this share of the notes, or of whatever is counted, a sentence is a warning."""
 WHEN_PREPARING = "try --tokenizer {}"
 WHEN_PRIMING = "try a checkpoint of kind {}"
-"""The remedy, with the kind of tokenizer that has not this fault: here it is the checkpoint's."""
+"""Remedies, with a place for the kind of tokenizer that would lose nothing; a primer's is that of its checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Cause:
     fate: str
     """What became of it; in braces what else the report says."""
     why: str
-    """What the tokenizer has not."""
+    """What the tokenizer lacks."""
     better: str = ""
     """The kind of tokenizer that has it."""
     remedy: str = ""
@@ -90,12 +90,15 @@ def summed(omissions: Iterable[Omission]) -> tuple[Omission, ...]:
     return omissions_of(dict(counts.most_common()))
 
 
-def sentences(report: Report, omissions: Iterable[Omission] = (), remedy: str = WHEN_PREPARING) -> list[Sentence]:
+def sentences(
+    report: Report, omissions: Iterable[Omission] = (), remedy: str = WHEN_PREPARING, told: Collection[str] = ()
+) -> list[Sentence]:
     """What was left out or changed, the loud first; nothing where nothing was.
 
     Args:
         omissions: what the reader of the piece, or of the pieces, has left out already.
         remedy: `WHEN_PREPARING` or `WHEN_PRIMING`.
+        told: the fields of the report that are told elsewhere.
     """
     values = asdict(report)
     unit = next(iter(values))
@@ -103,7 +106,7 @@ def sentences(report: Report, omissions: Iterable[Omission] = (), remedy: str = 
     said = omitted(omissions, values[unit])
     for spec in fields(report):
         count, found = values[spec.name], spec.metadata.get("cause")
-        if found is None or not count:
+        if found is None or not count or spec.name in told:
             continue
         share = ""
         if found.of:

@@ -14,11 +14,11 @@ from generator.model.lstm import LanguageModel
 from generator.streaming.engine import Model
 
 READING_SHARE = 0.1
-"""Of the run: so much of it at most goes into validations before the last, into that one, and into the scores."""
+"""At most this share of the run goes into its validations but for the last, and at most as much into the scores."""
 LEAST_TRAINING = 0.5
-"""Of the run: so much of it at least is for training."""
+"""At least this share of the run is training."""
 TRIAL_STEPS = 256
-"""So many steps of reading tell how long a whole split takes; less is never read."""
+"""How long a split takes is measured on so many steps of reading; a part of it that is read has no fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,14 @@ class Plan:
     """How the seconds of a run are shared out."""
 
     training: float
-    """Validations included, but for the last one."""
+    """Seconds of updates, and of all validations but the last."""
     closing: float
-    """The last validation, the scores and the card."""
+    """Seconds of the last validation, the scores and the card."""
     validations: int
-    """At most."""
-    scoring_lanes: int
-    """Into how many streams the splits are cut for the scores: 1 where there is time."""
+    """So many at most."""
     reading: int | None
-    """So many tokens of a split are read at most, where there is no time for all."""
+    """So many tokens of a split are read at most, and those in lanes; None where there is time for the scores of whole
+    splits, each as one stream."""
 
 
 def plan(asked: float, spent: float, checkpoint: Checkpoint, shards: Shards, lanes: int) -> Plan:
@@ -50,15 +49,15 @@ def plan(asked: float, spent: float, checkpoint: Checkpoint, shards: Shards, lan
     drawing = _seconds(lambda: draw(checkpoint))
     scores = sum(sizes.values()) * _seconds_a_token(model, shards, 1)
     beside = _seconds_a_token(model, shards, lanes)
-    reading, scoring_lanes = None, 1
+    reading = None
     if scores > share:
-        reading, scoring_lanes = max(int(share / len(sizes) / beside), lanes * TRIAL_STEPS), lanes
+        reading = max(int(share / len(sizes) / beside), lanes * TRIAL_STEPS)
         sizes = {name: min(size, reading) for name, size in sizes.items()}
         scores = sum(sizes.values()) * beside
     validation = sizes["validation"] * beside
     closing = validation + scores + 2 * drawing  # a card with the last validation, and the last card
     training = max(asked - spent - (time.monotonic() - begun) - closing, LEAST_TRAINING * asked)
-    return Plan(training, closing, max(1, int(share / validation)), scoring_lanes, reading)
+    return Plan(training, closing, max(1, int(share / validation)), reading)
 
 
 def draw(checkpoint: Checkpoint) -> None:

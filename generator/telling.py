@@ -53,15 +53,16 @@ def losses(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]:
     Raises:
         CarouselError: nothing of it can be expressed.
     """
-    found, report = tokenizer.quantise(piece)
+    found, lost = tokenizer.quantise(piece)
     if not isinstance(piece, Score):
-        return sentences(report, remedy=WHEN_PRIMING)
-    said = sentences(report, piece.omissions, WHEN_PRIMING)
+        return sentences(lost, remedy=WHEN_PRIMING)
+    said: list[Sentence] = []
     for asked, heard in zip(piece.tempos[:1], found.tempos[:1], strict=False):
         change = abs(heard.quarters_per_minute / asked.quarters_per_minute - 1)
         if change > FAR:
-            said.insert(0, Sentence(in_place_of(heard.quarters_per_minute, asked.quarters_per_minute), True))
-    return said
+            said.append(Sentence(in_place_of(heard.quarters_per_minute, asked.quarters_per_minute), True))
+    told = ("tempos_changed",) if said and len(piece.tempos) == 1 else ()
+    return [*said, *sentences(lost, piece.omissions, WHEN_PRIMING, told)]
 
 
 def melody_losses(score: Score, melody: str) -> list[Sentence]:

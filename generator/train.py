@@ -11,7 +11,6 @@ from generator import command  # first, so that Ctrl-C is quiet while the others
 import argparse
 import json
 import os
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from rich.console import Console
 
 from generator import card, tokenizers
-from generator.claim import claimed, read_state, refuse_to_replace
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
 from generator.errors import CarouselError
@@ -32,7 +30,8 @@ from generator.evaluate import evaluate
 from generator.model.checkpoint import Checkpoint
 from generator.options import PRESETS, TrainingOptions, add_arguments, given
 from generator.prepare import summary
-from generator.trainer import Trainer
+from generator.run_folder import claimed, read_state, refuse_to_replace
+from generator.trainer import VALIDATION_LANES, Trainer
 
 LENGTHS = ("steps", "minutes", "passes")
 
@@ -65,9 +64,12 @@ def train(
             trainer.load()
         trainer.run()
         checkpoint = replace(Checkpoint.load(out), name=out.name)
-        splits = [split for split in ("validation", "test") if split in shards.splits]
-        how: dict[str, Any] = {"lanes": trainer.scoring_lanes, "reading": trainer.reading}
-        scores = [evaluate(checkpoint, shards, split, **how) for split in splits]
+        lanes = 1 if trainer.reading is None else VALIDATION_LANES
+        scores = [
+            evaluate(checkpoint, shards, split, lanes=lanes, reading=trainer.reading, visible=True)
+            for split in ("validation", "test")
+            if split in shards.splits
+        ]
         trained = (
             f"{trainer.step:,} updates over {trainer.pass_number + trainer.window / len(trainer.batches):.1f} passes "
             f"in {trainer.seconds / 60:.0f} minutes."
@@ -75,7 +77,7 @@ def train(
         checkpoint = replace(checkpoint, card=card.write(checkpoint, shards.facts, scores, trainer.made_by, trained))
         checkpoint.save(out)
     for score in scores:
-        console.print(json.dumps(score), highlight=False, markup=False)
+        console.print(json.dumps(score), highlight=False, markup=False, soft_wrap=True)
     return checkpoint
 
 
@@ -99,8 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
             refuse_to_replace(given_.out)
         shards = prepare(open_corpus(given_.corpus), given_.tokenizer)
         print(summary(shards), file=sys.stderr)
-        words = [word for word in (sys.argv[1:] if arguments is None else arguments) if word != "--overwrite"]
-        made_by = shlex.join(["python", "-m", "generator.train", *words])
+        made_by = command.recipe("generator.train", arguments)
         train(shards, given_.out, options, resume=given_.resume, overwrite=given_.overwrite, made_by=made_by)
 
     return command.run(parser, work, arguments)

@@ -29,7 +29,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from generator import card, minutes
 from generator.atomic import atomic_folder
-from generator.claim import METRICS, STATE, read_state
 from generator.corpora.batches import IGNORED, Batches, one_pass
 from generator.corpora.progress import bar
 from generator.corpora.shards import Shards
@@ -37,6 +36,7 @@ from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import Dropout, LanguageModel, ModelConfig
 from generator.options import TrainingOptions
+from generator.run_folder import METRICS, STATE, read_state
 from generator.streaming.engine import Model
 from generator.terminal import printable
 
@@ -89,7 +89,6 @@ class Trainer:
         if options.minutes is not None:
             self.limit = 60 * options.minutes
             self.validations = max(1, min(options.validations, round(self.limit / VALIDATION_SECONDS)))
-        self.scoring_lanes = 1
         self.reading: int | None = None
         self.autocast = options.precision == "bf16" or (
             options.precision == "auto" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -180,13 +179,14 @@ class Trainer:
             return
         asked, spent = self.limit, time.monotonic() - self.began
         plan = minutes.plan(asked, spent, self._checkpoint(), self.shards, VALIDATION_LANES)
-        self.limit, self.scoring_lanes, self.reading = plan.training, plan.scoring_lanes, plan.reading
+        self.limit, self.reading = plan.training, plan.reading
         self.validations = min(self.validations, plan.validations)
         over = time.monotonic() - self.began + plan.training + plan.closing - asked
         self.console.print(
             f"{plan.training:.0f} s of training, then about {plan.closing:.0f} s for the last validation, the scores "
             "and the card" + (f": {over:.0f} s more than asked" if over > 1 else ""),
             highlight=False,
+            soft_wrap=True,
         )
 
     def run(self) -> None:
@@ -259,8 +259,8 @@ class Trainer:
     # The state file: safetensors, its metadata one JSON value.
 
     def _counters(self) -> dict[str, Any]:
-        lengths = ("limit", "validations", "scoring_lanes", "reading")
-        names = ("step", "pass_number", "window", "validated", "worse", "best", "seconds", "loss", *lengths)
+        counts = ("step", "pass_number", "window", "validated", "worse", "best", "seconds", "loss")
+        names = (*counts, "limit", "validations", "reading")
         return {name: getattr(self, name) for name in names}
 
     def save(self, better: Checkpoint | None = None) -> None:

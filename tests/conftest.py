@@ -16,6 +16,9 @@ import pytest
 import torch
 from hypothesis import settings
 
+from generator import sample
+from generator.corpora import open_corpus
+from generator.corpora.shards import Shards, prepare
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import LanguageModel, ModelConfig
 from generator.music.score import Note, Score, TimeSignature, Voice
@@ -59,6 +62,20 @@ def asap(mirror: Path) -> list[Path]:
     files = sorted((mirror / "asap").rglob("*.mid"))
     assert files, f"{mirror} has no asap folder"
     return files
+
+
+def run(*arguments: object) -> int:
+    """The command `sample`, in this process; its exit status."""
+    return sample.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def novel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shards:
+    """A text, `novel.txt` in the test's folder, as shards in a cache of its own."""
+    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "novel.txt"
+    path.write_text("".join(f"On day {day} we made {day * 37 % 90} miles.\n" for day in range(2000)))
+    return prepare(open_corpus(path), progress=False)
 
 
 def random_checkpoint(tokenizer: Tokenizer, seed: int = 0, hidden_size: int = 24) -> Checkpoint:

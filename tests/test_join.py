@@ -12,11 +12,11 @@ import torch
 
 from generator import join as command
 from generator import train
-from generator.claim import STATE
 from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.model.joined import join
 from generator.model.lstm import LanguageModel, ModelConfig
+from generator.run_folder import STATE
 from generator.streaming.engine import Model
 from generator.tokenizers.char import CharTokenizer
 from tests.conftest import random_checkpoint, tiny

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import generator
-from generator import sample, takes
+from generator import takes
 from generator.music import midi
 from generator.music.score import Note, Score, Tempo, Voice
 from generator.streaming.lengths import last_tick, until_seconds
 from generator.streaming.origin import Cut
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers import KINDS
-from tests.conftest import ROOT, four_voices, tiny
+from tests.conftest import ROOT, four_voices, run, tiny
 
 MUSIC = [kind for kind in KINDS if kind != "char"]
 BELOW = {"score": 0.6, "performance": 0.01, "frames": 0.4}
@@ -33,10 +33,6 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tiny(kind).save(tmp_path / "checkpoints" / kind)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(*arguments: object) -> int:
-    return sample.main([str(argument) for argument in arguments])
 
 
 def seconds(path: str) -> float:

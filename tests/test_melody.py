@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import sample
 from generator.corpora import open_corpus
 from generator.corpora.shards import prepare
 from generator.errors import CarouselError
@@ -19,7 +18,7 @@ from generator.music.score import Note, Score, Tempo, TimeSignature, Voice
 from generator.streaming.engine import Engine, load
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run
 from tests.test_constraints import model_of
 
 STEPS = (67, 69, 71, 72, 74, 71, 69, 67)
@@ -181,10 +180,6 @@ def test_other_constraints_go_with_it() -> None:
 def write(path: Path, score: Score) -> Path:
     midi.write(score, path)
     return path
-
-
-def run(*arguments: object) -> int:
-    return sample.main([str(argument) for argument in arguments])
 
 
 BACH = ROOT / "checkpoints" / "bach"

@@ -169,6 +169,8 @@ NOTE, LATER, END = b"\0\x90\x3c\x40\x60\x80\x3c\x40", b"\x10\x90\x40\x40\x60\x80
         (b"\0\xff\x51\3\4\0\0\0\xff\x51\3\4\0\0", []),
         (b"\0\xff\1\2\xff\x51", []),
         (b"\0\xe0\0\x50", ["1 pitch bend left out"]),
+        (b"\0\xb0\x40\x40", ["1 pedal left out: it is never lifted"]),
+        (b"\0\xb0\x40\x7f\0\xb0\x40\x3f\0\xb0\x07\x7f", []),
     ],
 )
 def test_a_slip_does_not_refuse_a_song(slip: bytes, said: list[str]) -> None:

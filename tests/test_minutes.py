@@ -10,23 +10,13 @@ from typing import Any
 import pytest
 
 from generator import card, minutes, train, trainer
-from generator.claim import METRICS, read_state
-from generator.corpora import open_corpus
-from generator.corpora.shards import Shards, prepare
+from generator.corpora.shards import Shards
 from generator.evaluate import evaluate
 from generator.model.lstm import LanguageModel
 from generator.options import TrainingOptions
+from generator.run_folder import METRICS, read_state
 
-DAYS = 2000
 COMPILING, DRAWING, UPDATE = 15.0, 1.0, 0.5
-
-
-@pytest.fixture
-def novel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shards:
-    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
-    path = tmp_path / "novel.txt"
-    path.write_text("".join(f"On day {day} we made {day * 37 % 90} miles.\n" for day in range(DAYS)))
-    return prepare(open_corpus(path), progress=False)
 
 
 class Clock:

@@ -22,12 +22,19 @@ def price(count: int, each: float | None = None) -> float:
 
 def unseen(count: int) -> int:
     return count + 1
+
+
+def seen(count: int) -> int:
+    return count + 1
 '''
 TESTS = """
-from generator.music.shop import price, unseen
+from generator.music.shop import price, seen, unseen
 
 def test_price():
     assert price(3) == 6.0 and price(3, 5.0) == 15.0
+
+def test_seen():
+    assert [seen(count) for count in range(9)] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
 
 def test_that_checks_nothing():
     unseen(2)
@@ -48,7 +55,7 @@ def test_every_mutant_is_a_change_of_its_line(tmp_path: Path) -> None:
     path.write_text(PRICE)
     found = list(mutants(tmp_path, [path], seed=1))
     assert found == list(mutants(tmp_path, [path], seed=1)) != list(mutants(tmp_path, [path], seed=2))
-    assert sorted({mutant.line for mutant in found}) == [7, 11]  # the annotation in line 6 does not count
+    assert sorted({mutant.line for mutant in found}) == [7, 11, 15]  # the annotation in line 6 does not count
     for mutant in found:
         before, after = mutant.change.split(" -> ", 1)
         lines = mutated(PRICE, mutant.operator, mutant.occurrence).splitlines()
@@ -95,17 +102,16 @@ def test_the_command_tells_who_survived(
     for arguments in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a", "commit", "-qm", "a"]):
         subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
     monkeypatch.setattr(mutation, "ROOT", tmp_path)
-    flags = ["--mutants", "3", "--folders", "music", "--workers", "1"]
+    flags = ["--mutants", "7", "--folders", "music", "--workers", "1"]
     assert mutation.main(flags) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["mutants"] == 3
+    assert found["mutants"] == 7
     assert {row["line"] for row in found["rows"]} == {11}
-    survivors = len(found["rows"])
-    assert found["outcomes"] == {"caught": 3 - survivors, "survived": survivors}
-    assert found["share_caught"] == pytest.approx((3 - survivors) / 3, abs=1e-3)
+    assert found["outcomes"] == {"caught": 5, "survived": 2}, "one of these is as one that is caught, but elsewhere"
+    assert found["share_caught"] == pytest.approx(5 / 7, abs=1e-3)
     log = next(tmp_path.glob("build/mutation/*/mutants.jsonl"))
     rows = [json.loads(line) for line in log.read_text().splitlines()]
-    assert {row["by"] for row in rows} == {"tests/test_shop.py::test_price", ""}
+    assert {row["by"] for row in rows} == {"tests/test_shop.py::test_price", "tests/test_shop.py::test_seen", ""}
 
     log.write_text("".join(json.dumps(row | {"outcome": "survived", "by": ""}) + "\n" for row in rows))
     assert mutation.main(flags) == 0  # goes on from the log

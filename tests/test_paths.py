@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from generator import CarouselError, sample
+from generator import CarouselError, evaluate, join, prepare, sample, train
 from generator.corpora.primer import read_primer
 from generator.join import joined
 from generator.music import midi
 from generator.streaming.snapshot import Snapshot
-from tests.conftest import four_voices, tiny
+from tests.conftest import four_voices, run, tiny
 
 
 @pytest.fixture
@@ -29,10 +30,6 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     os.link("song.mid", "hard.mid")
     Path("songs").mkdir()
     return tmp_path
-
-
-def run(*arguments: object) -> int:
-    return sample.main([str(argument) for argument in arguments])
 
 
 @pytest.mark.parametrize(
@@ -79,6 +76,35 @@ def test_the_take_is_kept_where_the_file_cannot_be_written(house: Path, capsys: 
     assert run("checkpoints/score", "--tokens", 1, "-o", "a.mid", "--save", "a.take") == 2
     assert "no notes to write" in capsys.readouterr().err
     assert Snapshot.load("a.take").position == 1
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        (prepare, [LONG]),
+        (train, ["novel.txt", "--steps", "1", "--out", LONG]),
+        (train, ["novel.txt", "--resume", "--out", LONG]),
+        (join, ["novel.txt", "checkpoints/char", "checkpoints/score", "--out", LONG]),
+        (evaluate, [LONG, "novel.txt"]),
+        (sample, [LONG, "--tokens", "3"]),
+        (sample, ["checkpoints/score", "--tokens", "60", "-o", f"{LONG}.mid"]),
+        (sample, ["checkpoints/score", "--tokens", "3", "--save", f"{LONG}/a.take"]),
+        (sample, ["--replay", f"{LONG}.mid"]),
+        (sample, ["--tree", LONG]),
+    ],
+)
+def test_a_place_where_the_system_does_not_let_one_look(
+    house: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, module: Any, arguments: list[str]
+) -> None:
+    """As in a folder of somebody else: a line says so, before a corpus is read."""
+    monkeypatch.setenv("CAROUSEL_CACHE", str(house / "cache"))
+    capsys.readouterr()
+    assert module.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert LONG in said and "File name too long" in said and said.count("\n") == 1
 
 
 def test_members_are_not_joined_into_one_of_them(house: Path) -> None:

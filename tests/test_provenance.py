@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import generator
-from generator import CarouselError, sample, takes
+from generator import CarouselError, takes
 from generator.music import engraving, midi, origin
 from generator.music.score import Score
 from generator.streaming.origin import Cut, read_text
 from generator.streaming.stream import Stream
-from tests.conftest import ROOT, four_voices, tiny
+from tests.conftest import ROOT, four_voices, run, tiny
 from tests.test_takes import small_take
 
 
@@ -28,10 +28,6 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tiny(kind).save(tmp_path / "checkpoints" / kind)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(*arguments: object) -> int:
-    return sample.main([str(argument) for argument in arguments])
 
 
 @pytest.mark.parametrize(

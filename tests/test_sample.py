@@ -23,7 +23,7 @@ from generator.streaming.lengths import until_bars
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers import KINDS
 from generator.tokenizers.char import CharTokenizer
-from tests.conftest import ROOT, four_voices, random_checkpoint, tiny
+from tests.conftest import ROOT, four_voices, random_checkpoint, run, tiny
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind in KINDS:
         tiny(kind).save(folder / kind)
     return folder
-
-
-def run(*arguments: object) -> int:
-    return sample.main([str(argument) for argument in arguments])
 
 
 def test_text_goes_to_standard_output(models: Path, capsys: pytest.CaptureFixture[str]) -> None:

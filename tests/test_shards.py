@@ -249,6 +249,14 @@ def test_what_a_killed_process_began_goes_and_what_a_living_one_builds_stays(cac
     assert len(list((cache / "shards").iterdir())) == 2 and shards.folder.exists()
 
 
+def test_a_cache_that_cannot_be_locked_names_the_variable(cache: Path) -> None:
+    folder = prepare(Given(TEXTS), progress=False).folder
+    folder.rename(cache / "away")
+    folder.with_name(f".{folder.name}.lock").mkdir()
+    with pytest.raises(CarouselError, match=r"\.lock: cannot lock: .*; set CAROUSEL_CACHE to another folder"):
+        prepare(Given(TEXTS), progress=False)
+
+
 def test_a_real_folder_of_performances(asap: list[Path], tmp_path: Path) -> None:
     for number, path in enumerate(asap[::240]):
         (tmp_path / f"{number}.mid").write_bytes(path.read_bytes())

@@ -10,13 +10,9 @@ from generator import CarouselError, sample
 from generator.music import midi
 from generator.music.score import Note, Score, Tempo, Voice
 from generator.streaming.engine import Model
-from tests.conftest import ROOT, tiny
+from tests.conftest import ROOT, run, tiny
 
 BACH = ROOT / "checkpoints" / "bach"
-
-
-def run(*arguments: object) -> int:
-    return sample.main([str(argument) for argument in arguments])
 
 
 def test_a_tempo_that_is_not_to_be_had(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

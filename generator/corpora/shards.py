@@ -20,8 +20,8 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from itertools import tee
 from pathlib import Path
@@ -143,7 +143,7 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
                 tell(f"{Path(corpus.name).name}: another process is reading it; waiting")
 
         _make_place(folder.parent)
-        with alone(_lock(folder), wait):
+        with _alone(folder, wait):
             shards = _load(folder, corpus.facts) or _built(corpus, tokenizer, folder, progress)
     corpus.skipped = list(shards.skipped)
     return shards
@@ -177,12 +177,13 @@ def _make_place(parent: Path) -> None:
 
     for left in sorted(parent.glob(".*.????????")):
         if left.is_dir():
-            with suppress(CarouselError), alone(_lock(parent / left.name[1:-9]), busy):
+            with suppress(CarouselError), _alone(parent / left.name[1:-9], busy):
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _lock(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.lock")
+def _alone(folder: Path, busy: Callable[[], object]) -> AbstractContextManager[None]:
+    """Keep the place of some shards from other processes."""
+    return alone(folder.with_name(f".{folder.name}.lock"), busy, f"set {CACHE} to another folder")
 
 
 def _built(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: bool) -> Shards:
@@ -222,7 +223,7 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
         try:
             tokenizer, pieces = _fitted(corpus, tokenizer, progress)
         except CarouselError as error:
-            raise CarouselError(f"{error}{_list(corpus.skipped, skipped_list)}") from error
+            raise CarouselError(f"{error}{_write_skipped(corpus.skipped, skipped_list)}") from error
     else:
         pieces = corpus.read(progress)
     if tokenizer.vocab_size > 2**16:
@@ -253,7 +254,7 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
         for file in files.values():
             file.close()
     skipped = [*corpus.skipped, *unencoded]
-    why = _list(skipped, skipped_list)
+    why = _write_skipped(skipped, skipped_list)
     for split in ("train", "validation"):
         if not names[split]:
             raise CarouselError(f"{corpus.name}: no piece for the {split} split{why}")
@@ -274,8 +275,8 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
     (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
 
 
-def _list(skipped: Sequence[tuple[str, str]], path: Path) -> str:
-    """Write what was left out into a file, if anything was; what to say of it in an error."""
+def _write_skipped(skipped: Sequence[tuple[str, str]], path: Path) -> str:
+    """Write the list of what was left out, if anything was; returns what an error says of it."""
     if not skipped:
         return ""
     path.parent.mkdir(exist_ok=True)

@@ -32,7 +32,7 @@ def first(path: Path) -> Score:
         CarouselError: as `read`.
     """
     piece, *others = read(path)
-    left_out = omissions_of({("piece", "of the file left out, but for the first"): len(others)})
+    left_out = omissions_of({("piece", "left out: of a file only the first one counts"): len(others)})
     return replace(piece, omissions=(*piece.omissions, *left_out))
 
 

@@ -1,7 +1,8 @@
 """Standard MIDI Files to scores and back.
 
 Reading goes through symusic: about 4,000 piano performances a second, and it refuses damaged bytes instead of guessing.
-What it refuses is repaired where single bytes are wrong. Left out: controllers other than the sustain pedal.
+What it refuses is repaired where single bytes are wrong. Left out: controllers other than the sustain pedal, and notes
+that never end, of which it says nothing.
 Writing goes through mido: pretty_midi keeps times as seconds and so cannot keep ticks and a tempo map exact, while
 what is written here must be the same bytes each time and come back as the same ticks. pretty_midi names the programs,
 and reads the files.
@@ -24,7 +25,7 @@ from generator.losses import Omission, omissions_of
 from generator.music import repair
 from generator.music.origin import NAME
 from generator.music.score import MusicEvent, Note, Pedal, Score, Tempo, TimeSignature, Voice
-from generator.music.voices import without_overlaps
+from generator.music.voices import OVERLAPPED, without_overlaps
 
 MAX_BYTES = 16 * 2**20
 """A minute of dense piano music takes 20 kB; what is larger is not a piece."""
@@ -36,6 +37,8 @@ DRUM_CHANNEL = 9
 PITCHED_CHANNELS = tuple(channel for channel in range(16) if channel != DRUM_CHANNEL)
 SUSTAIN = 64
 """The controller number of the sustain pedal."""
+PEDAL_DOWN = 64
+"""The least value of the sustain pedal that counts as down."""
 
 
 def read(data: bytes | str | Path, name: str = "") -> Score:
@@ -115,6 +118,7 @@ def _score(file: Any, title: str, omissions: tuple[Omission, ...]) -> Score:
     left_out = {
         ("time signature", "left out: impossible, or in the place of another one"): len(asked[0]) - len(metres),
         ("tempo", "left out: impossible, or in the place of another one"): len(asked[1]) - len(tempos),
+        ("pedal", "left out: it is never lifted"): sum(_ends_with_pedal(track) for track in file.tracks if track.notes),
         ("pitch bend", "left out"): sum(len(track.pitch_bends) for track in file.tracks),
     }
     events: list[MusicEvent] = [*metres.values(), *tempos.values()]
@@ -134,9 +138,16 @@ def _score(file: Any, title: str, omissions: tuple[Omission, ...]) -> Score:
             events += [Pedal(pedal.time, True, voice), Pedal(pedal.time + pedal.duration, False, voice)]
         voices.append(Voice(_name(track) or f"Voice {voice + 1}", track.program, track.is_drum))
     kept = without_overlaps(notes)
-    left_out["note", "left out at the pitch and moment of a longer one"] = len(notes) - len(kept)
+    left_out[OVERLAPPED] = len(notes) - len(kept)
     score = Score.from_events([*events, *kept], ticks_per_quarter=file.tpq, voices=tuple(voices), title=title)
     return replace(score, omissions=(*omissions, *omissions_of(left_out)))
+
+
+def _ends_with_pedal(track: Any) -> bool:
+    """Whether the pedal is down at the end; symusic does not tell of it."""
+    controls = track.controls.numpy()
+    values = controls["value"][controls["number"] == SUSTAIN]
+    return bool((values[-1:] >= PEDAL_DOWN).any())
 
 
 def _name(track: Any) -> str:

@@ -34,7 +34,7 @@ from generator.music.score import (
     Voice,
     style_name,
 )
-from generator.music.voices import without_overlaps
+from generator.music.voices import OVERLAPPED, without_overlaps
 
 TICKS_PER_QUARTER = 10_080
 """2^5 · 3^2 · 5 · 7: exact for 128th notes and for tuplets of 3, 5, 6, 7 and 9."""
@@ -210,7 +210,7 @@ def _convert(stream: Any, stated: frozenset[tuple[int, int]], regular: bool, exp
         raise ValueError("it has a metre of {}/{}".format(*strange[0]))
     title = (stream.metadata.bestTitle if stream.metadata else None) or ""
     kept = without_overlaps(notes)
-    left_out["note", "left out at the pitch and moment of a longer one"] = len(notes) - len(kept)
+    left_out[OVERLAPPED] = len(notes) - len(kept)
     score = Score.from_events(
         [*events, *kept], ticks_per_quarter=TICKS_PER_QUARTER, voices=tuple(voices), title=" ".join(title.split())
     )

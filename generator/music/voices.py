@@ -9,6 +9,9 @@ from typing import Literal
 
 from generator.music.score import Note
 
+OVERLAPPED = ("note", "left out: a longer one of the same pitch begins at the same moment")
+"""What a reader says of the notes that `without_overlaps` does away with."""
+
 
 def distinct(names: Iterable[str]) -> list[str]:
     """The same names, no two alike, small and capital letters aside: of equal ones the second gets a 2, and so on."""

@@ -28,7 +28,7 @@ class CharReport(Report):
 
     characters: int
     unknown: int = cause(
-        "character", "read as unknown", "the training split has none like it", remedy="write others", of="characters"
+        "character", "read as unknown", "not in the training split", remedy="write others", of="characters"
     )
 
 

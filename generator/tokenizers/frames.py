@@ -62,7 +62,7 @@ class FramesReport(Report):
     )
     joined: int = cause(
         "note",
-        "joined to the one before or beside it on its key",
+        "joined to another one on the same key",
         "a frame cannot tell them apart",
         better="performance",
         of="notes",

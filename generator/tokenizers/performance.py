@@ -72,7 +72,7 @@ class PerformanceReport(Report):
     merged: int = cause(
         "note",
         "left out",
-        "a longer one begins at its pitch and moment, and " + ONE_PIANO,
+        "a longer one of the same pitch begins at the same moment, and " + ONE_PIANO,
         better="score",
         of="notes",
         gone=True,
@@ -80,7 +80,7 @@ class PerformanceReport(Report):
     cut: int = cause(
         "note",
         "cut short",
-        f"it is struck again before its end, or longer than {HOLD_LIMIT / TICKS_PER_SECOND:g} s",
+        f"struck again before the end, or longer than {HOLD_LIMIT / TICKS_PER_SECOND:g} s",
         of="notes",
     )
     replaced: int = cause("note", "of other instruments played by a piano", ONE_PIANO, better="score", of="notes")

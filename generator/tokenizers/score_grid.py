@@ -16,6 +16,7 @@ from generator.tokenizers.score_voices import assigned
 
 PLAYED = "performance, if it is for the piano"
 """The kind of tokenizer that keeps what is played and not written."""
+ONE_AT_A_TIME = "a voice sounds each pitch once at a time, and a singer one pitch"
 NO_TOUCH = "this vocabulary has neither velocities nor a pedal"
 
 
@@ -43,7 +44,7 @@ class ScoreReport(Report):
     merged: int = cause(
         "note",
         "left out at the place of another one",
-        "a voice sounds no pitch, and a singer no two, at once",
+        ONE_AT_A_TIME,
         better=PLAYED,
         of="notes",
         gone=True,
@@ -51,15 +52,13 @@ class ScoreReport(Report):
     cut: int = cause(
         "note",
         "cut short by the next one",
-        "a voice sounds no pitch, and a singer no two, at once",
+        ONE_AT_A_TIME,
         better=PLAYED,
         of="notes",
     )
-    shared: int = cause(
-        "note", "given to a voice that has another one's too", "this vocabulary has no more voices", of="notes"
-    )
+    shared: int = cause("note", "played in another voice's part", "this vocabulary has no more voices", of="notes")
     replaced: int = cause(
-        "note", "given to another instrument", "this vocabulary has the instruments of its corpus", of="notes"
+        "note", "given to another instrument", "this vocabulary has only the instruments of its corpus", of="notes"
     )
     moved: int = cause(
         "note",
@@ -78,7 +77,7 @@ class ScoreReport(Report):
         of="tempos",
     )
     tempos_dropped: int = cause("tempo", "left out", "a bar has one tempo", better=PLAYED, of="tempos")
-    metres_changed: int = cause("bar", "given another metre", "this vocabulary has not its own", of="bars")
+    metres_changed: int = cause("bar", "given another metre", "the metre is not in this vocabulary", of="bars")
 
 
 def quantise(score: Score, table: Table) -> tuple[list[MusicEvent], ScoreReport]:

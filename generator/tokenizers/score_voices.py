@@ -14,9 +14,11 @@ from generator.tokenizers.score_vocabulary import Part
 def assigned(parts: Sequence[Part], score: Score) -> list[int | None]:
     """For each voice of the score the index of its part, or None where no part may play it.
 
-    A voice has a part of its own while there are any: the n-th of a name the n-th part of that name; else, where the
-    parts' programs differ, one of its program; then the voices that are left take the parts that are left, from the
-    top. What has none shares: a part with chords of its program, else the nearest in register; drums share with drums.
+    1. By name: the n-th voice of a name plays the n-th part of that name.
+    2. By program, where the parts' programs differ: a part of its program that nobody plays yet, else one with chords.
+       Drums, which have one program, play no other parts.
+    3. By register: from the top, the voices that are left play the parts that are left; when these run out, the part
+       that is nearest in register.
     """
     named = {(name.lower(), part.drum): at for at, (name, part) in enumerate(zip(_names(parts), parts, strict=True))}
     found = [

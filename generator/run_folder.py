@@ -57,7 +57,7 @@ def claimed(folder: Path, replacing: bool) -> Iterator[None]:
         raise CarouselError(f"{folder}: another process is training there; wait for it or choose another --out")
 
     make_folder(folder)
-    with alone(folder / LOCK, busy):
+    with alone(folder / LOCK, busy, "choose another --out"):
         if not replacing:
             refuse_to_replace(folder)
         tidy(folder)

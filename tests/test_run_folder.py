@@ -16,24 +16,15 @@ import torch
 from safetensors.torch import save
 
 from generator import join, train, trainer
-from generator.claim import LOCK, METRICS, STATE, claimed, read_state
-from generator.corpora import open_corpus
-from generator.corpora.shards import Shards, prepare
+from generator.corpora.shards import Shards
 from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.options import TrainingOptions
+from generator.run_folder import LOCK, METRICS, STATE, claimed, read_state
 from tests.conftest import ROOT, random_checkpoint, tiny
 
 CHECKPOINT = {"card.md", "config.json", "model.safetensors", "tokenizer.json"}
 OPTIONS = TrainingOptions(hidden_size=24, embedding_dim=8, lanes=4, window=16, steps=12, validations=3, patience=9)
-
-
-@pytest.fixture
-def novel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shards:
-    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
-    path = tmp_path / "novel.txt"
-    path.write_text("".join(f"On day {day} we made {day * 37 % 90} miles.\n" for day in range(400)))
-    return prepare(open_corpus(path), progress=False)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -114,6 +105,14 @@ def test_a_crash_after_the_first_validation_is_resumed_to_the_bit(
     assert found == expected and len(found) == 3
 
 
+def test_each_score_is_one_line_however_narrow_the_terminal(
+    novel: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    train.train(novel, tmp_path / "model", OPTIONS)
+    assert json.loads(capsys.readouterr().err.splitlines()[-1])["split"] == "validation"
+
+
 @pytest.mark.parametrize("state", [b"\x00" * 100, *(save({}, {"carousel": text}) for text in ("{}", "[1]", "{"))])
 def test_a_damaged_state_is_told_without_an_advice_that_destroys(tmp_path: Path, capsys: Any, state: bytes) -> None:
     out = tmp_path / "model"
@@ -162,7 +161,7 @@ def test_a_run_without_one_valid_validation_says_so(
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from generator.claim import claimed
+from generator.run_folder import claimed
 from generator.model.checkpoint import Checkpoint
 
 old, new, out = map(Path, sys.argv[1:])
@@ -218,7 +217,7 @@ def test_one_process_at_a_time(novel: Shards, tmp_path: Path, capsys: Any) -> No
     """And the lock of one that was killed is no lock."""
     out = tmp_path / "model"
     claim = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom generator.claim import claimed\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom generator.run_folder import claimed\n"
         "with claimed(Path(sys.argv[1]), replacing=False): print('mine', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
