@@ -170,6 +170,8 @@ def test_signals_at_any_moment_leave_the_engine_whole() -> None:
     """Ctrl-C, a hundred times, in the main thread, while another thread listens."""
     model = Model(tiny("char"))
     engine = Engine(model, rows=4)
+    # An interrupt while numba loads compiled code breaks numba, so let it load all of it first.
+    engine.serve([engine.stream(seed=3).job(3), engine.stream(seed=4).job(70)])
     bystander: list[Any] = []
     thread = threading.Thread(target=lambda: bystander.extend(engine.stream(seed=5).pull(3000)))
     stream = engine.stream(seed=6)
@@ -197,6 +199,27 @@ def test_signals_at_any_moment_leave_the_engine_whole() -> None:
     assert interrupts >= 50
     assert bystander == list(Engine(model).stream(seed=5).take(3000))
     assert stream.pull(200) == list(Engine(model).stream(seed=6).take(200))
+
+
+class ClearedInAnInterrupt(list[Any]):
+    """A list that is cleared just as Ctrl-C is pressed."""
+
+    def clear(self) -> None:
+        super().clear()
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_jobs_begin_again_loses_none() -> None:
+    engine = Engine(Model(tiny("char")))
+    broken_off, interrupted, later = (engine.stream(seed=seed).job(5) for seed in range(3))
+    engine._batch.add(broken_off)
+    engine._batch.jobs = ClearedInAnInterrupt(engine._batch.jobs)
+    engine._broken_off = True
+    with pytest.raises(KeyboardInterrupt):
+        engine.serve([interrupted])
+    engine._batch.jobs = []
+    engine.serve([later])
+    assert broken_off.after is not None and interrupted.after is None
 
 
 def test_the_limit_is_refused_in_a_clear_word_and_a_stream_let_go_makes_room() -> None:

@@ -308,9 +308,9 @@ class Engine:
         """An exception broke off the last leader's work: no row can be trusted. Jobs are values, and begin again."""
         with self._lock:
             waiting = set(self._waiting)
-            again = [job for job in self._batch.jobs if job not in waiting]
+            again = [job for job in self._batch.jobs if job not in waiting and job.after is None]
+            self._waiting.extendleft(reversed(again))  # first: an interrupt in between may not lose them
             self._batch.jobs.clear()
-            self._waiting.extendleft(reversed([job for job in again if job.after is None]))
 
     def _has_room(self) -> bool:
         return bool(self._waiting) and len(self._batch.jobs) < self._batch.rows
