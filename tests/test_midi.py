@@ -268,3 +268,9 @@ def test_a_line_has_one_note_at_a_time(found: list[Note], keep: str) -> None:
         for start in sorted({n.start_ticks for n in found})
     ]
     assert all(first.end_ticks <= second.start_ticks for first, second in pairwise(line))
+
+
+def test_a_tempo_beyond_what_a_file_can_say_is_the_nearest() -> None:
+    for quarters_per_minute, microseconds in ((1.0, b"\xff\xff\xff"), (1e9, b"\x00\x00\x01"), (120.0, b"\x07\xa1\x20")):
+        score = Score(480, (Voice("Piano"),), (Note(0, 480, 60),), tempos=(Tempo(0, quarters_per_minute),))
+        assert b"\xff\x51\x03" + microseconds in midi.to_bytes(score)

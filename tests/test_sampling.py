@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from generator.errors import CarouselError
 from generator.options import SamplingOptions
 from generator.streaming.rng import uniform
-from generator.streaming.sampling import draw, weigh
+from generator.streaming.sampling import draw, exp, weigh
 
 LOGITS = np.array([2.0, 1.0, 0.0, -1.0, 3.0], dtype=np.float32)
 ALL = np.ones(5, dtype=np.bool_)
@@ -27,6 +27,12 @@ def distribution(logits: np.ndarray, allowed: np.ndarray, options: SamplingOptio
 def softmax(x: np.ndarray) -> np.ndarray:
     e = np.exp(x - x.max())
     return e / e.sum()
+
+
+def test_the_exponential_is_as_near_as_it_says() -> None:
+    for x in np.linspace(-700.0, 0.0, 5001):
+        assert exp(x) == pytest.approx(math.exp(x), rel=1e-15, abs=0)
+    assert exp(np.float64(-708.5)) == 0.0 < exp(np.float64(-707.5))
 
 
 def test_uniform_is_a_function_of_seed_and_position() -> None:
