@@ -68,10 +68,10 @@ def summary(shards: Shards) -> str:
         lines.append("              " + _listed(f"{name} {value:.4g}" for name, value in errors.items()))
     lines += [f"    {sentence}" for sentence in sentences(report, shards.omissions)]
     if shards.skipped:
-        lines.append(f"  skipped     {len(shards.skipped):,}")
+        lines.append(f"  skipped     {len(shards.skipped):,}, listed in {shards.skipped_list}")
         lines += [f"    {name}: {reason}" for name, reason in shards.skipped[:NAMED]]
         if len(shards.skipped) > NAMED:
-            lines.append(f"    and {len(shards.skipped) - NAMED:,} more; {shards.skipped_list} has all")
+            lines.append(f"    and {len(shards.skipped) - NAMED:,} more")
     lines.append(f"  kept in     {shards.folder}")
     return "\n".join(map(printable, lines))
 

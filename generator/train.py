@@ -31,6 +31,7 @@ from generator.model.checkpoint import Checkpoint
 from generator.options import PRESETS, TrainingOptions, add_arguments, given
 from generator.prepare import summary
 from generator.run_folder import claimed, read_state, refuse_to_replace
+from generator.terminal import tell
 from generator.trainer import VALIDATION_LANES, Trainer
 
 LENGTHS = ("steps", "minutes", "passes")
@@ -62,6 +63,8 @@ def train(
         trainer = Trainer(shards, out, options, console, made_by)
         if resume:
             trainer.load()
+            if trainer.finished:
+                tell(f"{out}: this run has reached its end; to train for longer, begin anew with another --out")
         trainer.run()
         checkpoint = replace(Checkpoint.load(out), name=out.name)
         lanes = 1 if trainer.reading is None else VALIDATION_LANES

@@ -45,9 +45,10 @@ def test_a_folder_is_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str
         "validation  1 piece, ",
         "as tokens   308 notes\n",
         "max onset error quarters 0, mean onset error quarters 0, ",
-        "skipped     12\n    bad 00.mid: a damaged MIDI file",
+        f"skipped     12, listed in {tmp_path / 'cache' / 'skipped' / 'mine-'}",
+        "    bad 00.mid: a damaged MIDI file",
         "    bad 09.mid: ",
-        f"    and 2 more; {tmp_path / 'cache' / 'skipped' / 'mine-'}",
+        "    and 2 more\n",
         f"kept in     {tmp_path / 'cache' / 'shards' / 'mine-'}",
     ):
         assert words in out, out

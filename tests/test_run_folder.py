@@ -74,6 +74,13 @@ def test_what_is_replaced_stays_whole_until_the_first_validation(
     assert set(contents(out)) == CHECKPOINT | {STATE, METRICS}
 
 
+def test_a_run_that_has_ended_says_so_when_it_is_resumed(novel: Shards, tmp_path: Path, capsys: Any) -> None:
+    before = train.train(novel, tmp_path / "model", OPTIONS)
+    assert "reached its end" not in capsys.readouterr().err
+    assert train.train(novel, tmp_path / "model", OPTIONS, resume=True).fingerprint == before.fingerprint
+    assert "model: this run has reached its end; to train for longer" in capsys.readouterr().err
+
+
 def test_a_crash_after_the_first_validation_is_resumed_to_the_bit(
     novel: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

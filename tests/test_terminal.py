@@ -87,7 +87,7 @@ def test_all_that_was_skipped_is_listed_in_a_file(tmp_path: Path, capsys: pytest
     shown = SHOWN.replace("/", "")
     assert [line.partition(": ")[0] for line in lines] == [*(f"bad{number:02}{shown}.mid" for number in range(12)), ""]
     assert all("a damaged MIDI file" in line for line in lines[:-1])
-    assert f"and 2 more; {printable(str(shards.skipped_list))} has all\n" in prepare.summary(shards)
+    assert f"  skipped     12, listed in {printable(str(shards.skipped_list))}\n" in prepare.summary(shards)
     for number in range(4):
         (folder / f"{number}.mid").write_bytes(b"MThd")
     assert prepare.main([str(folder)]) == 2, "nothing is left"
