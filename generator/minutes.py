@@ -30,10 +30,10 @@ class Plan:
     closing: float
     """Seconds of the last validation, the scores and the card."""
     validations: int
-    """So many at most."""
+    """The most validations that the run makes."""
     reading: int | None
-    """So many tokens of a split are read at most, and those in lanes; None where there is time for the scores of whole
-    splits, each as one stream."""
+    """How many tokens of a split are read at most, side by side in lanes; None where there is time to score each whole
+    split as one stream."""
 
 
 def plan(asked: float, spent: float, checkpoint: Checkpoint, shards: Shards, lanes: int) -> Plan:
