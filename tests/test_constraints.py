@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,10 @@ from generator.errors import CarouselError
 from generator.music.keys import KEYS, SCALES, read_key
 from generator.music.score import Note, Score, Tempo, TimeSignature, Voice
 from generator.streaming.engine import Model, load
+from generator.streaming.score_constraints import is_parallel
+from generator.tokenizers import score_grammar
+from generator.tokenizers import score_vocabulary as kinds
+from generator.tokenizers.score import ScoreTokenizer
 from tests.conftest import ROOT, SHIPPED, random_checkpoint, tiny
 from tests.test_grammar import ensemble
 
@@ -202,6 +207,41 @@ def parallels(score: Score) -> tuple[int, int]:
     quartets = music21.voiceLeading.iterateAllVoiceLeadingQuartets(whole)
     kinds = ("parallelFifth", "parallelOctave", "parallelUnison")
     return sum(any(getattr(quartet, kind)() for kind in kinds) for quartet in quartets), len(score.bars)
+
+
+@pytest.mark.parametrize(
+    ("bass_moves_at", "bass", "soprano", "expected"),
+    [
+        (2, (48, 50), (67, 69), True),  # from a fifth to a fifth, together
+        (1, (48, 50), (67, 69), False),  # the bass has moved before
+        (2, (48, 50), (72, 74), True),  # octaves
+        (2, (48, 50), (67, 71), False),  # from a fifth to a sixth
+        (2, (48, 50), (68, 69), False),  # from a sixth to a fifth
+        (2, (48, 48), (67, 67), False),  # repeated
+    ],
+)
+def test_voices_that_move_together_from_a_fifth_to_a_fifth_are_parallel(
+    bass_moves_at: int, bass: tuple[int, int], soprano: tuple[int, int], expected: bool
+) -> None:
+    voices = (Voice("Soprano", 19), Voice("Bass", 19))
+    lines = {0: (soprano, 2), 1: (bass, bass_moves_at)}
+    notes = [
+        Note(480 * start, 480 * (end - start), pitch, voice=voice)
+        for voice, (pitches, moves_at) in lines.items()
+        for pitch, start, end in zip(pitches, (0, moves_at), (moves_at, 4), strict=True)
+    ]
+    tokenizer = ScoreTokenizer.fit([Score(480, voices, tuple(notes), (TimeSignature(0, 4, 4),))])
+    piece = Score(480, voices, tuple(sorted(notes, key=lambda note: (note.start_ticks, note.voice))))
+    decoder, table, found = tokenizer.decoder(), tokenizer.table, []
+    for token in tokenizer.encode(replace(piece, time_signatures=(TimeSignature(0, 4, 4),))).tolist():
+        memory = decoder.memory
+        if table.kinds[token] == kinds.PITCH:
+            pitch = table.values[token] + int(score_grammar.moved(tokenizer.grammar.rules, memory))
+            found.append((int(memory[score_grammar.IN_VOICE]), pitch, memory.copy()))
+        decoder.feed(token)
+    # The voice that is said last at a tick is the one that can see the other's move.
+    judged = [is_parallel(tokenizer.grammar.rules, memory, voice, pitch) for voice, pitch, memory in found[2:]]
+    assert any(judged) == expected
 
 
 def test_music21_finds_no_parallels_where_none_may_be() -> None:

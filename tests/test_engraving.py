@@ -256,6 +256,13 @@ def test_a_performance_becomes_readable() -> None:
     assert sum(1 for _ in root.iter("pitch")) >= len(played)
 
 
+def test_a_single_line_stays_on_one_staff_however_far_it_leaps() -> None:
+    leaping, together = line("36:1 84:1 38:1 86:1"), [Note(0, 48, 36), Note(0, 48, 84)]
+    assert len(lay_out(score(*leaping, programs=(0,))).staves) == 1
+    assert len(lay_out(score(*together, programs=(0,))).staves) == 2
+    assert len(lay_out(score(*leaping, Note(6, 12, 90), programs=(0,))).staves) == 2
+
+
 def test_a_keyboard_beside_other_voices_has_two_staves_and_one_part() -> None:
     flute = line("72:1 74:1 76:1 77:1", 0)
     chords = [Note(0, 48, pitch, 80, 1) for pitch in (36, 52, 60, 67)]

@@ -154,6 +154,14 @@ def test_a_step_back_leaves_the_end_and_goes_on(text: Model, music: Model) -> No
     assert "".join(map(str, straight.pull(len(chunk["text"])))) == chunk["text"]
 
 
+def test_a_step_back_in_a_performance_goes_fifteen_seconds() -> None:
+    model = Model(tiny("performance"))
+    played = LiveMusic(model.stream(seed=3), "a", model.tokenizer)
+    played.pull(0, 40.0)
+    assert played.back(37.3, seed=4).describe()["at"] == pytest.approx(22.3, abs=0.5)
+    assert played.back(10.0, seed=4).describe()["at"] == 0
+
+
 def test_a_step_back_in_music_goes_eight_bars(music: Model) -> None:
     """The page shows the last seconds before the place, as they were sent; then comes what the other seed says."""
     tune = LiveMusic(music.stream(seed=3), "a", music.tokenizer)

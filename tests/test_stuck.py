@@ -47,12 +47,12 @@ def test_a_text_that_says_itself_again_and_again() -> None:
     cycle = [*b"the quick brown fox jumps over the lazy dog, and then "]
     watch, nearness = Watch(), []
     for character in [*range(1000, 1500), *8 * cycle]:
-        watch.read([character])
+        watch.read([character], 0)
         nearness.append(watch.nearness())
     assert max(nearness[:600]) < 0.4
     assert next(index for index, near in enumerate(nearness) if near >= 1) in range(500 + 6 * 54 - 2, 500 + 6 * 54 + 2)
     for character in range(1000):
-        watch.read([character])
+        watch.read([character], 0)
     assert watch.nearness() == 0
 
 
@@ -97,7 +97,7 @@ def test_a_job_of_common_text_cannot_need_the_governor() -> None:
     random, watch = Random(0), Watch()
     for _ in range(40):
         assert _bound(watch._memory, CHUNK) < TOO_NEAR
-        watch.read([min(int(random.expovariate(0.06)), 60) for _ in range(CHUNK)])
+        watch.read([min(int(random.expovariate(0.06)), 60) for _ in range(CHUNK)], 0)
 
 
 @pytest.mark.parametrize("until", [0.4, math.inf])

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from generator.errors import CarouselError
 from generator.options import SamplingOptions
 from generator.streaming.engine import Engine, Model
+from generator.streaming.origin import LARGEST_TOKEN, read_text
+from generator.streaming.snapshot import Snapshot
 from generator.tokenizers import KINDS
 from tests.conftest import ROOT, four_voices, tiny
 from tests.test_copies import index_of
@@ -118,3 +122,14 @@ def test_the_document_names_every_field_of_an_origin(kind: str) -> None:
     assert set(facts) == {"version", "checkpoint", "fingerprint", "backend", "position", "timeline"} | set(
         documented("field of the origin")
     )
+
+
+def test_a_token_is_two_bytes_at_most(tmp_path: Path) -> None:
+    snapshot = replace(Model(tiny("char")).stream("ab", seed=3).snapshot(), primer=(0, LARGEST_TOKEN))
+    snapshot.save(tmp_path / "a.take")
+    assert Snapshot.load(tmp_path / "a.take").primer == (0, 65_535)
+    assert read_text(snapshot.text())[0].primer == (0, 65_535)
+    for beyond in (65_536, -1):
+        replace(snapshot, primer=(0, beyond)).save(tmp_path / "b.take")
+        with pytest.raises(CarouselError, match=r"b\.take: cut off or not a take"):
+            Snapshot.load(tmp_path / "b.take")

@@ -80,7 +80,7 @@ class Watch:
         self._moment.clear()
 
     def read(
-        self, characters: Sequence[int], position: int = 0, every: int = 1, after: int = 0, until: float = math.inf
+        self, characters: Sequence[int], position: int, every: int = 1, after: int = 0, until: float = math.inf
     ) -> int:
         """Characters are said, of which the first stands at `position`.
 
