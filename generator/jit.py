@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -57,12 +58,16 @@ if numba is not None and not numba.config.CACHE_DIR:
     _keep_by_source()
 
 
-def compiled(function: F, parallel: bool = False) -> F:
+AVAILABLE: bool = numba is not None and not numba.config.DISABLE_JIT
+"""Whether there is compiled code at all."""
+
+
+def compiled(function: F) -> F:
     """The function as machine code, kept on disk between processes where there is a folder to keep it in."""
-    if numba is None or numba.config.DISABLE_JIT:
+    if not AVAILABLE:
         return np.errstate(over="ignore")(function)  # random numbers are made by overflowing
     # `error_model="numpy"` divides without a test for zero, without which loops do not vectorise.
-    settings = {"nogil": True, "error_model": "numpy", "parallel": parallel}
+    settings = {"nogil": True, "error_model": "numpy"}
     try:
         return cast(F, numba.njit(cache=True, **settings)(function))
     except RuntimeError:
@@ -72,3 +77,15 @@ def compiled(function: F, parallel: bool = False) -> F:
             stacklevel=1,  # from one place, so that it is said once
         )
         return cast(F, numba.njit(**settings)(function))
+
+
+def specialised(function: F, name: str, **names: Any) -> F:
+    """The function as machine code, with these names in the place of its module's own: a loop for each set of functions
+    that it calls, where passing them as arguments would compile it anew in every process.
+
+    Args:
+        name: tells it from the function's other forms; equal names have equal meanings.
+    """
+    made = FunctionType(function.__code__, function.__globals__ | names, function.__name__)
+    made.__qualname__, made.__module__ = f"{function.__qualname__}_{name}", function.__module__
+    return compiled(cast(F, made))

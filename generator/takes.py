@@ -138,7 +138,7 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
     except CarouselError as error:
         raise CarouselError(f"{path}: {error}") from error
     before = path.read_bytes()
-    stream = Stream(engine, engine.begin(origin.primer, origin.timeline))
+    stream = Stream.begin(engine, origin.primer, origin.timeline)
     events = [*stream.past(), *stream.replay(origin.position, origin.timeline, origin.heard)]
     with TemporaryDirectory() as folder:
         target = output or Path(folder) / path.name

@@ -1,28 +1,34 @@
 """The streams that are stepped together: row i of every array is one of them, and a step makes each one token longer.
 
-A job puts a stream's value into a row and takes it out again some tokens later. Rows are packed: the last one moves
-into a gap. No row reads another one.
+A job is a value: where a stream stands, and how many tokens it wants. It lies in a row until they are drawn; what comes
+of it is another value. Rows are packed: the last one moves into a gap. No row reads another one.
+
+This is the only code that runs for every token. It is compiled for each kind of tokenizer and product, and called once
+for many steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from generator.corpora.copies import Index
 from generator.corpora.copies.reading import SIZE
-from generator.jit import compiled
+from generator.corpora.copies.suffixes import advance as follow
+from generator.corpora.copies.suffixes import copying
+from generator.jit import compiled, specialised
 from generator.model.backends import Backend
-from generator.model.backends.threads import PARALLEL, prange, shares, threads
-from generator.model.state import State
+from generator.model.backends.memory import Network
+from generator.model.backends.memory import Rows as Memory
+from generator.model.state import Floats, State
 from generator.options import AT_END, SamplingOptions
 from generator.streaming.constraints import Constraints
-from generator.streaming.offences import PLANNED, STRENGTHS, close
+from generator.streaming.offences import PLANNED, close
 from generator.streaming.rng import uniform
 from generator.streaming.sampling import draw, weigh
 from generator.tokenizers.base import Mask, Rows, Tokenizer
@@ -33,12 +39,11 @@ no longer be compared with its past a job at a time (`stuck._bound`)."""
 POSITION, LEFT, SAID, GIVEN, SEED, TOP_K, ENDING = range(7)
 TEMPERATURE, TOP_P, MIN_P = range(3)
 NEXT, NEVER, STOP = range(len(AT_END))
-LIMIT = STRENGTHS.index("max_copy")
 
 
-@dataclass(slots=True, eq=False)
-class Job:
-    """Up to `CHUNK` more tokens of one stream: first the `given` ones, then drawn ones, `count` in all."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Cursor:
+    """Where a stream stands: all that its next token depends on, beside the options."""
 
     state: State
     token: int
@@ -47,204 +52,242 @@ class Job:
     """At which the next token will stand."""
     grammar: Rows
     """The grammar's memory, (size,)."""
+    followed: Rows | None = None
+    """The memory of the engine's index, (SIZE,); None without one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """Up to `CHUNK` more tokens from a cursor: first the given ones, then drawn ones, `count` in all."""
+
+    start: Cursor
     options: SamplingOptions
     count: int
     given: Sequence[int] = ()
-    said: list[int] = field(default_factory=list)
-    """The answer; shorter than `count` where a piece's end stopped the stream."""
-    wanted: bool = True
-    """Whether anyone still waits for it."""
-    yielded: dict[str, int] = field(default_factory=dict)
-    """How often each constraint has yielded, where it has."""
-    followed: Rows | None = None
-    """The memory of the engine's index, (SIZE,); None without one."""
-    followed_after: Rows | None = None
-    """The same, after them."""
-    after: State | None = None
-    """The state after them; None while the job is under way."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """What came of a job."""
+
+    tokens: list[int]
+    """Fewer than the job's `count` where a piece's end stopped the stream."""
+    yielded: list[int]
+    """For each token what constraints yielded, a bit for each in the order of `STRENGTHS`."""
+    end: Cursor
+
+
+class Jobs(NamedTuple):
+    """Jobs under way, for compiled code: row i of each array is one."""
+
+    tokens: Rows
+    """(rows,): each stream's last token."""
+    counters: Rows
+    """(rows, 7): `POSITION` and what follows it."""
+    filters: npt.NDArray[np.float64]
+    """(rows, 3): `TEMPERATURE` and what follows it."""
+    said: Rows
+    """(rows, CHUNK): the given tokens, and the answer."""
+    yielded: Rows
+    """(rows, CHUNK)."""
+    grammar: Rows
+    """(rows, size)."""
+    plans: Rows
+    """(rows, size): of constraints."""
+    limits: Rows
+    """(rows,): of copies; 0 for none."""
+    followed: Rows
+    """(rows, SIZE)."""
+
+
+class Desk(NamedTuple):
+    """Room for the work on one step of all rows."""
+
+    logits: Floats
+    masks: Mask
+    copies: Mask
+    """Each (rows, vocab_size)."""
+    waiting: Mask
+    """(rows,): whether the next token is given."""
+    never: Mask
+    """(rows,): whether pieces never end."""
+    broken: Rows
+    """(rows,): what yields at this step."""
+    weights: npt.NDArray[np.float64]
+    offences: Rows
+    """Each (vocab_size,)."""
 
 
 class Batch:
     """Up to `rows` jobs under way. Not thread-safe."""
 
     def __init__(
-        self,
-        backend: Backend,
-        tokenizer: Tokenizer,
-        rows: int,
-        constraints: Constraints | None = None,
-        index: Index | None = None,
+        self, backend: Backend, tokenizer: Tokenizer, rows: int, constraints: Constraints, index: Index | None = None
     ) -> None:
-        """Without `constraints`, none are obeyed; without an `index`, nothing is looked for."""
+        """Without an `index`, no copies are looked for."""
         self.jobs: list[Job] = []
         self.rows = rows
-        self._backend, self._grammar, self._end = backend, tokenizer.grammar, tokenizer.end
-        vocab_size = tokenizer.vocab_size
+        grammar, vocab_size = tokenizer.grammar, tokenizer.vocab_size
         self._memory = backend.memory(rows)
-        self._grammars = np.zeros((rows, self._grammar.size), np.int64)
-        self._tokens = np.zeros(rows, np.int64)
-        self._counters = np.zeros((rows, 7), np.int64)
-        self._filters = np.zeros((rows, 3), np.float64)
-        self._said = np.zeros((rows, CHUNK), np.int64)
-        self._logits = np.zeros((rows, vocab_size), np.float32)
-        self._masks = np.zeros((rows, vocab_size), np.bool_)
-        self._weights = np.zeros((threads(), vocab_size), np.float64)
         self._constraints = constraints
-        self._constrained = False
-        self._plans = np.zeros((rows, constraints.size if constraints else 1), np.int64)
-        self._yielded = np.zeros((rows, len(STRENGTHS)), np.int64)
-        self._offences = np.zeros(vocab_size, np.int64)
-        self._index = index
-        self._limited = False
-        self._limits = np.zeros(rows, np.int64)
-        self._followed = np.zeros((rows, SIZE), np.int64)
-        self._copies = np.zeros((rows, vocab_size), np.bool_)
+        self._arrays = Jobs(
+            np.zeros(rows, np.int64),
+            np.zeros((rows, 7), np.int64),
+            np.zeros((rows, 3), np.float64),
+            np.zeros((rows, CHUNK), np.int64),
+            np.zeros((rows, CHUNK), np.int64),
+            np.zeros((rows, grammar.size), np.int64),
+            np.zeros((rows, constraints.size), np.int64),
+            np.zeros(rows, np.int64),
+            np.zeros((rows, SIZE), np.int64),
+        )
+        desk = Desk(
+            np.zeros((rows, vocab_size), np.float32),
+            np.zeros((rows, vocab_size), np.bool_),
+            np.zeros((rows, vocab_size), np.bool_),
+            np.zeros(rows, np.bool_),
+            np.zeros(rows, np.bool_),
+            np.zeros(rows, np.int64),
+            np.zeros(vocab_size, np.float64),
+            np.zeros(vocab_size, np.int64),
+        )
+        corpus = index.arrays if index else NO_CORPUS
+        self._rest = backend.network, self._memory.rows, self._arrays, desk, grammar.rules, tokenizer.end, *corpus
+        self._run = compiled_for(backend, tokenizer, constraints, index is not None)
 
     def add(self, job: Job) -> None:
         """Take a job up; there must be a free row."""
-        row, options = len(self.jobs), job.options
-        self._memory.load(row, job.state)
-        self._grammars[row] = job.grammar
-        self._tokens[row] = job.token
-        ending = AT_END.index(options.at_end)
+        row, options, start, arrays = len(self.jobs), job.options, job.start, self._arrays
+        self._memory.load(row, start.state)
+        arrays.grammar[row] = start.grammar
+        arrays.tokens[row] = start.token
         given = len(job.given)
-        self._counters[row] = job.position, job.count, 0, given, options.seed, options.top_k, ending
-        self._filters[row] = options.temperature, options.top_p, options.min_p
-        self._said[row, :given] = job.given
-        plan = self._constraints.plan(options) if self._constraints else None
-        self._plans[row] = 0 if plan is None else plan
-        if plan is not None and self._constraints:
-            self._constraints.aim(self._plans[row], options, job.grammar)
-        self._yielded[row] = 0
-        self._constrained |= plan is not None
-        if job.followed is not None:
-            self._followed[row] = job.followed
-        self._limits[row] = options.max_copy or 0
-        self._limited |= options.max_copy is not None
+        ending = AT_END.index(options.at_end)
+        arrays.counters[row] = start.position, job.count, 0, given, options.seed, options.top_k, ending
+        arrays.filters[row] = options.temperature, options.top_p, options.min_p
+        arrays.said[row, :given] = job.given
+        plan = self._constraints.plan(options)
+        arrays.plans[row] = 0 if plan is None else plan
+        if plan is not None:
+            self._constraints.aim(arrays.plans[row], options, start.grammar)
+        if start.followed is not None:
+            arrays.followed[row] = start.followed
+        arrays.limits[row] = options.max_copy or 0
         self.jobs.append(job)
 
-    def step(self) -> bool:
-        """One token more for every job; returns whether any is finished now. Finished jobs have left."""
-        n = len(self.jobs)
-        tokens, grammars, masks = self._tokens[:n], self._grammars[:n], self._masks[:n]
-        self._backend.step(tokens, self._memory, self._logits)
-        self._grammar.allowed(grammars, masks)
-        if self._limited:
-            self._keep_from_copying(n)
-        if self._constrained:
-            self._judge(n)
-        finished = self._say(n)
-        self._grammar.advance(grammars, tokens)
-        if self._index is not None:
-            self._index.advance(self._followed[:n], tokens)
-        if finished:
-            for row in np.flatnonzero(self._counters[:n, LEFT] == 0)[::-1].tolist():
-                self._finish(row)
-        return finished > 0
+    def step(self) -> list[tuple[Job, Result]]:
+        """Make all jobs longer until the first is finished; those that are finished leave, with what came of them."""
+        count = len(self.jobs)
+        self._run(*self._rest, count)
+        finished = np.flatnonzero(self._arrays.counters[:count, LEFT] == 0)[::-1].tolist()
+        return [self._finish(row) for row in finished]
 
-    def _say(self, n: int) -> int:
-        rest = self._counters[:n], self._filters[:n], self._end
-        parts = shares(n, len(self._weights))
-        if parts > 1:
-            return _say_side_by_side(
-                parts, self._logits, self._masks, *rest, self._weights, self._said, self._tokens[:n]
-            )
-        return _say(self._logits, self._masks, *rest, self._weights[0], self._said, self._tokens[:n])
-
-    def _waiting(self, n: int) -> Mask:
-        """Whose next token is given."""
-        return self._counters[:n, SAID] < self._counters[:n, GIVEN]
-
-    def _keep_from_copying(self, n: int) -> None:
-        assert self._index is not None
-        copies, never = self._copies[:n], self._counters[:n, ENDING] == NEVER
-        self._index.copying(self._followed[:n], self._limits[:n], copies)
-        close(copies, self._waiting(n), never, self._end, self._masks[:n], self._yielded[:n, LIMIT])
-
-    def _judge(self, n: int) -> None:
-        assert self._constraints is not None
-        plans, grammars, masks = self._plans[:n], self._grammars[:n], self._masks[:n]
-        self._constraints.judge(plans, self._waiting(n), grammars, masks, self._offences, self._yielded[:n])
-
-    def _finish(self, row: int) -> None:
-        job, last = self.jobs[row], len(self.jobs) - 1
-        job.said = self._said[row, : self._counters[row, SAID]].tolist()
-        if self._constrained or self._limited:
-            counts = zip(STRENGTHS, self._yielded[row].tolist(), strict=True)
-            job.yielded = {name: count for name, count in counts if count}
-        if job.followed is not None:
-            job.followed_after = self._followed[row].copy()
-        job.after = self._memory.save(row)
+    def _finish(self, row: int) -> tuple[Job, Result]:
+        job, last, arrays = self.jobs[row], len(self.jobs) - 1, self._arrays
+        position, _, said = arrays.counters[row, :GIVEN].tolist()
+        followed = None if job.start.followed is None else arrays.followed[row].copy()
+        end = Cursor(self._memory.save(row), int(arrays.tokens[row]), position, arrays.grammar[row].copy(), followed)
+        result = Result(arrays.said[row, :said].tolist(), arrays.yielded[row, :said].tolist(), end)
         if row < last:
             self._memory.move(last, row)
-            kept = (self._grammars, self._tokens, self._counters, self._filters, self._said, self._plans, self._yielded)
-            for array in (*kept, self._limits, self._followed):
+            for array in arrays:
                 array[row] = array[last]
             self.jobs[row] = self.jobs[last]
         self.jobs.pop()
-        self._constrained = self._constrained and bool(self._plans[:last, PLANNED].any())
-        self._limited = self._limited and bool(self._limits[:last].any())
+        return job, result
+
+
+def _nothing(size: int, dtype: type[np.integer[Any]]) -> npt.NDArray[Any]:
+    """An array of the type that a corpus's has, which is mapped from disk."""
+    array = np.zeros(size, dtype)
+    array.flags.writeable = False
+    return array
+
+
+NO_CORPUS = np.zeros((3, 5), np.int64), _nothing(0, np.uint16), _nothing(0, np.uint32), np.zeros(0, np.int64)
+"""In the place of `Index.arrays`."""
+
+
+def _advance(
+    network: Network,
+    memory: Memory,
+    jobs: Jobs,
+    desk: Desk,
+    rules: Rows,
+    end: int,
+    copied: Rows,
+    symbols: npt.NDArray[np.uint16],
+    suffixes: npt.NDArray[np.uint32],
+    buckets: Rows,
+    count: int,
+) -> None:
+    """Make the first `count` jobs longer, step by step, until one of them is finished.
+
+    `specialised` names the functions that depend on the model: `forward`, `allowed`, `advance` and `judge`, and whether
+    a corpus is `FOLLOWED`.
+    """
+    grammar, followed, tokens = jobs.grammar[:count], jobs.followed[:count], jobs.tokens[:count]
+    masks, waiting, never, broken = desk.masks[:count], desk.waiting[:count], desk.never[:count], desk.broken[:count]
+    limited = constrained = False
+    for row in range(count):
+        never[row] = jobs.counters[row, ENDING] == NEVER
+        limited |= jobs.limits[row] > 0
+        constrained |= jobs.plans[row, PLANNED] != 0
+    finished = False
+    while not finished:
+        drawing = False
+        for row in range(count):
+            waiting[row] = jobs.counters[row, SAID] < jobs.counters[row, GIVEN]
+            drawing |= not waiting[row]
+        forward(network, memory, tokens, count, desk.logits, drawing)
+        broken[:] = 0
+        if drawing:
+            allowed(rules, grammar, masks)
+            if FOLLOWED and limited:
+                copies = desk.copies[:count]
+                copying(copied, symbols, suffixes, followed, jobs.limits[:count], copies)
+                close(copies, waiting, never, end, masks, broken)
+            if constrained:
+                judge(rules, end, jobs.plans[:count], waiting, grammar, masks, desk.offences, broken)
+        for row in range(count):
+            finished |= _say(row, jobs, desk, end)
+        advance(rules, grammar, tokens)
+        if FOLLOWED:
+            follow(copied, symbols, suffixes, buckets, followed, tokens)
 
 
 @compiled
-def _say(
-    logits: npt.NDArray[np.float32],
-    masks: npt.NDArray[np.bool_],
-    counters: npt.NDArray[np.int64],
-    filters: npt.NDArray[np.float64],
-    end: int,
-    weights: npt.NDArray[np.float64],
-    said: npt.NDArray[np.int64],
-    tokens: npt.NDArray[Any],
-) -> int:
-    """The next token of every stream, into `tokens` and `said`; returns how many jobs are finished."""
-    finished = 0
-    for row in range(len(tokens)):
-        count = counters[row]
-        drawn = count[SAID] >= count[GIVEN]
-        if drawn:
-            if count[ENDING] == NEVER:
-                masks[row, end] = False
-            temperature, top_p, min_p = filters[row]
-            weigh(logits[row], masks[row], temperature, count[TOP_K], top_p, min_p, weights)
-            tokens[row] = draw(weights, uniform(count[SEED], count[POSITION]))
-        else:
-            tokens[row] = said[row, count[SAID]]
-        said[row, count[SAID]] = tokens[row]
-        count[SAID] += 1
-        count[POSITION] += 1
-        count[LEFT] -= 1
-        if drawn and count[ENDING] == STOP and tokens[row] == end:
-            count[LEFT] = 0
-        if count[LEFT] == 0:
-            finished += 1
-    return finished
+def _say(row: int, jobs: Jobs, desk: Desk, end: int) -> bool:
+    """The next token of a stream; returns whether its job is finished."""
+    counters = jobs.counters[row]
+    at, ending = counters[SAID], counters[ENDING]
+    if desk.waiting[row]:
+        token = jobs.said[row, at]
+    else:
+        mask = desk.masks[row]
+        if ending == NEVER:
+            mask[end] = False
+        temperature, top_p, min_p = jobs.filters[row]
+        weigh(desk.logits[row], mask, temperature, counters[TOP_K], top_p, min_p, desk.weights)
+        token = draw(desk.weights, uniform(counters[SEED], counters[POSITION]))
+    jobs.tokens[row] = jobs.said[row, at] = token
+    jobs.yielded[row, at] = desk.broken[row]
+    counters[SAID] += 1
+    counters[POSITION] += 1
+    counters[LEFT] -= 1
+    if not desk.waiting[row] and ending == STOP and token == end:
+        counters[LEFT] = 0
+    return bool(counters[LEFT] == 0)
 
 
-@partial(compiled, parallel=PARALLEL)
-def _say_side_by_side(
-    parts: int,
-    logits: npt.NDArray[np.float32],
-    masks: npt.NDArray[np.bool_],
-    counters: npt.NDArray[np.int64],
-    filters: npt.NDArray[np.float64],
-    end: int,
-    weights: npt.NDArray[np.float64],
-    said: npt.NDArray[np.int64],
-    tokens: npt.NDArray[Any],
-) -> int:
-    """`_say`, in so many parts at a time, each with a row of `weights`."""
-    rows, finished = len(tokens), 0
-    for part in prange(parts):
-        at, to = part * rows // parts, (part + 1) * rows // parts
-        finished += _say(
-            logits[at:to],
-            masks[at:to],
-            counters[at:to],
-            filters[at:to],
-            end,
-            weights[part],
-            said[at:to],
-            tokens[at:to],
-        )
-    return finished
+@cache
+def _compiled_for(product: str, kind: str, followed: bool, *functions: Any) -> Any:
+    forward, allowed, advance, judge = functions
+    names = {"forward": forward, "allowed": allowed, "advance": advance, "judge": judge, "FOLLOWED": followed}
+    return specialised(_advance, f"{product}_{kind}{'_followed' if followed else ''}", **names)
+
+
+def compiled_for(backend: Backend, tokenizer: Tokenizer, constraints: Constraints, followed: bool) -> Any:
+    """`_advance` for these."""
+    rest = backend.forward, *tokenizer.grammar.loops, constraints.judge
+    return _compiled_for(backend.product, tokenizer.kind, followed, *rest)

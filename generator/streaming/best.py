@@ -18,7 +18,7 @@ from generator.music.score import Bar, Note
 from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot
-from generator.streaming.stream import Stream
+from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Tokenizer
 
 
@@ -69,7 +69,7 @@ def candidates(
     ]:
         # Those that go on have all said as much.
         step = CHUNK if tokens is None else tokens - len(said[going[0]])
-        drawn = stream.engine.draw([forks[index] for index in going], step)
+        drawn = draw([forks[index] for index in going], step)
         for index, (more, events) in zip(going, drawn, strict=True):
             lines[index] += sum(isinstance(event, Bar) for event in events)
             said[index] += more

@@ -8,7 +8,7 @@ happens where no token keeps to all of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from operator import attrgetter
@@ -18,6 +18,7 @@ import numpy as np
 
 from generator.corpora.copies import Index
 from generator.errors import CarouselError
+from generator.jit import compiled
 from generator.music.keys import KEYS, likely
 from generator.options import SamplingOptions
 from generator.streaming.offences import STRENGTHS
@@ -45,6 +46,7 @@ class Rules(Protocol):
 
     names: ClassVar[tuple[str, ...]]
     """The options that it understands."""
+    judge: ClassVar[Judge]
 
     @property
     def size(self) -> int:
@@ -57,17 +59,27 @@ class Rules(Protocol):
             CarouselError: they cannot be read, or contradict each other or the vocabulary.
         """
 
-    def judge(self, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows) -> None:
-        """Close tokens in the grammar's masks.
 
-        Args:
-            plans: shape (n, size).
-            waiting: streams whose next token is given, so that nothing is to be done; shape (n,).
-            memory: of the grammar, shape (n, its size).
-            masks: changed in place, none to be empty; shape (n, vocab_size).
-            offences: room for numbers, shape (vocab_size,).
-            yielded: counts of the constraints that have yielded, in the order of `STRENGTHS`; shape (n, strengths).
-        """
+Judge = Callable[[Rows, int, Rows, Mask, Rows, Mask, Rows, Rows], None]
+"""Compiled: closes tokens in the grammar's masks, for many streams at once.
+
+Args:
+    rules: of the grammar.
+    end: the token that ends a piece.
+    plans: shape (n, `Rules.size`); rows whose plan is all 0 stay as they are.
+    waiting: streams whose next token is given, so that nothing is to be done; shape (n,).
+    memory: of the grammar, shape (n, its size).
+    masks: changed in place, none to be empty; shape (n, vocab_size).
+    offences: room for numbers, shape (vocab_size,).
+    yielded: what yields, a bit for each constraint in the order of `STRENGTHS`; shape (n,).
+"""
+
+
+@compiled
+def judge_nothing(
+    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows
+) -> None:
+    """`Judge` for a tokenizer without constraints."""
 
 
 def _rules(tokenizer: Tokenizer) -> Rules | None:
@@ -85,6 +97,7 @@ class Constraints:
         """With the index of a corpus, streams can be kept from copying it."""
         self._tokenizer, self._rules, self._index = tokenizer, _rules(tokenizer), index
         self.size = 1 if self._rules is None else self._rules.size
+        self.judge: Judge = judge_nothing if self._rules is None else self._rules.judge
         self._plans = lru_cache(maxsize=256)(self._make)
 
     def settle(self, options: SamplingOptions, primer: Sequence[int]) -> SamplingOptions:
@@ -133,11 +146,6 @@ class Constraints:
         """Complete a copy of a plan, in place, for the next job of a stream with that memory, shape (its size,)."""
         if options.melody and isinstance(self._rules, ScoreConstraints):
             self._rules.aim(plan, options.melody, memory)
-
-    def judge(self, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows) -> None:
-        """`Rules.judge`; rows whose plan is all 0 stay as they are."""
-        if self._rules is not None:
-            self._rules.judge(plans, waiting, memory, masks, offences, yielded)
 
     def start(self, changes: Sequence[tuple[int, SamplingOptions]], begun: int, position: int) -> list[int]:
         """What is still to be said of the text that `starts_with` asks for, as tokens.

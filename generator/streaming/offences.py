@@ -6,6 +6,8 @@ number is not 0, its bits name the constraints that yield, and none of them coul
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from generator.errors import CarouselError
@@ -20,10 +22,15 @@ STRENGTHS = (
     "max_copy",
 )
 """From the weakest, which yields first, to the strongest."""
-CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE, STYLE, MELODY = (
-    1 << bit
-    for bit in range(len(STRENGTHS) - 1)  # the strongest is weighed before these, by `close`
+CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE, STYLE, MELODY, MAX_COPY = (
+    1 << bit for bit in range(len(STRENGTHS))
 )
+
+
+def named(broken: int) -> Iterator[str]:
+    """The constraints that a number says are broken."""
+    return (name for bit, name in enumerate(STRENGTHS) if broken >> bit & 1)
+
 
 # A plan is what the options of one stream ask for, as a row that the compiled loops read: these fields, 0 or, for
 # metre, key and style, -1 where nothing is asked; then offences, by token or by voice and pitch.
@@ -64,27 +71,27 @@ def of_key(plan: Rows, key: int) -> int:
 
 
 @compiled
-def keep_least(mask: Mask, offences: Rows, yielded: Rows) -> None:
-    """Close all open tokens but those that offend least; count what yields in `yielded`, shape (strengths,)."""
-    least = 1 << len(yielded)
+def keep_least(mask: Mask, offences: Rows) -> int:
+    """Close all open tokens but those that offend least; returns what they break, so that it yields."""
+    least = 1 << len(STRENGTHS)
     for token in range(len(mask)):
         if mask[token]:
             least = min(least, offences[token])
     for token in range(len(mask)):
         mask[token] = mask[token] and offences[token] == least
-    for bit in range(len(yielded)):
-        yielded[bit] += least >> bit & 1
+    return int(least)
 
 
 @compiled
 def close(copies: Mask, waiting: Mask, never: Mask, end: int, masks: Mask, yielded: Rows) -> None:
-    """Close what would be a copy, before all else is weighed: so this is the strongest of the constraints, of which
-    `yielded`, shape (n,), counts where nothing else is left. What a grammar forces has to come, copied or not.
+    """Close what would be a copy, before all else is weighed: so this is the strongest of the constraints. Where
+    nothing else is left it yields, for what a grammar forces has to come, copied or not.
 
     Args:
         copies: shape (n, vocab_size).
         waiting: streams whose next token is given, shape (n,).
         never: streams whose pieces never end, shape (n,): `end` is nothing that is left to them.
+        yielded: what yields, a bit for each constraint, shape (n,).
     """
     for stream in range(len(masks)):
         if waiting[stream]:
@@ -99,4 +106,4 @@ def close(copies: Mask, waiting: Mask, never: Mask, end: int, masks: Mask, yield
             for token in range(masks.shape[1]):
                 masks[stream, token] = masks[stream, token] and not copies[stream, token]
         elif found:
-            yielded[stream] += 1
+            yielded[stream] |= MAX_COPY

@@ -97,7 +97,7 @@ def judge(
             if plan[NEVER_ENDS]:
                 mask[end] = False
             of_tokens(rules, plan, memory[stream], mask, offences)
-            keep_least(mask, offences, yielded[stream])
+            yielded[stream] |= keep_least(mask, offences)
 
 
 def part_of(tokenizer: PerformanceTokenizer) -> Part:
@@ -110,6 +110,7 @@ class PerformanceConstraints:
     """Those of one vocabulary."""
 
     names: ClassVar[tuple[str, ...]] = ("style", "key", "scale", "ranges", "voices_at_once", "density")
+    judge = staticmethod(judge)
 
     def __init__(self, tokenizer: PerformanceTokenizer) -> None:
         self.size = TABLE + PITCHES
@@ -121,6 +122,3 @@ class PerformanceConstraints:
         plan[KEY_ASKED] = key_of(options)
         plan[TABLE:] = pitch_offences(options, [self._part])[0]
         return plan
-
-    def judge(self, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows) -> None:
-        judge(self._rules, self._end, plans, waiting, memory, masks, offences, yielded)

@@ -207,7 +207,7 @@ def judge(
             tune = plan[len(plan) - melody.SIZE :]
             of_tokens(rules, plan, tune, memory[stream], mask, offences, free)
             melody.of_melody(rules, tune, memory[stream], mask, offences)
-            keep_least(mask, offences, yielded[stream])
+            yielded[stream] |= keep_least(mask, offences)
 
 
 def nearest_tempo(table: Table, asked: float) -> int:
@@ -231,6 +231,7 @@ class ScoreConstraints:
         "voices_at_once",
         "density",
     )
+    judge = staticmethod(judge)
 
     def __init__(self, tokenizer: ScoreTokenizer) -> None:
         self._table, self._rules, self._end = tokenizer.table, tokenizer.grammar.rules, tokenizer.end
@@ -266,6 +267,3 @@ class ScoreConstraints:
     def aim(self, plan: Rows, text: str, memory: Rows) -> None:
         """Complete the plan of a stream that has a melody for the next tokens, as many as one job has at most."""
         self._melodies(text).aim(plan[self._tune :], int(memory[NOW]))
-
-    def judge(self, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows) -> None:
-        judge(self._rules, self._end, plans, waiting, memory, masks, offences, yielded)

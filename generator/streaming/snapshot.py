@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from safetensors.numpy import load, save
 from generator.atomic import atomic_write
 from generator.errors import CarouselError
 from generator.model.state import State
-from generator.streaming.origin import LARGEST_TOKEN, OPTIONS, UNSOUND, Origin, checked, refuse_newer
+from generator.streaming.origin import LARGEST_TOKEN, OPTIONS, UNSOUND, Change, Origin, checked, refuse_newer
 from generator.streaming.stuck import Watch
 from generator.tokenizers.base import LARGEST_COUNT, Rows, whole
 
@@ -28,6 +29,8 @@ LARGEST = 64 * 2**20
 """Bytes; a larger file is refused unread."""
 MARK = 256
 """Tokens between two moments that a stream keeps for going back to; with many streams keeping one is not cheap."""
+FOR_GOOD = 32
+"""Of so many such moments one is never forgotten."""
 NO_DIGEST = "0" * 64
 """In the digest's place while it is reckoned."""
 TENSORS = {"h": np.dtype(np.float32), "c": np.dtype(np.float32), "primer": np.dtype(np.int32)}
@@ -124,12 +127,36 @@ def _read(data: bytes) -> Snapshot:
     )
 
 
-def thinned(marks: Sequence[Snapshot], position: int) -> list[Snapshot]:
-    """Those moments of a stream that are kept for going back to once it has come to a position: one to each doubling of
-    their age, so there are few, and going back by n tokens re-runs about n at most, or `MARK`."""
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment that a stream keeps for going back to. What is kept for good is kept as small as it can be."""
+
+    position: int
+    kept: Snapshot | bytes
+    followed: Rows | None
+    corpus: str
+
+    @staticmethod
+    def of(snapshot: Snapshot) -> Mark:
+        place = snapshot.position // MARK
+        kept: Snapshot | bytes = snapshot
+        if place and place % FOR_GOOD == 0:
+            alone = replace(snapshot, timeline=((0, snapshot.options),), primer=(), heard=(), followed=None)
+            kept = zlib.compress(alone.to_bytes())
+        return Mark(snapshot.position, kept, snapshot.followed, snapshot.corpus)
+
+    def snapshot(self, timeline: tuple[Change, ...], primer: tuple[int, ...]) -> Snapshot:
+        """The moment, of a stream with this timeline and primer."""
+        found = _read(zlib.decompress(self.kept)) if isinstance(self.kept, bytes) else self.kept
+        return replace(found, timeline=timeline, primer=primer, followed=self.followed, corpus=self.corpus)
+
+
+def thinned(marks: Sequence[Mark], position: int) -> list[Mark]:
+    """Those marks of a stream that are kept once it has come to a position: one to each doubling of their age, and for
+    good every `FOR_GOOD`-th. So going back by n tokens draws about n again at most, or `FOR_GOOD` times `MARK`."""
     now = position // MARK
 
     def stays(place: int) -> bool:
-        return now > place and place % (1 << (now - place).bit_length() - 1) == 0
+        return now > place and (place % FOR_GOOD == 0 or place % (1 << (now - place).bit_length() - 1) == 0)
 
     return [mark for mark in marks if stays(mark.position // MARK)]

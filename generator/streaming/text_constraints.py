@@ -16,20 +16,23 @@ SHOWN = 100
 
 
 @compiled
-def judge(end: int, plans: Rows, waiting: Mask, masks: Mask, yielded: Rows) -> None:
+def judge(
+    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows
+) -> None:
     """`Rules.judge`."""
     for stream in range(len(masks)):
         plan, mask = plans[stream], masks[stream]
         if plan[PLANNED] and not waiting[stream]:
             if plan[NEVER_ENDS]:
                 mask[end] = False
-            keep_least(mask, plan[TABLE:], yielded[stream])
+            yielded[stream] |= keep_least(mask, plan[TABLE:])
 
 
 class TextConstraints:
     """Those of one vocabulary."""
 
     names: ClassVar[tuple[str, ...]] = ("starts_with", "characters")
+    judge = staticmethod(judge)
 
     def __init__(self, tokenizer: CharTokenizer) -> None:
         self._tokenizer = tokenizer
@@ -53,6 +56,3 @@ class TextConstraints:
                 f"it knows {self._tokenizer.characters[:SHOWN]!r}"
             )
         return tokens
-
-    def judge(self, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows) -> None:
-        judge(self._tokenizer.end, plans, waiting, masks, yielded)

@@ -7,7 +7,7 @@ yields the events that are now complete. Its whole state is a small JSON value.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -26,23 +26,30 @@ LARGEST_COUNT = 2**53
 overflows."""
 
 
-class Grammar(Protocol):
+class Grammar:
     """What may follow what, for `n` streams at once. All that it remembers of a stream is one row of int64."""
 
     size: int
     """int64s in a row."""
+    rules: Rows
+    """The vocabulary, as the loops read it."""
+    loops: tuple[Callable[[Rows, Rows, Mask], None], Callable[[Rows, Rows, Rows], None]]
+    """`allowed` and `advance`, compiled: functions of the rules and what these take."""
 
     def begin(self) -> Rows:
         """The row of a stream that has said nothing, shape (size,)."""
+        raise NotImplementedError
 
     def allowed(self, memory: Rows, masks: Mask) -> None:
         """Write which tokens may come next into `masks`, shape (n, vocab_size); `memory` has shape (n, size).
 
         No row is all `False` while every token was allowed when it came.
         """
+        self.loops[0](self.rules, memory, masks)
 
     def advance(self, memory: Rows, tokens: Rows) -> None:
         """Take one token a stream, shape (n,), each below vocab_size; `memory`, shape (n, size), changes in place."""
+        self.loops[1](self.rules, memory, tokens)
 
 
 class Decoder(Protocol):
@@ -150,6 +157,10 @@ class Tokenizer(Protocol):
     @property
     def styles(self) -> tuple[str, ...]:
         """The styles that it knows; their tokens are the last of the vocabulary. At most one opens a piece."""
+
+    @property
+    def bar_lines(self) -> range:
+        """The tokens that are bar lines; none where there are no bars."""
 
     @property
     def end(self) -> int:

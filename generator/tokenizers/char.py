@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.errors import CarouselError
+from generator.jit import compiled
 from generator.losses import Report, cause
 from generator.music.score import Voice
-from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Mask, Rows, Tokens, whole
+from generator.tokenizers.base import LARGEST_COUNT, Event, Grammar, GrammarDecoder, Mask, Rows, Tokens, whole
 
 UNKNOWN = 0
 END = 1
@@ -32,22 +33,28 @@ class CharReport(Report):
     )
 
 
-class CharGrammar:
+@compiled
+def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
+    """`Grammar.allowed`; the rules are which tokens may come, shape (1, vocab_size)."""
+    masks[:] = rules[0] != 0
+
+
+@compiled
+def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
+    """`Grammar.advance`."""
+
+
+class CharGrammar(Grammar):
     """Any character may follow any other, so there is nothing to remember; the unknown is never said."""
 
     size: int = 0
+    loops = allowed, advance
 
     def __init__(self, sampled: Mask) -> None:
-        self._sampled = sampled
+        self.rules = sampled[np.newaxis].astype(np.int64)
 
     def begin(self) -> Rows:
         return np.zeros(0, dtype=np.int64)
-
-    def allowed(self, memory: Rows, masks: Mask) -> None:
-        masks[:] = self._sampled
-
-    def advance(self, memory: Rows, tokens: Rows) -> None:
-        pass
 
 
 class CharDecoder(GrammarDecoder):
@@ -86,6 +93,7 @@ class CharTokenizer:
     end: int = END
     voices: ClassVar[tuple[Voice, ...]] = ()
     ticks_per_quarter: ClassVar[int] = 1
+    bar_lines: ClassVar[range] = range(0)
     report: ClassVar[type[Report]] = CharReport
 
     def __init__(self, characters: str) -> None:

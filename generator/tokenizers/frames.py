@@ -92,6 +92,7 @@ class FramesTokenizer:
     end: int = END
     start: int = END
     vocab_size: int = len(VOCABULARY)
+    bar_lines: ClassVar[range] = range(0)
     report: ClassVar[type[Report]] = FramesReport
 
     def __init__(

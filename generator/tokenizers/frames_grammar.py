@@ -16,7 +16,7 @@ import numpy as np
 
 from generator.jit import compiled
 from generator.music.score import Note, PieceEnd, Tempo
-from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Mask, Rows, whole
+from generator.tokenizers.base import LARGEST_COUNT, Event, Grammar, GrammarDecoder, Mask, Rows, whole
 
 LOWEST, HIGHEST = 21, 108
 """The 88 keys of a piano."""
@@ -49,7 +49,7 @@ SILENT = 2**62
 
 
 @compiled
-def advance(memory: Rows, tokens: Rows) -> None:
+def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
     """`Grammar.advance`. A token that is not allowed leads nowhere, but never out of the row."""
     for stream in range(len(tokens)):
         row, token = memory[stream], tokens[stream]
@@ -68,7 +68,7 @@ def advance(memory: Rows, tokens: Rows) -> None:
 
 
 @compiled
-def allowed(memory: Rows, masks: Mask) -> None:
+def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
     """`Grammar.allowed`."""
     masks[:] = False
     for stream in range(len(memory)):
@@ -83,8 +83,12 @@ def allowed(memory: Rows, masks: Mask) -> None:
             mask[token] = True
 
 
-class FramesGrammar:
+class FramesGrammar(Grammar):
     """The grammar, for many streams at once."""
+
+    loops = allowed, advance
+    rules: Rows = np.zeros((1, 1), dtype=np.int64)
+    """None that the loops do not have."""
 
     size = SIZE
 
@@ -92,12 +96,6 @@ class FramesGrammar:
         row = np.zeros(SIZE, dtype=np.int64)
         row[LAST], row[STARTS:SAID] = END, SILENT
         return row
-
-    def allowed(self, memory: Rows, masks: Mask) -> None:
-        allowed(memory, masks)
-
-    def advance(self, memory: Rows, tokens: Rows) -> None:
-        advance(memory, tokens)
 
 
 class FramesDecoder(GrammarDecoder):

@@ -112,6 +112,7 @@ class PerformanceTokenizer:
     voices: ClassVar[tuple[Voice, ...]] = (Voice("Piano", 0),)
     ticks_per_quarter: ClassVar[int] = TICKS_PER_SECOND // 2
     """At the default tempo, 120 quarters a minute, a tick is 10 ms."""
+    bar_lines: ClassVar[range] = range(0)
     report: ClassVar[type[Report]] = PerformanceReport
 
     def __init__(self, vocabulary: Iterable[str] = VOCABULARY) -> None:

@@ -20,7 +20,7 @@ from generator.errors import CarouselError
 from generator.jit import compiled
 from generator.music.keys import KEYS, above_plain
 from generator.music.score import Note, Pedal, PieceEnd
-from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Mask, Rows, whole
+from generator.tokenizers.base import LARGEST_COUNT, Event, Grammar, GrammarDecoder, Mask, Rows, whole
 from generator.tokenizers.recent import ONSETS, remember
 from generator.tokenizers.styles import check
 
@@ -240,8 +240,10 @@ def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
         open_next(rules, memory[stream], masks[stream])
 
 
-class PerformanceGrammar:
+class PerformanceGrammar(Grammar):
     """The grammar of one vocabulary, for many streams at once."""
+
+    loops = allowed, advance
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -259,12 +261,6 @@ class PerformanceGrammar:
         row[STARTS : STARTS + len(self.table.written)] = SILENT
         row[-ONSETS:] = -TICKS_PER_SECOND
         return row
-
-    def allowed(self, memory: Rows, masks: Mask) -> None:
-        allowed(self.rules, memory, masks)
-
-    def advance(self, memory: Rows, tokens: Rows) -> None:
-        advance(self.rules, memory, tokens)
 
 
 class PerformanceDecoder(GrammarDecoder):

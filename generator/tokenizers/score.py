@@ -63,6 +63,7 @@ class ScoreTokenizer:
 
     def __init__(self, table: Table) -> None:
         self.table = table
+        self.bar_lines = range(table.first[BAR], table.past[BAR])
         self.grammar = ScoreGrammar(table)
         self.vocab_size = len(table.rows)
         self.end = self.start = table.first[END]

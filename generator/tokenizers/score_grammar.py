@@ -20,7 +20,7 @@ import numpy as np
 
 from generator.jit import compiled
 from generator.music.keys import above_c
-from generator.tokenizers.base import Mask, Rows
+from generator.tokenizers.base import Grammar, Mask, Rows
 from generator.tokenizers.recent import ONSETS, remember
 from generator.tokenizers.score_vocabulary import (
     BAR,
@@ -261,8 +261,10 @@ def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
                 open_voices(rules, row, mask)
 
 
-class ScoreGrammar:
+class ScoreGrammar(Grammar):
     """The grammar of one vocabulary, for many streams at once."""
+
+    loops = allowed, advance
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -284,9 +286,3 @@ class ScoreGrammar:
         voices = len(self.table.parts)
         row[FREE + voices : FREE + voices * (1 + LATEST)] = -1
         return row
-
-    def allowed(self, memory: Rows, masks: Mask) -> None:
-        allowed(self.rules, memory, masks)
-
-    def advance(self, memory: Rows, tokens: Rows) -> None:
-        advance(self.rules, memory, tokens)

@@ -99,6 +99,11 @@ class Index:
         self._buckets = np.append(0, np.cumsum(counts))
 
     @property
+    def arrays(self) -> tuple[Rows, npt.NDArray[np.uint16], Suffixes, Rows]:
+        """What the loops of `suffixes` read."""
+        return self._rules, self._symbols, self._suffixes, self._buckets
+
+    @property
     def unit(self) -> str:
         """What runs are counted in: `characters` or `notes`."""
         return "characters" if self.tokenizer.medium == "text" else "notes"

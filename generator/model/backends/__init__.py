@@ -2,61 +2,105 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from generator.errors import CarouselError
-from generator.model.backends.floating import Bf16, Fp32
-from generator.model.backends.int8 import Int8
-from generator.model.backends.memory import Memory
+from generator.jit import specialised
+from generator.model.backends import cell, fp32, int8
+from generator.model.backends.memory import Memory, Network
+from generator.model.backends.products import PANEL, TERMS, Product, fitting, padded
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import ModelConfig
 from generator.model.state import Floats
 
 __all__ = ["AUTO", "BACKENDS", "Backend", "Memory", "name_of", "prepare", "surprise"]
 
-
-class Backend(Protocol):
-    """Weights prepared for stepping. Not thread-safe."""
-
-    config: ModelConfig
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def product(self) -> str:
-        """How it multiplies on this CPU."""
-
-    def memory(self, rows: int) -> Memory:
-        """Room for so many streams, all cold."""
-
-    def step(self, tokens: npt.NDArray[np.int64], memory: Memory, logits: Floats) -> None:
-        """Feed the first n streams a token each: `tokens` (n,), the first n rows of `memory` change in place, and the
-        first n rows of `logits`, fp32 (rows, vocab_size), are written."""
-
-
-BACKENDS: dict[str, type[Int8 | Fp32]] = {"int8": Int8, "fp32": Fp32, "bf16": Bf16}
+BACKENDS = ("int8", "fp32")
 AUTO = "auto"
 """int8, whose takes sound alike on every machine; how it multiplies is what the CPU decides (`Backend.product`)."""
 
 
+@dataclass(frozen=True)
+class Backend:
+    """Weights prepared for stepping. Threads may share it, each with a memory of its own."""
+
+    name: str
+    product: str
+    """How it multiplies on this CPU."""
+    config: ModelConfig
+    network: Network
+    forward: Callable[..., None]
+    """`cell.forward`, compiled for its product."""
+
+    def memory(self, rows: int) -> Memory:
+        """Room for so many streams, all cold."""
+        return Memory(self.config, rows, np.uint8 if self.name == "int8" else np.float32)
+
+    def step(self, tokens: npt.NDArray[np.int64], memory: Memory, logits: Floats) -> None:
+        """Feed the first n streams a token each: `tokens` (n,), the first n rows of `memory` change in place, and the
+        first n rows of `logits`, fp32 (rows, vocab_size), are written."""
+        self.forward(self.network, memory.rows, tokens, len(tokens), logits, True)
+
+
 def name_of(backend: str) -> str:
-    """The backend that a name stands for."""
-    return "int8" if backend == AUTO else backend
-
-
-def prepare(name: str, checkpoint: Checkpoint) -> Backend:
-    """The backend of that name with the checkpoint's weights.
+    """The backend that a name stands for.
 
     Raises:
         CarouselError: there is no such backend.
     """
-    if name_of(name) not in BACKENDS:
+    name = "int8" if backend == AUTO else backend
+    if name not in BACKENDS:
         raise CarouselError(f"no backend {name!r}; choose one of {', '.join((AUTO, *BACKENDS))}")
-    return BACKENDS[name_of(name)](checkpoint)
+    return name
+
+
+def prepare(name: str, checkpoint: Checkpoint, product: tuple[str, Product] | None = None) -> Backend:
+    """The backend of that name with the checkpoint's weights.
+
+    Args:
+        product: for int8, its name and itself; else the fastest that is exact on this CPU.
+
+    Raises:
+        CarouselError: there is no such backend.
+    """
+    name, config = name_of(name), checkpoint.config
+    weights, layers = {k: np.asarray(v) for k, v in checkpoint.weights.items()}, range(config.num_layers)
+    biases = np.stack([weights[f"lstm.bias_ih_l{n}"] + weights[f"lstm.bias_hh_l{n}"] for n in layers])
+    table = int8.input_table(weights["embedding.weight"], weights["lstm.weight_ih_l0"], biases[0])
+    rest = _matrices(checkpoint), table, biases, weights["output.bias"]
+    if name == "fp32":
+        product, network = ("fp32", fp32.product), fp32.network(*rest)
+    else:
+        product, network = product or fitting(), int8.network(*rest)
+    return Backend(name, product[0], config, network, _forward(*product))
+
+
+@cache
+def _forward(name: str, product: Product) -> Callable[..., None]:
+    return specialised(cell.forward, name, product=product)
+
+
+def _matrices(checkpoint: Checkpoint) -> list[Floats]:
+    """What each layer and the output layer multiply their line of `memory.Rows.h` with, (outputs, terms), padded."""
+    weights, config = {k: np.asarray(v) for k, v in checkpoint.weights.items()}, checkpoint.config
+    side = padded(config.hidden_size, TERMS)
+    matrices = [[weights["lstm.weight_hh_l0"]]]
+    for layer in range(1, config.num_layers):
+        matrices.append([weights[f"lstm.weight_ih_l{layer}"], weights[f"lstm.weight_hh_l{layer}"]])
+    matrices.append([weights["output.weight"]])
+    found = []
+    for sides in matrices:
+        whole = np.zeros((padded(len(sides[0]), PANEL), side * len(sides)), np.float32)
+        for number, matrix in enumerate(sides):
+            whole[: len(matrix), number * side : number * side + matrix.shape[1]] = matrix
+        found.append(whole)
+    return found
 
 
 def surprise(backend: Backend, tokens: npt.NDArray[np.integer[Any]], start: int) -> npt.NDArray[np.float64]:

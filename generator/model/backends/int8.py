@@ -6,63 +6,24 @@ IEEE operations (`cell`), and the tables are summed in one order too, so it gets
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from generator.jit import compiled
-from generator.model.backends.cell import through_layers
-from generator.model.backends.memory import H_SCALE, Memory, gate_biases, matrices
-from generator.model.backends.products import Product, exact, fp32_product, int_mm
-from generator.model.checkpoint import Checkpoint
+from generator.model.backends.memory import H_SCALE, Network
+from generator.model.backends.products import pack
 from generator.model.state import Floats
 
 SMALLEST = 1e-30
 """A row whose values are all below it counts as zeros; dividing them could go below what fp32 can hold."""
 
 
-class Int8:
+def network(matrices: list[Floats], table: Floats, biases: Floats, bias: Floats) -> Network:
     """Weights prepared for int8 products."""
-
-    name: ClassVar[str] = "int8"
-
-    def __init__(self, checkpoint: Checkpoint, product: Product | None = None) -> None:
-        """`product` is chosen by what the CPU multiplies exactly, unless given."""
-        self.config = checkpoint.config
-        weights = checkpoint.weights
-        first, *biases = [bias.numpy() for bias in gate_biases(checkpoint)]
-        table = input_table(weights["embedding.weight"].numpy(), weights["lstm.weight_ih_l0"].numpy(), first)
-        quantised = [quantise(matrix.numpy()) for matrix in matrices(checkpoint)]
-        sizes = {whole.shape for whole, _ in quantised}
-        self._product = product or (int_mm if all(exact(int_mm, *size) for size in sizes) else fp32_product)
-        self._weights = [self._prepared(torch.from_numpy(whole)) for whole, _ in quantised]
-        self._scales = [scales for _, scales in quantised]
-        self._added = [table, *(bias[None] for bias in biases)]
-        self._bias = weights["output.bias"].numpy()
-
-    def _prepared(self, whole: Tensor) -> Tensor:
-        """(rows, terms) as what the product multiplies with, (terms, rows)."""
-        return (whole if self._product is int_mm else whole.float()).t()
-
-    @property
-    def product(self) -> str:
-        """How int8 is multiplied here: `int_mm`, or `fp32_product` where the CPU does not do it exactly."""
-        return self._product.__name__
-
-    def memory(self, rows: int) -> Memory:
-        return Memory(self.config, rows, np.int8)
-
-    def step(self, tokens: npt.NDArray[np.int64], memory: Memory, logits: Floats) -> None:
-        through_layers(tokens, memory, self._multiply, self._scales, self._added)
-        h, sums, found = memory.parts(len(tokens))[-1]
-        self._multiply(-1, h, sums)
-        _scaled(found, self._scales[-1], self._bias, logits)
-
-    def _multiply(self, layer: int, h: Tensor, sums: Tensor) -> None:
-        self._product(h, self._weights[layer], sums)
+    quantised = [quantise(matrix) for matrix in matrices]
+    packed, starts = zip(*(pack(whole) for whole, _ in quantised), strict=True)
+    scales = np.concatenate([scales for _, scales in quantised])
+    return Network(np.concatenate(packed), np.concatenate(starts), scales, table, biases, bias)
 
 
 def quantise(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
@@ -74,7 +35,7 @@ def quantise(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
     largest[largest < SMALLEST] = 0
     unit = np.where(largest > 0, largest / np.float32(127), np.float32(1))
     whole = np.rint(np.where(largest > 0, 1, 0)[:, None] * matrix / unit[:, None]).astype(np.int8)
-    return whole, np.where(largest > 0, unit / np.float32(H_SCALE), np.float32(0)).astype(np.float32)
+    return whole, np.where(largest > 0, unit / H_SCALE, np.float32(0)).astype(np.float32)
 
 
 @compiled
@@ -92,10 +53,3 @@ def input_table(embedding: Floats, weight: Floats, bias: Floats) -> Floats:
         for gate in range(len(sums)):
             table[token, gate] = np.float32(sums[gate])
     return table
-
-
-@compiled
-def _scaled(sums: npt.NDArray[np.int32], scales: Floats, bias: Floats, logits: Floats) -> None:
-    for stream in range(len(sums)):
-        for token in range(sums.shape[1]):
-            logits[stream, token] = np.float32(sums[stream, token]) * scales[token] + bias[token]

@@ -1,50 +1,119 @@
-"""Products of int8 matrices, exact on every CPU.
-
-`torch._int_mm` is the fast one, where the CPU multiplies int8 itself (VNNI and its like). On others it may saturate at
-16 bits, so it is tried on the largest values before it is trusted. The fallback multiplies the same whole numbers as
-fp32: no sum of 1,024 products of int8 reaches 2^24, so fp32 holds each one exactly, in any order of summation.
-"""
+"""Products of int8 matrices with h, exact on every CPU. Weights are packed once, as the CPU's vectors read them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
 
-MOST_TERMS = 1024
-"""1,024 · 127 · 127 < 2^24."""
+from generator.jit import AVAILABLE, specialised
 
-Product = Callable[[Tensor, Tensor, Tensor], None]
-"""(left (m, k) int8, right (k, n) int8, out (m, n) int32): out = left @ right."""
+if AVAILABLE:
+    from generator.model.backends import tiles
 
+Bytes = npt.NDArray[np.uint8]
+Weights = npt.NDArray[np.int8]
+Sums = npt.NDArray[np.int32]
 
-def int_mm(left: Tensor, right: Tensor, out: Tensor) -> None:
-    """torch's own product."""
-    torch._int_mm(left, right, out=out)
-
-
-def fp32_product(left: Tensor, right: Tensor, out: Tensor) -> None:
-    """Exact everywhere, slower: four times the bytes. `right` may be given as fp32 already."""
-    out.zero_()
-    for first in range(0, left.shape[1], MOST_TERMS):
-        part = slice(first, first + MOST_TERMS)
-        out += (left[:, part].float() @ right[part].float()).int()
+PANEL, GROUP = 64, 4
+"""Outputs whose weights lie together, and how many terms of each."""
+TERMS = 64
+"""Products have a whole number of these; zeros fill them up."""
+SHIFT = 128
+"""What is added to h, so that it has no sign."""
+NEVER = 2**31
 
 
-def exact(product: Product, outputs: int, terms: int) -> bool:
-    """Whether a product of that size is right where int8 kernels go wrong: large values, one row and many."""
-    random = torch.Generator().manual_seed(0)
-    right = torch.randint(-127, 128, (outputs, terms), dtype=torch.int8, generator=random)
-    right[: outputs // 4], right[outputs // 4 : outputs // 2] = 127, -127
-    for rows in (1, 3, 16, 130):
-        left = torch.randint(-127, 128, (rows, terms), dtype=torch.int8, generator=random)
-        left[0] = 127
-        out = torch.zeros((rows, outputs), dtype=torch.int32)
-        try:
-            product(left, right.t(), out)
-        except (AttributeError, NotImplementedError, RuntimeError):
-            return False
-        if not torch.equal(out.double(), left.double() @ right.double().t()):
+def padded(size: int, unit: int) -> int:
+    """The next multiple of a unit."""
+    return -(-size // unit) * unit
+
+
+def pack(matrix: Weights) -> tuple[Weights, Sums]:
+    """A matrix (outputs, terms), both multiples of `PANEL` and `TERMS`, as one row of bytes in the order in which
+    `product` reads them; and what its sums begin with to undo the shift of h, (outputs,)."""
+    outputs, terms = matrix.shape
+    groups = matrix.reshape(outputs // PANEL, PANEL, terms // GROUP, GROUP)
+    return groups.transpose(0, 2, 1, 3).ravel(), (-SHIFT * matrix.sum(axis=1, dtype=np.int64)).astype(np.int32)
+
+
+Product = Callable[[Bytes, int, Weights, int, int, Sums, int, Sums], None]
+"""(h, rows, packed, at, terms, starts, outputs, sums): multiplies the first rows of h, (any, terms or more), with the
+matrix (outputs, terms) that is packed from byte `at` on, into the first columns of sums, (any, outputs or more)."""
+
+
+def _product(h: Bytes, rows: int, packed: Weights, at: int, terms: int, starts: Sums, outputs: int, sums: Sums) -> None:
+    """`Product` by tiles, of which `specialised` names the largest, two smaller ones, and that of one row."""
+    groups = terms // GROUP
+    for column in range(0, outputs, PANEL):
+        here, row = at + column * terms, 0
+        while rows - row >= MATRIX_ROWS:
+            matrix_tile(h, row, packed, here, groups, starts, column, sums)
+            row += MATRIX_ROWS
+        if row > 0 and rows - row > MATRIX_ROWS // 4:  # the last ones once more, beside those that are left
+            matrix_tile(h, rows - MATRIX_ROWS, packed, here, groups, starts, column, sums)
+            row = rows
+        while rows - row >= MOST:
+            most_tile(h, row, packed, here, groups, starts, column, sums)
+            row += MOST
+        while rows - row >= SOME:
+            some_tile(h, row, packed, here, groups, starts, column, sums)
+            row += SOME
+        while rows - row >= TWO:
+            two_tile(h, row, packed, here, groups, starts, column, sums)
+            row += TWO
+        if rows > row:
+            one_tile(h, row, packed, here, groups, starts, column, sums)
+
+
+def plain(h: Bytes, rows: int, packed: Weights, at: int, terms: int, starts: Sums, outputs: int, sums: Sums) -> None:
+    """`Product` without compiled code."""
+    groups = packed[at : at + outputs * terms].reshape(outputs // PANEL, terms // GROUP, PANEL, GROUP)
+    matrix = groups.transpose(0, 2, 1, 3).reshape(outputs, terms)
+    sums[:rows, :outputs] = h[:rows, :terms].astype(np.float64) @ matrix.T.astype(np.float64) + starts[:outputs]
+
+
+@cache
+def product(vectors: str, matrix_unit: bool = False) -> Product:
+    """`Product` by one kind of `tiles.VECTORS`, with many rows by the matrix unit."""
+    kind = tiles.VECTORS[vectors]
+    made = {rows: tiles.tile(kind, rows) for rows in kind.rows}
+    most, some, two, one = (max(rows for rows in made if rows <= limit) for limit in (max(made), 3, 2, 1))
+    names: dict[str, Any] = {"MOST": most, "most_tile": made[most], "SOME": some, "some_tile": made[some]}
+    names |= {"TWO": two, "two_tile": made[two], "one_tile": made[one]}
+    names |= {"MATRIX_ROWS": tiles.AMX_ROWS if matrix_unit else NEVER}
+    names |= {"matrix_tile": tiles.matrix_tile() if matrix_unit else made[most]}
+    return specialised(_product, f"{vectors}_amx" if matrix_unit else vectors, **names)
+
+
+@cache
+def fitting() -> tuple[str, Product]:
+    """The fastest product that is exact here, and its name."""
+    if not AVAILABLE:
+        return "numpy", plain
+    vectors = tiles.fitting()
+    wanted = [("amx", product(vectors, True))] if tiles.has_matrix_unit() else []
+    return next(
+        (name, found)
+        for name, found in (*wanted, (vectors, product(vectors)), ("plain", product("plain")))
+        if exact(found)
+    )
+
+
+def exact(found: Product) -> bool:
+    """Whether a product is right, with the largest values too, in one row and in many."""
+    random = np.random.default_rng(0)
+    matrix = random.integers(-127, 128, (2 * PANEL, 2 * TERMS), np.int8)
+    matrix[:2] = [[127], [-127]]
+    packed, starts = pack(matrix)
+    for rows in (1, 2, 3, 11, 39):
+        h = random.integers(-127, 128, (rows, matrix.shape[1]), np.int64)
+        h[0] = 127
+        sums = np.zeros((rows, len(matrix)), np.int32)
+        found((h + SHIFT).astype(np.uint8), rows, packed, 0, matrix.shape[1], starts, len(matrix), sums)
+        if not np.array_equal(sums, h @ matrix.T.astype(np.int64)):
             return False
     return True
