@@ -18,7 +18,7 @@ from generator.corpora.copies import Index
 from generator.errors import CarouselError
 from generator.model.backends import AUTO, name_of, prepare
 from generator.model.checkpoint import Checkpoint
-from generator.model.lstm import ModelConfig
+from generator.model.config import ModelConfig
 from generator.model.state import State
 from generator.music.score import Score
 from generator.options import SamplingOptions

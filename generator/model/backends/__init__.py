@@ -12,7 +12,7 @@ from generator.model.backends.floating import Bf16, Fp32
 from generator.model.backends.int8 import Int8
 from generator.model.backends.memory import Memory
 from generator.model.checkpoint import Checkpoint
-from generator.model.lstm import ModelConfig
+from generator.model.config import ModelConfig
 from generator.model.state import Floats
 
 __all__ = ["AUTO", "BACKENDS", "Backend", "Memory", "name_of", "prepare", "surprise"]

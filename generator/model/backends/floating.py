@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from generator.model.backends.cell import through_layers
-from generator.model.backends.memory import Memory, gate_biases, matrices
+from generator.model.backends.memory import Memory, gate_biases, matrices, tensors
 from generator.model.checkpoint import Checkpoint
 from generator.model.state import Floats
 
@@ -29,7 +29,7 @@ class Fp32:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.config = checkpoint.config
-        weights = checkpoint.weights
+        weights = tensors(checkpoint)
         biases = gate_biases(checkpoint)
         table = F.linear(weights["embedding.weight"], weights["lstm.weight_ih_l0"], biases[0])
         self._weights = [matrix.to(self._type).t() for matrix in matrices(checkpoint)]

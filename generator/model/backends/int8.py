@@ -15,7 +15,7 @@ from torch import Tensor
 
 from generator.jit import compiled
 from generator.model.backends.cell import through_layers
-from generator.model.backends.memory import H_SCALE, Memory, gate_biases, matrices
+from generator.model.backends.memory import H_SCALE, Memory, gate_biases, matrices, tensors
 from generator.model.backends.products import Product, exact, fp32_product, int_mm
 from generator.model.checkpoint import Checkpoint
 from generator.model.state import Floats
@@ -32,7 +32,7 @@ class Int8:
     def __init__(self, checkpoint: Checkpoint, product: Product | None = None) -> None:
         """`product` is chosen by what the CPU multiplies exactly, unless given."""
         self.config = checkpoint.config
-        weights = checkpoint.weights
+        weights = tensors(checkpoint)
         first, *biases = [bias.numpy() for bias in gate_biases(checkpoint)]
         table = input_table(weights["embedding.weight"].numpy(), weights["lstm.weight_ih_l0"].numpy(), first)
         quantised = [quantise(matrix.numpy()) for matrix in matrices(checkpoint)]

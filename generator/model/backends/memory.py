@@ -17,7 +17,7 @@ from torch import Tensor
 from generator.jit import compiled
 from generator.model.backends.threads import threads
 from generator.model.checkpoint import Checkpoint
-from generator.model.lstm import ModelConfig
+from generator.model.config import ModelConfig
 from generator.model.state import Floats, State
 
 H_SCALE = 127
@@ -26,16 +26,21 @@ ROUND = np.float32(3 << 22)
 """Added and taken off again, it rounds a small float to the nearest whole number, ties to even."""
 
 
+def tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The weights for torch."""
+    return {name: torch.from_numpy(weight) for name, weight in checkpoint.weights.items()}
+
+
 def matrices(checkpoint: Checkpoint) -> list[Tensor]:
     """What `Memory.inputs` are multiplied with, each (outputs, terms): of the layers, then of the output layer."""
-    weights, layers = checkpoint.weights, range(1, checkpoint.config.num_layers)
+    weights, layers = tensors(checkpoint), range(1, checkpoint.config.num_layers)
     upper = [torch.cat([weights[f"lstm.weight_ih_l{n}"], weights[f"lstm.weight_hh_l{n}"]], dim=1) for n in layers]
     return [weights["lstm.weight_hh_l0"], *upper, weights["output.weight"]]
 
 
 def gate_biases(checkpoint: Checkpoint) -> list[Tensor]:
     """The bias of each layer's gates, (4·hidden,)."""
-    weights, layers = checkpoint.weights, range(checkpoint.config.num_layers)
+    weights, layers = tensors(checkpoint), range(checkpoint.config.num_layers)
     return [weights[f"lstm.bias_ih_l{n}"] + weights[f"lstm.bias_hh_l{n}"] for n in layers]
 
 
