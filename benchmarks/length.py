@@ -81,7 +81,7 @@ def theirs(given: argparse.Namespace) -> list[dict[str, Any]]:
     """The transformer's rows: the last 16 tokens or fewer before each length."""
     torch.set_num_threads(1)
     model = untrained(given.units, characters(given.vocabulary), given.embedding)
-    parameters = sum(weights.numel() for weights in model.checkpoint.weights.values())
+    parameters = sum(weights.size for weights in model.checkpoint.weights.values())
     gpt2 = Gpt2(parameters, given.vocabulary, given.context)
     work = gpt2.growing()
     rows = []

@@ -25,7 +25,8 @@ from rich.progress import track
 from generator import command
 from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
-from generator.model.lstm import LanguageModel, ModelConfig
+from generator.model.config import ModelConfig
+from generator.model.lstm import LanguageModel
 from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Engine, Model
 from generator.streaming.stream import Stream

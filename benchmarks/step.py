@@ -78,7 +78,7 @@ class Rivals:
 
     def __init__(self, model: Model, count: int, given: argparse.Namespace) -> None:
         self._model, self._given = model.checkpoint.model(), given
-        self.parameters = sum(weights.numel() for weights in model.checkpoint.weights.values())
+        self.parameters = sum(weights.size for weights in model.checkpoint.weights.values())
         self._sessions: dict[str, OnnxLstm] = {}
         if "onnxruntime" in given.rivals:
             names = {False: "ONNX Runtime", True: "ONNX Runtime int8"}

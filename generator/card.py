@@ -53,9 +53,9 @@ def made_by(card: str) -> tuple[str, str]:
 def write(checkpoint: Checkpoint, facts: Facts, scores: list[dict[str, Any]], command: str, trained: str) -> str:
     """The card as Markdown."""
     config = checkpoint.config
-    parameters = sum(value.numel() for value in checkpoint.weights.values())
+    parameters = sum(value.size for value in checkpoint.weights.values())
     if config.tied:
-        parameters -= checkpoint.weights["output.weight"].numel()
+        parameters -= checkpoint.weights["output.weight"].size
     styles = checkpoint.tokenizer.styles
     tokens, options = manner(checkpoint.tokenizer.kind)
     drawn = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in options.items())

@@ -21,7 +21,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
 from generator import card
 from generator.atomic import atomic_folder, newest
@@ -55,7 +55,7 @@ def joined(
     curves = [_metrics(folder) for folder in folders]
     with claimed(out, replacing=overwrite):
         checkpoint = join(members)
-        kept = {name: value.half().float() for name, value in checkpoint.weights.items()}
+        kept = {name: value.astype(np.float16).astype(np.float32) for name, value in checkpoint.weights.items()}
         checkpoint = replace(checkpoint, weights=kept, name=out.name)
         scores = [
             evaluate(checkpoint, shards, split, visible=True)
@@ -68,7 +68,7 @@ def joined(
         text = card.write(checkpoint, shards.facts, scores, commands, trained)
         (out / STATE).unlink(missing_ok=True)  # of a run that made what is replaced now
         with atomic_folder(out) as made:
-            replace(checkpoint, card=text).write(made, torch.float16)
+            replace(checkpoint, card=text).write(made, np.float16)
             (made / METRICS).write_text("".join(json.dumps(row) + "\n" for row in chain(*curves)), encoding="utf-8")
         return scores
 

@@ -10,15 +10,17 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from generator.atomic import make_folder, newest, tidy
 from generator.errors import CarouselError
 from generator.locks import alone
 from generator.model.checkpoint import CARD, CONFIG, TOKENIZER, WEIGHTS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STATE = "training.safetensors"
 METRICS = "metrics.jsonl"

@@ -34,7 +34,8 @@ from generator.corpora.progress import bar
 from generator.corpora.shards import Shards
 from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
-from generator.model.lstm import Dropout, LanguageModel, ModelConfig
+from generator.model.config import ModelConfig
+from generator.model.lstm import Dropout, LanguageModel
 from generator.options import TrainingOptions
 from generator.run_folder import METRICS, STATE, read_state
 from generator.streaming.engine import Model

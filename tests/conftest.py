@@ -20,7 +20,8 @@ from generator import sample
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
 from generator.model.checkpoint import Checkpoint
-from generator.model.lstm import LanguageModel, ModelConfig
+from generator.model.config import ModelConfig
+from generator.model.lstm import LanguageModel
 from generator.music.score import Note, Score, TimeSignature, Voice
 from generator.streaming.engine import Model, load
 from generator.tokenizers import KINDS

@@ -23,7 +23,8 @@ from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
 from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
-from generator.model.lstm import LanguageModel, ModelConfig
+from generator.model.config import ModelConfig
+from generator.model.lstm import LanguageModel
 from generator.options import DynamicOptions
 from generator.streaming.engine import Model
 from generator.tokenizers.char import CharTokenizer
@@ -118,7 +119,7 @@ def test_what_comes_again_is_learned_and_the_checkpoint_stays(model: Model, shar
     static = evaluate.evaluate(model.checkpoint, shards, "validation")["nats_per_token"]
     learned = evaluate.evaluate(model.checkpoint, shards, "validation", adapting=FAST)["nats_per_token"]
     assert learned < static - 0.2
-    weights = {name: weight.clone() for name, weight in model.checkpoint.weights.items()}
+    weights = {name: weight.copy() for name, weight in model.checkpoint.weights.items()}
     assert Checkpoint(model.config, weights, model.tokenizer).fingerprint == before
 
 
@@ -127,7 +128,7 @@ def test_the_rule_is_the_one_written_down(model: Model) -> None:
     options = DynamicOptions(segment=16, rate=0.01, decay=0.5)
     learner = model.checkpoint.model().train()
     names = [name for name, _ in learner.named_parameters()]
-    origin = {name: weight.clone() for name, weight in model.checkpoint.weights.items()}
+    origin = {name: torch.from_numpy(weight) for name, weight in model.checkpoint.weights.items()}
 
     def losses(weights: dict[str, torch.Tensor], tokens: torch.Tensor, first: int, state: Any) -> tuple[Any, Any]:
         inputs = torch.cat([torch.tensor([first]), tokens[:-1]])[None]

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from generator.errors import CarouselError
 from generator.model import checkpoint as checkpoints
 from generator.model.checkpoint import Checkpoint
-from generator.model.lstm import Dropout, LanguageModel, ModelConfig
+from generator.model.config import ModelConfig
+from generator.model.lstm import Dropout, LanguageModel
 from generator.tokenizers import KINDS
 from generator.tokenizers.char import CharTokenizer
 from tests.conftest import random_checkpoint, tiny
@@ -146,6 +147,10 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
         "model.safetensors: no tensor",
     ),
     "shape": (edit_config(hidden_size=25), "has shape"),
+    "bf16": (
+        edit_weights(lambda weights: weights.update({name: value.bfloat16() for name, value in weights.items()})),
+        "type 'BF16'; write them as F32 or F16",
+    ),
     "nan": (edit_weights(lambda weights: weights["output.bias"].fill_(float("nan"))), "finite"),
     "vocabulary": (edit_config(vocab_size=11), "tokenizer.json: 32 tokens"),
     "size": (edit_config(hidden_size=-5), "hidden_size is -5"),
@@ -175,8 +180,8 @@ def test_a_broken_checkpoint_is_refused_in_one_line(name: str, tmp_path: Path) -
     assert "model" in str(error.value)
 
 
-@pytest.mark.parametrize("kept_as", [torch.float32, torch.float16])
-def test_a_flipped_bit_in_the_weights_is_noticed(tmp_path: Path, kept_as: torch.dtype) -> None:
+@pytest.mark.parametrize("kept_as", [np.float32, np.float16])
+def test_a_flipped_bit_in_the_weights_is_noticed(tmp_path: Path, kept_as: type[np.float32 | np.float16]) -> None:
     folder = tmp_path / "model"
     tiny("char").save(folder, kept_as)
     path = folder / "model.safetensors"

@@ -8,18 +8,21 @@ import math
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
+from safetensors.numpy import load, save
 
 from generator import tokenizers
 from generator.atomic import READY, atomic_folder, newest
 from generator.errors import CarouselError
-from generator.model.lstm import LanguageModel, ModelConfig
+from generator.model.config import ModelConfig
+from generator.model.state import Floats
 from generator.tokenizers.base import Tokenizer
+
+if TYPE_CHECKING:
+    from generator.model.lstm import LanguageModel  # imports torch, which only training and reading need
 
 WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer.json", "card.md"
 MADE_FOR = "made_for"
@@ -35,7 +38,7 @@ class Checkpoint:
     """Everything that a trained model is: sizes, weights by torch's names (fp32), tokenizer and card."""
 
     config: ModelConfig
-    weights: dict[str, Tensor]
+    weights: dict[str, Floats]
     tokenizer: Tokenizer
     card: str = ""
     name: str = ""
@@ -45,31 +48,36 @@ class Checkpoint:
         """SHA-256 over sizes, tokenizer and weights, hexadecimal: the identity that a take names."""
         digest = hashlib.sha256(_canonical(self.config.to_json()) + _canonical(self.tokenizer.to_json()))
         for name in sorted(self.weights):
-            digest.update(name.encode() + self.weights[name].contiguous().numpy().tobytes())
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(self.weights[name]).data)
         return digest.hexdigest()
 
     @staticmethod
     def of(model: LanguageModel, tokenizer: Tokenizer, card: str = "", name: str = "") -> Checkpoint:
         """The present state of a model that is being trained."""
-        weights = {key: value.detach().clone() for key, value in model.state_dict().items()}
+        weights = {key: value.numpy(force=True).copy() for key, value in model.state_dict().items()}
         return Checkpoint(model.config, weights, tokenizer, card, name)
 
     def model(self) -> LanguageModel:
         """The model in its form for reading whole sequences, in evaluation mode."""
+        import torch
+
+        from generator.model.lstm import LanguageModel
+
         with torch.device("meta"):  # no random numbers are drawn for weights that are replaced at once
             model = LanguageModel(self.config)
-        model.load_state_dict(self.weights, assign=True)
+        model.load_state_dict({name: torch.from_numpy(value) for name, value in self.weights.items()}, assign=True)
         return model.eval()
 
-    def save(self, folder: str | Path, kept_as: torch.dtype = torch.float32) -> None:
+    def save(self, folder: str | Path, kept_as: type[np.float32 | np.float16] = np.float32) -> None:
         """Replace the four files of a checkpoint in a folder, together or not at all; the folder is made."""
         with atomic_folder(Path(folder)) as made:
             self.write(made, kept_as)
 
-    def write(self, folder: Path, kept_as: torch.dtype = torch.float32) -> None:
+    def write(self, folder: Path, kept_as: type[np.float32 | np.float16] = np.float32) -> None:
         """Write the four files into a folder that is there, the weights as fp32 or rounded to fp16."""
-        weights = {name: value.to(kept_as) for name, value in self.weights.items()}
-        rounded = replace(self, weights={name: value.float() for name, value in weights.items()})
+        weights = {name: np.ascontiguousarray(value, kept_as) for name, value in self.weights.items()}
+        rounded = replace(self, weights={name: value.astype(np.float32) for name, value in weights.items()})
         config = {**self.config.to_json(), FINGERPRINT: rounded.fingerprint}
         (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         tokenizer = json.dumps(self.tokenizer.to_json(), ensure_ascii=False, indent=1) + "\n"
@@ -171,7 +179,7 @@ def _made_for(config: ModelConfig, tokenizer: Tokenizer) -> str:
     return hashlib.sha256(_canonical(config.to_json()) + _canonical(tokenizer.to_json())).hexdigest()
 
 
-def _read_weights(path: Path, config: ModelConfig, made_for: str) -> dict[str, Tensor]:
+def _read_weights(path: Path, config: ModelConfig, made_for: str) -> dict[str, Floats]:
     expected = config.shapes()
     size = sum(4 * math.prod(shape) for shape in expected.values())
     try:
@@ -180,14 +188,16 @@ def _read_weights(path: Path, config: ModelConfig, made_for: str) -> dict[str, T
         metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
     except SafetensorError as error:
         raise CarouselError(f"{path}: cut off or not a safetensors file; restore the checkpoint") from error
+    except KeyError as error:  # of a type that NumPy does not have
+        raise CarouselError(f"{path}: holds numbers of type {error}; write them as F32 or F16") from error
     for name, shape in expected.items():
         if name not in weights:
             raise CarouselError(f"{path}: no tensor {name}; this file belongs to another kind of model")
         found = tuple(weights[name].shape)
         if found != shape:
             raise CarouselError(f"{path}: {name} has shape {found}, but config.json asks for {shape}")
-        weights[name] = weights[name].float()
-        if not bool(torch.isfinite(weights[name]).all()):
+        weights[name] = weights[name].astype(np.float32)
+        if not np.isfinite(weights[name]).all():
             raise CarouselError(f"{path}: {name} holds values that are not finite numbers; restore the checkpoint")
     if metadata.get(MADE_FOR, made_for) != made_for:
         raise CarouselError(f"{path}: trained with another config.json or tokenizer.json; restore the checkpoint")

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
-from generator.model.lstm import ModelConfig
+from generator.model.config import ModelConfig
+from generator.model.state import Floats
 
 GATES = 4
 
@@ -41,22 +41,31 @@ def join(members: Sequence[Checkpoint]) -> Checkpoint:
         first.config.num_layers,
     )
 
-    def all_of(tensor: str) -> list[Tensor]:
+    def all_of(tensor: str) -> list[Floats]:
         return [member.weights[tensor] for member in members]
 
-    weights: dict[str, Tensor] = {}
+    weights: dict[str, Floats] = {}
     for tensor in first.weights:
         if tensor == "embedding.weight":
-            weights[tensor] = torch.cat(all_of(tensor), dim=1)
+            weights[tensor] = np.concatenate(all_of(tensor), axis=1)
         elif tensor == "output.weight":
-            weights[tensor] = torch.cat(all_of(tensor), dim=1) / len(members)
+            weights[tensor] = np.concatenate(all_of(tensor), axis=1) / np.float32(len(members))
         elif tensor == "output.bias":
-            weights[tensor] = torch.stack(all_of(tensor)).mean(dim=0)
+            weights[tensor] = np.mean(all_of(tensor), axis=0)
         else:
-            gates = zip(*(part.chunk(GATES) for part in all_of(tensor)), strict=True)
-            weights[tensor] = torch.cat([_side_by_side(list(gate)) for gate in gates])
+            gates = zip(*(np.split(part, GATES) for part in all_of(tensor)), strict=True)
+            weights[tensor] = np.concatenate([_side_by_side(gate) for gate in gates])
     return Checkpoint(config, weights, first.tokenizer)
 
 
-def _side_by_side(parts: list[Tensor]) -> Tensor:
-    return torch.cat(parts) if parts[0].dim() == 1 else torch.block_diag(*parts)  # type: ignore[no-untyped-call]
+def _side_by_side(parts: Sequence[Floats]) -> Floats:
+    """Vectors one after the other; matrices as blocks on a diagonal, with zeros around them."""
+    if parts[0].ndim == 1:
+        return np.concatenate(parts)
+    whole = np.zeros(np.sum([part.shape for part in parts], axis=0), np.float32)
+    row = column = 0
+    for part in parts:
+        rows, columns = part.shape
+        whole[row : row + rows, column : column + columns] = part
+        row, column = row + rows, column + columns
+    return whole

@@ -6,7 +6,7 @@ This is the form for training and for reading whole sequences. Streaming uses `m
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -16,49 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from generator.errors import CarouselError
+from generator.model.config import ModelConfig
+from generator.model.state import State
 
 LayerStates = list[tuple[Tensor, Tensor]]
 """(h, c) of each layer, each of shape (lanes, hidden_size)."""
 WINDOWS_AT_ONCE = 32
 """Windows that are scored side by side."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelConfig:
-    """The sizes of a model, as in `config.json`.
-
-    Raises:
-        CarouselError: a size is not a positive whole number, or is too large to be meant.
-    """
-
-    vocab_size: int
-    embedding_dim: int
-    hidden_size: int
-    num_layers: int
-    tied: bool = False
-
-    def __post_init__(self) -> None:
-        limits = {"vocab_size": 65536, "embedding_dim": 8192, "hidden_size": 8192, "num_layers": 16}
-        for name, limit in limits.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= limit:
-                raise CarouselError(f"{name} is {value!r}; it must be a whole number between 1 and {limit}")
-        if self.tied and self.embedding_dim != self.hidden_size:
-            raise CarouselError("a tied output layer needs embedding_dim equal to hidden_size")
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each tensor of a `LanguageModel`, by its name."""
-        gates = 4 * self.hidden_size
-        found: dict[str, tuple[int, ...]] = {"embedding.weight": (self.vocab_size, self.embedding_dim)}
-        for layer in range(self.num_layers):
-            found[f"lstm.weight_ih_l{layer}"] = (gates, self.hidden_size if layer else self.embedding_dim)
-            found[f"lstm.weight_hh_l{layer}"] = (gates, self.hidden_size)
-            found[f"lstm.bias_ih_l{layer}"] = found[f"lstm.bias_hh_l{layer}"] = (gates,)
-        return found | {"output.weight": (self.vocab_size, self.hidden_size), "output.bias": (self.vocab_size,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +117,7 @@ class LanguageModel(nn.Module):
         tokens: npt.NDArray[np.integer[Any]],
         start: int,
         *,
-        state: LayerStates | None = None,
+        state: State | None = None,
         lanes: int = 1,
         progress: Callable[[int, int], None] | None = None,
     ) -> npt.NDArray[np.float64]:
@@ -167,7 +131,10 @@ class LanguageModel(nn.Module):
         targets = torch.from_numpy(np.asarray(tokens[: lanes * steps], dtype=np.int64)).view(lanes, steps)
         first = torch.full((lanes, 1), start)
         first[1:, 0] = targets[:-1, -1]
-        return self._read(first, targets, progress, state).flatten().numpy()
+        begun = None
+        if state is not None:
+            begun = [(torch.tensor(h)[None], torch.tensor(c)[None]) for h, c in zip(state.h, state.c, strict=True)]
+        return self._read(first, targets, progress, begun).flatten().numpy()
 
     @torch.no_grad()
     def surprise_in_windows(

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from generator.errors import CarouselError
-from generator.model.lstm import LanguageModel
 from generator.music.score import Bar, Note
 from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Tokenizer
+
+if TYPE_CHECKING:
+    from generator.model.lstm import LanguageModel  # imports torch, which drawing does without
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,5 @@ def until_bars(tokenizer: Tokenizer, here: Snapshot, said: Sequence[int], bars: 
 
 def weigh(reader: LanguageModel, here: Snapshot, seed: int, said: Sequence[int], units: int) -> Candidate:
     """How surprised a model is by what was said from a moment on."""
-    state = [(torch.tensor(h)[None], torch.tensor(c)[None]) for h, c in zip(here.state.h, here.state.c, strict=True)]
-    nats = reader.surprise(np.array(said), here.token, state=state)
+    nats = reader.surprise(np.array(said), here.token, state=here.state)
     return Candidate(seed, len(said), units, float(nats.sum()))

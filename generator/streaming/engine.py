@@ -14,7 +14,7 @@ from generator.corpora.copies import Index
 from generator.errors import CarouselError
 from generator.model.backends import AUTO, name_of
 from generator.model.checkpoint import Checkpoint
-from generator.model.lstm import ModelConfig
+from generator.model.config import ModelConfig
 from generator.music.score import Score
 from generator.options import SamplingOptions
 from generator.streaming import stream as streams_of

@@ -16,7 +16,7 @@ from generator.model.backends import cell, fp32, int8
 from generator.model.backends.memory import Memory, Network
 from generator.model.backends.products import PANEL, TERMS, Product, fitting, padded
 from generator.model.checkpoint import Checkpoint
-from generator.model.lstm import ModelConfig
+from generator.model.config import ModelConfig
 from generator.model.state import Floats
 
 __all__ = ["AUTO", "BACKENDS", "Backend", "Memory", "name_of", "prepare", "surprise"]
@@ -70,7 +70,7 @@ def prepare(name: str, checkpoint: Checkpoint, product: tuple[str, Product] | No
         CarouselError: there is no such backend.
     """
     name, config = name_of(name), checkpoint.config
-    weights, layers = {k: np.asarray(v) for k, v in checkpoint.weights.items()}, range(config.num_layers)
+    weights, layers = checkpoint.weights, range(config.num_layers)
     biases = np.stack([weights[f"lstm.bias_ih_l{n}"] + weights[f"lstm.bias_hh_l{n}"] for n in layers])
     table = int8.input_table(weights["embedding.weight"], weights["lstm.weight_ih_l0"], biases[0])
     rest = _matrices(checkpoint), table, biases, weights["output.bias"]
@@ -88,7 +88,7 @@ def _forward(name: str, product: Product) -> Callable[..., None]:
 
 def _matrices(checkpoint: Checkpoint) -> list[Floats]:
     """What each layer and the output layer multiply their line of `memory.Rows.h` with, (outputs, terms), padded."""
-    weights, config = {k: np.asarray(v) for k, v in checkpoint.weights.items()}, checkpoint.config
+    weights, config = checkpoint.weights, checkpoint.config
     side = padded(config.hidden_size, TERMS)
     matrices = [[weights["lstm.weight_hh_l0"]]]
     for layer in range(1, config.num_layers):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from generator.jit import compiled
 from generator.model.backends.products import PANEL, SHIFT, TERMS, padded
-from generator.model.lstm import ModelConfig
+from generator.model.config import ModelConfig
 from generator.model.state import Floats, State
 
 H_SCALE = np.float32(127)
