@@ -114,6 +114,7 @@ class Desk(NamedTuple):
     broken: Rows
     """(rows,): what yields at this step."""
     weights: npt.NDArray[np.float64]
+    order: Rows
     offences: Rows
     """Each (vocab_size,)."""
 
@@ -149,6 +150,7 @@ class Batch:
             np.zeros(rows, np.bool_),
             np.zeros(rows, np.int64),
             np.zeros(vocab_size, np.float64),
+            np.zeros(vocab_size, np.int64),
             np.zeros(vocab_size, np.int64),
         )
         corpus = index.arrays if index else NO_CORPUS
@@ -268,7 +270,7 @@ def _say(row: int, jobs: Jobs, desk: Desk, end: int) -> bool:
         if ending == NEVER:
             mask[end] = False
         temperature, top_p, min_p = jobs.filters[row]
-        weigh(desk.logits[row], mask, temperature, counters[TOP_K], top_p, min_p, desk.weights)
+        weigh(desk.logits[row], mask, temperature, counters[TOP_K], top_p, min_p, desk.weights, desk.order)
         token = draw(desk.weights, uniform(counters[SEED], counters[POSITION]))
     jobs.tokens[row] = jobs.said[row, at] = token
     jobs.yielded[row, at] = desk.broken[row]

@@ -56,8 +56,10 @@ def weigh(
     top_p: float,
     min_p: float,
     weights: npt.NDArray[np.float64],
+    order: npt.NDArray[np.int64],
 ) -> None:
-    """One stream's probabilities into `weights`, shape (vocab_size,), in proportion: the likeliest token has 1."""
+    """One stream's probabilities into `weights`, shape (vocab_size,), in proportion: the likeliest token has 1; `order`,
+    of the same shape, is room for work."""
     largest = np.float64(_largest(logits, allowed))
     if temperature == 0:
         weights[:] = 0.0
@@ -74,7 +76,7 @@ def weigh(
         weights[token] = weight if allowed[token] else np.float64(0.0)
         count += allowed[token]
     if 0 < top_k < count or top_p < 1:
-        _keep_likeliest(weights, count, top_k, top_p)
+        _keep_likeliest(weights, top_k, top_p, order)
     if min_p > 0:
         for token in range(len(weights)):
             if weights[token] < min_p:
@@ -99,10 +101,49 @@ def _largest(logits: npt.NDArray[np.float32], allowed: npt.NDArray[np.bool_]) ->
 
 
 @compiled
-def _keep_likeliest(weights: npt.NDArray[np.float64], count: int, top_k: int, top_p: float) -> None:
+def _sift(weights: npt.NDArray[np.float64], heap: npt.NDArray[np.int64], at: int, size: int) -> None:
+    """Let a token sink in a heap that has the least likely one on top; of equals the higher id counts as less likely."""
+    token = heap[at]
+    while 2 * at + 1 < size:
+        child = 2 * at + 1
+        if child + 1 < size and _less(weights, heap[child + 1], heap[child]):
+            child += 1
+        if not _less(weights, heap[child], token):
+            break
+        heap[at] = heap[child]
+        at = child
+    heap[at] = token
+
+
+@compiled
+def _less(weights: npt.NDArray[np.float64], one: int, other: int) -> bool:
+    return bool(weights[one] < weights[other] or (weights[one] == weights[other] and one > other))
+
+
+@compiled
+def _sort(weights: npt.NDArray[np.float64], order: npt.NDArray[np.int64]) -> int:
+    """Write the possible tokens into `order`, the likeliest first, of equals the lower id; returns how many there are.
+    By heapsort (Williams 1964): numba would compile NumPy's for seconds."""
+    size = 0
+    for token in range(len(weights)):
+        if weights[token] > 0:
+            order[size] = token
+            size += 1
+    for at in range(size // 2 - 1, -1, -1):
+        _sift(weights, order, at, size)
+    for last in range(size - 1, 0, -1):
+        order[0], order[last] = order[last], order[0]
+        _sift(weights, order, 0, last)
+    return size
+
+
+@compiled
+def _keep_likeliest(
+    weights: npt.NDArray[np.float64], top_k: int, top_p: float, order: npt.NDArray[np.int64]
+) -> None:
     """Top-k and top-p: what does not stay gets weight 0."""
-    order = np.argsort(-weights, kind="mergesort")
-    most = min(top_k, count) if top_k else count
+    size = _sort(weights, order)
+    most = min(top_k, size) if top_k else size
     total = 0.0
     for rank in range(most):
         total += weights[order[rank]]
@@ -110,7 +151,7 @@ def _keep_likeliest(weights: npt.NDArray[np.float64], count: int, top_k: int, to
     while kept < most and (kept == 0 or top_p >= 1 or before < top_p * total):
         before += weights[order[kept]]
         kept += 1
-    for rank in range(kept, len(weights)):
+    for rank in range(kept, size):
         weights[order[rank]] = 0.0
 
 

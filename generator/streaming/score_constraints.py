@@ -130,8 +130,14 @@ def full_until(rules: Rows, plan: Rows, row: Rows) -> int:
     if plan[MOST_AT_ONCE] == 0:
         return 0
     ends = row[end_of(rules, 0, rules[VALUE, rules[FIRST, kinds.PITCH]]) :]
-    ends = np.sort(ends[ends > row[NOW]])
-    return int(ends[-plan[MOST_AT_ONCE]]) if plan[MOST_AT_ONCE] <= len(ends) else 0
+    for place in range(len(ends)):
+        if ends[place] > row[NOW]:
+            later = 0
+            for other in range(len(ends)):
+                later += ends[other] > ends[place] or (ends[other] == ends[place] and other < place)
+            if later == plan[MOST_AT_ONCE] - 1:
+                return int(ends[place])
+    return 0
 
 
 @compiled

@@ -36,7 +36,9 @@ class CharReport(Report):
 @compiled
 def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
     """`Grammar.allowed`; the rules are which tokens may come, shape (1, vocab_size)."""
-    masks[:] = rules[0] != 0
+    for stream in range(len(masks)):
+        for token in range(masks.shape[1]):
+            masks[stream, token] = rules[0, token] != 0
 
 
 @compiled

@@ -74,6 +74,15 @@ def voices(rules: Rows) -> int:
 
 
 @compiled
+def least(row: Rows, first: int, past: int) -> int:
+    """The least of some values in a row."""
+    found = row[first]
+    for place in range(first + 1, past):
+        found = min(found, row[place])
+    return int(found)
+
+
+@compiled
 def latest_of(rules: Rows, voice: int) -> int:
     """Where in a row a voice's last note stands: its start, its pitch, the pitch before."""
     return FREE + voices(rules) + LATEST * voice
@@ -102,7 +111,7 @@ def hold(rules: Rows, row: Rows, voice: int, pitch: int, end: int) -> None:
         row[FREE + voice] = max(row[FREE + voice], end)
     else:  # as soon as any of its pitches is free
         first, past = end_of(rules, voice, rules[LOW, voice]), end_of(rules, voice, rules[HIGH, voice]) + 1
-        row[FREE + voice] = row[first:past].min()
+        row[FREE + voice] = least(row, first, past)
 
 
 @compiled
@@ -200,7 +209,7 @@ def open_bars(rules: Rows, row: Rows, mask: Mask) -> None:
 @compiled
 def open_positions(rules: Rows, row: Rows, mask: Mask) -> None:
     """Positions later in this bar at which some voice is free."""
-    free = row[FREE : FREE + voices(rules)].min()
+    free = least(row, FREE, FREE + voices(rules))
     low, past = max(row[AT_POSITION] + 1, free - row[BAR_START]), row[BAR_TICKS]
     for token in range(rules[FIRST, POSITION], rules[PAST, POSITION]):
         mask[token] = low <= rules[VALUE, token] < past

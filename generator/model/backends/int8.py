@@ -38,18 +38,23 @@ def quantise(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
     return whole, np.where(largest > 0, unit / H_SCALE, np.float32(0)).astype(np.float32)
 
 
-@compiled
 def input_table(embedding: Floats, weight: Floats, bias: Floats) -> Floats:
     """What each token adds to layer 0's gates, (vocab_size, 4·hidden): summed as float64 in the order of the terms."""
-    weight = np.ascontiguousarray(weight.T)
-    table = np.empty((len(embedding), weight.shape[1]), np.float32)
-    sums = np.empty(weight.shape[1], np.float64)
-    for token in range(len(embedding)):
-        sums[:] = bias
+    table = np.empty((len(embedding), len(weight)), np.float32)
+    _add_terms(np.ascontiguousarray(embedding), np.ascontiguousarray(weight.T), bias, np.empty(len(weight)), table)
+    return table
+
+
+@compiled
+def _add_terms(
+    embedding: Floats, weight: Floats, bias: Floats, sums: npt.NDArray[np.float64], table: Floats
+) -> None:
+    for token in range(len(table)):
+        for gate in range(len(sums)):
+            sums[gate] = np.float64(bias[gate])
         for term in range(len(weight)):
             factor = np.float64(embedding[token, term])
             for gate in range(len(sums)):
                 sums[gate] += factor * np.float64(weight[term, gate])
         for gate in range(len(sums)):
             table[token, gate] = np.float32(sums[gate])
-    return table

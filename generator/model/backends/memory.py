@@ -114,7 +114,8 @@ def load(rows: Rows, row: int, h: Floats, c: Floats) -> None:
     """Put a memory into a row; h and c have the shape (layers, hidden)."""
     for layer in range(len(h)):
         put(rows, layer, row, h[layer])
-        rows.c[layer, row] = c[layer]
+        for unit in range(c.shape[1]):
+            rows.c[layer, row, unit] = c[layer, unit]
 
 
 @compiled
@@ -126,4 +127,4 @@ def save(rows: Rows, row: int, h: Floats, c: Floats) -> None:
         for unit in range(hidden):
             value = np.float32(rows.h[layer, row, at + unit])
             h[layer, unit] = (value - SHIFT) / rows.h_scale if rows.h_scale > 0 else value
-        c[layer] = rows.c[layer, row]
+            c[layer, unit] = rows.c[layer, row, unit]
