@@ -97,10 +97,10 @@ def test_a_mask_is_never_empty_nor_wider_than_the_grammars(name: str, data: st.D
 
 def judge(rules: Constraints, tokenizer: Tokenizer, plan: Any, memory: Any, mask: Any) -> list[int]:
     """One stream's mask, changed in place, and what yielded."""
-    yielded = np.zeros((1, len(STRENGTHS)), np.int64)
-    room = np.zeros(tokenizer.vocab_size, np.int64)
-    rules.judge(plan[np.newaxis], np.zeros(1, np.bool_), memory[np.newaxis], mask[np.newaxis], room, yielded)
-    return list(yielded[0])
+    yielded, room = np.zeros(1, np.int64), np.zeros(tokenizer.vocab_size, np.int64)
+    rest = memory[np.newaxis], mask[np.newaxis], room, yielded
+    rules.judge(tokenizer.grammar.rules, tokenizer.end, plan[np.newaxis], np.zeros(1, np.bool_), *rest)
+    return [int(yielded[0]) >> bit & 1 for bit in range(len(STRENGTHS))]
 
 
 def digest() -> str:

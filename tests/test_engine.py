@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from dataclasses import replace
@@ -9,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.errors import CarouselError
 from generator.streaming.batch import CHUNK, Batch, Job
 from generator.streaming.engine import Engine, Model
+from generator.streaming.scheduler import Call
 from generator.streaming.stream import Stream
 from tests.conftest import tiny
 from tests.strategies import SAMPLING
@@ -75,7 +76,7 @@ def check_law_4(model: Model, schedule: list[Any], rows: int) -> None:
     alone = Engine(model, "int8", rows=1)
     for stream, heard in live_through(Engine(model, "int8", rows=rows), schedule).items():
         snapshot = stream.snapshot()
-        again = alone.resume(alone.begin(snapshot.primer, snapshot.timeline))
+        again = Stream.begin(alone, snapshot.primer, snapshot.timeline)
         events = list(again.past()) + list(again.replay(snapshot.position, snapshot.timeline))
         assert events == heard
         lone = again.snapshot()
@@ -138,40 +139,43 @@ def test_a_long_pull_lets_others_ride_along(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("method", ["step", "add", "_finish"])
-def test_an_interrupt_spoils_no_other_stream(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever it comes: the others' jobs begin again, and so may the interrupted one."""
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_what_breaks_a_batch_is_told_to_those_whose_jobs_it_held(
+    method: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for ever, and streams and engine go on as if nothing had been."""
     model = Model(tiny("char"))
     engine = Engine(model, rows=8)
-    stream, other = engine.stream(seed=1), engine.stream(seed=2)
-    waiting = other.job(50)
-    engine._waiting.append(waiting)
+    streams = [engine.stream(seed=seed) for seed in (1, 2)]
     whole = getattr(Batch, method)
     calls = 0
 
-    def interrupted(batch: Batch, *arguments: Any) -> Any:
+    def broken(batch: Batch, *arguments: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls == (20 if method == "step" else 1):
-            raise KeyboardInterrupt
+        if calls == 2:
+            raise error
         return whole(batch, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Batch, method, interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            engine.pull([stream], 50)
-    assert stream.position == 0
-    engine.serve([other.job(60)])
-    assert waiting.after is not None
-    assert engine.pull([stream, other], 100) == [list(Engine(model).stream(seed=seed).take(100)) for seed in (1, 2)]
+        patch.setattr(Batch, method, broken)
+        with pytest.raises(error):
+            engine.pull(streams, 3 * CHUNK)
+    assert engine.pull(streams, 200 - streams[0].position) and streams[1].position <= 200
+    for stream, seed in zip(streams, (1, 2), strict=True):
+        stream.rewind(1000)
+        assert stream.pull(100) == list(Engine(model).stream(seed=seed).take(100))
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timer")
-def test_signals_at_any_moment_leave_the_engine_whole() -> None:
-    """Ctrl-C, a hundred times, in the main thread, while another thread listens."""
+@pytest.mark.parametrize("way", ["pull", "take", "rewind"])
+def test_signals_at_any_moment_leave_all_streams_whole(way: str) -> None:
+    """Ctrl-C, a hundred times, in the main thread, while another thread listens to the same engine."""
     model = Model(tiny("char"))
     engine = Engine(model, rows=4)
     # An interrupt while numba loads compiled code breaks numba, so let it load all of it first.
-    engine.serve([engine.stream(seed=3).job(3), engine.stream(seed=4).job(70)])
+    warm = engine.stream(seed=3)
+    warm.pull(300), list(warm.take(3)), warm.rewind(40)
     bystander: list[Any] = []
     thread = threading.Thread(target=lambda: bystander.extend(engine.stream(seed=5).pull(3000)))
     stream = engine.stream(seed=6)
@@ -184,7 +188,12 @@ def test_signals_at_any_moment_leave_the_engine_whole() -> None:
             try:
                 signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0002, 0.004))
                 while True:
-                    engine.serve([stream.job(64)])
+                    if way == "rewind" and stream.position > 100:
+                        stream.rewind(60)
+                    elif way == "pull":
+                        stream.pull(70)
+                    else:
+                        list(stream.take(33))
             except KeyboardInterrupt:
                 interrupts += 1
             finally:
@@ -198,28 +207,63 @@ def test_signals_at_any_moment_leave_the_engine_whole() -> None:
     assert not thread.is_alive()
     assert interrupts >= 50
     assert bystander == list(Engine(model).stream(seed=5).take(3000))
-    assert stream.pull(200) == list(Engine(model).stream(seed=6).take(200))
+    text = "".join(map(str, Engine(model).stream(seed=6).pull(stream.position + 200)))
+    assert "".join(map(str, stream.pull(100))) == text[stream.position - 100 : stream.position]
+    assert stream.history() == text[: stream.position]
 
 
-class ClearedInAnInterrupt(list[Any]):
-    """A list that is cleared just as Ctrl-C is pressed."""
+def test_who_has_stopped_waiting_costs_nothing_and_keeps_nobody() -> None:
+    engine = Engine(Model(tiny("char")), rows=1)
+    given_up, later = engine.stream(seed=1), engine.stream(seed=2)
+    call = Call([given_up._job(5)])
+    call.wanted = False
+    with engine._scheduler._lock:
+        engine._scheduler._line.append((call, call.jobs[0]))
+    assert later.pull(80) == list(Engine(Model(tiny("char"))).stream(seed=2).take(80))
+    assert not call._results
 
-    def clear(self) -> None:
-        super().clear()
-        raise KeyboardInterrupt
+
+def test_two_threads_cannot_use_one_stream_at_once() -> None:
+    """The second is told; a thread that comes after the first is welcome."""
+    stream = Engine(Model(tiny("char"))).stream(seed=1)
+    refused: list[str] = []
+    run, inside, told = stream.engine.run, threading.Event(), threading.Event()
+
+    def slow(jobs: Any) -> Any:
+        inside.set()
+        assert told.wait(60)
+        return run(jobs)
+
+    stream.engine.run = slow  # type: ignore[method-assign]
+    first = threading.Thread(target=stream.pull, args=(5,))
+    first.start()
+    assert inside.wait(60)
+    for use in (lambda: stream.pull(1), lambda: list(stream.take(1)), stream.snapshot, lambda: stream.set(seed=3)):
+        with pytest.raises(CarouselError, match="two threads use one stream"):
+            use()
+        refused.append("told")
+    told.set()
+    first.join(60)
+    stream.engine.run = run  # type: ignore[method-assign]
+    assert len(refused) == 4
+    assert len(stream.pull(5)) == 5 and stream.position == 10
 
 
-def test_an_interrupt_while_jobs_begin_again_loses_none() -> None:
-    engine = Engine(Model(tiny("char")))
-    broken_off, interrupted, later = (engine.stream(seed=seed).job(5) for seed in range(3))
-    engine._batch.add(broken_off)
-    engine._batch.jobs = ClearedInAnInterrupt(engine._batch.jobs)
-    engine._broken_off = True
-    with pytest.raises(KeyboardInterrupt):
-        engine.serve([interrupted])
-    engine._batch.jobs = []
-    engine.serve([later])
-    assert broken_off.after is not None and interrupted.after is None
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_the_child_of_a_fork_draws_with_threads_of_its_own() -> None:
+    model = Model(tiny("char"))
+    stream = model.stream(seed=4)
+    before = stream.pull(40)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, "".join(map(str, stream.pull(70))).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as file:
+        told = file.read()
+    os.waitpid(child, 0)
+    assert told == "".join(map(str, stream.pull(70))) and len(before) == 40
 
 
 def test_the_limit_is_refused_in_a_clear_word_and_a_stream_let_go_makes_room() -> None:
@@ -234,30 +278,19 @@ def test_the_limit_is_refused_in_a_clear_word_and_a_stream_let_go_makes_room() -
 
 
 def test_many_streams_say_the_same_on_any_number_of_threads() -> None:
-    """So many share out their cells and their sampling."""
-    model, before, said = Model(tiny("score")), torch.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            engine = Engine(model)
-            said.append(engine.pull([engine.stream(seed=seed, top_p=0.9) for seed in range(50)], 100))
-    finally:
-        torch.set_num_threads(before)
+    """Each thread has a batch with a share of them."""
+    model, said = Model(tiny("score")), []
+    for threads in (1, 2, 3):
+        engine = Engine(model, threads=threads)
+        said.append(engine.pull([engine.stream(seed=seed, top_p=0.9) for seed in range(50)], 100))
     assert said[1:] == said[:-1]
     assert said[0][40] == Engine(model).stream(seed=40, top_p=0.9).pull(100)
 
 
-@pytest.mark.parametrize("backend", ["fp32", "bf16"])
-def test_float_backends_repeat_themselves_while_the_batch_has_one_shape(backend: str) -> None:
-    """Others at the same places may say what they like."""
-    model = Model(tiny("score"))
-    engine = Engine(model, backend, rows=8)
-    heard = []
-    for company in (range(10, 17), range(20, 27)):
-        streams = [engine.stream(seed=seed) for seed in (1, *company)]
-        heard.append(engine.pull(streams, CHUNK)[0])
+def test_the_reference_says_the_same_in_any_company() -> None:
+    engine = Engine(Model(tiny("score")), "fp32", rows=8)
+    heard = [engine.pull([engine.stream(seed=seed) for seed in range(1, 1 + count)], CHUNK)[0] for count in (1, 7)]
     assert heard[0] == heard[1]
-    assert engine.pull([engine.stream(seed=1)], 200) == engine.pull([engine.stream(seed=1)], 200)
 
 
 def test_a_take_goes_on_with_the_backend_that_it_began_with() -> None:

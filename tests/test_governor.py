@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 import generator
 from generator import CarouselError, Snapshot, Stream, sample, takes
 from generator.options import SamplingOptions
-from generator.streaming.batch import Job
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.governor import EVERY, HOTTEST, MOST, lifted
 from generator.streaming.stuck import LONGEST_CYCLE
@@ -245,17 +244,18 @@ def test_a_watch_that_has_heard_the_future_is_refused(tmp_path: Path) -> None:
 def test_an_interrupt_while_it_steps_in_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stream goes on from where its past says that it is."""
     stream = model("char").stream(seed=2, temperature=0.05)
-    serve, jobs = stream.engine.serve, 0
+    hear, lifts = stream._governor.hear, 0
 
-    def interrupted(work: list[Job]) -> None:
-        nonlocal jobs
-        jobs += stream._owed is not None
-        if jobs == 2:
+    def interrupted(*arguments: Any) -> Any:
+        nonlocal lifts
+        found = hear(*arguments)
+        lifts += found[2] is not arguments[-1]
+        if lifts == 2:
             raise KeyboardInterrupt
-        serve(work)
+        return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(stream.engine, "serve", interrupted)
+        patch.setattr(stream._governor, "hear", interrupted)
         with pytest.raises(KeyboardInterrupt):
             stream.pull(2000)
     past = list(stream.past())

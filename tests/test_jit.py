@@ -15,12 +15,11 @@ from tests.conftest import ROOT, SHIPPED, tiny
 
 WALK = """
 import hashlib, sys
-import torch
 from generator.music import midi
 from generator.streaming.engine import Engine, load
 
-def digest(folder, count, tokens):
-    engine = Engine(load(folder), "int8")
+def digest(folder, count, tokens, threads=1):
+    engine = Engine(load(folder), "int8", threads=threads)
     streams = [engine.stream(seed=seed, temperature=0.9, top_p=0.97) for seed in range(count)]
     found = hashlib.sha256()
     for events in engine.pull(streams, tokens):
@@ -42,16 +41,11 @@ def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedP
 
 
 DRAW = """
-import numpy as np
-from generator.streaming.batch import CHUNK, _say
+import sys
+from generator.streaming.engine import load
 
-counters = np.array([[0, CHUNK, 0, 0, 5, 0, 0]])
-filters, said, tokens = np.array([[1.0, 1.0, 0.0]]), np.zeros((1, CHUNK), np.int64), np.zeros(1, np.int64)
-for _ in range(CHUNK):
-    _say(np.zeros((1, 99), np.float32), np.ones((1, 99), np.bool_), counters, filters, 0, np.zeros(99), said, tokens)
-print(said.tolist())
+print(repr("".join(load(sys.argv[1]).stream(seed=5).pull(60))))
 """
-"""What the batch draws from logits that are all alike."""
 
 
 @pytest.mark.parametrize(
@@ -71,23 +65,6 @@ def test_without_a_cache_compiled_code_runs_and_says_so() -> None:
     fresh = run(f"{WITHOUT_CACHE}\n{number}")
     assert fresh.stdout == run(number).stdout
     assert fresh.stderr.count("no folder to keep compiled code in") == 1
-
-
-MANY = """
-import torch
-torch.set_num_threads(2)
-from generator.streaming.engine import Engine, load
-import sys
-engine = Engine(load(sys.argv[1]))
-engine.pull([engine.stream(seed=seed) for seed in range(40)], 5)
-print(torch.get_num_threads())
-"""
-
-
-def test_torch_keeps_the_number_of_threads_that_it_was_given(tmp_path: Path) -> None:
-    """numba would set it to its own when it begins."""
-    tiny("char").save(tmp_path / "model")
-    assert run(MANY, str(tmp_path / "model"), NUMBA_NUM_THREADS="4").stdout == "2\n"
 
 
 def test_who_reads_files_needs_no_torch() -> None:
@@ -115,10 +92,10 @@ def test_compiled_code_is_kept_by_all_that_it_is_made_of(tmp_path: Path) -> None
 
 
 def test_a_stream_starts_without_what_only_training_needs(tmp_path: Path) -> None:
-    """torch's compiler takes longer to import than torch itself."""
+    """torch takes longer to import than all the rest."""
     tiny("char").save(tmp_path / "model")
     code = "import sys; from generator.streaming.engine import load; list(load(sys.argv[1]).stream().take(3));"
-    assert run(code + "print('torch._dynamo' in sys.modules)", str(tmp_path / "model")).stdout == "False\n"
+    assert run(code + "print('torch' in sys.modules)", str(tmp_path / "model")).stdout == "False\n"
 
 
 @pytest.mark.slow
@@ -139,11 +116,12 @@ def test_a_constant_is_compiled_into_the_loops_that_read_it(tmp_path: Path) -> N
 def test_a_change_in_one_file_is_compiled_into_another(tmp_path: Path) -> None:
     """The batch draws with the random numbers of `rng.py`; numba alone would not notice that they changed."""
     shutil.copytree(ROOT / "generator", tmp_path / "generator", ignore=shutil.ignore_patterns("__pycache__", "web"))
+    tiny("char").save(tmp_path / "model")
     rng = tmp_path / "generator/streaming/rng.py"
     said = []
     for golden in ("0x9E3779B97F4A7C15", "0x9E3779B97F4A7C17"):
         rng.write_text(rng.read_text().replace("0x9E3779B97F4A7C15", golden))
-        command = [sys.executable, "-c", DRAW]
+        command = [sys.executable, "-c", DRAW, str(tmp_path / "model")]
         said.append(subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout)
     assert said[0] != said[1]
 
@@ -168,15 +146,8 @@ MACHINES = {
     "AVX2": {
         "NUMBA_CPU_NAME": "haswell",
         "NUMBA_CPU_FEATURES": "+avx2,+fma",
-        "ONEDNN_MAX_CPU_ISA": "AVX2",
-        "ATEN_CPU_CAPABILITY": "avx2",
     },
-    "SSE": {
-        "NUMBA_CPU_NAME": "generic",
-        "NUMBA_CPU_FEATURES": "",
-        "ONEDNN_MAX_CPU_ISA": "SSE41",
-        "ATEN_CPU_CAPABILITY": "default",
-    },
+    "SSE": {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
 }
 GOLDEN = {
     "bach": "d12d85632ed28ea36f049d8647fd2acd795b8d1f58d9520d79ba3285b4ab3413",
@@ -188,9 +159,8 @@ GOLDEN = {
 change of what every take says."""
 EACH = """
 for threads in (1, 2):
-    torch.set_num_threads(threads)
     for name in sys.argv[1:]:
-        print(name, digest("checkpoints/" + name, 4, 300))
+        print(name, digest("checkpoints/" + name, 4, 300, threads))
 """
 
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from generator import CarouselError, Snapshot, Stream, takes
 from generator.music.score import Bar, Note, Pedal, Score, Voice
-from generator.streaming.batch import Job
 from generator.streaming.engine import Model, load
 from generator.streaming.origin import read_text
 from tests.conftest import ROOT, four_voices, tiny
@@ -74,21 +73,13 @@ def test_whatever_is_played_the_grammar_allows_it_and_the_take_tells_it_again(
     assert sum(len(tokens) for _, tokens in stream.snapshot().heard) <= len(given_at)
 
 
-class Told(Stream):
-    """A stream that keeps its tokens."""
-
-    def accept(self, job: Job) -> list[Any]:
-        self.tokens = [*getattr(self, "tokens", []), *job.said]
-        return super().accept(job)
-
-
 def said(stream: Stream) -> list[int]:
     """The tokens of a stream without a primer, drawn again."""
     take = stream.snapshot()
-    past = Told(stream.engine, stream.engine.begin((), take.timeline[:1]))
+    past = Stream.begin(stream.engine, (), take.timeline[:1])
     for _ in past.replay(take.position, take.timeline, take.heard):
         pass
-    return past.tokens
+    return past._past_tokens().tolist()
 
 
 def test_a_take_that_heard_travels(

@@ -20,7 +20,16 @@ ALL = np.ones(5, dtype=np.bool_)
 
 def distribution(logits: np.ndarray, allowed: np.ndarray, options: SamplingOptions) -> np.ndarray:
     weights = np.zeros(len(logits))
-    weigh(logits, allowed, options.temperature, options.top_k, options.top_p, options.min_p, weights)
+    weigh(
+        logits,
+        allowed,
+        options.temperature,
+        options.top_k,
+        options.top_p,
+        options.min_p,
+        weights,
+        np.zeros(len(logits), np.int64),
+    )
     return weights / weights.sum()
 
 

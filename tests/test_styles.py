@@ -26,7 +26,7 @@ from generator.options import SamplingOptions
 from generator.streaming.constraints import Constraints
 from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot
-from generator.streaming.stream import Stream
+from generator.streaming.stream import Stream, draw
 from generator.tokenizers import fit, from_json
 from generator.tokenizers.base import Tokenizer, Tokens
 from generator.tokenizers.performance import PerformanceTokenizer
@@ -221,7 +221,7 @@ def openings(stream: Stream, pieces: int) -> list[str]:
     """The row with which each of the next pieces begins; the stream goes on until then."""
     rows, found, before = rows_of(stream.engine.tokenizer), list[str](), stream.snapshot().token
     for _ in range(40 * pieces):
-        token = stream.engine.draw([stream], 1)[0][0][0]
+        token = draw(stream.engine, [stream], 1)[0][0][0]
         if before == stream.engine.tokenizer.end:
             found.append(rows[token])
         before = token

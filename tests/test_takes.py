@@ -23,7 +23,7 @@ from generator import CarouselError, Snapshot, Stream
 from generator.music.score import Bar
 from generator.options import SamplingOptions
 from generator.streaming.batch import CHUNK
-from generator.streaming.engine import Engine, Model, load
+from generator.streaming.engine import Model, load
 from generator.streaming.origin import VERSION
 from generator.streaming.snapshot import NO_DIGEST
 from tests.conftest import ROOT, SHIPPED, random_checkpoint, tiny
@@ -195,7 +195,7 @@ def test_a_stream_that_was_rewound_or_forked_has_marks(monkeypatch: pytest.Monke
     resumed.rewind(3)
     fork = long.fork(seed=5)
     begun: list[int] = []
-    monkeypatch.setattr(Engine, "begin", lambda *_: begun.append(1))
+    monkeypatch.setattr(Stream, "begin", lambda *_: begun.append(1))
     for stream in (resumed, fork):
         stream.rewind(50)
         stream.rewind(bars=1)

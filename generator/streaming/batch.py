@@ -210,6 +210,15 @@ NO_CORPUS = np.zeros((3, 5), np.int64), _nothing(0, np.uint16), _nothing(0, np.u
 """In the place of `Index.arrays`."""
 
 
+forward: Any
+allowed: Any
+advance: Any
+judge: Any
+forward = allowed = advance = judge = None
+FOLLOWED = False
+"""Of `_advance`: what depends on the model, and whether there is a corpus. `specialised` gives them."""
+
+
 def _advance(
     network: Network,
     memory: Memory,
@@ -223,11 +232,7 @@ def _advance(
     buckets: Rows,
     count: int,
 ) -> None:
-    """Make the first `count` jobs longer, step by step, until one of them is finished.
-
-    `specialised` names the functions that depend on the model: `forward`, `allowed`, `advance` and `judge`, and whether
-    a corpus is `FOLLOWED`.
-    """
+    """Make the first `count` jobs longer, step by step, until one of them is finished."""
     grammar, followed, tokens = jobs.grammar[:count], jobs.followed[:count], jobs.tokens[:count]
     masks, waiting, never, broken = desk.masks[:count], desk.waiting[:count], desk.never[:count], desk.broken[:count]
     limited = constrained = False

@@ -71,7 +71,7 @@ def candidates(
     ]:
         # Those that go on have all said as much.
         step = CHUNK if tokens is None else tokens - len(said[going[0]])
-        drawn = draw([forks[index] for index in going], step)
+        drawn = draw(stream.engine, [forks[index] for index in going], step)
         for index, (more, events) in zip(going, drawn, strict=True):
             lines[index] += sum(isinstance(event, Bar) for event in events)
             said[index] += more

@@ -21,6 +21,7 @@ from generator.errors import CarouselError
 from generator.jit import compiled
 from generator.music.keys import KEYS, likely
 from generator.options import SamplingOptions
+from generator.streaming import performance_constraints, score_constraints, text_constraints
 from generator.streaming.offences import STRENGTHS
 from generator.streaming.performance_constraints import PerformanceConstraints
 from generator.streaming.score_constraints import ScoreConstraints
@@ -46,7 +47,6 @@ class Rules(Protocol):
 
     names: ClassVar[tuple[str, ...]]
     """The options that it understands."""
-    judge: ClassVar[Judge]
 
     @property
     def size(self) -> int:
@@ -82,12 +82,14 @@ def judge_nothing(
     """`Judge` for a tokenizer without constraints."""
 
 
-def _rules(tokenizer: Tokenizer) -> Rules | None:
+def _rules(tokenizer: Tokenizer) -> tuple[Rules | None, Judge]:
     if isinstance(tokenizer, ScoreTokenizer):
-        return ScoreConstraints(tokenizer)
+        return ScoreConstraints(tokenizer), score_constraints.judge
     if isinstance(tokenizer, PerformanceTokenizer):
-        return PerformanceConstraints(tokenizer)
-    return TextConstraints(tokenizer) if isinstance(tokenizer, CharTokenizer) else None
+        return PerformanceConstraints(tokenizer), performance_constraints.judge
+    if isinstance(tokenizer, CharTokenizer):
+        return TextConstraints(tokenizer), text_constraints.judge
+    return None, judge_nothing
 
 
 class Constraints:
@@ -95,9 +97,9 @@ class Constraints:
 
     def __init__(self, tokenizer: Tokenizer, index: Index | None = None) -> None:
         """With the index of a corpus, streams can be kept from copying it."""
-        self._tokenizer, self._rules, self._index = tokenizer, _rules(tokenizer), index
+        self._tokenizer, self._index = tokenizer, index
+        self._rules, self.judge = _rules(tokenizer)
         self.size = 1 if self._rules is None else self._rules.size
-        self.judge: Judge = judge_nothing if self._rules is None else self._rules.judge
         self._plans = lru_cache(maxsize=256)(self._make)
 
     def settle(self, options: SamplingOptions, primer: Sequence[int]) -> SamplingOptions:

@@ -17,13 +17,12 @@ from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.music.score import Score
 from generator.options import SamplingOptions
-from generator.streaming import stream as streams_of
 from generator.streaming.melody import of_score
 from generator.streaming.offences import STRENGTHS
 from generator.streaming.origin import UNSOUND
 from generator.streaming.runtime import DAMAGED, Runtime
 from generator.streaming.snapshot import Snapshot
-from generator.streaming.stream import Stream
+from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import LARGEST_COUNT, Event, Tokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
@@ -165,9 +164,11 @@ class Engine(Runtime):
         Raises:
             CarouselError: a stream is given twice, or belongs to another engine; a number is negative.
         """
-        if tokens < 0 or len(set(streams)) < len(streams) or any(stream.engine is not self for stream in streams):
-            raise CarouselError("pull takes streams of this engine, each once, and no fewer tokens than 0")
-        return [events for _, events in streams_of.draw(streams, tokens)]
+        return [events for _, events in self.draw(streams, tokens)]
+
+    def draw(self, streams: Sequence[Stream], tokens: int) -> list[tuple[list[int], list[Event]]]:
+        """As `pull`, and the tokens too: for each stream a pair."""
+        return draw(self, streams, tokens)
 
     def _encode(self, prime: Any) -> tuple[int, ...]:
         tokens = self.tokenizer.encode(_of_medium(prime, self.tokenizer))

@@ -90,7 +90,7 @@ def of_tokens(rules: Rows, plan: Rows, row: Rows, mask: Mask, offences: Rows) ->
 def judge(
     rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows
 ) -> None:
-    """`Rules.judge`."""
+    """`constraints.Judge`."""
     for stream in range(len(memory)):
         plan, mask = plans[stream], masks[stream]
         if plan[PLANNED] and not waiting[stream]:
@@ -110,7 +110,6 @@ class PerformanceConstraints:
     """Those of one vocabulary."""
 
     names: ClassVar[tuple[str, ...]] = ("style", "key", "scale", "ranges", "voices_at_once", "density")
-    judge = staticmethod(judge)
 
     def __init__(self, tokenizer: PerformanceTokenizer) -> None:
         self.size = TABLE + PITCHES

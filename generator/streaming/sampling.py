@@ -58,8 +58,8 @@ def weigh(
     weights: npt.NDArray[np.float64],
     order: npt.NDArray[np.int64],
 ) -> None:
-    """One stream's probabilities into `weights`, shape (vocab_size,), in proportion: the likeliest token has 1; `order`,
-    of the same shape, is room for work."""
+    """One stream's probabilities into `weights`, in proportion: the likeliest token has 1. `order` is room for work; each
+    have the shape (vocab_size,)."""
     largest = np.float64(_largest(logits, allowed))
     if temperature == 0:
         weights[:] = 0.0
@@ -102,7 +102,7 @@ def _largest(logits: npt.NDArray[np.float32], allowed: npt.NDArray[np.bool_]) ->
 
 @compiled
 def _sift(weights: npt.NDArray[np.float64], heap: npt.NDArray[np.int64], at: int, size: int) -> None:
-    """Let a token sink in a heap that has the least likely one on top; of equals the higher id counts as less likely."""
+    """Let a token sink in a heap with the least likely one on top; of equals the higher id counts as less likely."""
     token = heap[at]
     while 2 * at + 1 < size:
         child = 2 * at + 1
@@ -138,9 +138,7 @@ def _sort(weights: npt.NDArray[np.float64], order: npt.NDArray[np.int64]) -> int
 
 
 @compiled
-def _keep_likeliest(
-    weights: npt.NDArray[np.float64], top_k: int, top_p: float, order: npt.NDArray[np.int64]
-) -> None:
+def _keep_likeliest(weights: npt.NDArray[np.float64], top_k: int, top_p: float, order: npt.NDArray[np.int64]) -> None:
     """Top-k and top-p: what does not stay gets weight 0."""
     size = _sort(weights, order)
     most = min(top_k, size) if top_k else size

@@ -203,7 +203,7 @@ def of_tokens(rules: Rows, plan: Rows, tune: Rows, row: Rows, mask: Mask, offenc
 def judge(
     rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows
 ) -> None:
-    """`Rules.judge`."""
+    """`constraints.Judge`."""
     free = np.zeros(4, np.int64)
     for stream in range(len(memory)):
         plan, mask = plans[stream], masks[stream]
@@ -237,7 +237,6 @@ class ScoreConstraints:
         "voices_at_once",
         "density",
     )
-    judge = staticmethod(judge)
 
     def __init__(self, tokenizer: ScoreTokenizer) -> None:
         self._table, self._rules, self._end = tokenizer.table, tokenizer.grammar.rules, tokenizer.end

@@ -74,7 +74,7 @@ class Reach:
 class Stream:
     """Events without end, at a constant cost a token. One thread at a time may use it.
 
-    `take` and iteration are lazy: what is drawn ahead of them follows the options that are in force when it is asked for.
+    `take` and iteration are lazy: a token has the options that are in force when its events are asked for.
     """
 
     def __init__(self, engine: Runtime, snapshot: Snapshot) -> None:
@@ -190,7 +190,7 @@ class Stream:
         Raises:
             CarouselError: the number is negative.
         """
-        return draw([self], tokens)[0][1]
+        return draw(self.engine, [self], tokens)[0][1]
 
     @alone
     def _next(self) -> list[Event]:
@@ -467,14 +467,14 @@ class Stream:
         return next_ones[:count], events
 
 
-def draw(streams: Sequence[Stream], tokens: int) -> list[tuple[list[int], list[Event]]]:
-    """Advance streams of one engine by up to `tokens` tokens, side by side; for each one return these and the events
+def draw(engine: Runtime, streams: Sequence[Stream], tokens: int) -> list[tuple[list[int], list[Event]]]:
+    """Advance streams of an engine by up to `tokens` tokens, side by side; for each one return these and the events
     that they complete.
 
     Raises:
         CarouselError: a stream is given twice, or belongs to another engine; the number is negative.
     """
-    if tokens < 0 or len(set(streams)) < len(streams) or len({id(stream.engine) for stream in streams}) > 1:
+    if tokens < 0 or len(set(streams)) < len(streams) or any(stream.engine is not engine for stream in streams):
         raise CarouselError("pull takes streams of this engine, each once, and no fewer tokens than 0")
     drawn: list[tuple[list[int], list[Event]]] = [([], []) for _ in streams]
     entered: list[Stream] = []
@@ -491,7 +491,7 @@ def draw(streams: Sequence[Stream], tokens: int) -> list[tuple[list[int], list[E
         ]:
             empty = [(index, stream) for index, stream in going if stream._reach.is_used_up]
             jobs = [stream._job(targets[index] - stream.position) for index, stream in empty]
-            for (_, stream), job, result in zip(empty, jobs, streams[0].engine.run(jobs), strict=True):
+            for (_, stream), job, result in zip(empty, jobs, engine.run(jobs), strict=True):
                 stream._arrive(job, result)
             for index, stream in going:
                 more, events = stream._hand_out(targets[index] - stream.position)

@@ -19,7 +19,7 @@ SHOWN = 100
 def judge(
     rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows
 ) -> None:
-    """`Rules.judge`."""
+    """`constraints.Judge`."""
     for stream in range(len(masks)):
         plan, mask = plans[stream], masks[stream]
         if plan[PLANNED] and not waiting[stream]:
@@ -32,7 +32,6 @@ class TextConstraints:
     """Those of one vocabulary."""
 
     names: ClassVar[tuple[str, ...]] = ("starts_with", "characters")
-    judge = staticmethod(judge)
 
     def __init__(self, tokenizer: CharTokenizer) -> None:
         self._tokenizer = tokenizer

@@ -14,7 +14,7 @@ from generator.errors import CarouselError
 from generator.jit import specialised
 from generator.model.backends import cell, fp32, int8
 from generator.model.backends.memory import Memory, Network
-from generator.model.backends.products import PANEL, TERMS, Product, fitting, padded
+from generator.model.backends.products import PANEL, TERMS, fitting, padded
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.state import Floats
@@ -60,11 +60,8 @@ def name_of(backend: str) -> str:
     return name
 
 
-def prepare(name: str, checkpoint: Checkpoint, product: tuple[str, Product] | None = None) -> Backend:
+def prepare(name: str, checkpoint: Checkpoint) -> Backend:
     """The backend of that name with the checkpoint's weights.
-
-    Args:
-        product: for int8, its name and itself; else the fastest that is exact on this CPU.
 
     Raises:
         CarouselError: there is no such backend.
@@ -75,14 +72,13 @@ def prepare(name: str, checkpoint: Checkpoint, product: tuple[str, Product] | No
     table = int8.input_table(weights["embedding.weight"], weights["lstm.weight_ih_l0"], biases[0])
     rest = _matrices(checkpoint), table, biases, weights["output.bias"]
     if name == "fp32":
-        product, network = ("fp32", fp32.product), fp32.network(*rest)
-    else:
-        product, network = product or fitting(), int8.network(*rest)
-    return Backend(name, product[0], config, network, _forward(*product))
+        return Backend(name, name, config, fp32.network(*rest), _forward(name, fp32.product))
+    product_name, product = fitting()
+    return Backend(name, product_name, config, int8.network(*rest), _forward(product_name, product))
 
 
 @cache
-def _forward(name: str, product: Product) -> Callable[..., None]:
+def _forward(name: str, product: Callable[..., None]) -> Callable[..., None]:
     return specialised(cell.forward, name, product=product)
 
 

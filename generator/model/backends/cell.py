@@ -9,12 +9,14 @@ sigmoid(x) = (1 + tanh(x/2)) / 2. Divisions are slow, so fractions are added and
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from generator.jit import compiled
 from generator.model.backends.memory import Network, Rows, put
-from generator.model.backends.products import PANEL
+from generator.model.backends.products import PANEL, plain
 from generator.model.state import Floats
 
 _ONE, _HALF, _BOUND = np.float32(1), np.float32(0.5), np.float32(6.2)
@@ -68,6 +70,10 @@ def _cell(row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Fl
         cells[unit] = now
         now = _held(now)
         h[unit] = _HALF * (o_under + _over(o)) * _over(now) / (o_under * _under(now))
+
+
+product: Any = plain
+"""Of `forward`; `specialised` gives it the one that is wanted."""
 
 
 def forward(

@@ -46,9 +46,7 @@ def input_table(embedding: Floats, weight: Floats, bias: Floats) -> Floats:
 
 
 @compiled
-def _add_terms(
-    embedding: Floats, weight: Floats, bias: Floats, sums: npt.NDArray[np.float64], table: Floats
-) -> None:
+def _add_terms(embedding: Floats, weight: Floats, bias: Floats, sums: npt.NDArray[np.float64], table: Floats) -> None:
     for token in range(len(table)):
         for gate in range(len(sums)):
             sums[gate] = np.float64(bias[gate])

@@ -45,6 +45,16 @@ Product = Callable[[Bytes, int, Weights, int, int, Sums, int, Sums], None]
 matrix (outputs, terms) that is packed from byte `at` on, into the first columns of sums, (any, outputs or more)."""
 
 
+MATRIX_ROWS = MOST = SOME = TWO = NEVER
+matrix_tile: Any
+most_tile: Any
+some_tile: Any
+two_tile: Any
+one_tile: Any
+matrix_tile = most_tile = some_tile = two_tile = one_tile = None
+"""Of `_product`: how many rows its tiles have, and the tiles. `specialised` gives it those that fit the CPU."""
+
+
 def _product(h: Bytes, rows: int, packed: Weights, at: int, terms: int, starts: Sums, outputs: int, sums: Sums) -> None:
     """`Product` by tiles, of which `specialised` names the largest, two smaller ones, and that of one row."""
     groups = terms // GROUP

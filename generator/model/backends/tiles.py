@@ -6,7 +6,6 @@ next one. So one instruction adds four products to each of many int32 sums. All 
 
     amx      the matrix unit of some Intel CPUs, 16 rows at once (`tdpbusd`)
     vnni512  `vpdpbusd` with 512 bits (AVX-512 VNNI)
-    vnni256  `vpdpbusd` with 256 bits (AVX-512 VNNI)
     avx2     `vpmaddubsw` of |h| and the weight with h's sign, which cannot saturate
     plain    operations that LLVM has for every CPU
 """
@@ -17,13 +16,19 @@ import ctypes
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
-from numba import config, types
-from numba.core import cgutils
-from numba.core.codegen import get_host_cpu_features
+from numba import types
+from numba.core import cgutils as untyped_cgutils
+from numba.core import codegen as untyped_codegen
 from numba.extending import intrinsic
+
+from generator.jit import numba
+
+cgutils: Any = untyped_cgutils
+host: Any = untyped_codegen
 
 PANEL = 64
 """Outputs whose weights lie together."""
@@ -117,7 +122,6 @@ class Vectors:
 
 VECTORS = {
     "vnni512": Vectors(16, (6, 3, 2, 1), _dot_vnni),
-    "vnni256": Vectors(8, (2, 1), _dot_vnni),
     "avx2": Vectors(8, (1,), _dot_avx2, shifted=False),
     "plain": Vectors(4, (1,), _dot_plain),
 }
@@ -125,23 +129,27 @@ REGISTERS = 4
 """Of sums for each row of a tile."""
 
 
+def features() -> set[str]:
+    """Of the CPU that numba compiles for, by LLVM's names."""
+    asked: str | None = numba.config.CPU_FEATURES
+    found: str = host.get_host_cpu_features() if asked is None else asked
+    return {name.removeprefix("+") for name in found.split(",") if name.startswith("+")}
+
+
 def fitting() -> str:
-    """The fastest vectors of the CPU that numba compiles for."""
-    features = (config.CPU_FEATURES if config.CPU_FEATURES is not None else get_host_cpu_features()).split(",")
-    if {"+avx512vnni", "+avx512f"} <= {*features}:
+    """The fastest vectors of the CPU."""
+    found = features()
+    if {"avx512vnni", "avx512f"} <= found:
         return "vnni512"
-    if {"+avx512vnni", "+avx512vl"} <= {*features}:
-        return "vnni256"
-    return "avx2" if "+avx2" in features else "plain"
+    return "avx2" if "avx2" in found else "plain"
 
 
 def has_matrix_unit() -> bool:
     """Whether there is one, numba may use it, and the system lets this process: Linux wants to be asked."""
-    features = (config.CPU_FEATURES if config.CPU_FEATURES is not None else get_host_cpu_features()).split(",")
-    if sys.platform != "linux" or not {"+amx-int8", "+amx-tile", "+avx512vnni", "+avx512f"} <= {*features}:
+    if sys.platform != "linux" or not {"amx-int8", "amx-tile", "avx512vnni", "avx512f"} <= features():
         return False
     arch_prctl, request_permission, tile_data = 158, 0x1023, 18
-    return ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data) == 0
+    return bool(ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data) == 0)
 
 
 def _compiled(write: Callable[[Code, list[Any]], None]) -> Any:
@@ -200,21 +208,19 @@ def tile(vectors: Vectors, rows: int) -> Any:
         zero = ir.Constant(sums_type, None)
         lines = [code.at(h, builder.mul(INT64(row), h_stride)) for row in range(rows)]
 
-        def add(number: Any, before: Sequence[Any], part: int) -> list[Any]:
+        def add(part: int, number: Any, before: Sequence[Any]) -> list[Any]:
             results = list(before)
             for group in range(abreast):
-                here = code.at(
-                    packed,
-                    builder.mul(builder.add(builder.mul(number, INT64(abreast)), INT64(group)), INT64(GROUP * PANEL)),
-                )
+                place = builder.add(builder.mul(number, INT64(abreast)), INT64(group))
+                here = code.at(packed, builder.mul(place, INT64(GROUP * PANEL)))
                 weights = []
                 for register in range(REGISTERS):
                     at = code.at(here, GROUP * (part * width + register * lanes))
                     code.call("llvm.prefetch.p0", ir.VoidType(), code.at(at, AHEAD), INT32(0), INT32(3), INT32(1))
                     weights.append(code.load(bytes_type, at))
                 for row, line in enumerate(lines):
-                    place = builder.add(builder.mul(number, INT64(GROUP * abreast)), INT64(GROUP * group))
-                    four = builder.insert_element(undefined, code.load(INT32, code.at(line, place)), INT32(0))
+                    terms = code.load(INT32, code.at(line, builder.mul(place, INT64(GROUP))))
+                    four = builder.insert_element(undefined, terms, INT32(0))
                     four = builder.bitcast(builder.shuffle_vector(four, undefined, first), bytes_type)
                     for register in range(REGISTERS):
                         at = (group * rows + row) * REGISTERS + register
@@ -223,14 +229,12 @@ def tile(vectors: Vectors, rows: int) -> Any:
 
         rounds = builder.sdiv(groups, INT64(abreast))
         for part in range(PANEL // width):
+            columns = range(part * width, (part + 1) * width, lanes)
             begin = [
-                code.load(sums_type, code.at(starts, 4 * (part * width + register * lanes)))
-                if vectors.shifted
-                else zero
-                for register in range(REGISTERS)
+                code.load(sums_type, code.at(starts, 4 * column)) if vectors.shifted else zero for column in columns
             ]
             carried = [*begin * rows, *[zero] * (REGISTERS * rows * (abreast - 1))]
-            found = code.loop(rounds, carried, lambda number, before, part=part: add(number, before, part))
+            found = code.loop(rounds, carried, partial(add, part))
             for row in range(rows):
                 line = code.at(sums, builder.mul(INT64(row), sums_stride))
                 for register in range(REGISTERS):
