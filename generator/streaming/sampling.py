@@ -58,8 +58,8 @@ def weigh(
     weights: npt.NDArray[np.float64],
     order: npt.NDArray[np.int64],
 ) -> None:
-    """One stream's probabilities into `weights`, in proportion: the likeliest token has 1. `order` is room for work; each
-    have the shape (vocab_size,)."""
+    """One stream's probabilities into `weights`, in proportion: the likeliest token has 1. `order` is for work; each
+    has the shape (vocab_size,)."""
     largest = np.float64(_largest(logits, allowed))
     if temperature == 0:
         weights[:] = 0.0
