@@ -7,7 +7,7 @@ import sys
 
 from tests.conftest import ROOT
 
-HEAVY = ("torch",)
+HEAVY = ("torch", "music21")
 
 
 def imported(code: str, *arguments: str) -> set[str]:
@@ -20,4 +20,16 @@ def imported(code: str, *arguments: str) -> set[str]:
 
 def test_a_checkpoint_is_loaded_without_torch() -> None:
     code = "from generator.model.checkpoint import Checkpoint; assert Checkpoint.load('checkpoints/bach').fingerprint"
+    assert not imported(code)
+
+
+def test_music_is_understood_without_what_reads_and_engraves_it() -> None:
+    """A piece as tokens says its key."""
+    code = (
+        "from generator.model.checkpoint import Checkpoint; from generator.music.score import Note, Score, Voice\n"
+        "notes = tuple(Note(480 * beat, 480, pitch) for beat, pitch in enumerate((62, 65, 69, 61, 62)))\n"
+        "piece = Score(480, (Voice('Soprano'),), notes)\n"
+        "for name in ('bach', 'piano'):\n"
+        "    assert len(Checkpoint.load(f'checkpoints/{name}').tokenizer.encode(piece)) > 5"
+    )
     assert not imported(code)
