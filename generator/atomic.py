@@ -16,8 +16,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from filelock import lock_descriptor
-
 from generator.errors import CarouselError
 
 READY = ".ready"
@@ -136,6 +134,8 @@ def _unfinished(path: Path) -> list[Path]:
 
 def _new(path: Path) -> IO[bytes]:
     """A temporary file beside `path`, locked as long as it is open."""
+    from filelock import lock_descriptor  # slow to import, and who reads needs none
+
     while True:
         file = _beside(path).open("xb")
         try:
@@ -149,6 +149,8 @@ def _new(path: Path) -> IO[bytes]:
 
 def _clean(path: Path) -> None:
     """Remove the temporary files beside `path` that nobody writes any more."""
+    from filelock import lock_descriptor
+
     for left in _unfinished(path):
         with suppress(OSError), left.open("r+b") as file:
             if lock_descriptor(file.fileno(), blocking=False):

@@ -26,7 +26,7 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     os._exit(INTERRUPTED)
 
 
-# A command imports this module first, then torch, which takes a second. There is nothing to save in that second, and no
+# A command imports this module first; the others take a second. There is nothing to save in that second, and no
 # `run` to catch a Ctrl-C. Where the command is not the program, and where Ctrl-C is ignored, it stays as it is.
 _program = getattr(sys.modules["__main__"], "__spec__", None)
 if (

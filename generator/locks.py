@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from generator.errors import CarouselError
 
 
@@ -22,6 +20,8 @@ def alone(path: Path, busy: Callable[[], object], remedy: str) -> Iterator[None]
     Raises:
         CarouselError: the system refuses.
     """
+    from filelock import FileLock, Timeout  # slow to import
+
     lock = FileLock(path)
     try:
         try:

@@ -24,14 +24,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from generator import duet, sinks, takes
+from generator import sinks, takes
 from generator.corpora.primer import read_primer
 from generator.errors import CarouselError
 from generator.model.backends import AUTO, BACKENDS
 from generator.music import files
 from generator.music.score import Clock, Note, Score, Tempo, Voice, pitch_name
 from generator.options import SamplingOptions, add_arguments, given
-from generator.sinks import port
 from generator.streaming.best import candidates
 from generator.streaming.engine import Model, load
 from generator.streaming.lengths import last_end, last_tick, until_bars, until_seconds, until_tokens
@@ -177,6 +176,8 @@ def work(given_: argparse.Namespace) -> None:
         refuse_all_but(given_, "tree")
         takes.show(given_.tree)
     elif "list" in (given_.midi_in, given_.midi_out):
+        from generator.sinks import port  # imports mido, as `duet` does
+
         print(port.listing("input" if given_.midi_in == "list" else "output"))
     elif given_.replay is not None:
         refuse_all_but(given_, "replay", "checkpoint", "output", "originality")
@@ -230,6 +231,8 @@ def sample(given_: argparse.Namespace) -> None:
         events = telling(events, stream, given_.originality)
     try:
         if given_.midi_out is not None:
+            from generator import duet
+
             duet.perform(stream, events, clock, given_.midi_out, given_.midi_in, click=bool(given_.click))
             kept, events = list(stream.past()) if path is not None else [], iter(())
         for event in events:

@@ -7,12 +7,12 @@ import sys
 
 from tests.conftest import ROOT
 
-HEAVY = ("torch",)
+HEAVY = ("torch", "music21", "symusic", "mido", "rich", "filelock", "platformdirs", "requests")
 
 
 def imported(code: str, *arguments: str) -> set[str]:
     """The libraries of `HEAVY` that a new process has imported once it has run this code."""
-    code = f"import sys\n{code}\nprint(*sys.modules)"
+    code = f"import sys\n{code}\nprint()\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return {*HEAVY} & {*done.stdout.splitlines()[-1].split()}
@@ -21,3 +21,20 @@ def imported(code: str, *arguments: str) -> set[str]:
 def test_a_checkpoint_is_loaded_without_torch() -> None:
     code = "from generator.model.checkpoint import Checkpoint; assert Checkpoint.load('checkpoints/bach').fingerprint"
     assert not imported(code)
+
+
+def test_music_is_understood_without_what_reads_and_engraves_it() -> None:
+    """A piece as tokens says its key."""
+    code = (
+        "from generator.model.checkpoint import Checkpoint; from generator.music.score import Note, Score, Voice\n"
+        "notes = tuple(Note(480 * beat, 480, pitch) for beat, pitch in enumerate((62, 65, 69, 61, 62)))\n"
+        "piece = Score(480, (Voice('Soprano'),), notes)\n"
+        "for name in ('bach', 'piano'):\n"
+        "    assert len(Checkpoint.load(f'checkpoints/{name}').tokenizer.encode(piece)) > 5"
+    )
+    assert not imported(code)
+
+
+def test_a_text_is_drawn_without_what_it_does_not_need() -> None:
+    code = "from generator import sample; assert sample.main(['checkpoints/shakespeare', '--tokens', '1']) == 0"
+    assert imported(code) <= {"torch"}

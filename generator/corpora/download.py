@@ -8,9 +8,6 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import platformdirs
-from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
-
 from generator.corpora.progress import bar
 from generator.errors import CarouselError
 
@@ -21,6 +18,8 @@ MIRROR_DEPTH = 2
 
 def cache_folder() -> Path:
     """Where shards and downloads live: `CAROUSEL_CACHE`, by default the platform's cache folder."""
+    import platformdirs
+
     return Path(os.environ.get(CACHE) or platformdirs.user_cache_dir("carousel", appauthor=False)).expanduser()
 
 
@@ -52,6 +51,7 @@ def fetch(url: str, sha256: str) -> Path:
                 return candidate
     import pooch  # slow to import, and seldom needed
     import requests
+    from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
     pooch.get_logger().setLevel(logging.WARNING)
     folder = cache_folder() / "downloads"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -27,6 +24,9 @@ def in_order(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
     if len(items) <= FEW:
         yield from map(work, items)
         return
+    import multiprocessing  # slow to import, with what starts its processes
+    from concurrent.futures import ProcessPoolExecutor
+
     pool = ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn"), initializer=_ignore_ctrl_c)
     try:
         with _children_without_ctrl_c():
@@ -46,6 +46,8 @@ def _children_without_ctrl_c() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    from multiprocessing import resource_tracker
+
     resource_tracker.ensure_running()  # when it starts it unblocks what is blocked here
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

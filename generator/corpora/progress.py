@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+from typing import TYPE_CHECKING, Any
 
 from generator.terminal import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import ProgressColumn
 
 LINE_SECONDS = 10.0
 """From one line to the next."""
@@ -27,6 +28,9 @@ def bar(
         console: where other lines are printed meanwhile, above the bar.
         fields: what the columns show until they are told something else.
     """
+    from rich.console import Console  # slow to import, and a stream that is drawn shows no bar
+    from rich.progress import BarColumn, Progress, TextColumn
+
     console = console or Console(stderr=True)
     title = TextColumn("{task.description}", markup=False)
     progress = Progress(

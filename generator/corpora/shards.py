@@ -29,7 +29,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
-from rich.progress import TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import generator.tokenizers
 from generator.atomic import atomic_write
@@ -188,6 +187,8 @@ def _alone(folder: Path, busy: Callable[[], object]) -> AbstractContextManager[N
 
 def _built(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: bool) -> Shards:
     """Build the shards; a damaged folder that is there goes."""
+    from rich.progress import TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
     times = (TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left"))
     label = f"{Path(corpus.name).name}: reading"
     try:

@@ -21,7 +21,7 @@ import pretty_midi
 import verovio
 
 from generator.errors import CarouselError
-from generator.music.keys import analyse
+from generator.music.keys import likely
 from generator.music.layout import Layout, Staff, Value, lay_out, values
 from generator.music.origin import FIELD, NAME
 from generator.music.score import Score
@@ -34,6 +34,8 @@ PROLOGUE = (
 )
 STEPS = "FCGDAEB"
 """A line of fifths."""
+SHARPS = (*(0, 7, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5), *(-3, 4, -1, -6, 1, -4, 3, -2, 5, 0, -5, 2))
+"""Of each of the `KEYS`, as music21 spells it; flats below 0."""
 VEROVIO: dict[str, Any] = {
     "pageWidth": 2100,
     "pageHeight": 60000,
@@ -215,7 +217,7 @@ def _keys(score: Score, layout: Layout) -> dict[int, int]:
             if start_ticks <= note.start_ticks < end_ticks and not score.voices[note.voice].drum
         ]
         if notes:
-            keys[first] = analyse(notes).sharps
+            keys[first] = SHARPS[likely(notes)]
         first = end + 1
     return keys
 

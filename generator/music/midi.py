@@ -17,8 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import mido
-
 from generator.atomic import atomic_write
 from generator.errors import CarouselError
 from generator.losses import Omission, omissions_of
@@ -176,6 +174,7 @@ def to_bytes(score: Score) -> bytes:
     Raises:
         CarouselError: there are more than 15 pitched voices.
     """
+    import mido
     import pretty_midi
 
     scale = max(1, -(-RESOLUTION // score.ticks_per_quarter)) if score.ticks_per_quarter < RESOLUTION else 1
@@ -222,6 +221,8 @@ def channels(voices: Iterable[Voice]) -> list[int]:
 
 def _played(score: Score, voice: int, channel: int) -> list[tuple[int, Any]]:
     """A voice's messages by time; at one tick notes end, then the pedal moves, then notes start."""
+    import mido
+
     ranked: list[tuple[int, int, int, Any]] = []
     for note in without_overlaps(note for note in score.notes if note.voice == voice):
         on = mido.Message("note_on", note=note.pitch, velocity=note.velocity, channel=channel)
@@ -237,6 +238,8 @@ def _played(score: Score, voice: int, channel: int) -> list[tuple[int, Any]]:
 
 def _track(messages: list[tuple[int, Any]], scale: int) -> Any:
     """Messages with absolute ticks as a track with deltas."""
+    import mido
+
     track = mido.MidiTrack()
     before = 0
     for ticks, message in sorted(messages, key=lambda item: item[0]):

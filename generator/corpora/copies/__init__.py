@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.progress import TaskProgressColumn, TimeElapsedColumn
 
 from generator.atomic import atomic_write
 from generator.corpora.copies.reading import (
@@ -199,6 +198,8 @@ def open_index(shards: Shards, progress: bool = True) -> Index:
         CarouselError: the cache cannot be written, the corpus is too large, or copies are not looked for in its kind
             of tokens.
     """
+    from rich.progress import TaskProgressColumn, TimeElapsedColumn
+
     split, path = shards.split("train"), shards.folder / FILE
     table = rules(shards.tokenizer)
     symbols, stop = symbols_of(table, split.tokens), int(table[FIGURES, BREAK])
