@@ -180,6 +180,8 @@ class Batch:
     def step(self) -> list[tuple[Job, Result]]:
         """Make all jobs longer until the first is finished; those that are finished leave, with what came of them."""
         count = len(self.jobs)
+        if count == 0:
+            return []
         self._run(*self._rest, count)
         finished = np.flatnonzero(self._arrays.counters[:count, LEFT] == 0)[::-1].tolist()
         return [self._finish(row) for row in finished]

@@ -136,7 +136,9 @@ class Engine(Runtime):
         """Start a stream, as `Model.stream`."""
         primer = () if prime is None else self._encode(prime)
         timeline = ((0, self.constraints.settle(SamplingOptions(**options), primer)),)
-        return Stream.begin(self, primer, timeline)
+        stream = Stream.begin(self, primer, timeline)
+        self.admit(stream)
+        return stream
 
     def resume(self, snapshot: Snapshot, **options: Any) -> Stream:
         """Go on from a snapshot, as `Model.resume`."""

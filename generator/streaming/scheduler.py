@@ -109,8 +109,12 @@ class Scheduler:
                 return
             batch = batch or self._idle.pop()
             self._busy.append(batch)
-        while self._fill(batch, calls):
+        while (taken := self._share(batch)) or batch.jobs:
             try:
+                for call, job in taken:
+                    if call.wanted:
+                        calls[job] = call
+                        batch.add(job)
                 for job, result in batch.step():
                     calls.pop(job).answer(job, result)
             except BaseException as error:
@@ -119,17 +123,12 @@ class Scheduler:
                 calls.clear()
                 batch.jobs.clear()
 
-    def _fill(self, batch: Batch, calls: dict[Job, Call]) -> bool:
-        """Take a fair share of the line into a batch; whether it is to go on."""
+    def _share(self, batch: Batch) -> list[tuple[Call, Job]]:
+        """What a batch is to take from the line, so that all have as many jobs; one that has nothing to do is idle."""
         with self._lock:
             share = min(batch.rows, -(-self._jobs() // len(self._busy)))
             taken = [self._line.popleft() for _ in range(min(len(self._line), share - len(batch.jobs)))]
             if not taken and not batch.jobs:
                 self._busy.remove(batch)
                 self._idle.append(batch)
-                return False
-        for call, job in taken:
-            if call.wanted:
-                calls[job] = call
-                batch.add(job)
-        return True
+        return taken
