@@ -10,6 +10,7 @@ os.environ.setdefault(
 
 # isort: split
 import signal
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ import torch
 from hypothesis import settings
 
 from generator import sample
-from generator.corpora import open_corpus
+from generator.corpora import open_corpus, parallel
 from generator.corpora.shards import Shards, prepare
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
@@ -63,6 +64,15 @@ def asap(mirror: Path) -> list[Path]:
     files = sorted((mirror / "asap").rglob("*.mid"))
     assert files, f"{mirror} has no asap folder"
     return files
+
+
+@pytest.fixture(scope="session")
+def chorales() -> list[Score]:
+    """Forty chorales of Bach, read in this process: that is over before others would have started to help."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "FEW", 1000)
+        pieces = list(islice(open_corpus("bach-chorales").pieces("train"), 40))
+    return [piece.content for piece in pieces if isinstance(piece.content, Score)]
 
 
 def run(*arguments: object) -> int:

@@ -81,7 +81,7 @@ def test_music_scores_are_reproduced(name: str, corpus: str, mirror: Path) -> No
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_same_command_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
     music = load(CHECKPOINTS / name).tokenizer.medium == "music"
-    length = {"piano": ["--seconds", "60"], "shakespeare": ["--tokens", "2000"]}.get(name, ["--bars", "64"])
+    length = {"piano": ["--seconds", "30"], "shakespeare": ["--tokens", "1000"]}.get(name, ["--bars", "64"])
     outputs = {}
     variants = {"a": [], "b": [], "1": ["--chunk", "1"], "97": ["--chunk", "97"], "other": ["--seed", "8"]}
     for key, more in variants.items():

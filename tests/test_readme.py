@@ -65,9 +65,11 @@ def commands(document: str) -> list[tuple[int, str]]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like a checkout, that writes nothing into the real one, with a novel and songs to learn from."""
+    """A folder like a checkout, that writes nothing into the real one, with a novel and songs to learn from.
+
+    The code itself is found by its real path, under which it is compiled already."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("app.py", "data", "generator"):
+    for name in ("app.py", "data"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "checkpoints").mkdir()
     for checkpoint in (ROOT / "checkpoints").iterdir():

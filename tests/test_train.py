@@ -117,41 +117,41 @@ def test_training_learns_and_writes_a_whole_checkpoint(novel: Path, tmp_path: Pa
     assert len("".join(map(str, model.stream(seed=1).take(100)))) == 100
 
 
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_run_resumes_to_the_same_weights(novel: Path, tmp_path: Path, by: signal.Signals) -> None:
+QUICK = "import generator.train as t, generator.trainer as r, sys; r.SAVE_SECONDS = 0; sys.exit(t.main(sys.argv[1:]))"
+
+
+def start(novel: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
+    """A run in a process of its own that saves whenever it can."""
+    quick = {**os.environ, "PYTHONPATH": str(ROOT)}
+    arguments = command(novel, out, "--validations", "4", *more)[3:]
+    return subprocess.Popen([sys.executable, "-c", QUICK, *arguments], env=quick, stderr=subprocess.DEVNULL)
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(novel: Path, tmp_path: Path) -> None:
     """What counts is what lies on the disk, after SIGKILL as after Ctrl-C."""
-    quick = {**os.environ, "CAROUSEL_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
-    script = (
-        "import generator.train as t, generator.trainer as r, sys; r.SAVE_SECONDS = 0; sys.exit(t.main(sys.argv[1:]))"
-    )
-
-    def start(out: Path, *more: str) -> subprocess.Popen[bytes]:
-        arguments = command(novel, out, "--validations", "4", *more)[3:]
-        return subprocess.Popen([sys.executable, "-c", script, *arguments], env=quick, stderr=subprocess.DEVNULL)
-
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert start(whole).wait() == 0
-    process = start(killed)
-    deadline = time.monotonic() + 120
-    while not (killed / trainer.METRICS).exists() or not (killed / trainer.METRICS).read_text():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(by)
-    assert process.wait() == (130 if by == signal.SIGINT else -signal.SIGKILL)
-    step = trainer.read_state(killed)[0]["counters"]["step"]
-    assert 0 < step < 60
-    assert start(killed, "--resume").wait() == 0
-    assert Checkpoint.load(killed).fingerprint == Checkpoint.load(whole).fingerprint
-    one, two = trainer.read_state(whole)[1], trainer.read_state(killed)[1]
-    assert one.keys() == two.keys()
-    assert all(np.array_equal(one[name].numpy(), two[name].numpy()) for name in one)
-    assert one["averaged"] == 60 and one["average.output.bias"].shape == one["model.output.bias"].shape
-    logs = [
-        [{key: json.loads(row)[key] for key in ("step", "loss", "validation")} for row in path.read_text().splitlines()]
-        for path in (whole / trainer.METRICS, killed / trainer.METRICS)
-    ]
-    assert logs[0] == logs[1]
+    whole = tmp_path / "whole"
+    assert start(novel, whole).wait() == 0
+    for by in (signal.SIGKILL, signal.SIGINT):
+        killed = tmp_path / by.name
+        process = start(novel, killed)
+        deadline = time.monotonic() + 120
+        while not (killed / trainer.METRICS).exists() or not (killed / trainer.METRICS).read_text():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(by)
+        assert process.wait() == (130 if by == signal.SIGINT else -signal.SIGKILL)
+        step = trainer.read_state(killed)[0]["counters"]["step"]
+        assert 0 < step < 60
+        assert start(novel, killed, "--resume").wait() == 0
+        assert Checkpoint.load(killed).fingerprint == Checkpoint.load(whole).fingerprint
+        one, two = trainer.read_state(whole)[1], trainer.read_state(killed)[1]
+        assert one.keys() == two.keys()
+        assert all(np.array_equal(one[name].numpy(), two[name].numpy()) for name in one)
+        assert one["averaged"] == 60 and one["average.output.bias"].shape == one["model.output.bias"].shape
+        logs = [list(map(json.loads, (out / trainer.METRICS).read_text().splitlines())) for out in (whole, killed)]
+        first, second = ([{key: row[key] for key in ("step", "loss", "validation")} for row in log] for log in logs)
+        assert first == second
 
 
 def run_of(novel: Path, out: Path, **changes: Any) -> trainer.Trainer:
