@@ -14,16 +14,14 @@ import argparse
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from benchmarks.measuring import (
     Work,
     add_streams,
     add_turns,
+    characters,
+    engine_of,
     microseconds,
     parser,
     pulling,
@@ -38,33 +36,18 @@ from benchmarks.measuring import (
 from generator import command
 from generator.model.checkpoint import Checkpoint
 from generator.streaming.batch import CHUNK, Batch, Job
-from generator.streaming.engine import Engine
-
-
-class Anything:
-    """The grammar that allows everything."""
-
-    size = 1
-
-    def begin(self) -> npt.NDArray[np.int64]:
-        return np.zeros(1, np.int64)
-
-    def allowed(self, memory: npt.NDArray[np.int64], masks: npt.NDArray[np.bool_]) -> None:
-        masks[:] = True
-
-    def advance(self, memory: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]) -> None:
-        pass
+from generator.streaming.constraints import Constraints
 
 
 def sampling(batch: Batch, jobs: list[Job]) -> Work:
     """Steps of the same jobs, again and again: backend, grammar, sampling."""
 
     def work(steps: int) -> None:
-        for _ in range(steps):
-            if not batch.jobs:
-                for job in jobs:
-                    batch.add(replace(job, said=[], after=None))
-            batch.step()
+        for done in range(0, steps, CHUNK):
+            for job in jobs:
+                batch.add(replace(job, count=min(CHUNK, steps - done)))
+            while batch.jobs:
+                batch.step()
 
     return work
 
@@ -73,15 +56,15 @@ def measure(checkpoint: Checkpoint, size: tuple[int, int], streams: int, given: 
     """One row."""
     tokenizer = checkpoint.tokenizer
     model = untrained(size, tokenizer, given.embedding)
-    engine = Engine(model, given.backend, rows=streams)
+    engine = engine_of(model, given.backend, streams)
     callers = [engine.stream(seed=seed, governor=False) for seed in range(streams)]
     engine.pull(callers, 2 * CHUNK)
-    jobs = [caller.job(CHUNK) for caller in callers]
-    anything: Any = SimpleNamespace(grammar=Anything(), end=tokenizer.end, vocab_size=tokenizer.vocab_size)
-    free = [replace(job, grammar=anything.grammar.begin()) for job in jobs]
+    jobs = [caller._job(CHUNK) for caller in callers]
+    anything = characters(tokenizer.vocab_size)  # which may follow each other as they like
+    free = [replace(job, start=replace(job.start, grammar=anything.grammar.begin())) for job in jobs]
     contenders = {
-        "on": sampling(Batch(engine.backend, tokenizer, streams), jobs),
-        "off": sampling(Batch(engine.backend, anything, streams), free),
+        "on": sampling(Batch(engine.backend, tokenizer, streams, engine.constraints), jobs),
+        "off": sampling(Batch(engine.backend, anything, streams, Constraints(anything)), free),
         "whole": pulling(engine, callers, given.chunk),
     }
     found = timed(contenders, given.rounds, given.seconds)

@@ -60,7 +60,7 @@ def ours(given: argparse.Namespace) -> list[dict[str, Any]]:
     """Our rows: one stream, pulled 64 tokens at a time."""
     torch.set_num_threads(1)
     model = untrained(given.units, characters(given.vocabulary), given.embedding)
-    engine = Engine(model, given.backend, rows=1)
+    engine = Engine(model, given.backend, rows=1, threads=1)
     stream = engine.stream()
     work = pulling(engine, [stream], WINDOW)
     rows = []

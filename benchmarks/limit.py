@@ -8,8 +8,8 @@ which does not. `weights` counts the bytes of the recurrent and output matrices;
 row, are not counted.
 
 Together, streams share the weights, so multiplications are the limit. `operations` counts two for each weight and
-stream; the rate is that of the matrix products alone, in the same shapes, with the same torch call (int8:
-`torch._int_mm`). A share is the time of the products, or of the reading, over the time of the step.
+stream; the rate is that of the matrix products alone, in the same shapes and on one thread, as every thread of an
+engine has its own. A share is the time of the products, or of the reading, over the time of the step.
 
 `parts` says where a step's time goes, each the difference of two contenders: the matrix products; the cells with what
 else a backend does; grammar and sampling; events with what else a caller pays. With a char tokenizer, whose grammar and
@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from benchmarks.grammar import sampling
 from benchmarks.measuring import (
@@ -36,6 +35,7 @@ from benchmarks.measuring import (
     add_turns,
     characters,
     clock,
+    engine_of,
     microseconds,
     parser,
     pulling,
@@ -50,12 +50,13 @@ from benchmarks.measuring import (
 from benchmarks.step import stepping
 from generator import command
 from generator.jit import compiled
-from generator.model.backends import BACKENDS
-from generator.model.backends.memory import matrices
+from generator.model.backends import BACKENDS, fp32
+from generator.model.backends.products import PANEL, TERMS, fitting, pack, padded
+from generator.model.config import ModelConfig
 from generator.streaming.batch import CHUNK, Batch
-from generator.streaming.engine import Engine, Model
+from generator.streaming.engine import Model
 
-TYPES = {"int8": torch.int8, "bf16": torch.bfloat16, "fp32": torch.float32}
+BYTES = {"int8": 1, "fp32": 4}
 
 
 @compiled
@@ -84,34 +85,45 @@ def reading(size: int, pool: ThreadPoolExecutor, parts: int) -> Work:
 
 def multiplying(shapes: list[tuple[int, int]], streams: int, backend: str) -> Work:
     """The products of a step alone; `shapes` are those of the matrices, (outputs, terms)."""
-    kind = TYPES[backend]
-    whole = backend == "int8"
-    cases = []
-    for outputs, terms in shapes:
-        left = torch.randint(-127, 128, (streams, terms)).to(kind)
-        right = torch.randint(-127, 128, (outputs, terms)).to(kind).t()
-        cases.append((left, right, torch.zeros((streams, outputs), dtype=torch.int32 if whole else kind)))
-    multiply = torch._int_mm if whole else torch.mm
+    random, cases = np.random.default_rng(0), []
+    product = fitting()[1] if backend == "int8" else fp32.product
+    for outputs, terms in ((padded(outputs, PANEL), padded(terms, TERMS)) for outputs, terms in shapes):
+        matrix = random.integers(-127, 128, (outputs, terms), np.int8)
+        packed, starts = pack(matrix)
+        h, sums = random.integers(1, 256, (streams, terms)).astype(np.uint8), np.zeros((streams, outputs), np.int32)
+        if backend == "fp32":
+            packed, h, sums = matrix.T.ravel().astype(np.float32), h.astype(np.float32), sums.astype(np.float32)
+        cases.append((h, streams, packed, 0, terms, starts, outputs, sums))
 
     def work(steps: int) -> None:
         for _ in range(steps):
-            for left, right, out in cases:
-                multiply(left, right, out=out)
+            for case in cases:
+                product(*case)
 
     return work
 
 
+def shapes_of(config: ModelConfig) -> list[tuple[int, int]]:
+    """The matrices of a step, (outputs, terms): a layer's reads its own h and that of the layer below."""
+    hidden = config.hidden_size
+    upper = [(4 * hidden, 2 * hidden)] * (config.num_layers - 1)
+    return [(4 * hidden, hidden), *upper, (config.vocab_size, hidden)]
+
+
 def measure(model: Model, backend: str, streams: int, count: int, given: argparse.Namespace) -> dict[str, Any]:
     """One row."""
-    engine = Engine(model, backend, rows=streams)
+    engine = engine_of(model, backend, streams)
     callers = [engine.stream(seed=seed) for seed in range(streams)]
-    shapes = [(matrix.shape[0], matrix.shape[1]) for matrix in matrices(model.checkpoint)]
+    shapes = shapes_of(model.config)
     weights = sum(outputs * terms for outputs, terms in shapes)
-    size = weights * TYPES[backend].itemsize
+    size = weights * BYTES[backend]
     with ThreadPoolExecutor(count) as pool:
         contenders = {
             "whole": pulling(engine, callers, given.chunk),
-            "sampled": sampling(Batch(engine.backend, engine.tokenizer, streams), [one.job(CHUNK) for one in callers]),
+            "sampled": sampling(
+                Batch(engine.backend, engine.tokenizer, streams, engine.constraints),
+                [caller._job(CHUNK) for caller in callers],
+            ),
             "step": stepping(engine.backend, streams),
             "products": multiplying(shapes, streams, backend),
         }

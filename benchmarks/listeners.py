@@ -109,7 +109,7 @@ def listeners(given: argparse.Namespace) -> None:
     streams: list[Stream] = []
     console = Console(stderr=True)
     with one_core() as core, threads(1):
-        engine = Engine(model, given.backend)
+        engine = Engine(model, given.backend, threads=1)
         engine.pull([engine.stream()], given.chunk)  # compiles and prepares
         gc.freeze()  # as a server does: what is loaded for good is not searched for garbage, which takes 0.3 s
 

@@ -118,6 +118,11 @@ def characters(vocabulary: int) -> CharTokenizer:
     return CharTokenizer("".join(map(chr, range(256, 254 + vocabulary))))
 
 
+def engine_of(model: Model, backend: str, rows: int) -> Engine:
+    """An engine with as many threads as torch has."""
+    return Engine(model, backend, rows=rows, threads=torch.get_num_threads())
+
+
 def pulling(engine: Engine, streams: list[Stream], chunk: int) -> Work:
     """The whole of a step as a caller pays for it: backend, grammar, sampling, events; pulled so many at a time."""
 
@@ -130,7 +135,7 @@ def pulling(engine: Engine, streams: list[Stream], chunk: int) -> Work:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """That many torch threads, for a while."""
+    """That many torch threads, for a while; `engine_of` takes as many."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -4,7 +4,7 @@
 
 A step takes every stream one token further. Contenders, from the same untrained weights:
 
-- int8, bf16, fp32: the engine's backends, whole: sampling, grammar and events included;
+- int8, fp32: the engine's backends, whole: sampling, grammar and events included;
 - the same with `, no sampling`: the backend's step alone;
 - nn.LSTM: the loop that everyone writes, with softmax and multinomial;
 - ONNX Runtime, and ONNX Runtime int8 (its dynamic quantisation): sampling with NumPy, or without sampling;
@@ -32,6 +32,7 @@ from benchmarks.measuring import (
     add_threads,
     add_turns,
     characters,
+    engine_of,
     microseconds,
     parser,
     pulling,
@@ -46,7 +47,7 @@ from benchmarks.measuring import (
 from benchmarks.rivals import Gpt2, OnnxLstm, nn_lstm_loop
 from generator import command
 from generator.model.backends import BACKENDS, Backend
-from generator.streaming.engine import Engine, Model
+from generator.streaming.engine import Model
 
 ALONE = ", no sampling"
 RIVALS = {"nn.LSTM": (), "onnxruntime": ("onnx", "onnxruntime"), "gpt2": ("transformers",)}
@@ -68,7 +69,7 @@ def stepping(backend: Backend, streams: int) -> Work:
 
 def ours(model: Model, streams: int, chunk: int) -> Iterator[tuple[str, Work]]:
     for name in BACKENDS:
-        engine = Engine(model, name, rows=streams)
+        engine = engine_of(model, name, streams)
         yield name, pulling(engine, [engine.stream(seed=seed) for seed in range(streams)], chunk)
         yield name + ALONE, stepping(engine.backend, streams)
 

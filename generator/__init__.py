@@ -21,7 +21,7 @@ if typing.TYPE_CHECKING:
     from generator.streaming.snapshot import Snapshot
     from generator.streaming.stream import Stream
 else:
-    # Each name is imported when it is first asked for (PEP 562): torch takes seconds, and not every command needs it.
+    # Each name is imported when it is first asked for (PEP 562): numba takes a second, and not every command needs it.
     _HOMES = {
         "CarouselError": "errors",
         "Engine": "streaming.engine",

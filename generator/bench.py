@@ -4,7 +4,8 @@
 
 Both sample from the same weights, alone and many side by side, in turn, for several rounds; a ratio is the median of
 the pairs. Ours keeps to the grammar and decodes the events; the loop does neither. `product` says how int8 is
-multiplied: `fp32_product`, several times slower, where the CPU has no exact int8 instructions. JSON, one object.
+multiplied here: by the CPU's matrix unit (`amx`), its vectors (`vnni512`, `avx2`), or what every CPU has (`plain`).
+JSON, one object.
 """
 
 from __future__ import annotations

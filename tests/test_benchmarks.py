@@ -16,7 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import harmony, length, limit, listeners, measuring, memory, rivals, step
+from benchmarks import callers, harmony, length, limit, listeners, measuring, memory, rivals, step
 from generator.model.backends import BACKENDS
 from generator.model.config import ModelConfig
 from generator.model.lstm import LanguageModel
@@ -92,7 +92,7 @@ def test_limit(capsys: pytest.CaptureFixture[str]) -> None:
     for row in result["rows"]:
         # One layer of 16 units and an output layer of 32 tokens, in the backend's own bytes.
         count = 64 * 16 + 32 * 16
-        assert row["weights"] == count * {"int8": 1, "bf16": 2, "fp32": 4}[row["backend"]]
+        assert row["weights"] == count * {"int8": 1, "fp32": 4}[row["backend"]]
         assert row["operations"] == 2 * count * row["streams"]
         assert is_ratio(row["step_share_of_products"]) and is_ratio(row["whole_share_of_products"])
         assert ("step_share_of_reading" in row) == (row["streams"] == 1)
@@ -105,6 +105,15 @@ def test_grammar(kind: str, checkpoints: Path, capsys: pytest.CaptureFixture[str
     for row in result["rows"]:
         assert row["tokenizer"] == kind
         assert is_ratio(row["on_against_off"]) and is_ratio(row["whole_against_off"])
+
+
+@pytest.mark.slow
+def test_callers(checkpoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = run("callers", capsys, str(checkpoints / "score"), "--rounds", "1", "--tokens", "16")["rows"]
+    assert all(row["tokens_per_second"] > 0 for row in rows)
+    shares = {row["who"]: row["share"] for row in rows if "share" in row}
+    assert shares.keys() == callers.AGAINST.keys()
+    assert all(0 < share["low"] <= share["median"] for share in shares.values())
 
 
 @pytest.mark.slow
@@ -230,7 +239,7 @@ def test_who_is_behind_is_named() -> None:
     case = {"units": "2x8", "threads": 1, "streams": 1}
     fast, slow = ({"median": median, "low": median, "high": median} for median in (0.5, 2.0))
     rows = [
-        case | {"who": "bf16", "against": {"int8": fast}},
+        case | {"who": "fp32", "against": {"int8": fast}},
         case | {"who": "nn.LSTM", "against": {"int8": slow, "fp32": fast}},
         case | {"who": "GPT-2 at 8", "left_out": "its cache would take 3 GB"},
     ]

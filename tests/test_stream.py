@@ -225,3 +225,68 @@ def test_an_interrupt_while_a_stream_hears_itself_loses_nothing(kind: str, monke
     straight.pull(stream.position - 100)
     assert stream.pull(200) == straight.pull(200)
     assert stream.snapshot().to_bytes() == straight.snapshot().to_bytes()
+
+
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the jobs that engines are given from now on."""
+    sizes: list[int] = []
+    run = Engine.run
+
+    def counted(engine: Engine, jobs: list[Job]) -> list[Result]:
+        sizes.extend(job.count for job in jobs)
+        return run(engine, jobs)
+
+    monkeypatch.setattr(Engine, "run", counted)
+    return sizes
+
+
+def test_the_past_is_decoded_not_drawn_again(fake: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = fake.stream(seed=4)
+    events = stream.pull(3000)
+    fork = stream.fork(seed=5)
+    more = fork.pull(100)
+    sizes = counting(monkeypatch)
+    assert list(stream.past()) == events
+    assert list(fork.past()) == events + more
+    assert fake.tokenizer.collect(events) == replace_origin(stream.history())
+    assert not sizes
+
+
+def replace_origin(piece: Any) -> Any:
+    return replace(piece, origin="") if isinstance(piece, Score) else piece
+
+
+def test_a_long_way_back_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(tiny("score"))
+    stream = model.stream(seed=4)
+    events = stream.pull(5 * MARK * FOR_GOOD)
+    sizes = counting(monkeypatch)
+    stream.rewind(3 * MARK * FOR_GOOD + 7)
+    assert sum(sizes) <= MARK * FOR_GOOD
+    assert stream.position == 2 * MARK * FOR_GOOD - 7
+    assert list(stream.past()) + stream.pull(3 * MARK * FOR_GOOD + 7) == events
+
+
+def test_tokens_are_drawn_ahead_and_dropped_when_options_change(fake: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By two, four and more while they are used up; as many as were asked for; and by one where they never are."""
+    sizes = counting(monkeypatch)
+    stream = fake.stream(seed=4, governor=False)
+    list(stream.take(100))
+    assert sizes == [1, 2, 4, 8, 16, 32, 64]
+    stream.set(temperature=0.5)
+    list(stream.take(2))
+    assert sizes[7:] == [37, 1, 2]  # first to where the listener is
+    del sizes[:]
+    other = fake.stream(seed=4, governor=False)
+    for _ in range(100):
+        other.step(ahead=40)
+    assert sizes == [40, 40, 40]
+    other.set(temperature=0.5)
+    list(other.take(2))
+    assert other.snapshot().to_bytes() == stream.snapshot().to_bytes()
+    del sizes[:]
+    for _ in range(20):
+        list(other.take(1))
+        other.snapshot()
+        other.set(seed=other.options.seed + 1)
+    assert sum(sizes) <= 40

@@ -26,12 +26,9 @@ class Drawn:
 def in_chunks(stream: Stream, size: int) -> Iterator[Drawn]:
     """Token by token, but drawn so many at a time."""
     while not stream.ended:
-        chunk = []
-        for _ in range(size):
-            position = stream.position
-            events = list(stream.take(1))
-            chunk.append(Drawn(position, stream.horizon_ticks, events))
-        yield from chunk
+        position = stream.position
+        events = stream.step(size)
+        yield Drawn(position, stream.horizon_ticks, events)
 
 
 def until_tokens(stream: Stream, count: int | None, size: int) -> Iterator[Event]:

@@ -30,6 +30,8 @@ LARGEST_PRIMER = 2**24
 MOST_HEARD = 2**20
 """Tokens given mid-stream, in all."""
 LONGEST_NAME = 255
+GONE = ("bf16",)
+"""Backends of older versions."""
 
 Change = tuple[int, SamplingOptions]
 """From this position on, these options hold."""
@@ -157,6 +159,8 @@ def checked(facts: dict[str, Any], primer: Sequence[int]) -> dict[str, Any]:
         raise ValueError("fingerprint")
     if corpus != "" and not _is_digest(corpus):
         raise ValueError("corpus")
+    if backend in GONE:
+        raise CarouselError(f"made with the backend {backend}, which is gone; draw it anew")
     if backend not in BACKENDS:
         raise CarouselError(f"made with the backend {str(backend)[:20]!r} of a newer Carousel; update this one")
     position = whole(facts["position"], len(primer), LARGEST_COUNT)

@@ -178,11 +178,11 @@ class Stream:
         for _ in range(tokens):
             if self.ended:
                 return
-            yield from self._next()
+            yield from self.step()
 
     def __iter__(self) -> Iterator[Event]:
         while not self.ended:
-            yield from self._next()
+            yield from self.step()
 
     def pull(self, tokens: int) -> list[Event]:
         """Advance by up to `tokens` tokens at once, which is faster; return the events that they complete.
@@ -193,11 +193,16 @@ class Stream:
         return draw(self.engine, [self], tokens)[0][1]
 
     @alone
-    def _next(self) -> list[Event]:
-        """Advance by one token; draw some more where none is left."""
+    def step(self, ahead: int = 0) -> list[Event]:
+        """Advance by one token, and return the events that it completes.
+
+        Args:
+            ahead: how many tokens are drawn at once where none is left, at most `CHUNK`; by default few at first, then
+                more and more as long as they are used up.
+        """
         self._mend()
         if self._reach.is_used_up:
-            self._draw(self._ahead)
+            self._draw(ahead or self._ahead)
             self._ahead = min(2 * self._ahead, CHUNK)
         return self._hand_out(1)[1]
 
