@@ -31,6 +31,8 @@ from tests.strategies import sampling
 TOKENS = 240
 CHANGE = 512
 """Bytes of memory for one change of options in a timeline, at most."""
+SLACK = 2**14
+"""Bytes that may come and go, however long a stream is: what lists and numba keep for later."""
 
 cuts = st.lists(st.integers(1, 97), min_size=1, max_size=12)
 
@@ -167,9 +169,11 @@ def test_law_6_constant_cost(fake: Model, monkeypatch: pytest.MonkeyPatch) -> No
         steps += sum(job.count for job in jobs)
         return run(engine, jobs)
 
-    fake.stream().pull(500)
-    monkeypatch.setattr(Engine, "run", counted)
     tracemalloc.start()
+    warm = fake.stream()
+    for _ in range(3_000):  # for some thousand calls numba keeps a little more with each
+        warm.step(ahead=1)
+    monkeypatch.setattr(Engine, "run", counted)
     try:
         stream = fake.stream(seed=3)
         found = []
@@ -184,7 +188,7 @@ def test_law_6_constant_cost(fake: Model, monkeypatch: pytest.MonkeyPatch) -> No
     finally:
         tracemalloc.stop()
     changes = found[1][2] - found[0][2]
-    assert found[1][0] - found[0][0] < 3 * 14_000 + CHANGE * changes
+    assert found[1][0] - found[0][0] < 3 * 14_000 + CHANGE * changes + SLACK
     assert found[1][1] - found[0][1] < 200 + 2 * changes
     drawn_again = CHUNK * len(stream._timeline)  # at most so many where the governor steps in
     assert 20_000 <= steps <= 20_000 + drawn_again

@@ -22,6 +22,7 @@ from generator.music.score import Note, Score, pitch_name
 from generator.streaming.engine import Engine
 from generator.streaming.lengths import until_bars
 from generator.streaming.snapshot import Snapshot
+from generator.streaming.stream import Stream
 from generator.tokenizers import KINDS
 from generator.tokenizers.char import CharTokenizer
 from tests.conftest import ROOT, four_voices, random_checkpoint, run, tiny
@@ -145,9 +146,9 @@ def test_a_primer_is_read_by_the_model_once(models: Path, tmp_path: Path, monkey
     (tmp_path / "mine.txt").write_text("abc")
     command = ["--tokens", 40, "--save", tmp_path / "a.take", "-o"]
     read: list[int] = []
-    begin = Engine.begin
+    begin = Stream.begin
 
-    def noted(engine: Engine, primer: list[int], timeline: Any) -> Snapshot:
+    def noted(engine: Engine, primer: list[int], timeline: Any) -> Stream:
         read.append(len(primer))
         return begin(engine, primer, timeline)
 
@@ -155,7 +156,7 @@ def test_a_primer_is_read_by_the_model_once(models: Path, tmp_path: Path, monkey
         out, primer = tmp_path / f"{kind}.{suffix}", tmp_path / f"mine.{suffix}"
         read.clear()
         with monkeypatch.context() as patch:
-            patch.setattr(Engine, "begin", noted)
+            patch.setattr(Stream, "begin", noted)
             assert run(models / kind, "--prime", primer, *command, out) == 0
         assert len(read) == 1
         written = out.read_bytes()
