@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from generator.model.backends import BACKENDS, prepare, products, surprise, tiles
 from generator.model.backends.cell import _cell
 from generator.model.backends.int8 import input_table, quantise
-from generator.model.backends.products import GROUP, PANEL, SHIFT, exact, pack, plain, product
+from generator.model.backends.products import GROUP, PANEL, SHIFT, exact, matrix_product, pack, plain, product
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.lstm import LanguageModel
@@ -74,17 +74,23 @@ def test_int8_gives_a_stream_the_same_logits_in_any_company(streams: int, seed: 
     assert (together == logits_of(checkpoint, tokens[:, place : place + 1])[:, 0]).all()
 
 
-@pytest.mark.parametrize("vectors", tiles.VECTORS)
-@pytest.mark.parametrize("matrix_unit", [False, True])
-def test_every_kind_of_product_is_exact(vectors: str, matrix_unit: bool) -> None:
-    """Those that this CPU has; what it has not is compiled for another one, and not to be run here."""
-    if vectors not in usable() or (matrix_unit and not tiles.has_matrix_unit()):
-        assert vectors != "plain" or matrix_unit
+@pytest.mark.parametrize("kind", ["amx", *tiles.VECTORS])
+def test_every_kind_of_product_is_exact(kind: str) -> None:
+    """Those that this CPU has; what it has not cannot be run here."""
+    if kind not in usable():
+        assert kind != "plain"
         return
-    found = product(vectors, matrix_unit)
+    found = matrix_product(tiles.fitting()) if kind == "amx" else product(kind)
     assert exact(found)
     random = np.random.default_rng(1)
-    for rows, outputs, terms in ((1, 64, 64), (5, 128, 192), (17, 64, 128), (23, 192, 64), (130, 128, 128)):
+    for rows, outputs, terms in (
+        (1, 64, 64),
+        (5, 128, 192),
+        (17, 64, 128),
+        (16, 64, 64),
+        (33, 192, 64),
+        (130, 128, 128),
+    ):
         matrix = random.integers(-127, 128, (outputs, terms), np.int8)
         h = random.integers(-127, 128, (rows, terms + 64), np.int64)
         packed, starts = pack(matrix)
@@ -96,9 +102,9 @@ def test_every_kind_of_product_is_exact(vectors: str, matrix_unit: bool) -> None
 
 
 def usable() -> list[str]:
-    """The vectors that this CPU has, whatever numba is told."""
-    fast = list(tiles.VECTORS)
-    return fast[fast.index(tiles.fitting()) :]
+    """The kinds of products that this CPU has."""
+    kinds = list(tiles.VECTORS)
+    return [*(["amx"] if tiles.has_matrix_unit() else []), *kinds[kinds.index(tiles.fitting()) :]]
 
 
 def test_a_wrong_product_is_found_out() -> None:

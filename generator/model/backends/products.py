@@ -45,27 +45,22 @@ Product = Callable[[Bytes, int, Weights, int, int, Sums, int, Sums], None]
 matrix (outputs, terms) that is packed from byte `at` on, into the first columns of sums, (any, outputs or more)."""
 
 
-MATRIX_ROWS = MOST = SOME = TWO = NEVER
-matrix_tile: Any
+MOST = SOME = TWO = 2**31
 most_tile: Any
 some_tile: Any
 two_tile: Any
 one_tile: Any
-matrix_tile = most_tile = some_tile = two_tile = one_tile = None
-"""Of `_product`: how many rows its tiles have, and the tiles. `specialised` gives it those that fit the CPU."""
+most_tile = some_tile = two_tile = one_tile = None
+"""Of `_by_vectors`: tiles and how many rows they have. `specialised` gives it those that fit the CPU."""
 
 
-def _product(h: Bytes, rows: int, packed: Weights, at: int, terms: int, starts: Sums, outputs: int, sums: Sums) -> None:
-    """`Product` by tiles, of which `specialised` names the largest, two smaller ones, and that of one row."""
+def _by_vectors(
+    h: Bytes, rows: int, packed: Weights, at: int, terms: int, starts: Sums, outputs: int, sums: Sums
+) -> None:
+    """`Product` by tiles."""
     groups = terms // GROUP
     for column in range(0, outputs, PANEL):
         here, row = at + column * terms, 0
-        while rows - row >= MATRIX_ROWS:
-            matrix_tile(h, row, packed, here, groups, starts, column, sums)
-            row += MATRIX_ROWS
-        if row > 0 and rows - row > MATRIX_ROWS // 4:  # the last ones once more, beside those that are left
-            matrix_tile(h, rows - MATRIX_ROWS, packed, here, groups, starts, column, sums)
-            row = rows
         while rows - row >= MOST:
             most_tile(h, row, packed, here, groups, starts, column, sums)
             row += MOST
@@ -79,6 +74,37 @@ def _product(h: Bytes, rows: int, packed: Weights, at: int, terms: int, starts: 
             one_tile(h, row, packed, here, groups, starts, column, sums)
 
 
+UNIT = 16
+"""Rows of the smaller tile of a matrix unit; the larger has twice as many."""
+by_vectors: Any
+prepare: Any
+release: Any
+large_tile: Any
+small_tile: Any
+by_vectors = prepare = release = large_tile = small_tile = None
+"""Of `_by_matrix_unit`: what few rows are multiplied with, and what `tiles` has for the unit."""
+
+
+def _by_matrix_unit(
+    h: Bytes, rows: int, packed: Weights, at: int, terms: int, starts: Sums, outputs: int, sums: Sums
+) -> None:
+    """`Product` by a matrix unit where rows are many. The last tile takes some rows once more."""
+    if rows < UNIT:
+        by_vectors(h, rows, packed, at, terms, starts, outputs, sums)
+        return
+    groups = terms // GROUP
+    prepare()
+    for column in range(0, outputs, PANEL):
+        here, row = at + column * terms, 0
+        while rows - row >= 2 * UNIT:
+            large_tile(h, row, packed, here, groups, starts, column, sums)
+            row += 2 * UNIT
+        while rows > row:
+            small_tile(h, min(row, rows - UNIT), packed, here, groups, starts, column, sums)
+            row += UNIT
+    release()
+
+
 def plain(h: Bytes, rows: int, packed: Weights, at: int, terms: int, starts: Sums, outputs: int, sums: Sums) -> None:
     """`Product` without compiled code."""
     groups = packed[at : at + outputs * terms].reshape(outputs // PANEL, terms // GROUP, PANEL, GROUP)
@@ -87,16 +113,27 @@ def plain(h: Bytes, rows: int, packed: Weights, at: int, terms: int, starts: Sum
 
 
 @cache
-def product(vectors: str, matrix_unit: bool = False) -> Product:
-    """`Product` by one kind of `tiles.VECTORS`, with many rows by the matrix unit."""
+def product(vectors: str) -> Product:
+    """`Product` by one kind of `tiles.VECTORS`."""
     kind = tiles.VECTORS[vectors]
     made = {rows: tiles.tile(kind, rows) for rows in kind.rows}
     most, some, two, one = (max(rows for rows in made if rows <= limit) for limit in (max(made), 3, 2, 1))
-    names: dict[str, Any] = {"MOST": most, "most_tile": made[most], "SOME": some, "some_tile": made[some]}
-    names |= {"TWO": two, "two_tile": made[two], "one_tile": made[one]}
-    names |= {"MATRIX_ROWS": tiles.AMX_ROWS if matrix_unit else NEVER}
-    names |= {"matrix_tile": tiles.matrix_tile() if matrix_unit else made[most]}
-    return specialised(_product, f"{vectors}_amx" if matrix_unit else vectors, **names)
+    names = {"MOST": most, "most_tile": made[most], "SOME": some, "some_tile": made[some]}
+    return specialised(_by_vectors, vectors, **names, TWO=two, two_tile=made[two], one_tile=made[one])
+
+
+@cache
+def matrix_product(vectors: str) -> Product:
+    """`Product` by the CPU's matrix unit, with few rows by these vectors."""
+    return specialised(
+        _by_matrix_unit,
+        vectors,
+        by_vectors=product(vectors),
+        prepare=tiles.prepare_matrix_unit,
+        release=tiles.release_matrix_unit,
+        large_tile=tiles.matrix_tile(2 * UNIT),
+        small_tile=tiles.matrix_tile(UNIT),
+    )
 
 
 @cache
@@ -105,12 +142,9 @@ def fitting() -> tuple[str, Product]:
     if not AVAILABLE:
         return "numpy", plain
     vectors = tiles.fitting()
-    wanted = [("amx", product(vectors, True))] if tiles.has_matrix_unit() else []
-    return next(
-        (name, found)
-        for name, found in (*wanted, (vectors, product(vectors)), ("plain", product("plain")))
-        if exact(found)
-    )
+    if tiles.has_matrix_unit() and exact(matrix_product(vectors)):
+        return "amx", matrix_product(vectors)
+    return next((name, product(name)) for name in (vectors, "plain") if exact(product(name)))
 
 
 def exact(found: Product) -> bool:
@@ -119,7 +153,7 @@ def exact(found: Product) -> bool:
     matrix = random.integers(-127, 128, (2 * PANEL, 2 * TERMS), np.int8)
     matrix[:2] = [[127], [-127]]
     packed, starts = pack(matrix)
-    for rows in (1, 2, 3, 11, 39):
+    for rows in (1, 2, 3, 11, 16, 53):
         h = random.integers(-127, 128, (rows, matrix.shape[1]), np.int64)
         h[0] = 127
         sums = np.zeros((rows, len(matrix)), np.int32)

@@ -247,36 +247,71 @@ def tile(vectors: Vectors, rows: int) -> Any:
     return _compiled(write)
 
 
-def matrix_tile() -> Any:
-    """A tile of `AMX_ROWS` rows for the matrix unit, as `_compiled` says; the groups make up whole `AMX_TERMS`."""
+def matrix_tile(rows: int) -> Any:
+    """A tile of one or two times `AMX_ROWS` rows for the matrix unit, as `_compiled` says; the groups make up whole
+    `AMX_TERMS`, and the unit is prepared by `matrix_unit`.
+
+    Its registers hold sums, of 16 rows and 16 outputs each, then h, then weights, of 16 lines of 64 bytes each.
+    """
+    blocks = rows // AMX_ROWS
+    abreast = 4 // blocks  # columns of sums, so that these take four registers
 
     def write(code: Code, values: list[Any]) -> None:
         h, h_stride, packed, groups, starts, sums, sums_stride = values
         builder, nothing = code.builder, ir.VoidType()
-        # The registers: 0 to 3 hold sums, of 16 outputs each, 4 holds h, 5 weights. Each has 16 lines of 64 bytes.
-        shape = code.builder.alloca(BYTE, 64)
-        lines_of_64_bytes = [1, *[0] * 15, *[64, 0] * 6, *[0] * 20, *[16] * 6, *[0] * 10]
-        code.store(ir.Constant(ir.VectorType(BYTE, 64), lines_of_64_bytes), shape)
-        code.call("llvm.x86.ldtilecfg", nothing, shape)
-        columns = range(PANEL // AMX_OUTPUTS)
+        lines = [code.at(h, builder.mul(INT64(AMX_ROWS * block), h_stride)) for block in range(blocks)]
+        found = [code.at(sums, builder.mul(INT64(AMX_ROWS * block), sums_stride)) for block in range(blocks)]
 
         def load(register: int, address: Any, stride: Any) -> None:
             code.call("llvm.x86.tileloadd64", nothing, BYTE(register), address, stride)
 
-        def add(number: Any, _: Sequence[Any]) -> list[Any]:
-            load(4, code.at(h, builder.mul(number, INT64(AMX_TERMS))), h_stride)
+        def add(first: int, number: Any, _: Sequence[Any]) -> list[Any]:
+            for block, line in enumerate(lines):
+                load(4 + block, code.at(line, builder.mul(number, INT64(AMX_TERMS))), h_stride)
             here = code.at(packed, builder.mul(number, INT64(AMX_TERMS * PANEL)))
-            for column in columns:
-                load(5, code.at(here, GROUP * AMX_OUTPUTS * column), INT64(GROUP * PANEL))
-                code.call("llvm.x86.tdpbusd", nothing, BYTE(column), BYTE(4), BYTE(5))
+            for column in range(abreast):
+                weights = 4 + blocks + column % (4 - blocks)
+                load(weights, code.at(here, GROUP * AMX_OUTPUTS * (first + column)), INT64(GROUP * PANEL))
+                for block in range(blocks):
+                    register = BYTE(abreast * block + column)
+                    code.call("llvm.x86.tdpbusd", nothing, register, BYTE(4 + block), BYTE(weights))
             return []
 
-        for column in columns:
-            load(column, code.at(starts, 4 * AMX_OUTPUTS * column), INT64(0))
-        code.loop(builder.sdiv(groups, INT64(AMX_TERMS // GROUP)), [], add)
-        for column in columns:
-            address = code.at(sums, 4 * AMX_OUTPUTS * column)
-            code.call("llvm.x86.tilestored64", nothing, BYTE(column), address, sums_stride)
-        code.call("llvm.x86.tilerelease", nothing)
+        for first in range(0, PANEL // AMX_OUTPUTS, abreast):
+            for column in range(abreast):
+                for block in range(blocks):
+                    load(abreast * block + column, code.at(starts, 4 * AMX_OUTPUTS * (first + column)), INT64(0))
+            code.loop(builder.sdiv(groups, INT64(AMX_TERMS // GROUP)), [], partial(add, first))
+            for column in range(abreast):
+                for block in range(blocks):
+                    address = code.at(found[block], 4 * AMX_OUTPUTS * (first + column))
+                    register = BYTE(abreast * block + column)
+                    code.call("llvm.x86.tilestored64", nothing, register, address, sums_stride)
 
     return _compiled(write)
+
+
+@intrinsic
+def prepare_matrix_unit(typing):  # type: ignore[no-untyped-def]
+    """Give each register of the matrix unit 16 lines of 64 bytes."""
+
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        code = Code(builder)
+        shape = cgutils.alloca_once(builder, ir.VectorType(BYTE, 64))
+        palette, widths, heights = [1, *[0] * 15], [64, 0] * 8, [16] * 8
+        code.store(ir.Constant(ir.VectorType(BYTE, 64), [*palette, *widths, *[0] * 16, *heights, *[0] * 8]), shape)
+        code.call("llvm.x86.ldtilecfg", ir.VoidType(), code.at(shape, 0))
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def release_matrix_unit(typing):  # type: ignore[no-untyped-def]
+    """Let the system forget the registers."""
+
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        Code(builder).call("llvm.x86.tilerelease", ir.VoidType())
+        return context.get_dummy_value()
+
+    return types.void(), generate
