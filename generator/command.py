@@ -98,6 +98,12 @@ def _same(path: Path, other: Path) -> bool:
         return os.path.realpath(path) == os.path.realpath(other)
 
 
+def _tell_before_compiling() -> None:
+    from generator import jit  # what commands import takes a second, and a Ctrl-C meanwhile is to be quiet
+
+    jit.tell_before_compiling(lambda: tell("compiling for this CPU, once; it takes up to half a minute"))
+
+
 def run(
     arguments_parser: argparse.ArgumentParser,
     work: Callable[[argparse.Namespace], None],
@@ -108,6 +114,7 @@ def run(
     try:
         if signal.getsignal(signal.SIGINT) is _leave:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            _tell_before_compiling()
         if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding lacks is written out, as on standard error
             sys.stdout.reconfigure(errors="backslashreplace")
         work(given)

@@ -7,6 +7,7 @@ Its arithmetic is written so that every CPU, and Python without numba, gives the
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import re
 import warnings
@@ -60,6 +61,25 @@ if numba is not None and not numba.config.CACHE_DIR:
 
 AVAILABLE: bool = numba is not None and not numba.config.DISABLE_JIT
 """Whether there is compiled code at all."""
+
+
+def tell_before_compiling(say: Callable[[], None]) -> None:
+    """Call `say` once, when something has to be compiled, which may take a while."""
+    if not AVAILABLE:
+        return
+    event = importlib.import_module("numba.core.event")
+    said: list[bool] = []
+
+    class Listener(event.Listener):  # type: ignore[misc, name-defined]
+        def on_start(self, _: Any) -> None:
+            if not said:
+                said.append(True)
+                say()
+
+        def on_end(self, _: Any) -> None:
+            pass
+
+    event.register("numba:compile", Listener())
 
 
 def compiled(function: F) -> F:

@@ -168,3 +168,20 @@ for threads in (1, 2):
 def test_law_8_a_take_is_the_same_on_every_machine(machine: str) -> None:
     said = run(WALK + EACH, *SHIPPED, **MACHINES[machine]).stdout.splitlines()
     assert said == [f"{name} {GOLDEN[name]}" for name in SHIPPED] * 2
+
+
+def test_a_first_run_says_that_it_compiles_and_a_second_does_not(tmp_path: Path) -> None:
+    tiny("char").save(tmp_path / "model")
+    command = [sys.executable, "-m", "generator.sample", str(tmp_path / "model"), "--tokens", "3"]
+    said = [
+        subprocess.run(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "kept")},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stderr
+        for _ in range(2)
+    ]
+    assert [text.count("compiling for this CPU, once") for text in said] == [1, 0]

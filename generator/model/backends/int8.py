@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from generator.jit import compiled
 from generator.model.backends.memory import H_SCALE, Network
-from generator.model.backends.products import pack
+from generator.model.backends.products import aligned, pack
 from generator.model.state import Floats
 
 SMALLEST = 1e-30
@@ -23,7 +23,9 @@ def network(matrices: list[Floats], table: Floats, biases: Floats, bias: Floats)
     quantised = [quantise(matrix) for matrix in matrices]
     packed, starts = zip(*(pack(whole) for whole, _ in quantised), strict=True)
     scales = np.concatenate([scales for _, scales in quantised])
-    return Network(np.concatenate(packed), np.concatenate(starts), scales, table, biases, bias)
+    whole = aligned(sum(map(len, packed)), np.int8)
+    np.concatenate(packed, out=whole)
+    return Network(whole, np.concatenate(starts), scales, table, biases, bias)
 
 
 def quantise(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.jit import compiled
-from generator.model.backends.products import PANEL, SHIFT, TERMS, padded
+from generator.model.backends.products import PANEL, SHIFT, TERMS, aligned, padded
 from generator.model.config import ModelConfig
 from generator.model.state import Floats, State
 
@@ -64,12 +64,13 @@ class Memory:
         outputs = padded(max(4 * hidden, config.vocab_size), PANEL)
         zero = SHIFT if h_type is np.uint8 else 0
         self.rows = Rows(
-            np.full((layers + 1, rows, 2 * padded(hidden, TERMS)), zero, h_type),
-            np.zeros((layers, rows, hidden), np.float32),
-            np.zeros((rows, outputs), np.int32 if h_type is np.uint8 else np.float32),
+            aligned((layers + 1, rows, 2 * padded(hidden, TERMS)), h_type),
+            aligned((layers, rows, hidden), np.float32),
+            aligned((rows, outputs), np.int32 if h_type is np.uint8 else np.float32),
             np.zeros(hidden, np.float32),
             H_SCALE if h_type is np.uint8 else np.float32(0),
         )
+        self.rows.h[:] = zero
 
     def load(self, row: int, state: State) -> None:
         """Put a stream's memory into a row."""

@@ -20,6 +20,8 @@ Sums = npt.NDArray[np.int32]
 
 PANEL, GROUP = 64, 4
 """Outputs whose weights lie together, and how many terms of each."""
+LINE = 64
+"""Bytes of a line of the CPU's caches."""
 TERMS = 64
 """Products have a whole number of these; zeros fill them up."""
 SHIFT = 128
@@ -30,6 +32,14 @@ NEVER = 2**31
 def padded(size: int, unit: int) -> int:
     """The next multiple of a unit."""
     return -(-size // unit) * unit
+
+
+def aligned(shape: int | tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
+    """An array of zeros that begins with a line of the CPU's caches: what crosses from one to the next is read twice."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.zeros(size + LINE, np.uint8)
+    begin = -room.ctypes.data % LINE
+    return room[begin : begin + size].view(dtype).reshape(shape)
 
 
 def pack(matrix: Weights) -> tuple[Weights, Sums]:
