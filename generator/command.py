@@ -10,6 +10,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import chain, combinations, product
 from pathlib import Path
 from types import FrameType
@@ -111,8 +112,9 @@ def run(
 ) -> int:
     """Parse, work, and return the exit status."""
     given = arguments_parser.parse_intermixed_args(arguments)
+    is_program = signal.getsignal(signal.SIGINT) is _leave
     try:
-        if signal.getsignal(signal.SIGINT) is _leave:
+        if is_program:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             _tell_before_compiling()
         if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding lacks is written out, as on standard error
@@ -122,6 +124,10 @@ def run(
         tell(f"{arguments_parser.prog}: {error}")
         return 2
     except KeyboardInterrupt:
+        if is_program:  # at once: what libraries still do at their end would have to be waited for
+            with suppress(OSError):
+                sys.stdout.flush()
+            os._exit(INTERRUPTED)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader has gone, which is how `… | head` ends. Python would complain once more when it flushes at exit.

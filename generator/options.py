@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import MISSING, Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from generator.errors import CarouselError
@@ -173,6 +175,21 @@ class SamplingOptions:
 
     def __post_init__(self) -> None:
         validate(self)
+
+
+def changed(options: SamplingOptions, changes: Mapping[str, Any]) -> SamplingOptions:
+    """The options with some of them changed, by name.
+
+    Raises:
+        CarouselError: there is no such option, or a value is out of its bounds.
+    """
+    names = [spec.name for spec in fields(SamplingOptions)]
+    for name in changes:
+        if name not in names:
+            near = get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            raise CarouselError(f"there is no option {name!r}; {hint}")
+    return replace(options, **changes)
 
 
 @dataclass(frozen=True, slots=True)

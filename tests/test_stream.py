@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from generator import CarouselError, Engine
+from generator import CarouselError, Engine, write
 from generator.music.score import Bar, PieceEnd, Score
 from generator.streaming.batch import CHUNK, Job, Result
 from generator.streaming.engine import Model
@@ -290,3 +291,38 @@ def test_tokens_are_drawn_ahead_and_dropped_when_options_change(fake: Model, mon
         other.snapshot()
         other.set(seed=other.options.seed + 1)
     assert sum(sizes) <= 40
+
+
+def test_what_is_printed_of_models_streams_and_snapshots() -> None:
+    model = Model(tiny("char"))
+    stream = model.stream(seed=4, temperature=0.5)
+    stream.pull(1234)
+    assert repr(model) == "<Model tiny: char, 2 × 24 units, 32 tokens>"
+    assert repr(stream) == "<Stream of tiny at token 1,234, seed 4, temperature 0.5>"
+    assert repr(stream.engine).startswith("<Engine of tiny: int8 by ")
+    assert repr(stream.snapshot()).endswith("…) at token 1,234>")
+
+
+def test_snapshots_of_one_moment_are_equal() -> None:
+    one, two = (Model(tiny("char")).stream(seed=4) for _ in range(2))
+    assert one.snapshot() == two.snapshot() and hash(one.snapshot()) == hash(two.snapshot())
+    one.pull(5), two.pull(4)
+    assert one.snapshot() != two.snapshot() != "a snapshot"
+
+
+def test_what_cannot_be_pickled_says_what_to_send() -> None:
+    model = Model(tiny("char"))
+    with pytest.raises(CarouselError, match="send the path of its checkpoint"):
+        pickle.dumps(model)
+    with pytest.raises(CarouselError, match=r"send stream\.snapshot"):
+        pickle.dumps(model.stream())
+
+
+def test_an_option_that_is_not_there_is_said_with_the_one_that_may_be_meant() -> None:
+    model = Model(tiny("char"))
+    with pytest.raises(CarouselError, match=r"no option 'temprature'; did you mean temperature\?"):
+        model.stream(temprature=1)
+    with pytest.raises(CarouselError, match="no option 'zzz'; there are seed, temperature, "):
+        model.stream().set(zzz=1)
+    with pytest.raises(CarouselError, match="a list cannot be written; give a str or a Score"):
+        write([], "a.mid")

@@ -31,6 +31,8 @@ def write(piece: str | Score, path: str | Path) -> None:
             not exist, or the file cannot be written.
     """
     path = Path(path)
+    if not isinstance(piece, str | Score):
+        raise CarouselError(f"{path}: a {type(piece).__name__} cannot be written; give a str or a Score")
     module = check(path, type(piece))
     if isinstance(piece, Score) and not piece.notes:
         raise CarouselError(f"{path}: there are no notes to write; make the music longer")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from generator.model.backends import AUTO, name_of
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.music.score import Score
-from generator.options import SamplingOptions
+from generator.options import SamplingOptions, changed
 from generator.streaming.melody import of_score
 from generator.streaming.offences import STRENGTHS
 from generator.streaming.origin import UNSOUND
@@ -47,6 +47,14 @@ class Model:
     def card(self) -> str:
         """The model card, Markdown."""
         return self.checkpoint.card
+
+    def __repr__(self) -> str:
+        config = self.config
+        sizes = f"{config.num_layers} × {config.hidden_size} units, {config.vocab_size} tokens"
+        return f"<Model {self.checkpoint.name or 'without a name'}: {self.tokenizer.kind}, {sizes}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise CarouselError("a model cannot be pickled; send the path of its checkpoint, and load it there")
 
     def engine(self, backend: str = AUTO) -> Engine:
         """This model's own engine on a backend, made when it is first asked for."""
@@ -135,7 +143,7 @@ class Engine(Runtime):
     def stream(self, prime: Any = None, **options: Any) -> Stream:
         """Start a stream, as `Model.stream`."""
         primer = () if prime is None else self._encode(prime)
-        timeline = ((0, self.constraints.settle(SamplingOptions(**options), primer)),)
+        timeline = ((0, self.constraints.settle(changed(SamplingOptions(), options), primer)),)
         stream = Stream.begin(self, primer, timeline)
         self.admit(stream)
         return stream

@@ -53,6 +53,10 @@ class Runtime:
         made = self.backend, self.tokenizer, rows, self.constraints, index
         self._scheduler = Scheduler(lambda: Batch(*made), threads)
 
+    def __repr__(self) -> str:
+        name = f"{type(self).__name__} of {self.name or 'a checkpoint without a name'}"
+        return f"<{name}: {self.backend.name} by {self.backend.product}, {len(self._streams)} streams>"
+
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         """The results of these jobs, which are drawn side by side, with those that other threads want."""
         return self._scheduler.run(jobs)

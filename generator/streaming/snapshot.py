@@ -53,6 +53,16 @@ class Snapshot(Origin):
     followed: Rows | None = None
     watch: Watch | None = None
 
+    def __repr__(self) -> str:
+        return f"<Snapshot of {self.wanted} at token {self.position:,}>"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same follows from both."""
+        return isinstance(other, Snapshot) and self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        return hash(self.to_bytes())
+
     def to_bytes(self) -> bytes:
         """As a take; the same snapshot gives the same bytes."""
         tensors = {"h": self.state.h, "c": self.state.c, "primer": np.array(self.primer, TENSORS["primer"])}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from generator.errors import CarouselError
 from generator.music.score import MusicEvent, Score
+from generator.options import changed
 from generator.streaming import listening
 from generator.streaming.batch import CHUNK
 from generator.streaming.course import Course, alone
@@ -25,6 +26,13 @@ class Stream(Course):
 
     `take` and iteration are lazy: a token has the options that are in force when its events are asked for.
     """
+
+    def __repr__(self) -> str:
+        options = f"seed {self.options.seed}, temperature {self.options.temperature:g}"
+        return f"<Stream of {self.engine.name or 'a checkpoint without a name'} at token {self.position:,}, {options}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise CarouselError("a stream cannot be pickled; send stream.snapshot().to_bytes(), and resume it there")
 
     @property
     def ended(self) -> bool:
@@ -108,7 +116,7 @@ class Stream(Course):
 
     def _set(self, changes: dict[str, Any]) -> None:
         self._mend()
-        options = self.engine.constraints.settle(replace(self.options, **changes), self._primer)
+        options = self.engine.constraints.settle(changed(self.options, changes), self._primer)
         if options != self.options:
             self._drop_ahead()
             self._change(replace(options, lift=changes.get("lift", 0.0)), self.position)

@@ -35,7 +35,7 @@ def padded(size: int, unit: int) -> int:
 
 
 def aligned(shape: int | tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """An array of zeros that begins with a line of the CPU's caches: what crosses from one to the next is read twice."""
+    """An array of zeros that begins with a line of the CPU's caches, for what crosses to the next one is read twice."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     room = np.zeros(size + LINE, np.uint8)
     begin = -room.ctypes.data % LINE
