@@ -57,6 +57,7 @@ bench: .venv/.installed-bench  ## measure speed beside rivals, into build/bench;
 	$(BIN)/python -m benchmarks.grammar checkpoints/bach > build/bench/grammar.json
 	$(BIN)/python -m benchmarks.length --picture docs/length.svg > build/bench/length.json
 	$(BIN)/python -m benchmarks.start > build/bench/start.json
+	$(BIN)/python -m benchmarks.callers checkpoints/bach > build/bench/callers.json
 	$(BIN)/python -m benchmarks.listeners checkpoints/bach > build/bench/listeners-bach.json
 	$(BIN)/python -m benchmarks.listeners checkpoints/shakespeare > build/bench/listeners-shakespeare.json
 
