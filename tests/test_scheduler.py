@@ -46,6 +46,50 @@ def test_what_breaks_a_batch_is_told_to_those_whose_jobs_it_held(
         assert stream.pull(100) == list(Engine(model).stream(seed=seed).take(100))
 
 
+@pytest.mark.parametrize("broken", ["a batch cannot be made", "a job cannot be taken up"])
+def test_nobody_waits_for_ever_for_what_cannot_be_done(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that were in the line are told, whoever called first; and the next call is served."""
+    model = Model(tiny("char"))
+    engine = Engine(model, threads=1)
+    streams = [engine.stream(seed=seed) for seed in range(4)]
+    scheduler, told = engine._scheduler, []
+    gate = threading.Event()
+
+    def fail(*_: Any) -> Any:
+        assert gate.wait(60)
+        raise MemoryError
+
+    def pull(stream: Any) -> None:
+        with pytest.raises(MemoryError):
+            stream.pull(5)
+        told.append(stream)
+
+    with monkeypatch.context() as patch:
+        if broken == "a batch cannot be made":
+            scheduler._idle.clear()
+            patch.setattr(scheduler, "_new_batch", fail)
+            gate.set()
+            pull(streams[0])
+        else:
+            patch.setattr(Batch, "add", fail)
+            threads = [threading.Thread(target=pull, args=(stream,)) for stream in streams]
+            for thread in threads:
+                thread.start()
+            gate.set()
+            for thread in threads:
+                thread.join(60)
+    assert len(told) == (1 if broken == "a batch cannot be made" else 4)
+    assert engine.pull(streams, 50) == [list(Engine(model).stream(seed=seed).take(50)) for seed in range(4)]
+
+
+def test_threads_that_begin_at_once_take_the_idle_batches_once_each() -> None:
+    engine = Engine(Model(tiny("char")), threads=3)
+    streams = [engine.stream(seed=seed) for seed in range(60)]
+    for _ in range(30):
+        engine.pull(streams, 2)
+    assert len({id(batch) for batch in engine._scheduler._idle}) == len(engine._scheduler._idle) <= 3
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timer")
 @pytest.mark.parametrize("way", ["pull", "take", "rewind"])
 def test_signals_at_any_moment_leave_all_streams_whole(way: str) -> None:

@@ -102,19 +102,21 @@ class Scheduler:
 
     def _work(self) -> None:
         """Step until no job is left."""
+        try:
+            batch = self._begin()
+        except BaseException as error:
+            with self._lock:
+                line, self._line = self._line, deque()
+            for call, _ in line:
+                call.fail(error)
+            return
         calls: dict[Job, Call] = {}
-        batch = self._new_batch() if not self._idle else None
-        with self._lock:
-            if len(self._busy) >= self._wanted():
-                return
-            batch = batch or self._idle.pop()
-            self._busy.append(batch)
-        while (taken := self._share(batch)) or batch.jobs:
+        while batch and ((taken := self._share(batch)) or batch.jobs):
             try:
-                for call, job in taken:
-                    if call.wanted:
-                        calls[job] = call
-                        batch.add(job)
+                new = {job: call for call, job in taken if call.wanted}
+                calls |= new
+                for job in new:
+                    batch.add(job)
                 for job, result in batch.step():
                     calls.pop(job).answer(job, result)
             except BaseException as error:
@@ -122,6 +124,15 @@ class Scheduler:
                     call.fail(error)
                 calls.clear()
                 batch.jobs.clear()
+
+    def _begin(self) -> Batch | None:
+        """The batch of one more thread; None if there are enough of them."""
+        with self._lock:
+            if len(self._busy) >= self._wanted():
+                return None
+            batch = self._idle.pop() if self._idle else self._new_batch()
+            self._busy.append(batch)
+        return batch
 
     def _share(self, batch: Batch) -> list[tuple[Call, Job]]:
         """What a batch is to take from the line, so that all have as many jobs; one that has nothing to do is idle."""
