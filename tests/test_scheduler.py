@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from generator.errors import CarouselError
-from generator.streaming.batch import CHUNK, Batch
+from generator.streaming.batch import CHUNK, Batch, Job, Result
 from generator.streaming.engine import Engine, Model
 from generator.streaming.scheduler import Call
 from tests.conftest import tiny
@@ -187,3 +187,28 @@ def test_the_child_of_a_fork_draws_with_threads_of_its_own() -> None:
         told = file.read()
     os.waitpid(child, 0)
     assert told == "".join(map(str, stream.pull(70))) and len(before) == 40
+
+
+def test_a_phrase_that_an_interrupt_breaks_off_is_heard_as_far_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stream says what its take says."""
+    stream = Model(tiny("char")).stream(seed=4)
+    stream.pull(10)
+    run, calls = stream.engine.run, 0
+
+    def interrupted(jobs: list[Job]) -> list[Result]:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return run(jobs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stream.engine, "run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            stream.listen("a phrase of more characters than one job has " * 3)
+    fork = stream.fork()
+    assert stream.position == 10 + CHUNK
+    assert stream.pull(100) == fork.pull(100)
+    assert stream.snapshot() == fork.snapshot()
+    with pytest.raises(CarouselError, match="cannot draw -1 tokens ahead"):
+        stream.step(ahead=-1)

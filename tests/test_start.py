@@ -37,4 +37,4 @@ def test_music_is_understood_without_what_reads_and_engraves_it() -> None:
 
 def test_a_text_is_drawn_without_what_it_does_not_need() -> None:
     code = "from generator import sample; assert sample.main(['checkpoints/shakespeare', '--tokens', '1']) == 0"
-    assert imported(code) <= {"torch"}
+    assert not imported(code)

@@ -160,6 +160,7 @@ class Batch:
     def add(self, job: Job) -> None:
         """Take a job up; there must be a free row."""
         row, options, start, arrays = len(self.jobs), job.options, job.start, self._arrays
+        assert 1 <= job.count <= CHUNK and len(job.given) <= job.count  # compiled code trusts it
         self._memory.load(row, start.state)
         arrays.grammar[row] = start.grammar
         arrays.tokens[row] = start.token

@@ -201,6 +201,9 @@ class Course:
         """Undo what an interrupt broke off."""
         if self._torn:
             self._go_to(self.position)
+        if self._heard and self._heard[-1][0] + len(self._heard[-1][1]) > self.position:  # while it heard a phrase
+            self._drop_ahead()
+            self._heard = heard_until(self._heard, self.position)
 
     def _cursor(self) -> Cursor:
         """The cursor at the position."""

@@ -1,16 +1,18 @@
 """Who steps what when: jobs wait in a line, and a few threads take them into their batches.
 
-Whoever wants tokens waits for them, and may be interrupted at any moment: the work is done in threads that no interrupt
-reaches, so nobody else notices. Each thread has a batch of its own; they share nothing but the line. There are no more
-threads than cores, and no more than there is work for: one that waits for a core would only keep others waiting.
+Whoever wants tokens waits for them, and may be interrupted at any moment: the work is done in threads that no
+interrupt reaches, so nobody else notices. (It may come between any two instructions of Python. `with` on a plain lock
+is safe from it; what `threading` and `concurrent.futures` build of locks is not.) Each thread has a batch of its own;
+they share nothing but the line. There are no more threads than cores, and no more than there is work for: one that
+waits for a core would only keep others waiting.
 """
 
 from __future__ import annotations
 
 import os
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
 from generator.streaming.batch import Batch, Job, Result
@@ -35,7 +37,7 @@ class Call:
         """Whether anyone still waits."""
         self._results: dict[Job, Result] = {}
         self._error: BaseException | None = None
-        self._done = Lock()
+        self._lock, self._done = Lock(), Lock()
         self._done.acquire()
 
     def wait(self) -> list[Result]:
@@ -51,15 +53,17 @@ class Call:
 
     def answer(self, job: Job, result: Result) -> None:
         """One of the jobs is done."""
-        self._results[job] = result
-        if self.wanted and len(self._results) == len(self.jobs):
-            self._done.release()
+        with self._lock:
+            self._results[job] = result
+            if self.wanted and len(self._results) == len(self.jobs):
+                self._done.release()
 
     def fail(self, error: BaseException) -> None:
         """They cannot be done."""
-        if self.wanted:
-            self.wanted, self._error = False, error
-            self._done.release()
+        with self._lock:
+            if self.wanted:
+                self.wanted, self._error = False, error
+                self._done.release()
 
 
 class Scheduler:
@@ -72,12 +76,11 @@ class Scheduler:
 
     def _forget(self) -> None:
         """Begin without threads, as in the child of a fork."""
-        self._process = os.getpid()
         self._lock = Lock()
         self._line: deque[tuple[Call, Job]] = deque()
         self._busy: list[Batch] = []
         self._idle: list[Batch] = []
-        self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="carousel")
+        self._process = os.getpid()
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         """The results of these jobs, in their order."""
@@ -90,7 +93,7 @@ class Scheduler:
             self._line.extend((call, job) for job in jobs)
             missing = self._wanted() - len(self._busy)
         for _ in range(missing):
-            self._pool.submit(self._work)
+            start_new_thread(self._work, ())  # an interrupt in `Thread.start` could leave the thread waiting
         return call.wait()
 
     def _jobs(self) -> int:
@@ -105,8 +108,8 @@ class Scheduler:
         try:
             batch = self._begin()
         except BaseException as error:
-            with self._lock:
-                line, self._line = self._line, deque()
+            with self._lock:  # another thread may serve them
+                line, self._line = ([], self._line) if self._busy else (list(self._line), deque())
             for call, _ in line:
                 call.fail(error)
             return

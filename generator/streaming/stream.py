@@ -66,6 +66,11 @@ class Stream(Course):
     @property
     def meter(self) -> Meter | None:
         """What of it, the primer included, stands in the corpus whose index the engine has; None without one."""
+        return self._meter()
+
+    @alone
+    def _meter(self) -> Meter | None:
+        self._mend()
         return None if self.engine.index is None else Meter(self.engine.index, self._cursor().followed)
 
     def allowed(self) -> Mask:
@@ -98,7 +103,12 @@ class Stream(Course):
         Args:
             ahead: how many tokens are drawn at once where none is left, at most `CHUNK`; by default few at first, then
                 more and more as long as they are used up.
+
+        Raises:
+            CarouselError: `ahead` is negative.
         """
+        if ahead < 0:
+            raise CarouselError(f"cannot draw {ahead} tokens ahead; give 0 or more")
         self._mend()
         if self._reach.is_used_up:
             self._draw(ahead or self._ahead)
