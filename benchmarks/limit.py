@@ -51,7 +51,8 @@ from benchmarks.step import stepping
 from generator import command
 from generator.jit import compiled
 from generator.model.backends import BACKENDS, fp32
-from generator.model.backends.products import PANEL, TERMS, fitting, pack, padded
+from generator.model.backends.layout import PANEL, TERMS, pack, padded
+from generator.model.backends.products import fitting
 from generator.model.config import ModelConfig
 from generator.streaming.batch import CHUNK, Batch
 from generator.streaming.engine import Model

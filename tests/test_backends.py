@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from generator.model.backends import BACKENDS, prepare, products, surprise, tiles
 from generator.model.backends.cell import _cell
 from generator.model.backends.int8 import input_table, quantise
-from generator.model.backends.products import GROUP, PANEL, SHIFT, exact, matrix_product, pack, plain, product
+from generator.model.backends.layout import GROUP, PANEL, SHIFT, pack
+from generator.model.backends.products import exact, matrix_product, plain, product
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.lstm import LanguageModel

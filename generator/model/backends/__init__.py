@@ -13,8 +13,9 @@ import numpy.typing as npt
 from generator.errors import CarouselError
 from generator.jit import specialised
 from generator.model.backends import cell, fp32, int8
+from generator.model.backends.layout import PANEL, TERMS, padded
 from generator.model.backends.memory import Memory, Network
-from generator.model.backends.products import PANEL, TERMS, fitting, padded
+from generator.model.backends.products import fitting
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.state import Floats

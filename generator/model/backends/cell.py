@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.jit import compiled
+from generator.model.backends.layout import PANEL
 from generator.model.backends.memory import Network, Rows, put
-from generator.model.backends.products import PANEL, plain
+from generator.model.backends.products import plain
 from generator.model.state import Floats
 
 _ONE, _HALF, _BOUND = np.float32(1), np.float32(0.5), np.float32(6.2)
@@ -73,7 +74,7 @@ def _cell(row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Fl
 
 
 product: Any = plain
-"""Of `forward`; `specialised` gives it the one that is wanted."""
+"""The `products.Product` with which `forward` multiplies; `specialised` replaces it by the one that is wanted."""
 
 
 def forward(

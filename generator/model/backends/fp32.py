@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from generator.jit import compiled
+from generator.model.backends.layout import Sums
 from generator.model.backends.memory import Network
-from generator.model.backends.products import Sums
 from generator.model.state import Floats
 
 

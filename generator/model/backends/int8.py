@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.jit import compiled
+from generator.model.backends.layout import aligned, pack
 from generator.model.backends.memory import H_SCALE, Network
-from generator.model.backends.products import aligned, pack
 from generator.model.state import Floats
 
 SMALLEST = 1e-30

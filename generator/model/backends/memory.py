@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.jit import compiled
-from generator.model.backends.products import PANEL, SHIFT, TERMS, aligned, padded
+from generator.model.backends.layout import PANEL, SHIFT, TERMS, aligned, padded
 from generator.model.config import ModelConfig
 from generator.model.state import Floats, State
 

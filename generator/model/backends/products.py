@@ -7,61 +7,25 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from generator.jit import AVAILABLE, specialised
+from generator.model.backends.layout import GROUP, PANEL, SHIFT, TERMS, Bytes, Sums, Weights, pack
 
 if AVAILABLE:
     from generator.model.backends import tiles
-
-Bytes = npt.NDArray[np.uint8]
-Weights = npt.NDArray[np.int8]
-Sums = npt.NDArray[np.int32]
-
-PANEL, GROUP = 64, 4
-"""Outputs whose weights lie together, and how many terms of each."""
-LINE = 64
-"""Bytes of a line of the CPU's caches."""
-TERMS = 64
-"""Products have a whole number of these; zeros fill them up."""
-SHIFT = 128
-"""What is added to h, so that it has no sign."""
-NEVER = 2**31
-
-
-def padded(size: int, unit: int) -> int:
-    """The next multiple of a unit."""
-    return -(-size // unit) * unit
-
-
-def aligned(shape: int | tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """An array of zeros that begins with a line of the CPU's caches, for what crosses to the next one is read twice."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = np.zeros(size + LINE, np.uint8)
-    begin = -room.ctypes.data % LINE
-    return room[begin : begin + size].view(dtype).reshape(shape)
-
-
-def pack(matrix: Weights) -> tuple[Weights, Sums]:
-    """A matrix (outputs, terms), both multiples of `PANEL` and `TERMS`, as one row of bytes in the order in which
-    `product` reads them; and what its sums begin with to undo the shift of h, (outputs,)."""
-    outputs, terms = matrix.shape
-    groups = matrix.reshape(outputs // PANEL, PANEL, terms // GROUP, GROUP)
-    return groups.transpose(0, 2, 1, 3).ravel(), (-SHIFT * matrix.sum(axis=1, dtype=np.int64)).astype(np.int32)
-
 
 Product = Callable[[Bytes, int, Weights, int, int, Sums, int, Sums], None]
 """(h, rows, packed, at, terms, starts, outputs, sums): multiplies the first rows of h, (any, terms or more), with the
 matrix (outputs, terms) that is packed from byte `at` on, into the first columns of sums, (any, outputs or more)."""
 
 
+# `specialised` replaces these: how many rows the tiles of `_by_vectors` have, and the tiles, as they fit the CPU.
 MOST = SOME = TWO = 2**31
 most_tile: Any
 some_tile: Any
 two_tile: Any
 one_tile: Any
 most_tile = some_tile = two_tile = one_tile = None
-"""Of `_by_vectors`: tiles and how many rows they have. `specialised` gives it those that fit the CPU."""
 
 
 def _by_vectors(
@@ -84,15 +48,15 @@ def _by_vectors(
             one_tile(h, row, packed, here, groups, starts, column, sums)
 
 
-UNIT = 16
-"""Rows of the smaller tile of a matrix unit; the larger has twice as many."""
+# And these: for `_by_matrix_unit` the rows of its smaller tile, of which the larger has twice as many; what multiplies
+# fewer rows; and what `tiles` has for the unit.
+UNIT = 2**31
 by_vectors: Any
 prepare: Any
 release: Any
 large_tile: Any
 small_tile: Any
 by_vectors = prepare = release = large_tile = small_tile = None
-"""Of `_by_matrix_unit`: what few rows are multiplied with, and what `tiles` has for the unit."""
 
 
 def _by_matrix_unit(
@@ -138,11 +102,12 @@ def matrix_product(vectors: str) -> Product:
     return specialised(
         _by_matrix_unit,
         vectors,
+        UNIT=tiles.AMX_ROWS,
         by_vectors=product(vectors),
         prepare=tiles.prepare_matrix_unit,
         release=tiles.release_matrix_unit,
-        large_tile=tiles.matrix_tile(2 * UNIT),
-        small_tile=tiles.matrix_tile(UNIT),
+        large_tile=tiles.matrix_tile(2 * tiles.AMX_ROWS),
+        small_tile=tiles.matrix_tile(tiles.AMX_ROWS),
     )
 
 

@@ -4,7 +4,7 @@ A tile multiplies a few rows of h with the weights of `PANEL` outputs. h is byte
 127; weights are bytes from -127 to 127, which lie group by group: the four terms of the first output, then those of the
 next one. So one instruction adds four products to each of many int32 sums. All sums are exact, so all tiles agree.
 
-    amx      the matrix unit of some Intel CPUs, 16 rows at once (`tdpbusd`)
+    amx      the matrix unit of some Intel CPUs, 16 or 32 rows at once (`tdpbusd`)
     vnni512  `vpdpbusd` with 512 bits (AVX-512 VNNI)
     avx2     `vpmaddubsw` of |h| and the weight with h's sign, which cannot saturate
     plain    operations that LLVM has for every CPU
@@ -26,14 +26,11 @@ from numba.core import codegen as untyped_codegen
 from numba.extending import intrinsic
 
 from generator.jit import numba
+from generator.model.backends.layout import GROUP, PANEL
 
 cgutils: Any = untyped_cgutils
 host: Any = untyped_codegen
 
-PANEL = 64
-"""Outputs whose weights lie together."""
-GROUP = 4
-"""Terms that one instruction sums."""
 AMX_ROWS, AMX_TERMS, AMX_OUTPUTS = 16, 64, 16
 """What one instruction of the matrix unit takes."""
 AHEAD = 2048
@@ -126,11 +123,11 @@ VECTORS = {
     "plain": Vectors(4, (1,), _dot_plain),
 }
 REGISTERS = 4
-"""Of sums for each row of a tile."""
+"""How many registers hold the sums of one row of a tile."""
 
 
 def features() -> set[str]:
-    """Of the CPU that numba compiles for, by LLVM's names."""
+    """What the CPU that numba compiles for can do, by LLVM's names."""
     asked: str | None = numba.config.CPU_FEATURES
     found: str = host.get_host_cpu_features() if asked is None else asked
     return {name.removeprefix("+") for name in found.split(",") if name.startswith("+")}
@@ -249,7 +246,7 @@ def tile(vectors: Vectors, rows: int) -> Any:
 
 def matrix_tile(rows: int) -> Any:
     """A tile of one or two times `AMX_ROWS` rows for the matrix unit, as `_compiled` says; the groups make up whole
-    `AMX_TERMS`, and the unit is prepared by `matrix_unit`.
+    `AMX_TERMS`, and the unit is prepared by `prepare_matrix_unit`.
 
     Its registers hold sums, of 16 rows and 16 outputs each, then h, then weights, of 16 lines of 64 bytes each.
     """
