@@ -39,7 +39,7 @@ CLICK_PITCHES, CLICK_SECONDS = (76, 77), 0.05
 HANGING_BARS = 5
 """A note that is held for so long has lost its end."""
 MOST_ERRORS = 100_000
-"""Of the last messages, whose times are told at the end."""
+"""How many of the last messages are remembered, whose times are told at the end."""
 
 
 class Player:

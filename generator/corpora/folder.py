@@ -18,7 +18,7 @@ from generator.music.score import Score, style_name
 GRID = 12
 """Positions a quarter that the score tokenizer can tell apart."""
 SAMPLE = 20
-"""So many MIDI files tell how the whole folder was made."""
+"""How many MIDI files are looked at to tell how the whole folder was made."""
 
 
 class FolderCorpus(Corpus):

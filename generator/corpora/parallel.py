@@ -11,7 +11,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 FEW = 40
-"""So many items are done before a second process has started."""
+"""How many items are done in the time that a second process takes to start."""
 PROCESSES = 2
 
 

@@ -153,7 +153,7 @@ class Batch:
             np.zeros(vocab_size, np.int64),
             np.zeros(vocab_size, np.int64),
         )
-        corpus = index.arrays if index else NO_CORPUS
+        corpus = index.arrays if index else EMPTY_CORPUS
         self._rest = backend.network, self._memory.rows, self._arrays, desk, grammar.rules, tokenizer.end, *corpus
         self._run = compiled_for(backend, tokenizer, constraints, index is not None)
 
@@ -209,7 +209,7 @@ def _nothing(size: int, dtype: type[np.integer[Any]]) -> npt.NDArray[Any]:
     return array
 
 
-NO_CORPUS = np.zeros((3, 5), np.int64), _nothing(0, np.uint16), _nothing(0, np.uint32), np.zeros(0, np.int64)
+EMPTY_CORPUS = np.zeros((3, 5), np.int64), _nothing(0, np.uint16), _nothing(0, np.uint32), np.zeros(0, np.int64)
 """In the place of `Index.arrays`."""
 
 
@@ -219,7 +219,7 @@ advance: Any
 judge: Any
 forward = allowed = advance = judge = None
 FOLLOWED = False
-"""Of `_advance`: what depends on the model, and whether there is a corpus. `specialised` gives them."""
+"""Whether a corpus is searched for copies. `specialised` replaces this and the functions above for `_advance`."""
 
 
 def _advance(

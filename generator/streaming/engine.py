@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from generator.corpora.copies import Index
 from generator.errors import CarouselError
 from generator.model.backends import AUTO, name_of
 from generator.model.checkpoint import Checkpoint
@@ -115,30 +114,6 @@ class Engine(Runtime):
     No stream changes what another one says (with int8, to the last bit). The line is first come, first served, and no
     job is longer than `CHUNK` tokens.
     """
-
-    def __init__(
-        self,
-        model: Model,
-        backend: str = AUTO,
-        *,
-        rows: int = 256,
-        limit: int = 10_000,
-        index: Index | None = None,
-        threads: int | None = None,
-    ) -> None:
-        """Prepare the weights.
-
-        Args:
-            backend: `int8`, `fp32`, or `auto`.
-            rows: streams that one thread steps together at most.
-            limit: streams alive at most. One that waits takes the room of its state and of its tokens, two bytes each.
-            index: of a corpus in this model's tokens: each stream then has a `meter`, and obeys `max_copy`.
-            threads: that may step at a time; by default one a core, as far as there is work for them.
-
-        Raises:
-            CarouselError: there is no such backend, `rows` is not positive, or the index is of other tokens.
-        """
-        super().__init__(model.checkpoint, backend, rows=rows, limit=limit, index=index, threads=threads)
 
     def stream(self, prime: Any = None, **options: Any) -> Stream:
         """Start a stream, as `Model.stream`."""

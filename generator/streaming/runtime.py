@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 from threading import Lock
+from typing import Protocol
 from weakref import WeakSet
 
 from generator.corpora.copies import Index
@@ -22,12 +23,19 @@ from generator.tokenizers.base import LARGEST_COUNT
 DAMAGED = "this take does not fit its checkpoint; it was damaged or edited"
 
 
+class Loaded(Protocol):
+    """What an engine is made for: `engine.Model` is one."""
+
+    @property
+    def checkpoint(self) -> Checkpoint: ...
+
+
 class Runtime:
     """Draws tokens for the streams of one model. Threads may share it."""
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        model: Loaded,
         backend: str = AUTO,
         *,
         rows: int = 256,
@@ -35,9 +43,21 @@ class Runtime:
         index: Index | None = None,
         threads: int | None = None,
     ) -> None:
-        """Prepare the weights; `Engine` says what the arguments are."""
+        """Prepare the weights.
+
+        Args:
+            backend: `int8`, `fp32`, or `auto`.
+            rows: streams that one thread steps together at most.
+            limit: streams alive at most. One that waits takes the room of its state, and at most three bytes a token.
+            index: of a corpus in this model's tokens: each stream then has a `meter`, and obeys `max_copy`.
+            threads: that may step at a time; by default one a core, as far as there is work for them.
+
+        Raises:
+            CarouselError: there is no such backend, `rows` is not positive, or the index is of other tokens.
+        """
         if rows < 1:
             raise CarouselError(f"an engine with {rows} rows steps nothing; give 1 or more")
+        checkpoint = model.checkpoint
         self.tokenizer, self.config = checkpoint.tokenizer, checkpoint.config
         self.name, self.fingerprint = checkpoint.name, checkpoint.fingerprint
         self.backend = prepare(backend, checkpoint)

@@ -108,8 +108,11 @@ class Scheduler:
         try:
             batch = self._begin()
         except BaseException as error:
-            with self._lock:  # another thread may serve them
-                line, self._line = ([], self._line) if self._busy else (list(self._line), deque())
+            with self._lock:
+                if self._busy:  # another thread serves them
+                    return
+                line = list(self._line)
+                self._line.clear()
             for call, _ in line:
                 call.fail(error)
             return

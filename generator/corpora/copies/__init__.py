@@ -75,7 +75,7 @@ class Runs:
     """What was found of each note or character of a stream; arrays of shape (notes or characters,)."""
 
     lengths: npt.NDArray[np.int64]
-    """Of the longest run that ends with it and also stands in the training split. A single note always does."""
+    """The length of the longest run that ends with it and stands in the training split too; 1 at least for a note."""
     places: npt.NDArray[np.int64]
     """Where that run begins, for `Index.place`; -1 where there is nothing to find."""
     heard: npt.NDArray[np.int64]
