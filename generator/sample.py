@@ -26,19 +26,21 @@ from typing import Any
 
 from generator import sinks, takes
 from generator.corpora.primer import read_primer
+from generator.corpora.progress import when_slow
 from generator.errors import CarouselError
 from generator.model.backends import AUTO, BACKENDS
 from generator.music import files
 from generator.music.score import Clock, Note, Score, Tempo, Voice, pitch_name
 from generator.options import SamplingOptions, add_arguments, given
 from generator.streaming.best import candidates
+from generator.streaming.course import Progress
 from generator.streaming.engine import Model, load
 from generator.streaming.lengths import last_end, last_tick, until_bars, until_seconds, until_tokens
 from generator.streaming.melody import brought
 from generator.streaming.origin import Cut
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
-from generator.telling import losses, melody_losses, report, tell_steps, tell_tempo, telling
+from generator.telling import losses, melody_losses, report, showing, tell_steps, tell_tempo, telling
 from generator.terminal import printable, say, tell
 from generator.tokenizers.base import Event, Tokenizer
 
@@ -54,7 +56,7 @@ def line(event: Event, clock: Clock, voices: Sequence[Voice]) -> str:
     return f"{start:9.3f} {end - start:7.3f}  {printable(voices[event.voice].name)}  {pitch_name(event.pitch)}\n"
 
 
-def resumed(given_: argparse.Namespace, model: Model, snapshot: Snapshot) -> Stream:
+def resumed(given_: argparse.Namespace, model: Model, snapshot: Snapshot, progress: Progress) -> Stream:
     """The saved stream, rewound if the command line says so, and with the options that it changes."""
     if given_.prime is not None:
         raise CarouselError("a resumed stream has its primer already; leave --prime out")
@@ -62,7 +64,7 @@ def resumed(given_: argparse.Namespace, model: Model, snapshot: Snapshot) -> Str
         raise CarouselError("a melody begins with its stream; leave --melody or --resume out")
     try:
         engine = takes.engine_of(model, given_.backend or snapshot.backend, given_.originality)
-        stream = engine.resume(snapshot)
+        stream = engine.resume(snapshot, progress=progress)
         stream.rewind(given_.rewind or 0, bars=given_.rewind_bars or 0)
         if (given_.rewind or given_.rewind_bars) and stream.position == len(snapshot.primer):
             tell("went back to the beginning")
@@ -89,7 +91,7 @@ def with_melody(given_: argparse.Namespace, model: Model) -> dict[str, Any]:
     return brought(score, melody) | options
 
 
-def begun(given_: argparse.Namespace, model: Model) -> Stream:
+def begun(given_: argparse.Namespace, model: Model, progress: Progress) -> Stream:
     """A new stream, primed or cold."""
     options = with_melody(given_, model)
     engine = takes.engine_of(model, given_.backend or AUTO, given_.originality)
@@ -103,7 +105,7 @@ def begun(given_: argparse.Namespace, model: Model) -> Stream:
             raise CarouselError(f"no character of {prime[:20]!r} is known to this checkpoint; write what it has read")
         if unknown:
             tell(f"unknown to this checkpoint: {' '.join(sorted(unknown))}")
-    stream = engine.stream(prime, **options)
+    stream = engine.stream(prime, progress=progress, **options)
     for sentence in losses(prime, model.tokenizer):
         tell(f"--prime: {sentence}")
     return stream
@@ -183,10 +185,11 @@ def work(given_: argparse.Namespace) -> None:
         refuse_all_but(given_, "replay", "checkpoint", "output", "originality")
         takes.replay(given_.replay, given_.output, given_.checkpoint, given_.originality)
     else:
-        sample(given_)
+        with when_slow() as progress:
+            sample(given_, progress)
 
 
-def sample(given_: argparse.Namespace) -> None:
+def sample(given_: argparse.Namespace, progress: Progress) -> None:
     """Draw from a stream, new or saved, into what the command line names."""
     check_paths(given_)
     saved = None if given_.resume is None else Snapshot.load(given_.resume)
@@ -200,7 +203,7 @@ def sample(given_: argparse.Namespace) -> None:
         raise CarouselError("name a checkpoint, such as checkpoints/bach; --help shows examples")
     tokenizer, path, chunk = model.tokenizer, given_.output, given_.chunk or 1
     check(given_, tokenizer)
-    stream = begun(given_, model) if saved is None else resumed(given_, model, saved)
+    stream = begun(given_, model, progress) if saved is None else resumed(given_, model, saved, progress)
     tokens = given_.tokens
     to_its_end = stream.options.melody and stream.options.at_end == "stop"
     to_file = path is not None and given_.midi_out is None
@@ -219,14 +222,16 @@ def sample(given_: argparse.Namespace) -> None:
             clock.set(event)
     cut = None
     if given_.bars is not None:
-        events = until_bars(stream, given_.bars, chunk)
+        events, wanted, unit = until_bars(stream, given_.bars, chunk), given_.bars, "bars"
     elif given_.seconds is not None:
         # A primer is over when its last note is. Of a saved stream, notes that still sound go on beside the new ones.
         begun_ticks = max(stream.now_ticks, 0 if saved else last_end(kept))
         limit = clock.seconds(begun_ticks) + given_.seconds
-        events = until_seconds(stream, limit, clock, chunk)
+        events, wanted, unit = until_seconds(stream, limit, clock, chunk), given_.seconds, "seconds"
     else:
-        events = until_tokens(stream, tokens, chunk)
+        events, wanted, unit = until_tokens(stream, tokens, chunk), tokens, "tokens"
+    if to_file and tokenizer.medium == "music" and wanted is not None:  # text is seen while it is drawn
+        events = showing(events, stream, clock, progress, wanted, unit)
     if given_.originality is not None and (path is not None or not sys.stdout.isatty()):
         events = telling(events, stream, given_.originality)
     try:

@@ -14,6 +14,7 @@ from generator import sinks
 from generator.command import keep_apart
 from generator.corpora import open_corpus
 from generator.corpora.copies import open_index
+from generator.corpora.progress import when_slow
 from generator.corpora.shards import prepare
 from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
@@ -138,8 +139,9 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
     except CarouselError as error:
         raise CarouselError(f"{path}: {error}") from error
     before = path.read_bytes()
-    stream = Stream.begin(engine, origin.primer, origin.timeline)
-    events = [*stream.past(), *stream.replay(origin.position, origin.timeline, origin.heard)]
+    with when_slow() as progress:
+        stream = Stream.begin(engine, origin.primer, origin.timeline, progress)
+        events = [*stream.past(), *stream.replay(origin.position, origin.timeline, origin.heard)]
     with TemporaryDirectory() as folder:
         target = output or Path(folder) / path.name
         if as_take:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from generator.losses import WHEN_PRIMING, Sentence, many, omitted, sentences
-from generator.music.score import Score
+from generator.music.score import Bar, Clock, Score
 from generator.originality import WINDOWS
 from generator.streaming.constraints import flag
 from generator.streaming.score_constraints import nearest_tempo
@@ -36,6 +36,23 @@ def telling(events: Iterator[Event], stream: Stream, corpus: str) -> Iterator[Ev
         if meter is not None and meter.run < meter.longest > told:
             told = meter.longest
             tell(f"so far, {report(stream, corpus)}")
+
+
+def showing(
+    events: Iterator[Event], stream: Stream, clock: Clock, progress: Callable[..., None], wanted: float, unit: str
+) -> Iterator[Event]:
+    """The same events; meanwhile `progress` is told how many tokens, bars or seconds of those wanted are drawn."""
+    start, bars = stream.position, 0
+    begun = clock.seconds(stream.now_ticks)
+    for event in events:
+        yield event
+        bars += isinstance(event, Bar)
+        if unit == "seconds":
+            assert not isinstance(event, str)
+            done = clock.seconds(event.start_ticks) - begun
+        else:
+            done = bars if unit == "bars" else stream.position - start
+        progress("drawing", done, wanted, unit)
 
 
 def tell_tempo(stream: Stream) -> None:

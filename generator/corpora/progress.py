@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 10.0
 """From one line to the next."""
+PATIENCE_SECONDS = 1.0
+"""Work that is done sooner needs no bar."""
 
 
 @contextmanager
@@ -61,3 +64,34 @@ def bar(
         finally:
             ended.set()
             teller.join()
+
+
+@contextmanager
+def when_slow() -> Iterator[Callable[..., None]]:
+    """A bar, with the rate and the time left, for each of several works that follow each other and last for a while.
+
+    Yields what is to be told, again and again: the name of the work, how much of it is done, how much there is, and in
+    which unit.
+    """
+    with ExitStack() as shown:
+        working, since = "", 0.0
+        update: Callable[..., None] | None = None
+
+        def progress(what: str, done: float, total: float, unit: str = "tokens") -> None:
+            nonlocal working, since, update
+            if what != working:
+                shown.close()
+                working, since, update = what, time.monotonic(), None
+            seconds = time.monotonic() - since
+            if update is None and done < total and seconds > PATIENCE_SECONDS:
+                from rich.progress import TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+                rate = TextColumn("{task.fields[rate]}")
+                update = shown.enter_context(bar(what, TaskProgressColumn(), rate, TimeRemainingColumn(), rate=""))
+            if update is not None:
+                update(completed=done, total=total, rate=f"{done / seconds:,.0f} {unit}/s")
+            if done >= total:
+                shown.close()
+                working, update = "", None
+
+        yield progress

@@ -28,6 +28,12 @@ from generator.streaming.snapshot import MARK, Mark, Snapshot, thinned
 from generator.tokenizers.base import Event
 
 F = TypeVar("F", bound=Callable[..., Any])
+Progress = Callable[[str, int, int], None]
+"""Is told what a stream goes through, how many tokens of it are done, and how many there are."""
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """A `Progress` that nobody sees."""
 
 
 def alone(method: F) -> F:
@@ -69,8 +75,8 @@ class Reach:
 class Course:
     """The way of one stream through its tokens."""
 
-    def __init__(self, engine: Runtime, snapshot: Snapshot) -> None:
-        self.engine = engine
+    def __init__(self, engine: Runtime, snapshot: Snapshot, progress: Progress = quiet) -> None:
+        self.engine, self._progress = engine, progress
         self._within: dict[str, int] = {}
         self._marks = [Mark.of(snapshot)]
         self._tokens = None if snapshot.position else array("H")
@@ -78,9 +84,11 @@ class Course:
         self._restore(snapshot)
 
     @classmethod
-    def begin(cls, engine: Runtime, primer: Sequence[int], timeline: tuple[Change, ...]) -> Self:
+    def begin(
+        cls, engine: Runtime, primer: Sequence[int], timeline: tuple[Change, ...], progress: Progress = quiet
+    ) -> Self:
         """A stream that has gone through a primer; options hold from position 0."""
-        stream = cls(engine, engine.zero(timeline))
+        stream = cls(engine, engine.zero(timeline), progress)
         for _ in stream.read(primer):
             pass
         stream._primer = tuple(primer)
@@ -154,7 +162,7 @@ class Course:
     def _past_tokens(self) -> array[int]:
         """All tokens so far."""
         if self._tokens is None:
-            past = type(self).begin(self.engine, self._primer, self._timeline)
+            past = type(self).begin(self.engine, self._primer, self._timeline, self._progress)
             for _ in past.replay(self.position, self._timeline, self._heard):
                 pass
             self._tokens, self._marks = past._tokens, past._marks
@@ -173,6 +181,7 @@ class Course:
             self._timeline = timeline[:index]
             while self.position < min(end, until):
                 yield from self._advance(min(end, until) - self.position)
+                self._progress("drawing the past again", self.position, until)
         self._timeline = timeline
 
     def read(self, tokens: Sequence[int]) -> Iterator[Event]:
@@ -181,17 +190,18 @@ class Course:
         self._written = start + len(tokens)
         while (done := self.position - start) < len(tokens):
             yield from self._advance(len(tokens) - done, tokens[done : done + CHUNK])
+            self._progress("reading the primer", self.position - start, len(tokens))
 
     def _go_to(self, target: int) -> None:
         """Be at an earlier position, or, whole again, at the present one."""
         timeline = tuple(change for change in self._timeline if change[0] <= target)
         marks = [mark for mark in self._marks if mark.position <= target]
         if marks:
-            past = type(self)(self.engine, marks[-1].snapshot(timeline, self._primer))
+            past = type(self)(self.engine, marks[-1].snapshot(timeline, self._primer), self._progress)
             past._tokens = None if self._tokens is None else self._tokens[: past.position]
             past._marks = marks
         else:
-            past = type(self).begin(self.engine, self._primer, timeline)
+            past = type(self).begin(self.engine, self._primer, timeline, self._progress)
         for _ in past.replay(target, timeline, heard_until(self._heard, target)):
             pass
         kept = {"engine": self.engine, "_within": self._within}

@@ -16,6 +16,7 @@ from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.music.score import Score
 from generator.options import SamplingOptions, changed
+from generator.streaming.course import Progress, quiet
 from generator.streaming.melody import of_score
 from generator.streaming.offences import STRENGTHS
 from generator.streaming.origin import UNSOUND
@@ -115,16 +116,16 @@ class Engine(Runtime):
     job is longer than `CHUNK` tokens.
     """
 
-    def stream(self, prime: Any = None, **options: Any) -> Stream:
-        """Start a stream, as `Model.stream`."""
+    def stream(self, prime: Any = None, *, progress: Progress = quiet, **options: Any) -> Stream:
+        """Start a stream, as `Model.stream`; `progress` is told what it goes through, of a long primer or past."""
         primer = () if prime is None else self._encode(prime)
         timeline = ((0, self.constraints.settle(changed(SamplingOptions(), options), primer)),)
-        stream = Stream.begin(self, primer, timeline)
+        stream = Stream.begin(self, primer, timeline, progress)
         self.admit(stream)
         return stream
 
-    def resume(self, snapshot: Snapshot, **options: Any) -> Stream:
-        """Go on from a snapshot, as `Model.resume`."""
+    def resume(self, snapshot: Snapshot, *, progress: Progress = quiet, **options: Any) -> Stream:
+        """Go on from a snapshot, as `Model.resume`; `progress` as in `stream`."""
         self.check(snapshot)
         try:
             if snapshot.state.h.shape != (self.config.num_layers, self.config.hidden_size):
@@ -135,7 +136,7 @@ class Engine(Runtime):
                 raise ValueError("yielded")
             if self.index is not None and snapshot.followed is not None and snapshot.corpus == self.index.key:
                 self.index.check(snapshot.followed)
-            stream = Stream(self, snapshot)
+            stream = Stream(self, snapshot, progress)
         except (CarouselError, *UNSOUND) as error:
             raise CarouselError(DAMAGED) from error
         if options:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from generator.errors import CarouselError
 from generator.jit import specialised
 from generator.model.backends import cell, fp32, int8
-from generator.model.backends.layout import PANEL, TERMS, padded
+from generator.model.backends.layout import PANEL, TERMS, blocked, padded
 from generator.model.backends.memory import Memory, Network
 from generator.model.backends.products import fitting
 from generator.model.checkpoint import Checkpoint
@@ -71,6 +71,7 @@ def prepare(name: str, checkpoint: Checkpoint) -> Backend:
     weights, layers = checkpoint.weights, range(config.num_layers)
     biases = np.stack([weights[f"lstm.bias_ih_l{n}"] + weights[f"lstm.bias_hh_l{n}"] for n in layers])
     table = int8.input_table(weights["embedding.weight"], weights["lstm.weight_ih_l0"], biases[0])
+    table, biases = (np.ascontiguousarray(blocked(gates.T, config.hidden_size).T) for gates in (table, biases))
     rest = _matrices(checkpoint), table, biases, weights["output.bias"]
     if name == "fp32":
         return Backend(name, name, config, fp32.network(*rest), _forward(name, fp32.product))
@@ -86,16 +87,17 @@ def _forward(name: str, product: Callable[..., None]) -> Callable[..., None]:
 def _matrices(checkpoint: Checkpoint) -> list[Floats]:
     """What each layer and the output layer multiply their line of `memory.Rows.h` with, (outputs, terms), padded."""
     weights, config = checkpoint.weights, checkpoint.config
-    side = padded(config.hidden_size, TERMS)
-    matrices = [[weights["lstm.weight_hh_l0"]]]
+    hidden = config.hidden_size
+    side = padded(hidden, TERMS)
+    layers = [[weights["lstm.weight_hh_l0"]]]
     for layer in range(1, config.num_layers):
-        matrices.append([weights[f"lstm.weight_ih_l{layer}"], weights[f"lstm.weight_hh_l{layer}"]])
-    matrices.append([weights["output.weight"]])
+        layers.append([weights[f"lstm.weight_ih_l{layer}"], weights[f"lstm.weight_hh_l{layer}"]])
+    matrices = [[blocked(matrix, hidden) for matrix in sides] for sides in layers] + [[weights["output.weight"]]]
     found = []
     for sides in matrices:
         whole = np.zeros((padded(len(sides[0]), PANEL), side * len(sides)), np.float32)
         for number, matrix in enumerate(sides):
-            whole[: len(matrix), number * side : number * side + matrix.shape[1]] = matrix
+            whole[: len(matrix), number * side : number * side + hidden] = matrix
         found.append(whole)
     return found
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.jit import compiled
-from generator.model.backends.layout import PANEL
-from generator.model.backends.memory import Network, Rows, put
+from generator.model.backends.layout import BLOCK, GATES, PANEL
+from generator.model.backends.memory import Network, Rows, as_multiplied, put
 from generator.model.backends.products import plain
 from generator.model.state import Floats
 
@@ -46,22 +46,22 @@ def _under(x: np.float32) -> np.float32:
 
 @compiled
 def _cell(row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Floats, h: Floats) -> None:
-    """One stream's step through one layer.
+    """One stream's step through some units of a layer.
 
     Args:
-        row: the matrix product, (4·hidden,), int32 or fp32; a gate is its sum times its scale plus what is added.
-        scales: (4·hidden,); `added` likewise.
-        cells: c, (hidden,), changed in place.
-        h: (hidden,), is written.
+        row: the matrix product, (4·units or more,), int32 or fp32; a gate is a sum times its scale plus what is added.
+        scales: (4·units or more,); `added` likewise.
+        cells: c, (units,), changed in place.
+        h: (units,), is written.
     """
-    hidden = len(h)
-    for unit in range(hidden):
+    units = len(cells)
+    for unit in range(units):
         i = _held(_HALF * (np.float32(row[unit]) * scales[unit] + added[unit]))
-        at = unit + hidden
+        at = unit + units
         f = _held(_HALF * (np.float32(row[at]) * scales[at] + added[at]))
-        at += hidden
+        at += units
         g = _held(np.float32(row[at]) * scales[at] + added[at])
-        at += hidden
+        at += units
         o = _held(_HALF * (np.float32(row[at]) * scales[at] + added[at]))
         i_under, f_under, o_under = _under(i), _under(f), _under(o)
         new_under = i_under * _under(g)
@@ -86,24 +86,30 @@ def forward(
         tokens: (count or more,).
         logits: (count or more, vocab_size), written if they are wanted.
     """
-    hidden, width = rows.c.shape[2], rows.h.shape[2]
-    gates = 4 * hidden
-    outputs = -(-gates // PANEL) * PANEL
+    layers, units, width = len(rows.c), rows.c.shape[2], rows.h.shape[2]
     at = first = 0
-    for layer in range(len(rows.c)):
+    for layer in range(layers):
         terms = width if layer else width // 2
-        product(rows.h[layer], count, network.packed, at, terms, network.starts[first:], outputs, rows.sums)
+        for begin in range(0, units, BLOCK):  # their sums are still in the cache where cells read them
+            size = min(BLOCK, units - begin)
+            outputs = GATES * size
+            product(rows.h[layer], count, network.packed, at, terms, network.starts[first:], outputs, rows.sums)
+            for stream in range(count):
+                added = network.biases[layer] if layer else network.table[tokens[stream]]
+                cells, h = rows.c[layer, stream, begin : begin + size], rows.block[:size]
+                _cell(rows.sums[stream], network.scales[first:], added[GATES * begin :], cells, h)
+                as_multiplied(h, rows.h_scale, rows.new[stream, begin:])
+            at += outputs * terms
+            first += outputs
         for stream in range(count):
-            added = network.biases[layer] if layer else network.table[tokens[stream]]
-            _cell(rows.sums[stream], network.scales[first:], added, rows.c[layer, stream], rows.new)
-            put(rows, layer, stream, rows.new)
-        at += outputs * terms
-        first += outputs
+            put(rows, layer, stream)
     if wanted:
-        vocab_size = logits.shape[1]
-        outputs = -(-vocab_size // PANEL) * PANEL
-        product(rows.h[-1], count, network.packed, at, width // 2, network.starts[first:], outputs, rows.sums)
-        for stream in range(count):
-            for token in range(vocab_size):
-                sum_of_token = np.float32(rows.sums[stream, token])
-                logits[stream, token] = sum_of_token * network.scales[first + token] + network.bias[token]
+        vocab_size, terms = logits.shape[1], width // 2
+        for begin in range(0, vocab_size, PANEL):
+            product(rows.h[layers], count, network.packed, at, terms, network.starts[first:], PANEL, rows.sums)
+            for stream in range(count):
+                for token in range(begin, min(vocab_size, begin + PANEL)):
+                    sum_of_token = np.float32(rows.sums[stream, token - begin])
+                    logits[stream, token] = sum_of_token * network.scales[first + token - begin] + network.bias[token]
+            at += PANEL * terms
+            first += PANEL

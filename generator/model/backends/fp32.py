@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from generator.jit import compiled
-from generator.model.backends.layout import Sums
+from generator.model.backends.layout import PANEL, Sums
 from generator.model.backends.memory import Network
 from generator.model.state import Floats
 
@@ -13,7 +13,8 @@ from generator.model.state import Floats
 def network(matrices: list[Floats], table: Floats, biases: Floats, bias: Floats) -> Network:
     """Weights prepared for fp32 products."""
     outputs = sum(map(len, matrices))
-    packed = np.concatenate([matrix.T.ravel() for matrix in matrices])
+    panels = [matrix.reshape(-1, PANEL, matrix.shape[1]).transpose(0, 2, 1) for matrix in matrices]
+    packed = np.concatenate([panel.ravel() for panel in panels])
     return Network(packed, np.zeros(outputs, np.int32), np.ones(outputs, np.float32), table, biases, bias)
 
 
@@ -21,11 +22,13 @@ def network(matrices: list[Floats], table: Floats, biases: Floats, bias: Floats)
 def product(
     h: Floats, rows: int, packed: Floats, at: int, terms: int, starts: Sums, outputs: int, sums: Floats
 ) -> None:
-    """As `products.Product`, with the matrix transposed."""
+    """As `products.Product`, a panel's weights term by term."""
     sums[:rows, :outputs] = 0
-    for term in range(terms):
-        weights = packed[at + term * outputs : at + (term + 1) * outputs]
-        for row in range(rows):
-            factor, line = h[row, term], sums[row]
-            for output in range(outputs):
-                line[output] += factor * weights[output]
+    for column in range(0, outputs, PANEL):
+        for term in range(terms):
+            weights = packed[at : at + PANEL]
+            at += PANEL
+            for row in range(rows):
+                factor, line = h[row, term], sums[row, column:]
+                for output in range(PANEL):
+                    line[output] += factor * weights[output]

@@ -13,6 +13,10 @@ Sums = npt.NDArray[np.int32]
 
 PANEL, GROUP = 64, 4
 """Outputs whose weights lie together, and how many terms of each."""
+GATES, BLOCK = 4, 64
+"""Gates of a unit; and units that are multiplied, then stepped, before the next ones are."""
+UNITS = PANEL // GATES
+"""Layers have a whole number of these units; cells of zero weights, which stay zero, fill them up."""
 LINE = 64
 """Bytes of a line of the CPU's caches."""
 TERMS = 64
@@ -40,3 +44,12 @@ def pack(matrix: Weights) -> tuple[Weights, Sums]:
     outputs, terms = matrix.shape
     groups = matrix.reshape(outputs // PANEL, PANEL, terms // GROUP, GROUP)
     return groups.transpose(0, 2, 1, 3).ravel(), (-SHIFT * matrix.sum(axis=1, dtype=np.int64)).astype(np.int32)
+
+
+def blocked(gates: npt.NDArray[Any], hidden: int) -> npt.NDArray[Any]:
+    """Rows of gates, (4·hidden, …) in the order of torch's `nn.LSTM`, as they are stepped: the four gates of the first
+    `BLOCK` units, then those of the next ones; filled up with zeros."""
+    units, rest = padded(hidden, UNITS), gates.shape[1:]
+    whole = np.zeros((GATES, units, *rest), gates.dtype)
+    whole[:, :hidden] = gates.reshape(GATES, hidden, *rest)
+    return np.concatenate([whole[:, at : at + BLOCK].reshape(-1, *rest) for at in range(0, units, BLOCK)])

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.jit import compiled
-from generator.model.backends.layout import PANEL, SHIFT, TERMS, aligned, padded
+from generator.model.backends.layout import BLOCK, GATES, SHIFT, TERMS, UNITS, aligned, padded
 from generator.model.config import ModelConfig
 from generator.model.state import Floats, State
 
@@ -33,9 +33,9 @@ class Network(NamedTuple):
     scales: Floats
     """What the sums of all outputs are multiplied with."""
     table: Floats
-    """What each token adds to layer 0's gates, (vocab_size, 4·hidden)."""
+    """What each token adds to layer 0's gates, (vocab_size, 4·units)."""
     biases: Floats
-    """What is added to each layer's gates, (layers, 4·hidden); to those of layer 0 the table has it."""
+    """What is added to each layer's gates, (layers, 4·units); to those of layer 0 the table has it."""
     bias: Floats
     """What is added to the logits, (vocab_size,)."""
 
@@ -47,11 +47,13 @@ class Rows(NamedTuple):
     """(layers + 1, rows, width): what each layer multiplies, and the output layer: of the layer below, then its own.
     As fp32, or times 127 plus 128 as uint8."""
     c: Floats
-    """(layers, rows, hidden)."""
+    """(layers, rows, units)."""
     sums: npt.NDArray[Any]
-    """(rows, outputs): what a product gives."""
-    new: Floats
-    """(hidden,): one stream's h while a layer is worked out."""
+    """(rows, 4 times `BLOCK`): what a product gives."""
+    block: Floats
+    """(`BLOCK`,): a stream's new h in some units."""
+    new: npt.NDArray[Any]
+    """(rows, units): the new h of a layer, while its old one is still multiplied."""
     h_scale: np.float32
     """127 where h is uint8, 0 where it is fp32."""
 
@@ -60,17 +62,17 @@ class Memory:
     """h and c of up to `rows` streams."""
 
     def __init__(self, config: ModelConfig, rows: int, h_type: type[np.uint8 | np.float32]) -> None:
-        layers, hidden = config.num_layers, config.hidden_size
-        outputs = padded(max(4 * hidden, config.vocab_size), PANEL)
-        zero = SHIFT if h_type is np.uint8 else 0
+        layers, self._hidden = config.num_layers, config.hidden_size
+        units = padded(self._hidden, UNITS)
         self.rows = Rows(
-            aligned((layers + 1, rows, 2 * padded(hidden, TERMS)), h_type),
-            aligned((layers, rows, hidden), np.float32),
-            aligned((rows, outputs), np.int32 if h_type is np.uint8 else np.float32),
-            np.zeros(hidden, np.float32),
+            aligned((layers + 1, rows, 2 * padded(self._hidden, TERMS)), h_type),
+            aligned((layers, rows, units), np.float32),
+            aligned((rows, GATES * BLOCK), np.int32 if h_type is np.uint8 else np.float32),
+            aligned(BLOCK, np.float32),
+            aligned((rows, units), h_type),
             H_SCALE if h_type is np.uint8 else np.float32(0),
         )
-        self.rows.h[:] = zero
+        self.rows.h[:] = self.rows.new[:] = SHIFT if h_type is np.uint8 else 0
 
     def load(self, row: int, state: State) -> None:
         """Put a stream's memory into a row."""
@@ -78,7 +80,7 @@ class Memory:
 
     def save(self, row: int) -> State:
         """A row as a value."""
-        shape = (len(self.rows.c), self.rows.c.shape[2])
+        shape = len(self.rows.c), self._hidden
         h, c = np.empty(shape, np.float32), np.empty(shape, np.float32)
         save(self.rows, row, h, c)
         return State(h, c)
@@ -95,26 +97,34 @@ def own(layer: int, width: int) -> int:
 
 
 @compiled
-def put(rows: Rows, layer: int, row: int, values: Floats) -> None:
-    """Write a layer's h, (hidden,), to where the layer itself reads it at the next step, and to where the layer above
-    does in this one."""
-    at = own(layer, rows.h.shape[2])
-    if rows.h_scale > 0:
-        for unit in range(len(values)):
-            whole = np.int32((values[unit] * rows.h_scale + ROUND) - ROUND)
-            rows.h[layer, row, at + unit] = np.uint8(whole + SHIFT)
+def as_multiplied(h: Floats, h_scale: np.float32, target: npt.NDArray[Any]) -> None:
+    """Write h, (units,), in the type in which it is multiplied."""
+    if h_scale > 0:
+        for unit in range(len(h)):
+            whole = np.int32((h[unit] * h_scale + ROUND) - ROUND)
+            target[unit] = np.uint8(whole + SHIFT)
     else:
-        for unit in range(len(values)):
-            rows.h[layer, row, at + unit] = values[unit]
-    for unit in range(len(values)):
-        rows.h[layer + 1, row, unit] = rows.h[layer, row, at + unit]
+        for unit in range(len(h)):
+            target[unit] = h[unit]
+
+
+@compiled
+def put(rows: Rows, layer: int, row: int) -> None:
+    """Copy a layer's new h to where the layer itself reads it at the next step, and to where the layer above does in
+    this one."""
+    at = own(layer, rows.h.shape[2])
+    for unit in range(rows.new.shape[1]):
+        rows.h[layer, row, at + unit] = rows.new[row, unit]
+    for unit in range(rows.new.shape[1]):
+        rows.h[layer + 1, row, unit] = rows.new[row, unit]
 
 
 @compiled
 def load(rows: Rows, row: int, h: Floats, c: Floats) -> None:
     """Put a memory into a row; h and c have the shape (layers, hidden)."""
     for layer in range(len(h)):
-        put(rows, layer, row, h[layer])
+        as_multiplied(h[layer], rows.h_scale, rows.new[row])
+        put(rows, layer, row)
         for unit in range(c.shape[1]):
             rows.c[layer, row, unit] = c[layer, unit]
 
