@@ -121,7 +121,9 @@ def run(
             sys.stdout.reconfigure(errors="backslashreplace")
         work(given)
     except CarouselError as error:
-        tell(f"{arguments_parser.prog}: {error}")
+        from generator.options import flag  # as `_tell_before_compiling`
+
+        tell(f"{arguments_parser.prog}: {error.worded(flag)}")
         return 2
     except KeyboardInterrupt:
         if is_program:  # at once: what libraries still do at their end would have to be waited for

@@ -9,7 +9,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from generator.errors import CarouselError
+from generator.errors import CarouselError, Option
 
 T = TypeVar("T")
 
@@ -39,26 +39,26 @@ def validate(options: Any) -> None:
     """
     for spec in fields(options):
         value = getattr(options, spec.name)
-        flag = "--" + spec.name.replace("_", "-")
+        name = Option(spec.name)
         low, high, choices = (spec.metadata.get(key) for key in ("minimum", "maximum", "choices"))
         if value is None and spec.default is None:
             continue
         if choices is not None:
             if value not in choices:
-                raise CarouselError(f"{flag} is {value!r}; choose one of {', '.join(choices)}")
+                raise CarouselError(name, f" is {value!r}; choose one of {', '.join(choices)}")
             continue
         if low is None and high is None:
-            for word, expected, name in (("str", str, "text"), ("bool", bool, "true or false")):
+            for word, expected, wanted in (("str", str, "text"), ("bool", bool, "true or false")):
                 if str(spec.type).startswith(word) and not isinstance(value, expected):
-                    raise CarouselError(f"{flag} is {value!r}; give {name}")
+                    raise CarouselError(name, f" is {value!r}; give {wanted}")
             continue
         whole = isinstance(spec.default, int) or "int" in str(spec.type)
         kind = int if whole else (int, float)
         finite = not isinstance(value, float) or math.isfinite(value)
         if isinstance(value, bool) or not isinstance(value, kind) or not finite:
-            raise CarouselError(f"{flag} is {value!r}; give {'a whole number' if whole else 'a number'}")
+            raise CarouselError(name, f" is {value!r}; give {'a whole number' if whole else 'a number'}")
         if (low is not None and value < low) or (high is not None and value > high):
-            raise CarouselError(f"{flag} is {value}; {bounds_text(spec)}")
+            raise CarouselError(name, f" is {value}; {bounds_text(spec)}")
 
 
 def bounds_text(spec: Field[Any]) -> str:
@@ -83,6 +83,16 @@ def _number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text} is no number") from None
 
 
+def plain_flag(name: str) -> str:
+    """The flag of an option."""
+    return "--" + name.replace("_", "-")
+
+
+def flag(name: str) -> str:
+    """What somebody types who means an option."""
+    return {"parallels": "--no-parallels", "index": "--originality"}.get(name, plain_flag(name))
+
+
 def add_arguments(parser: argparse.ArgumentParser, kind: type) -> None:
     """One flag for each field of an options class. A flag that is not given is absent from the parsed namespace."""
     for spec in fields(kind):
@@ -91,15 +101,18 @@ def add_arguments(parser: argparse.ArgumentParser, kind: type) -> None:
         text = spec.metadata["help"]
         if spec.default is not None and spec.default is not MISSING:
             text += f" (default: {spec.default})"
-        flag = "--" + spec.name.replace("_", "-")
         extra: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
         if isinstance(spec.default, bool):
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, **extra)
+            parser.add_argument(plain_flag(spec.name), action=argparse.BooleanOptionalAction, **extra)
             continue
         annotation = str(spec.type)
         kind_of_value = str if "str" in annotation else _whole if "int" in annotation else _number
         parser.add_argument(
-            flag, type=kind_of_value, choices=spec.metadata["choices"], metavar=spec.metadata["metavar"], **extra
+            plain_flag(spec.name),
+            type=kind_of_value,
+            choices=spec.metadata["choices"],
+            metavar=spec.metadata["metavar"],
+            **extra,
         )
 
 

@@ -70,7 +70,7 @@ def resumed(given_: argparse.Namespace, model: Model, snapshot: Snapshot, progre
             tell("went back to the beginning")
         stream.set(**given(given_, SamplingOptions))
     except CarouselError as error:
-        raise CarouselError(f"{given_.resume}: {error}") from error
+        raise CarouselError(f"{given_.resume}: ", *error.args) from error
     return stream
 
 
@@ -85,7 +85,7 @@ def with_melody(given_: argparse.Namespace, model: Model) -> dict[str, Any]:
         score = files.first(path)
         melody = model.melody(score, given_.voice, given_.transpose or 0)
     except CarouselError as error:
-        raise CarouselError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+        raise CarouselError(*([] if str(path) in str(error) else [f"{path}: "]), *error.args) from error
     for sentence in melody_losses(score, melody):
         tell(f"--melody: {sentence}")
     return brought(score, melody) | options

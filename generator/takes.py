@@ -53,7 +53,7 @@ def origin_of(path: Path) -> tuple[Origin, Cut | None]:
     try:
         return read_text(text)
     except CarouselError as error:
-        raise CarouselError(f"{path}: {error}") from error
+        raise CarouselError(f"{path}: ", *error.args) from error
 
 
 def find(origin: Origin, path: Path) -> Model:
@@ -137,7 +137,7 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
     try:
         engine.check(origin)
     except CarouselError as error:
-        raise CarouselError(f"{path}: {error}") from error
+        raise CarouselError(f"{path}: ", *error.args) from error
     before = path.read_bytes()
     with when_slow() as progress:
         stream = Stream.begin(engine, origin.primer, origin.timeline, progress)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from generator.losses import WHEN_PRIMING, Sentence, many, omitted, sentences
 from generator.music.score import Bar, Clock, Score
+from generator.options import flag
 from generator.originality import WINDOWS
-from generator.streaming.constraints import flag
 from generator.streaming.score_constraints import nearest_tempo
 from generator.streaming.stream import Stream
 from generator.terminal import tell

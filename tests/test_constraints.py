@@ -144,7 +144,7 @@ def test_the_primers_key_is_recorded_by_name(name: str) -> None:
     stream.set(key="primer")
     assert stream.options.key == "E minor"
     assert not outside(model.tokenizer.collect(stream.pull(200)), "E minor")
-    with pytest.raises(CarouselError, match="--key primer follows the key of a primer"):
+    with pytest.raises(CarouselError, match="key primer follows the key of a primer"):
         model.stream(key="primer")
 
 

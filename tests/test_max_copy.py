@@ -183,12 +183,12 @@ def test_what_is_forced_yields_and_says_so() -> None:
 
 def test_without_the_corpus_nothing_is_limited() -> None:
     model, (engine, _) = model_of("score"), beside("score")
-    with pytest.raises(CarouselError, match=r"--max-copy needs the corpus .* --originality"):
+    with pytest.raises(CarouselError, match=r"^max_copy needs the corpus .* index$"):
         model.stream(max_copy=4)
     stream = engine.stream(seed=1, max_copy=4)
     stream.pull(100)
     here = stream.snapshot()
-    with pytest.raises(CarouselError, match="--max-copy needs the corpus"):
+    with pytest.raises(CarouselError, match="max_copy needs the corpus"):
         model.resume(here)
     other = Index(engine.index._split, engine.tokenizer, engine.index._suffixes, engine.index._symbols, "1" * 64)  # type: ignore[union-attr]
     with pytest.raises(CarouselError, match="kept from copying another corpus"):

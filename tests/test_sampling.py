@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.errors import CarouselError
-from generator.options import SamplingOptions
+from generator.options import SamplingOptions, flag
 from generator.streaming.rng import uniform
 from generator.streaming.sampling import draw, exp, weigh
 
@@ -159,7 +159,8 @@ def test_the_share_drawn_is_the_probability() -> None:
     ids=lambda wrong: str(wrong)[:40],
 )
 def test_options_out_of_bounds_are_refused_by_name(wrong: dict[str, object]) -> None:
-    name = next(iter(wrong)).replace("_", "-")
-    with pytest.raises(CarouselError, match=f"^--{name} is ") as error:
+    name = next(iter(wrong))
+    with pytest.raises(CarouselError, match=f"^{name} is ") as error:
         SamplingOptions(**wrong)  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
+    assert error.value.worded(flag).startswith(f"--{name.replace('_', '-')} is ")

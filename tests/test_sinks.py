@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import tracemalloc
 import wave
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import mido
 import numpy as np
@@ -97,6 +99,41 @@ def test_what_cannot_be_written_is_refused_in_words(tmp_path: Path, piece: str |
         sinks.write(piece, tmp_path / name)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("piece", "suffix"), [("a text", ".txt"), (chorale(2), ".mid"), (chorale(2), ".WAV")])
+def test_an_open_file_gets_the_same_bytes(tmp_path: Path, piece: str | Score, suffix: str) -> None:
+    sinks.write(piece, tmp_path / f"a{suffix}")
+    expected = (tmp_path / f"a{suffix}").read_bytes()
+    held = io.BytesIO(b"before")
+    held.seek(0, io.SEEK_END)
+    sinks.write(piece, held, suffix)
+    assert held.getvalue() == b"before" + expected
+    with (tmp_path / "b").open("wb") as file:
+        sinks.write(piece, file, suffix)
+        file.write(b"after")
+    assert (tmp_path / "b").read_bytes() == expected + b"after"
+
+
+def closed() -> io.BytesIO:
+    file = io.BytesIO()
+    file.close()
+    return file
+
+
+@pytest.mark.parametrize(
+    ("file", "suffix", "words"),
+    [
+        (io.BytesIO(), "", r"^piece: text cannot be written as a file without a suffix; use \.txt$"),
+        (io.BytesIO(), ".mid", r"^piece\.mid: text cannot be written as \.mid; use \.txt$"),
+        (io.StringIO(), ".txt", "^cannot write to StringIO; give a path, or a file open for bytes$"),
+        (closed(), ".txt", "^cannot write to BytesIO; "),
+        (7, ".txt", "^cannot write to int; "),
+    ],
+)
+def test_a_file_that_is_none_or_of_another_kind(file: Any, suffix: str, words: str) -> None:
+    with pytest.raises(CarouselError, match=words):
+        sinks.write("text", file, suffix)
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,7 +211,7 @@ def test_without_averaging_the_last_weights_are_kept(novel: Path, tmp_path: Path
 
 @pytest.mark.parametrize("averaging", [-0.1, 1.0, float("nan"), "0.5"])
 def test_an_average_forgets(averaging: Any) -> None:
-    with pytest.raises(CarouselError, match=r"^--averaging is "):
+    with pytest.raises(CarouselError, match=r"^averaging is "):
         TrainingOptions(averaging=averaging)
 
 

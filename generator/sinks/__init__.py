@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO
 
 from generator.errors import CarouselError
 from generator.music.score import Score
@@ -23,21 +26,41 @@ SINKS: dict[str, tuple[type, str]] = {
 MEDIA: dict[type, str] = {str: "text", Score: "music"}
 
 
-def write(piece: str | Score, path: str | Path) -> None:
+def write(piece: str | Score, path: str | Path | IO[bytes], suffix: str = "") -> None:
     """Write a piece to a file; the suffix, in capitals or not, says as what. An existing file is replaced.
+
+    Args:
+        path: or a file that is open for bytes, which stays open.
+        suffix: of an open file, such as `.mid`: what its name ends in does not count.
 
     Raises:
         CarouselError: the suffix is unknown or is for the other kind of piece, the music has no notes, the folder does
-            not exist, or the file cannot be written.
+            not exist, the file cannot be written, or is open for text.
     """
-    path = Path(path)
+    if isinstance(path, str | Path):
+        target = Path(path)
+    else:
+        try:
+            path.write(b"")
+        except (AttributeError, TypeError, ValueError) as error:
+            raise CarouselError(
+                f"cannot write to {type(path).__name__}; give a path, or a file open for bytes"
+            ) from error
+        target = Path(Path(str(getattr(path, "name", "piece"))).stem + suffix)
     if not isinstance(piece, str | Score):
-        raise CarouselError(f"{path}: a {type(piece).__name__} cannot be written; give a str or a Score")
-    module = check(path, type(piece))
+        raise CarouselError(f"{target}: a {type(piece).__name__} cannot be written; give a str or a Score")
+    module = check(target, type(piece))
     if isinstance(piece, Score) and not piece.notes:
-        raise CarouselError(f"{path}: there are no notes to write; make the music longer")
+        raise CarouselError(f"{target}: there are no notes to write; make the music longer")
     sink: Callable[[str | Score, Path], None] = import_module(f"generator.sinks.{module}").write
-    sink(piece, path)
+    if isinstance(path, str | Path):
+        sink(piece, target)
+        return
+    with TemporaryDirectory() as folder:
+        whole = Path(folder, target.name)
+        sink(piece, whole)
+        with whole.open("rb") as file:
+            shutil.copyfileobj(file, path)
 
 
 def check(path: Path, kind: type) -> str:

@@ -16,8 +16,9 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from generator import errors
 from generator.corpora.copies import Index
-from generator.errors import CarouselError
+from generator.errors import CarouselError, Option
 from generator.jit import compiled
 from generator.music.keys import KEYS, likely
 from generator.options import SamplingOptions
@@ -37,7 +38,7 @@ PLANNED = tuple(name for name in NAMES if name != "max_copy")
 """Those that are matters of the tokenizer's kind."""
 _values = attrgetter(*PLANNED)
 NOTHING = _values(SamplingOptions())
-NO_CORPUS = "--max-copy needs the corpus that is not to be copied; name it with --originality"
+NO_CORPUS = Option("max_copy"), " needs the corpus that is not to be copied; name it with ", Option("index")
 PRIMER = "primer"
 """In the place of a key: the primer's."""
 
@@ -112,19 +113,19 @@ class Constraints:
             piece = self._tokenizer.decode(np.array(primer, np.uint16))
             notes = [note for note in piece.notes if not piece.voices[note.voice].drum]
             if not notes:
-                raise CarouselError("--key primer follows the key of a primer; give one, with --prime")
+                raise CarouselError(Option("key"), " primer follows the key of a primer; give one")
             tokenizer = self._tokenizer
             key = tokenizer.key(primer) if isinstance(tokenizer, PerformanceTokenizer) else likely(notes)
             options = replace(options, key=KEYS[key])
         if options.melody and len(primer):
-            raise CarouselError("--melody begins with the stream; leave the primer out")
+            raise CarouselError(Option("melody"), " begins with the stream; leave the primer out")
         self.plan(options)
         return options
 
     def plan(self, options: SamplingOptions) -> Rows | None:
         """What the options ask for, shape (size,), read-only; None if nothing."""
         if options.max_copy and self._index is None:
-            raise CarouselError(NO_CORPUS)
+            raise CarouselError(*NO_CORPUS)
         values = _values(options)
         return None if values == NOTHING else self._plans(values, options.at_end)
 
@@ -132,14 +133,12 @@ class Constraints:
         known = () if self._rules is None else self._rules.names
         triples = zip(PLANNED, values, NOTHING, strict=True)
         asked = {name: value for name, value, nothing in triples if value not in (nothing, "")}
-        foreign = [flag(name) for name in asked if name not in known]
+        foreign = [name for name in asked if name not in known]
         if not asked:
             return None
         if foreign or self._rules is None:
-            raise CarouselError(
-                f"{foreign[0]} is not for a checkpoint of kind {self._tokenizer.kind}, "
-                f"which obeys {', '.join(map(flag, known)) or 'no constraints'}"
-            )
+            kind, obeyed = self._tokenizer.kind, errors.listed(known, ", ") or ["no constraints"]
+            raise CarouselError(Option(foreign[0]), f" is not for a checkpoint of kind {kind}, which obeys ", *obeyed)
         plan = self._rules.plan(SamplingOptions(at_end=at_end, **asked))
         plan.flags.writeable = False
         return plan
@@ -167,8 +166,3 @@ class Constraints:
             since = at
         done = position - max(since, begun)
         return self._tokenizer.encode(text)[:-1].tolist()[done:] if done < len(text) else []
-
-
-def flag(name: str) -> str:
-    """The flag that asks for a constraint."""
-    return "--no-parallels" if name == "parallels" else "--" + name.replace("_", "-")

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from generator.errors import CarouselError
+from generator.errors import CarouselError, Option
 from generator.model.backends import AUTO, name_of
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
@@ -87,9 +87,8 @@ class Model:
             CarouselError: the model cannot say it, or speaks no written music.
         """
         if not isinstance(self.tokenizer, ScoreTokenizer):
-            raise CarouselError(
-                f"--melody is not for a checkpoint of kind {self.tokenizer.kind}; take one of kind score"
-            )
+            kind = self.tokenizer.kind
+            raise CarouselError(Option("melody"), f" is not for a checkpoint of kind {kind}; take one of kind score")
         return of_score(_of_medium(score, self.tokenizer), self.tokenizer.table, voice, transpose)
 
     def score(self, piece: Any) -> npt.NDArray[np.float64]:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from generator.errors import CarouselError
+from generator.errors import CarouselError, Option
 from generator.jit import compiled
 from generator.music.keys import KEYS, likely
 from generator.music.score import Note, Score, TimeSignature, pitch_name
@@ -147,14 +147,14 @@ def parse(text: str, table: Table, transposed: int = 0) -> Melody:
     """
     head = text.rsplit(";", 2) if len(text) <= LONGEST else []
     if len(head) != 3 or head[1].strip() not in KEYS:
-        raise CarouselError("--melody is no melody; name a file, or in Python give what Model.melody returns")
+        raise CarouselError(Option("melody"), " is no melody; name a file, or in Python give what Model.melody returns")
     voice = _voice(head[0].strip(), table)
     metres: list[tuple[int, int]] = []
     notes: list[Note] = []
     for word in head[2].split():
         match = re.fullmatch(r"(\d{1,9})(?:=(\d{1,3}/\d{1,3})|:(\d{1,5}):(\d{1,3}))", word, re.ASCII)
         if match is None:
-            raise CarouselError(f"--melody has {word[:20]!r}, which is neither metre nor note")
+            raise CarouselError(Option("melody"), f" has {word[:20]!r}, which is neither metre nor note")
         tick = int(match[1])
         if match[2]:
             names = [f"{numerator}/{denominator}" for numerator, denominator in table.metres]
@@ -176,12 +176,12 @@ def parse(text: str, table: Table, transposed: int = 0) -> Melody:
 
 def _check(metres: Sequence[tuple[int, int]], notes: Sequence[Note], table: Table, transposed: int) -> None:
     if not metres or metres[0][0] != 0 or not notes:
-        raise CarouselError("--melody has no notes, or no metre to begin with")
+        raise CarouselError(Option("melody"), " has no notes, or no metre to begin with")
     for (tick, metre), (change, _) in pairwise(metres):
         if change <= tick or (change - tick) % table.bar_ticks(metre):
             raise CarouselError(f"{_place(change, metres[:1], table)}: the metre changes before the bar is full")
     if metres[-1][0] > notes[-1].start_ticks:
-        raise CarouselError("--melody changes its metre after its last note")
+        raise CarouselError(Option("melody"), " changes its metre after its last note")
     part = table.parts[notes[0].voice]
     known = set(table.columns[kinds.POSITION].tolist()), set(table.columns[kinds.DURATION].tolist())
     for note, after in zip(notes, [*notes[1:], None], strict=True):
@@ -191,7 +191,8 @@ def _check(metres: Sequence[tuple[int, int]], notes: Sequence[Note], table: Tabl
         if not part.low <= note.pitch <= part.high:
             raise CarouselError(
                 f"{where}: {pitch_name(note.pitch)} is out of {part.name}'s range, {pitch_name(part.low)} to "
-                f"{pitch_name(part.high)}; {_remedy(notes, part.low, part.high, transposed)}"
+                f"{pitch_name(part.high)}; ",
+                *_remedy(notes, part.low, part.high, transposed),
             )
         if _in_bar(note.start_ticks, metres, table)[1] not in known[0]:
             raise CarouselError(f"{where}: nothing that this checkpoint knows begins there; simplify the rhythm")
@@ -202,13 +203,15 @@ def _check(metres: Sequence[tuple[int, int]], notes: Sequence[Note], table: Tabl
             )
 
 
-def _remedy(notes: Sequence[Note], low: int, high: int, transposed: int) -> str:
+def _remedy(notes: Sequence[Note], low: int, high: int, transposed: int) -> tuple[str, ...]:
     """How to bring a melody, which has been transposed already, into a range: by octaves if that does, else by as
     little as does."""
     least = low - min(note.pitch for note in notes) + transposed
     most = high - max(note.pitch for note in notes) + transposed
     fitting = sorted(range(least, most + 1), key=lambda interval: (interval % 12 != 0, abs(interval)))
-    return f"--transpose {fitting[0]} brings it there" if fitting else "its compass is too wide; try another --voice"
+    if fitting:
+        return Option("transpose"), f" {fitting[0]} brings it there"
+    return "its compass is too wide; try another ", Option("voice")
 
 
 def _voice(name: str, table: Table) -> int:
@@ -271,7 +274,7 @@ def of_score(score: Score, table: Table, voice: str | None = None, transpose: in
     index = [*named, *single, *lines][0]
     line = [replace(note, pitch=note.pitch + transpose) for note in lines[index]]
     if any(not 0 <= note.pitch < 128 for note in line):
-        raise CarouselError(f"--transpose {transpose} leads out of what MIDI has; choose a smaller interval")
+        raise CarouselError(Option("transpose"), f" {transpose} leads out of what MIDI has; choose a smaller interval")
     metres: list[TimeSignature] = []
     for metre in (TimeSignature(0, 4, 4), *grid.time_signatures):
         if metres and metres[-1].start_ticks == metre.start_ticks:

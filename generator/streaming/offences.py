@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from generator.errors import CarouselError
+from generator.errors import CarouselError, Option
 from generator.jit import compiled
 from generator.music.score import style_name
 from generator.options import SamplingOptions
@@ -50,9 +50,8 @@ def begin_plan(options: SamplingOptions, size: int, styles: tuple[str, ...] = ()
     if options.style:
         style = style_name(options.style)
         if style not in styles:
-            raise CarouselError(
-                f"--style is {options.style!r}; this checkpoint knows {', '.join(styles) or 'no styles'}"
-            )
+            known = ", ".join(styles) or "no styles"
+            raise CarouselError(Option("style"), f" is {options.style!r}; this checkpoint knows {known}")
         plan[STYLE_ASKED] = styles.index(style)
     plan[MOST_AT_ONCE], plan[MOST_A_SECOND] = options.voices_at_once or 0, options.density or 0
     return plan

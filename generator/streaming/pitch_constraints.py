@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from generator.errors import CarouselError
+from generator import errors
+from generator.errors import CarouselError, Option
 from generator.music.keys import KEYS, SCALES, read_key
 from generator.options import SamplingOptions
 from generator.streaming.offences import KEY, RANGES
@@ -24,14 +25,15 @@ def key_of(options: SamplingOptions) -> int:
         CarouselError: it is no key, or the scale is none or stands over no key.
     """
     if options.scale and options.scale not in SCALES:
-        raise CarouselError(f"--scale is {options.scale!r}; choose one of {', '.join(SCALES)}")
+        raise CarouselError(Option("scale"), f" is {options.scale!r}; choose one of {', '.join(SCALES)}")
     if options.scale and not options.key:
-        raise CarouselError("--scale stands over a tonic; give --key too, such as 'D minor'")
+        raise CarouselError(Option("scale"), " stands over a tonic; give ", Option("key"), " too, such as 'D minor'")
     try:
         return read_key(options.key) if options.key else -1
     except ValueError as error:
         raise CarouselError(
-            f"--key is {options.key!r}; give a tonic and major or minor, such as 'D minor' or 'F# major', or primer"
+            Option("key"),
+            f" is {options.key!r}; give a tonic and major or minor, such as 'D minor' or 'F# major', or primer",
         ) from error
 
 
@@ -55,8 +57,8 @@ def pitch_offences(options: SamplingOptions, parts: Sequence[Part]) -> npt.NDArr
     left = [bool((row[part.low : part.high + 1] == 0).any()) for part, row in zip(parts, offences, strict=True)]
     for index, part in enumerate(parts):
         if not left[index] and (index in named or not any(left)):
-            asked = " with ".join(f"--{name}" for name in ("ranges", "key") if getattr(options, name))
-            raise CarouselError(f"{asked} leaves {part.name} no pitch; it has those from {part.low} to {part.high}")
+            asked = errors.listed((name for name in ("ranges", "key") if getattr(options, name)), " with ")
+            raise CarouselError(*asked, f" leaves {part.name} no pitch; it has those from {part.low} to {part.high}")
     return offences
 
 
@@ -68,12 +70,12 @@ def _ranges(text: str | None, parts: Sequence[Part]) -> list[tuple[int | None, i
         match = re.fullmatch(r"\s*(?:(.*\S)\s*:)?\s*(\d{1,3})\s*-\s*(\d{1,3})\s*", entry, re.ASCII)
         if match is None or not int(match[2]) <= int(match[3]) < PITCHES:
             raise CarouselError(
-                f"--ranges has {entry!r}; give lowest and highest MIDI pitch, such as 60-79 or Soprano:60-79,Bass:40-60"
+                Option("ranges"),
+                f" has {entry!r}; give lowest and highest MIDI pitch, such as 60-79 or Soprano:60-79,Bass:40-60",
             )
         name, low, high = match.groups()
         if name is not None and name.lower() not in names:
-            raise CarouselError(
-                f"--ranges names {name!r}; the voices here are {', '.join(part.name for part in parts)}"
-            )
+            voices = ", ".join(part.name for part in parts)
+            raise CarouselError(Option("ranges"), f" names {name!r}; the voices here are {voices}")
         found.append((None if name is None else names.index(name.lower()), int(low), int(high)))
     return found

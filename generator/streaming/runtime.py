@@ -127,7 +127,7 @@ class Runtime:
         if not all(isinstance(token, int) and token in vocabulary for token in given):
             raise CarouselError(DAMAGED)
         if origin.limited and self.index is None:
-            raise CarouselError(NO_CORPUS)
+            raise CarouselError(*NO_CORPUS)
         if origin.limited and self.index is not None and origin.corpus != self.index.key:
             raise CarouselError(
                 "it was kept from copying another corpus, or other versions of its pieces; name that one"

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from generator.errors import CarouselError
+from generator.errors import CarouselError, Option
 from generator.jit import compiled
 from generator.options import SamplingOptions
 from generator.streaming import melody
@@ -252,20 +252,21 @@ class ScoreConstraints:
         if options.melody:
             plan[self._tune :] = self._melodies(options.melody).begin(key_of(options))
             if options.at_end == "never":
-                raise CarouselError("--melody comes to an end; leave --at-end never out")
+                raise CarouselError(Option("melody"), " comes to an end; leave ", Option("at_end"), " never out")
             if options.metre:
-                raise CarouselError("--melody brings its metre; leave --metre out")
+                raise CarouselError(Option("melody"), " brings its metre; leave ", Option("metre"), " out")
         if options.metre:
             names = [f"{numerator}/{denominator}" for numerator, denominator in table.metres]
             if options.metre not in names:
-                raise CarouselError(f"--metre is {options.metre!r}; this checkpoint knows {', '.join(names)}")
+                known = ", ".join(names)
+                raise CarouselError(Option("metre"), f" is {options.metre!r}; this checkpoint knows {known}")
             plan[METRE_ASKED] = names.index(options.metre)
         if options.tempo is not None:
             plan[TEMPO_ASKED] = nearest_tempo(table, options.tempo)
         if not options.parallels:
             lines = sum(part.monophonic and not part.drum for part in table.parts)
             if lines < 2:
-                raise CarouselError(f"--no-parallels is for two voices of single notes or more; here are {lines}")
+                raise CarouselError(Option("parallels"), f" needs two voices of single notes or more; here are {lines}")
             plan[NO_PARALLELS] = 1
         return plan
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from generator.errors import CarouselError
+from generator.errors import CarouselError, Option
 from generator.jit import compiled
 from generator.options import SamplingOptions
 from generator.streaming.offences import CHARACTERS, NEVER_ENDS, PLANNED, TABLE, begin_plan, keep_least
@@ -51,7 +51,8 @@ class TextConstraints:
         unknown = {character for character, token in zip(text or "", tokens, strict=True) if token == UNKNOWN}
         if unknown:
             raise CarouselError(
-                f"--{name.replace('_', '-')} has {' '.join(map(repr, sorted(unknown)))}, unknown to this checkpoint; "
-                f"it knows {self._tokenizer.characters[:SHOWN]!r}"
+                Option(name),
+                f" has {' '.join(map(repr, sorted(unknown)))}, unknown to this checkpoint; "
+                f"it knows {self._tokenizer.characters[:SHOWN]!r}",
             )
         return tokens

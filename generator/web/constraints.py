@@ -6,7 +6,6 @@ in `streaming/` alone; a new option needs its line in `LABELS`, and one in `choi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -191,9 +190,5 @@ def ranges(key: str, parts: Sequence[Part]) -> str | None:
 
 
 def in_words(error: CarouselError) -> str:
-    """What is wrong, with the widgets' names in place of the flags'."""
-
-    def name(flag: re.Match[str]) -> str:
-        return WORDS.get(flag[2].replace("-", "_"), flag[0])
-
-    return re.sub(r"--(no-)?([a-z]+(?:-[a-z]+)*)", name, str(error))
+    """What is wrong, with the widgets' names in place of the options'."""
+    return error.worded(lambda name: WORDS.get(name, name))

@@ -144,7 +144,7 @@ def melody(medium: str, model: Model) -> dict[str, Any]:
         try:
             text = model.melody(score, voice, transpose)
         except CarouselError as error:
-            raise CarouselError(f"{name}: {error}") from error
+            raise CarouselError(f"{name}: ", *error.args) from error
         return brought(score, text), melody_losses(score, text)
 
     beside = (model.checkpoint.fingerprint, voice, transpose)
@@ -167,7 +167,7 @@ def uploaded(medium: str, model: Model) -> str | Score | Snapshot | None:
                 return whole, []
             return primers.last_part(whole), primers.losses(whole, model.tokenizer)
         except CarouselError as error:
-            raise CarouselError(f"{name}: {error}") from error
+            raise CarouselError(f"{name}: ", *error.args) from error
 
     state = st.session_state
     state[f"{medium}-primer"], state[f"{medium}-losses"] = None, []
