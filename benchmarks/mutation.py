@@ -268,7 +268,9 @@ def main(arguments: list[str] | None = None) -> int:
     made = parser("mutation", __doc__)
     made.add_argument("--mutants", type=command.positive, default=200, metavar="N", help="(default: 200)")
     made.add_argument("--seed", type=int, default=1, metavar="N", help="which mutants (default: 1)")
-    made.add_argument("--folders", nargs="+", default=FOLDERS, metavar="NAME", help="in generator/ (default: all four)")
+    made.add_argument(
+        "--folders", nargs="+", default=FOLDERS, metavar="NAME", help="or files, in generator/ (default: all four)"
+    )
     made.add_argument(
         "--seconds", type=command.positive_seconds, default=120, metavar="S", help="of tests a mutant (default: 120)"
     )
@@ -284,7 +286,8 @@ def work(given: argparse.Namespace) -> None:
     kept.mkdir(parents=True, exist_ok=True)
     copies = [copied(kept / f"copy-{number}") for number in range(given.workers)]
     suite = measured(kept, copies[0], given.workers)
-    paths = sorted(path for name in given.folders for path in (copies[0] / "generator" / name).rglob("*.py"))
+    named = [copies[0] / "generator" / name for name in given.folders]
+    paths = sorted(path for folder in named for path in ([folder] if folder.is_file() else folder.rglob("*.py")))
     drawn = list(islice(mutants(copies[0], paths, given.seed), given.mutants))
     log = kept / "mutants.jsonl"
     log.touch()

@@ -176,9 +176,10 @@ def test_an_unknown_backend_is_refused() -> None:
         Engine(Model(tiny("char")), "int4")
 
 
-def test_an_engine_without_rows_is_refused() -> None:
-    with pytest.raises(CarouselError, match="0 rows"):
-        Engine(Model(tiny("char")), rows=0)
+@pytest.mark.parametrize(("size", "words"), [({"rows": 0}, "0 rows"), ({"threads": -1}, "-1 threads")])
+def test_an_engine_without_rows_or_threads_is_refused(size: dict[str, Any], words: str) -> None:
+    with pytest.raises(CarouselError, match=f"^an engine with {words} steps nothing"):
+        Engine(Model(tiny("char")), **size)
 
 
 def test_a_model_has_one_engine_a_backend() -> None:

@@ -161,14 +161,15 @@ def test_two_threads_cannot_use_one_stream_at_once() -> None:
     first = threading.Thread(target=stream.pull, args=(5,))
     first.start()
     assert inside.wait(60)
-    for use in (lambda: stream.pull(1), lambda: list(stream.take(1)), stream.snapshot, lambda: stream.set(seed=3)):
+    uses = (lambda: stream.pull(1), lambda: list(stream.take(1)), stream.snapshot, lambda: stream.set(seed=3))
+    for use in (*uses, stream.history):
         with pytest.raises(CarouselError, match="two threads use one stream"):
             use()
         refused.append("told")
     told.set()
     first.join(60)
     stream.engine.run = run  # type: ignore[method-assign]
-    assert len(refused) == 4
+    assert len(refused) == 5
     assert len(stream.pull(5)) == 5 and stream.position == 10
 
 

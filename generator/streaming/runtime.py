@@ -53,10 +53,11 @@ class Runtime:
             threads: that may step at a time; by default one a core, as far as there is work for them.
 
         Raises:
-            CarouselError: there is no such backend, `rows` is not positive, or the index is of other tokens.
+            CarouselError: there is no such backend, the index is of other tokens, or there are no rows or threads.
         """
-        if rows < 1:
-            raise CarouselError(f"an engine with {rows} rows steps nothing; give 1 or more")
+        for name, count in (("rows", rows), ("threads", threads)):
+            if count is not None and count < 1:
+                raise CarouselError(f"an engine with {count} {name} steps nothing; give 1 or more")
         checkpoint = model.checkpoint
         self.tokenizer, self.config = checkpoint.tokenizer, checkpoint.config
         self.name, self.fingerprint = checkpoint.name, checkpoint.fingerprint

@@ -220,9 +220,14 @@ class Stream(Course):
     def past(self) -> Iterator[Event]:
         """Every event since the start, primer included, decoded from the tokens. Those of a stream from a take are not
         known, and are drawn again, once."""
-        decoder, tokens = self.engine.tokenizer.decoder(), self._past_tokens()
+        decoder, tokens = self.engine.tokenizer.decoder(), self._whole_past()
         for at in range(0, len(tokens), CHUNK):
-            yield from decoder.feed_all(tokens[at : at + CHUNK].tolist())
+            yield from decoder.feed_all(tokens[at : at + CHUNK])
+
+    @alone
+    def _whole_past(self) -> list[int]:
+        self._mend()
+        return self._past_tokens().tolist()
 
     def history(self) -> Any:
         """Everything since the start, primer included, as a `str` or a `Score`, decoded as `past`. A score knows its
