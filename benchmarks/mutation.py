@@ -225,17 +225,17 @@ def tried(mutant: Mutant, folders: SimpleQueue[Path], suite: Suite, seconds: flo
     """What became of a mutant, in one of the copies."""
     folder = folders.get()
     path, tests = folder / mutant.path, suite.covering(mutant, seconds)
-    before, kept = path.read_text(encoding="utf-8"), COMPILED
-    if path in jit.sources(folder / "generator") and may_be_compiled(before, mutant.line):
-        kept = ANEW
-    elif "import compiled" in before:  # numba compiles again what the file itself has, and that only
-        kept = ANEW
-        shutil.copytree(folder / COMPILED, folder / ANEW)
+    before, package = path.read_text(encoding="utf-8"), folder / "generator"
+    kept, whole = COMPILED, folder / COMPILED / jit.folder_of(package)
     listed = folder / "tests.txt"
     listed.write_text("\n".join(tests), encoding="utf-8")
     limit = COMPILING_SECONDS + SLOWER * sum(suite.seconds[test] for test in tests)
     try:
         path.write_text(mutated(before, mutant.operator, mutant.occurrence), encoding="utf-8")
+        if path in jit.sources(package):
+            kept = ANEW
+            if not may_be_compiled(before, mutant.line):  # then numba compiles again what the file itself has only
+                shutil.copytree(whole, folder / ANEW / jit.folder_of(package))
         status, printed = pytest(folder, "-x", f"@{listed}", limit_seconds=limit, kept=kept)
         outcome = CAUGHT if status else SURVIVED
         by = next(failed(printed), f"exit status {status}") if status else ""

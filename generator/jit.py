@@ -47,16 +47,16 @@ def sources(package: Path) -> list[Path]:
     return sorted(found)
 
 
-def _keep_by_source() -> None:
-    """Compiled code lies in a folder named after all of its sources, for numba itself notices a change in a
-    function's own file alone, not in what it calls or reads."""
-    package = Path(__file__).parent
+def folder_of(package: Path) -> str:
+    """The name of the folder where compiled code lies, which tells all of its sources: numba itself notices a change in
+    a function's own file alone, not in what it calls or reads."""
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources(package))).hexdigest()[:16]
-    numba.config.CACHE_DIR = os.fspath(package / "__pycache__" / f"compiled-{digest}")
+    return f"compiled-{digest}"
 
 
-if numba is not None and not numba.config.CACHE_DIR:
-    _keep_by_source()
+if numba is not None:
+    _package = Path(__file__).parent
+    numba.config.CACHE_DIR = os.path.join(numba.config.CACHE_DIR or _package / "__pycache__", folder_of(_package))
 
 
 AVAILABLE: bool = numba is not None and not numba.config.DISABLE_JIT

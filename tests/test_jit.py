@@ -98,6 +98,11 @@ def test_a_stream_starts_without_what_only_training_needs(tmp_path: Path) -> Non
     assert run(code + "print('torch' in sys.modules)", str(tmp_path / "model")).stdout == "False\n"
 
 
+def test_a_folder_that_somebody_names_is_kept_by_source_too(tmp_path: Path) -> None:
+    code = "import generator.jit, numba; print(numba.config.CACHE_DIR)"
+    assert run(code, NUMBA_CACHE_DIR=str(tmp_path)).stdout.strip() == str(tmp_path / jit.folder_of(ROOT / "generator"))
+
+
 @pytest.mark.slow
 def test_a_constant_is_compiled_into_the_loops_that_read_it(tmp_path: Path) -> None:
     """The clock of the score's grammar counts in ticks whose length another file defines."""
