@@ -49,9 +49,9 @@ from benchmarks.measuring import (
 )
 from benchmarks.step import stepping
 from generator import command
-from generator.jit import compiled
+from generator.jit import compiled, specialised
 from generator.model.backends import BACKENDS, fp32
-from generator.model.backends.layout import PANEL, TERMS, pack, padded
+from generator.model.backends.layout import BLOCK, GATES, PANEL, TERMS, aligned, pack, padded
 from generator.model.backends.products import fitting
 from generator.model.config import ModelConfig
 from generator.streaming.batch import CHUNK, Batch
@@ -84,22 +84,36 @@ def reading(size: int, pool: ThreadPoolExecutor, parts: int) -> Work:
     return work
 
 
+product_: Any = None
+"""Of `_by_blocks`; `specialised` replaces it."""
+
+
+def _by_blocks(h: Any, rows: int, packed: Any, terms: int, starts: Any, outputs: int, sums: Any) -> None:
+    """A whole matrix's product, cut as a step cuts it."""
+    for first in range(0, outputs, GATES * BLOCK):
+        size = min(GATES * BLOCK, outputs - first)
+        product_(h, rows, packed, first * terms, terms, starts[first:], size, sums)
+
+
 def multiplying(shapes: list[tuple[int, int]], streams: int, backend: str) -> Work:
     """The products of a step alone; `shapes` are those of the matrices, (outputs, terms)."""
-    random, cases = np.random.default_rng(0), []
-    product = fitting()[1] if backend == "int8" else fp32.product
+    random, cases, whole = np.random.default_rng(0), [], backend == "int8"
+    name, found = fitting() if whole else (backend, fp32.product)
+    multiply = specialised(_by_blocks, name, product_=found)
     for outputs, terms in ((padded(outputs, PANEL), padded(terms, TERMS)) for outputs, terms in shapes):
         matrix = random.integers(-127, 128, (outputs, terms), np.int8)
-        packed, starts = pack(matrix)
-        h, sums = random.integers(1, 256, (streams, terms)).astype(np.uint8), np.zeros((streams, outputs), np.int32)
-        if backend == "fp32":
-            packed, h, sums = matrix.T.ravel().astype(np.float32), h.astype(np.float32), sums.astype(np.float32)
-        cases.append((h, streams, packed, 0, terms, starts, outputs, sums))
+        weights, starts = pack(matrix)
+        packed = aligned(matrix.size, np.int8 if whole else np.float32)
+        packed[:] = weights if whole else fp32.pack(matrix)
+        h = aligned((streams, terms), np.uint8 if whole else np.float32)
+        h[:] = random.integers(1, 256, h.shape)
+        sums = aligned((streams, GATES * BLOCK), np.int32 if whole else np.float32)
+        cases.append((h, streams, packed, terms, starts, outputs, sums))
 
     def work(steps: int) -> None:
         for _ in range(steps):
             for case in cases:
-                product(*case)
+                multiply(*case)
 
     return work
 

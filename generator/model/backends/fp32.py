@@ -13,16 +13,20 @@ from generator.model.state import Floats
 def network(matrices: list[Floats], table: Floats, biases: Floats, bias: Floats) -> Network:
     """Weights prepared for fp32 products."""
     outputs = sum(map(len, matrices))
-    panels = [matrix.reshape(-1, PANEL, matrix.shape[1]).transpose(0, 2, 1) for matrix in matrices]
-    packed = np.concatenate([panel.ravel() for panel in panels])
+    packed = np.concatenate([pack(matrix) for matrix in matrices])
     return Network(packed, np.zeros(outputs, np.int32), np.ones(outputs, np.float32), table, biases, bias)
+
+
+def pack(matrix: Floats) -> Floats:
+    """A matrix (outputs, terms), the outputs a multiple of `PANEL`, as one row in the order in which it is read."""
+    return matrix.reshape(-1, PANEL, matrix.shape[1]).transpose(0, 2, 1).ravel()
 
 
 @compiled
 def product(
     h: Floats, rows: int, packed: Floats, at: int, terms: int, starts: Sums, outputs: int, sums: Floats
 ) -> None:
-    """As `products.Product`, a panel's weights term by term."""
+    """As `products.Product`, term by term."""
     sums[:rows, :outputs] = 0
     for column in range(0, outputs, PANEL):
         for term in range(terms):
