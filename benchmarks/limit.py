@@ -144,7 +144,7 @@ def measure(model: Model, backend: str, streams: int, count: int, given: argpars
         }
         if streams == 1:
             contenders["reading"] = reading(size, pool, count)
-        found = timed(contenders, given.rounds, given.seconds)
+        found = timed(contenders, given.rounds, given.seconds, {"whole": given.chunk, "sampled": CHUNK})
     row: dict[str, Any] = {
         "weights": size,
         "operations": 2 * weights * streams,

@@ -144,12 +144,15 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def timed(contenders: Mapping[str, Work], rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Seconds a step of every contender, one figure a round. A turn takes about `seconds`."""
+def timed(
+    contenders: Mapping[str, Work], rounds: int, seconds: float, least: Mapping[str, int] | None = None
+) -> dict[str, list[float]]:
+    """Seconds a step of every contender, one figure a round. A turn takes about `seconds`, and has at least so many
+    steps, or two."""
     steps = {}
     for name, work in contenders.items():
         work(2)  # compiles and prepares
-        steps[name] = max(2, round(seconds / clock(work, 2)))
+        steps[name] = max((least or {}).get(name, 2), round(seconds / clock(work, 2)))
     found: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):
         for name in list(contenders)[:: -1 if number % 2 else 1]:

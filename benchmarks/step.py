@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import gc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 
@@ -48,30 +49,41 @@ from benchmarks.rivals import Gpt2, OnnxLstm, nn_lstm_loop
 from generator import command
 from generator.model.backends import BACKENDS, Backend
 from generator.streaming.engine import Model
+from generator.streaming.scheduler import SHARE
 
 ALONE = ", no sampling"
 RIVALS = {"nn.LSTM": (), "onnxruntime": ("onnx", "onnxruntime"), "gpt2": ("transformers",)}
 """And the packages that each needs."""
 
 
-def stepping(backend: Backend, streams: int) -> Work:
-    """The backend's step without sampling: always the same tokens."""
-    memory = backend.memory(streams)
-    tokens = np.zeros(streams, np.int64)
-    logits = np.zeros((streams, backend.config.vocab_size), np.float32)
+def stepping(backend: Backend, streams: int, count: int = 1) -> Work:
+    """The backend's step without sampling, always of the same tokens, in as many threads as an engine would take."""
+    parts = [len(part) for part in np.array_split(np.empty(streams), min(count, -(-streams // SHARE)))]
+    pool = ThreadPoolExecutor(len(parts))
+
+    def stepped(size: int) -> Work:
+        memory, tokens = backend.memory(size), np.zeros(size, np.int64)
+        logits = np.zeros((size, backend.config.vocab_size), np.float32)
+
+        def work(steps: int) -> None:
+            for _ in range(steps):
+                backend.step(tokens, memory, logits)
+
+        return work
+
+    works = [stepped(size) for size in parts]
 
     def work(steps: int) -> None:
-        for _ in range(steps):
-            backend.step(tokens, memory, logits)
+        list(pool.map(lambda part: part(steps), works))
 
     return work
 
 
-def ours(model: Model, streams: int, chunk: int) -> Iterator[tuple[str, Work]]:
+def ours(model: Model, streams: int, count: int, chunk: int) -> Iterator[tuple[str, Work]]:
     for name in BACKENDS:
         engine = engine_of(model, name, streams)
         yield name, pulling(engine, [engine.stream(seed=seed) for seed in range(streams)], chunk)
-        yield name + ALONE, stepping(engine.backend, streams)
+        yield name + ALONE, stepping(engine.backend, streams, count)
 
 
 class Rivals:
@@ -107,11 +119,11 @@ class Rivals:
         return found, left_out
 
 
-def measure(model: Model, rivals: Rivals, streams: int, given: argparse.Namespace) -> list[dict[str, Any]]:
+def measure(model: Model, rivals: Rivals, streams: int, count: int, given: argparse.Namespace) -> list[dict[str, Any]]:
     """One row a contender."""
-    own = dict(ours(model, streams, given.chunk))
+    own = dict(ours(model, streams, count, given.chunk))
     others, rows = rivals.at(streams)
-    found = timed(own | others, given.rounds, given.seconds)
+    found = timed(own | others, given.rounds, given.seconds, dict.fromkeys(BACKENDS, given.chunk))
     for who, seconds in found.items():
         samples = not who.endswith(ALONE)
         rows.append({"who": who, "samples": samples, "microseconds": microseconds(seconds)})
@@ -148,7 +160,7 @@ def step(given: argparse.Namespace) -> None:
         if rivals.gpt2:
             case["gpt2_parameters"] = rivals.gpt2.parameters
         with threads(count):
-            measured = measure(model, rivals, streams, given)
+            measured = measure(model, rivals, streams, count, given)
         rows += [case | {"threads": count, "streams": streams} | row for row in measured]
         gc.collect()  # the caches of this case, before those of the next one
     packages = [package for rival in given.rivals for package in RIVALS[rival]]

@@ -82,6 +82,24 @@ def test_nobody_waits_for_ever_for_what_cannot_be_done(broken: str, monkeypatch:
     assert engine.pull(streams, 50) == [list(Engine(model).stream(seed=seed).take(50)) for seed in range(4)]
 
 
+def test_jobs_are_shared_with_the_threads_that_are_about_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However quick the first one is."""
+    engine = Engine(Model(tiny("char")), threads=2)
+    streams = [engine.stream(seed=seed) for seed in range(60)]
+    most = 0
+    step = Batch.step
+
+    def counted(batch: Batch) -> Any:
+        nonlocal most
+        most = max(most, len(batch.jobs))
+        return step(batch)
+
+    monkeypatch.setattr(Batch, "step", counted)
+    for _ in range(10):
+        engine.pull(streams, 20)
+    assert most == 30
+
+
 def test_threads_that_begin_at_once_take_the_idle_batches_once_each() -> None:
     engine = Engine(Model(tiny("char")), threads=3)
     streams = [engine.stream(seed=seed) for seed in range(60)]

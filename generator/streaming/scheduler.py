@@ -17,7 +17,7 @@ from threading import Lock
 
 from generator.streaming.batch import Batch, Job, Result
 
-SHARE = 16
+SHARE = 4
 """Jobs that are worth a thread."""
 
 
@@ -143,7 +143,8 @@ class Scheduler:
     def _share(self, batch: Batch) -> list[tuple[Call, Job]]:
         """What a batch is to take from the line, so that all have as many jobs; one that has nothing to do is idle."""
         with self._lock:
-            share = min(batch.rows, -(-self._jobs() // len(self._busy)))
+            threads = max(len(self._busy), self._wanted())  # some may be about to begin
+            share = min(batch.rows, -(-self._jobs() // threads))
             taken = [self._line.popleft() for _ in range(min(len(self._line), share - len(batch.jobs)))]
             if not taken and not batch.jobs:
                 self._busy.remove(batch)

@@ -13,7 +13,7 @@ Sums = npt.NDArray[np.int32]
 
 PANEL, GROUP = 64, 4
 """Outputs whose weights lie together, and how many terms of each."""
-GATES, BLOCK = 4, 64
+GATES, BLOCK = 4, 256
 """Gates of a unit; and units that are multiplied, then stepped, before the next ones are."""
 UNITS = PANEL // GATES
 """Layers have a whole number of these units; cells of zero weights, which stay zero, fill them up."""

@@ -22,6 +22,9 @@ H_SCALE = np.float32(127)
 ROUND = np.float32(3 << 22)
 """Added and taken off again, it rounds a small float to the nearest whole number, ties to even."""
 
+APART = 16
+"""Sums that lie between those of two rows: at a distance of whole pages they would push each other out of the cache."""
+
 
 class Network(NamedTuple):
     """Weights, ready to be multiplied. Matrices follow each other: of the layers, then of the output layer."""
@@ -49,7 +52,7 @@ class Rows(NamedTuple):
     c: Floats
     """(layers, rows, units)."""
     sums: npt.NDArray[Any]
-    """(rows, 4 times `BLOCK`): what a product gives."""
+    """(rows, 4 times `BLOCK` and more): what a product gives."""
     block: Floats
     """(`BLOCK`,): a stream's new h in some units."""
     new: npt.NDArray[Any]
@@ -67,7 +70,7 @@ class Memory:
         self.rows = Rows(
             aligned((layers + 1, rows, 2 * padded(self._hidden, TERMS)), h_type),
             aligned((layers, rows, units), np.float32),
-            aligned((rows, GATES * BLOCK), np.int32 if h_type is np.uint8 else np.float32),
+            aligned((rows, GATES * BLOCK + APART), np.int32 if h_type is np.uint8 else np.float32),
             aligned(BLOCK, np.float32),
             aligned((rows, units), h_type),
             H_SCALE if h_type is np.uint8 else np.float32(0),

@@ -20,12 +20,13 @@ matrix (outputs, terms) that is packed from byte `at` on, into the first columns
 
 
 # `specialised` replaces these: how many rows the tiles of `_by_vectors` have, and the tiles, as they fit the CPU.
-MOST = SOME = TWO = 2**31
+MOST = FOUR = THREE = TWO = 2**31
 most_tile: Any
-some_tile: Any
+four_tile: Any
+three_tile: Any
 two_tile: Any
 one_tile: Any
-most_tile = some_tile = two_tile = one_tile = None
+most_tile = four_tile = three_tile = two_tile = one_tile = None
 
 
 def _by_vectors(
@@ -38,9 +39,12 @@ def _by_vectors(
         while rows - row >= MOST:
             most_tile(h, row, packed, here, groups, starts, column, sums)
             row += MOST
-        while rows - row >= SOME:
-            some_tile(h, row, packed, here, groups, starts, column, sums)
-            row += SOME
+        while rows - row >= FOUR:
+            four_tile(h, row, packed, here, groups, starts, column, sums)
+            row += FOUR
+        while rows - row >= THREE:
+            three_tile(h, row, packed, here, groups, starts, column, sums)
+            row += THREE
         while rows - row >= TWO:
             two_tile(h, row, packed, here, groups, starts, column, sums)
             row += TWO
@@ -91,9 +95,11 @@ def product(vectors: str) -> Product:
     """`Product` by one kind of `tiles.VECTORS`."""
     kind = tiles.VECTORS[vectors]
     made = {rows: tiles.tile(kind, rows) for rows in kind.rows}
-    most, some, two, one = (max(rows for rows in made if rows <= limit) for limit in (max(made), 3, 2, 1))
-    names = {"MOST": most, "most_tile": made[most], "SOME": some, "some_tile": made[some]}
-    return specialised(_by_vectors, vectors, **names, TWO=two, two_tile=made[two], one_tile=made[one])
+    names: dict[str, Any] = {"one_tile": made[1]}
+    for name, limit in (("most", max(made)), ("four", 4), ("three", 3), ("two", 2)):
+        rows = max(rows for rows in made if rows <= limit)
+        names |= {name.upper(): rows, f"{name}_tile": made[rows]}
+    return specialised(_by_vectors, vectors, **names)
 
 
 @cache
