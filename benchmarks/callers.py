@@ -42,6 +42,13 @@ def rate(work: Callable[..., int], *arguments: Any) -> float:
     return tokens / (time.perf_counter() - start)
 
 
+def alone(stream: Stream, tokens: int) -> int:
+    """Pull one stream, a few tokens at a time."""
+    for _ in range(0, tokens, FEW):
+        stream.pull(FEW)
+    return tokens
+
+
 def pulled(engine: Engine, streams: list[Stream], tokens: int, size: int = PULLED) -> int:
     for _ in range(0, tokens, size):
         engine.pull(streams, size)
@@ -116,7 +123,7 @@ def measure(engine: Engine, tokens: int) -> dict[str, float]:
     for count in (8, 64):
         some = streams(count)
         found[f"pull of {count}"] = rate(pulled, engine, some, tokens, FEW)
-        found[f"{count} threads pull 16"] = threaded(some, tokens, lambda stream: pulled(engine, [stream], tokens, FEW))
+        found[f"{count} threads pull 16"] = threaded(some, tokens, lambda stream: alone(stream, tokens))
     many = streams(128)
     found["pull of 128"] = rate(pulled, engine, many, tokens)
     found["128 threads iterate"] = threaded(many, tokens, lambda stream: iterated(stream, tokens))

@@ -148,9 +148,9 @@ def test_a_primer_is_read_by_the_model_once(models: Path, tmp_path: Path, monkey
     read: list[int] = []
     begin = Stream.begin
 
-    def noted(engine: Engine, primer: list[int], timeline: Any) -> Stream:
+    def noted(engine: Engine, primer: list[int], *more: Any) -> Stream:
         read.append(len(primer))
-        return begin(engine, primer, timeline)
+        return begin(engine, primer, *more)
 
     for kind, suffix in (("score", "mid"), ("performance", "mid"), ("char", "txt")):
         out, primer = tmp_path / f"{kind}.{suffix}", tmp_path / f"mine.{suffix}"

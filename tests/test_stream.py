@@ -291,6 +291,15 @@ def test_tokens_are_drawn_ahead_and_dropped_when_options_change(fake: Model, mon
         other.snapshot()
         other.set(seed=other.options.seed + 1)
     assert sum(sizes) <= 40
+    del sizes[:]
+    third = fake.stream(seed=4, governor=False)
+    for _ in range(13):
+        third.pull(10)
+    assert sizes == [10, 20, 40, 64]
+    del sizes[:]
+    for _ in range(8):
+        third.engine.pull([third], 10)
+    assert sizes == [6] + [10] * 7  # of many, only what is due
 
 
 def test_what_is_printed_of_models_streams_and_snapshots() -> None:

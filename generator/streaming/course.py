@@ -112,7 +112,7 @@ class Course:
         self._written = snapshot.position
         """Up to here the timeline is written, and the governor has no say."""
         self._ahead = 1
-        """How many tokens `take` draws next; while what it draws is used up, twice as many each time."""
+        """How many tokens are drawn ahead next; while all of them are used up, twice as many each time."""
         index, followed = self.engine.index, snapshot.followed
         start = Cursor(snapshot.state, snapshot.token, snapshot.position, self._decoder.memory.copy(), None)
         self._reach = Reach(start, (), (), start)
@@ -234,9 +234,13 @@ class Course:
             self._reach = replace(reach, tokens=reach.tokens[: reach.out], yielded=reach.yielded[: reach.out], end=None)
         self._ahead = 1
 
-    def _job(self, tokens: int, given: Sequence[int] = ()) -> Job:
-        """The next tokens, at most so many, as work for the engine, where none are left to hand out."""
+    def _job(self, tokens: int, given: Sequence[int] = (), ahead: bool = False) -> Job:
+        """The next tokens, at most so many, as work for the engine, where none are left to hand out; or more of them,
+        as many as have lately been used up."""
         start = self._cursor()
+        if ahead:
+            tokens = max(tokens, self._ahead)
+            self._ahead = min(2 * tokens, CHUNK)
         if not given and not (self._marks and start.position // MARK == self._marks[-1].position // MARK):
             self._marks = [*thinned(self._marks, start.position), Mark.of(self._snapshot())]
         heard, to_phrase = self._next_heard(start.position)
@@ -258,14 +262,13 @@ class Course:
         """Have the tokens of a finished job to hand out."""
         self._reach = Reach(job.start, result.tokens, result.yielded, result.end)
 
-    def _draw(self, tokens: int, given: Sequence[int] = ()) -> None:
-        job = self._job(tokens, given)
+    def _draw(self, job: Job) -> None:
         self._arrive(job, *self.engine.run([job]))
 
     def _advance(self, tokens: int, given: Sequence[int] = ()) -> list[Event]:
         """Hand out at most so many tokens, as many as are at hand; draw them where there are none."""
         if self._reach.is_used_up:
-            self._draw(tokens, given)
+            self._draw(self._job(tokens, given))
         return self._hand_out(tokens)[1]
 
     def _hand_out(self, tokens: int) -> tuple[Sequence[int], list[Event]]:
@@ -280,10 +283,9 @@ class Course:
             self._change(options, reach.position + count)
         if self._tokens is not None:
             self._tokens.extend(next_ones[:count])
-        for broken in reach.yielded[reach.out : reach.out + count]:
-            if broken:
-                for name in named(broken):
-                    self._yielded[name] = self._yielded.get(name, 0) + 1
+        for broken in filter(None, reach.yielded[reach.out : reach.out + count]):
+            for name in named(broken):
+                self._yielded[name] = self._yielded.get(name, 0) + 1
         self._reach = replace(reach, out=reach.out + count)
         if steered:  # what follows was drawn under other options
             self._drop_ahead()

@@ -94,7 +94,7 @@ class Stream(Course):
         Raises:
             CarouselError: the number is negative.
         """
-        return draw(self.engine, [self], tokens)[0][1]
+        return draw(self.engine, [self], tokens, ahead=True)[0][1]
 
     @alone
     def step(self, ahead: int = 0) -> list[Event]:
@@ -111,8 +111,7 @@ class Stream(Course):
             raise CarouselError(f"cannot draw {ahead} tokens ahead; give 0 or more")
         self._mend()
         if self._reach.is_used_up:
-            self._draw(ahead or self._ahead)
-            self._ahead = min(2 * self._ahead, CHUNK)
+            self._draw(self._job(ahead or 1, ahead=not ahead))
         return self._hand_out(1)[1]
 
     @alone
@@ -236,9 +235,15 @@ class Stream(Course):
         return replace(piece, origin=self.snapshot().text()) if isinstance(piece, Score) else piece
 
 
-def draw(engine: Runtime, streams: Sequence[Stream], tokens: int) -> list[tuple[list[int], list[Event]]]:
+def draw(
+    engine: Runtime, streams: Sequence[Stream], tokens: int, ahead: bool = False
+) -> list[tuple[list[int], list[Event]]]:
     """Advance streams of an engine by up to `tokens` tokens, side by side; for each one return these and the events
     that they complete.
+
+    Args:
+        ahead: draw more at once where what was drawn is always used up, as `Stream.step` does. Who serves many streams
+            draws no more than is due, or those that are due together would wait for what is not.
 
     Raises:
         CarouselError: a stream is given twice, or belongs to another engine; the number is negative.
@@ -259,7 +264,7 @@ def draw(engine: Runtime, streams: Sequence[Stream], tokens: int) -> list[tuple[
             if stream.position < targets[index] and not stream.ended
         ]:
             empty = [(index, stream) for index, stream in going if stream._reach.is_used_up]
-            jobs = [stream._job(targets[index] - stream.position) for index, stream in empty]
+            jobs = [stream._job(targets[index] - stream.position, ahead=ahead) for index, stream in empty]
             for (_, stream), job, result in zip(empty, jobs, engine.run(jobs), strict=True):
                 stream._arrive(job, result)
             for index, stream in going:
