@@ -8,9 +8,9 @@ that make no difference at run time, as in an annotation, or no Python, are left
 
 First the suite runs once under coverage, which says which tests run which line. Then each mutant, in a copy of the
 repository, meets the tests that run its line, the quickest first, until one fails. Where no test is seen to run the
-line, because it is compiled or runs at import, it meets those that run its file. Tests beyond `--seconds` are left out,
-so a mutant that only they would catch counts as a survivor. At the end all tests that caught a mutant run on the code
-as it is; what only a test caught that fails there too counts as a survivor.
+line, because it is compiled or runs at import, it meets those that run its file or import it. Tests beyond `--seconds`
+are left out, so a mutant that only they would catch counts as a survivor. At the end all tests that caught a mutant run
+on the code as it is; what only a test caught that fails there too counts as a survivor.
 
 What is found is kept in build/mutation, so the same command goes on after Ctrl-C.
 """
@@ -79,11 +79,14 @@ class Suite:
     """How long each test that passed took."""
     lines: dict[str, dict[int, set[str]]]
     """By file and line, the tests that run it."""
+    importing: dict[str, set[str]]
+    """By file, the tests in files that import it."""
 
     def covering(self, mutant: Mutant, limit_seconds: float) -> list[str]:
         """The tests that a mutant meets, the quickest first."""
         lines = self.lines.get(mutant.path, {})
-        tests = lines.get(mutant.line) or set().union(*lines.values()) or self.seconds.keys()
+        near = set().union(*lines.values(), self.importing.get(mutant.path, set()))
+        tests = lines.get(mutant.line) or near or self.seconds.keys()
         chosen, total = [], 0.0
         for test in sorted(tests & self.seconds.keys(), key=lambda test: (self.seconds[test], test)):
             total += self.seconds[test]
@@ -206,7 +209,20 @@ def measured(kept: Path, folder: Path, workers: int) -> Suite:
             seconds[name] = float(case.attrib["time"])
     if not seconds:
         raise CarouselError("no test passed; see what make test says")
-    return Suite(seconds, lines)
+    importing: dict[str, set[str]] = defaultdict(set)
+    for file in {test.partition("::")[0] for test in seconds}:
+        for path in imported((folder / file).read_text(encoding="utf-8")):
+            importing[path] |= {test for test in seconds if test.startswith(f"{file}::")}
+    return Suite(seconds, lines, importing)
+
+
+def imported(source: str) -> set[str]:
+    """The paths of the modules of the package that a source imports, if they are modules."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("generator"):
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {f"{str(module).replace('.', '/')}.py" for module in found}
 
 
 def copied(target: Path) -> Path:

@@ -11,7 +11,7 @@ import pytest
 
 from generator.errors import CarouselError
 from generator.music.keys import KEYS, SCALES, read_key
-from generator.music.score import Note, Score, Tempo, TimeSignature, Voice
+from generator.music.score import Bar, Note, Score, Tempo, TimeSignature, Voice
 from generator.streaming.engine import Model, load
 from generator.streaming.score_constraints import is_parallel
 from generator.tokenizers import score_grammar
@@ -129,6 +129,16 @@ def test_a_key_holds_from_its_token_on_in_a_piece_of_another_key() -> None:
     assert not outside(model.tokenizer.collect(before), "C major")
     assert after.notes and not outside(after, "F# major")
     assert stream.history().notes[: len(after.notes)] != after.notes
+
+
+def test_a_key_asked_for_in_the_midst_of_a_piece_yields_to_none_of_its_bar_lines() -> None:
+    """They name the key in which it is written."""
+    stream = model_of("bach").stream(seed=3, at_end="never")
+    stream.pull(150)
+    key = KEYS[int(stream._decoder.memory[score_grammar.IN_KEY])]
+    stream.set(key="E major" if key == "B♭ major" else "B♭ major")
+    assert any(isinstance(event, Bar) for event in stream.pull(300))
+    assert "key" not in stream.yielded
 
 
 @pytest.mark.parametrize("name", ["bach", "performance"])

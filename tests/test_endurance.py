@@ -106,6 +106,17 @@ def test_silence() -> None:
     assert stretches(score_of(around), 60_000) == [Stretch("silence", around[-8][0], 60_000)]
 
 
+def test_stretches_of_a_kind_stay_apart_and_a_piece_lasts_until_its_last_note_ends() -> None:
+    loop = [(500 * beat, 60 + 5 * (beat % 2)) for beat in range(100)]
+    free = [(start + 55_000, pitch) for start, pitch in random_notes(200)]
+    again = [(start + 100_000, pitch) for start, pitch in loop]
+    loops = [one for one in stretches(score_of(loop + free + again)) if one.kind == "loop"]
+    assert len(loops) == 2
+    assert [one.start_ms < 10_000 for one in loops] == [True, False] and loops[0].end_ms < 60_000
+    last = Note(0, 40_000, 60)
+    assert stretches(Score(500, (Voice("Piano"),), (last,))) == [Stretch("silence", 0, 40_000)]
+
+
 def test_a_stream_that_says_nothing_is_silent() -> None:
     assert stretches(score_of([]), PATIENCE_MS) == [Stretch("silence", 0, PATIENCE_MS)]
     assert stretches(score_of([]), PATIENCE_MS - 1) == []

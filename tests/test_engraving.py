@@ -225,6 +225,17 @@ def test_keys_spellings_clefs_names_tempo_and_bar_lines() -> None:
     assert [part.findtext("measure/attributes/clef/sign") for part in (upper, lower)] == ["G", "F"]
 
 
+def test_a_tenor_alone_has_a_clef_of_his_own_and_chords_have_not() -> None:
+    def clefs(*notes: Note) -> list[tuple[str | None, str | None]]:
+        root = ET.fromstring(engraving.to_musicxml(score(*notes, programs=(52,))))
+        return [(clef.findtext("sign"), clef.findtext("clef-octave-change")) for clef in root.iter("clef")]
+
+    tenor = line("55:1 57:1 59:1 60:1")
+    assert clefs(*tenor) == [("G", "-1")]
+    assert clefs(*tenor, *line("52:1 53:1 55:1 57:1")) == [("F", None)]
+    assert clefs(*line("60:4"), *line("55:2 57:2")) == [("F", None)]
+
+
 @pytest.mark.parametrize("sharps", range(-7, 8))
 @pytest.mark.parametrize("pitch", [0, 21, 59, 60, 61, 71, 72, 127])
 def test_spelling_keeps_the_pitch(sharps: int, pitch: int) -> None:

@@ -162,6 +162,7 @@ def test_a_performance_writes_what_it_hears_in_the_key_of_the_piece(before: int)
         ("performance", Score(480, (Voice("x", 0, True),), (Note(0, 1, 60),)), "no notes"),
         ("performance", Score(1, (Voice("x"),), (Note(0, 10**9, 60),)), "in parts"),
         ("bach", Score(1, (Voice("x"),), (Note(10**9, 1, 60),)), "in parts"),
+        ("bach", Score(480, (Voice("x"),), (Note(-1, 480, 60),)), "in parts"),
         ("frames", four_voices(1), "cannot listen"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import mutation
-from benchmarks.mutation import Mutant, Suite, may_be_compiled, mutants, mutated, running
+from benchmarks.mutation import Mutant, Suite, imported, may_be_compiled, mutants, mutated, running
 
 PRICE = '''"""A shop."""
 
@@ -82,15 +82,22 @@ def test_constants_and_compiled_functions_are_compiled_anew() -> None:
 
 
 def test_a_mutant_meets_the_tests_of_its_line_or_else_of_its_file() -> None:
-    suite = Suite({"a": 3.0, "b": 1.0, "c": 2.0}, {"x.py": {1: set(), 2: {"a", "b"}, 3: {"c", "failed"}}})
+    lines = {"x.py": {1: set(), 2: {"a", "b"}, 3: {"c", "failed"}}}
+    suite = Suite({"a": 3.0, "b": 1.0, "c": 2.0, "d": 0.5}, lines, {"x.py": {"d"}})
 
     def met(path: str, line: int, seconds: float = 99) -> list[str]:
         return suite.covering(Mutant(path, line, "", 0, ""), seconds)
 
     assert met("x.py", 2) == ["b", "a"]
     assert met("x.py", 3) == ["c"]
-    assert met("x.py", 1) == ["b", "c", "a"]
-    assert met("y.py", 1, 3.5) == ["b", "c"]
+    assert met("x.py", 1) == ["d", "b", "c", "a"]
+    assert met("y.py", 1, 3.6) == ["d", "b", "c"]
+
+
+def test_what_a_test_imports() -> None:
+    source = "import os\nfrom generator.music import keys\nfrom generator.music.score import Note\n"
+    assert {"generator/music/keys.py", "generator/music/score.py"} <= imported(source)
+    assert not imported("from tests.conftest import tiny")
 
 
 def test_the_command_tells_who_survived(

@@ -225,6 +225,14 @@ def test_a_foreign_table_is_refused(vocabulary: list[str]) -> None:
         PerformanceTokenizer(vocabulary)
 
 
+def test_the_least_velocity_is_1() -> None:
+    lowest = next(entry for entry in VOCABULARY if entry.startswith("velocity"))
+    assert PerformanceTokenizer([entry.replace(lowest, "velocity 1") for entry in VOCABULARY])
+    for wrong in ("velocity 0", "velocity 128"):
+        with pytest.raises(CarouselError, match="not that of a performance"):
+            PerformanceTokenizer([entry.replace(lowest, wrong) for entry in VOCABULARY])
+
+
 def test_a_cold_stream_begins_with_the_piece() -> None:
     assert TOKENIZER.cold_starts(TOKENIZER.encode(score(Note(0, 10, 60)))).tolist() == [0]
 

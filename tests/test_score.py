@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -238,3 +239,37 @@ def test_a_broken_vocabulary_is_refused(rows: list[str]) -> None:
     parts = ScoreTokenizer.fit([four_voices()]).table.parts[:1]
     with pytest.raises(CarouselError, match="vocabulary"):
         Table(rows, [replace(parts[0], low=60, high=60)])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"low": -1}, {"high": 128}, {"low": 61, "high": 60}, {"program": -1}, {"program": 128}, {"name": 5}]
+)
+def test_voices_that_midi_has_not_are_refused(wrong: dict[str, Any]) -> None:
+    """Drums, which are written as they sound, in a vocabulary that reaches further than MIDI."""
+    table = ScoreTokenizer.fit([four_voices()]).table
+    first = table.rows.index("voice 0")
+    durations = [row for row in table.rows if row.startswith("duration")]
+    rows = [*table.rows[:first], "voice 0", *(f"pitch {pitch}" for pitch in range(-6, 133)), *durations]
+    part = replace(table.parts[0], drum=True, low=0, high=127, program=0)
+    assert Table(rows, [part]).parts == (part,)
+    assert Table(rows, [replace(part, program=127)])
+    with pytest.raises(CarouselError, match="voices do not fit"):
+        Table(rows, [replace(part, **wrong)])
+
+
+def test_a_piece_is_augmented_into_every_key_that_its_voices_reach() -> None:
+    tune = Score(480, (Voice("Flute", 73),), (Note(0, 480, 60), Note(480, 480, 64)))
+    wide = [replace(tune, notes=tuple(replace(note, pitch=note.pitch + up) for note in tune.notes)) for up in (-30, 30)]
+    tokenizer = ScoreTokenizer.fit([tune, *wide])
+    random = np.random.default_rng(0)
+    heard = [tokenizer.decode(tokenizer.augment(tokenizer.encode(tune), random)).notes[0].pitch for _ in range(400)]
+    assert {*heard} == {*range(60 - 11, 60 + 12)}
+
+
+def test_a_moment_before_the_beginning_is_no_state() -> None:
+    decoder = ScoreTokenizer.fit([four_voices()]).decoder()
+    state = decoder.state()
+    for fields in ({"bar_start": -1, "now": -1}, {"notes": -1}, {"clock": -1}):
+        wrong = {**state, "memory": {**state["memory"], **fields}}
+        with pytest.raises(ValueError, match="contradicts"):
+            ScoreTokenizer.fit([four_voices()]).decoder(wrong)
