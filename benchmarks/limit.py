@@ -51,7 +51,8 @@ from benchmarks.step import stepping
 from generator import command
 from generator.jit import compiled, specialised
 from generator.model.backends import BACKENDS, fp32
-from generator.model.backends.layout import BLOCK, GATES, PANEL, TERMS, aligned, pack, padded
+from generator.model.backends.layout import BLOCK, GATES, PANEL, TERMS, aligned, laid, pack, padded
+from generator.model.backends.memory import APART
 from generator.model.backends.products import fitting
 from generator.model.config import ModelConfig
 from generator.streaming.batch import CHUNK, Batch
@@ -88,27 +89,26 @@ product_: Any = None
 """Of `_by_blocks`; `specialised` replaces it."""
 
 
-def _by_blocks(h: Any, rows: int, packed: Any, terms: int, starts: Any, outputs: int, sums: Any) -> None:
-    """A whole matrix's product, cut as a step cuts it."""
-    for first in range(0, outputs, GATES * BLOCK):
-        size = min(GATES * BLOCK, outputs - first)
+def _by_blocks(h: Any, rows: int, packed: Any, terms: int, starts: Any, outputs: int, sums: Any, cut: int) -> None:
+    """A whole matrix's product, of so many outputs at a time."""
+    for first in range(0, outputs, cut):
+        size = min(cut, outputs - first)
         product_(h, rows, packed, first * terms, terms, starts[first:], size, sums)
 
 
 def multiplying(shapes: list[tuple[int, int]], streams: int, backend: str) -> Work:
     """The products of a step alone; `shapes` are those of the matrices, (outputs, terms)."""
-    random, cases, whole = np.random.default_rng(0), [], backend == "int8"
-    name, found = fitting() if whole else (backend, fp32.product)
+    random, cases, is_int8 = np.random.default_rng(0), [], backend == "int8"
+    name, found = fitting() if is_int8 else (backend, fp32.product)
     multiply = specialised(_by_blocks, name, product_=found)
     for outputs, terms in ((padded(outputs, PANEL), padded(terms, TERMS)) for outputs, terms in shapes):
         matrix = random.integers(-127, 128, (outputs, terms), np.int8)
         weights, starts = pack(matrix)
-        packed = aligned(matrix.size, np.int8 if whole else np.float32)
-        packed[:] = weights if whole else fp32.pack(matrix)
-        h = aligned((streams, terms), np.uint8 if whole else np.float32)
-        h[:] = random.integers(1, 256, h.shape)
-        sums = aligned((streams, GATES * BLOCK), np.int32 if whole else np.float32)
-        cases.append((h, streams, packed, terms, starts, outputs, sums))
+        packed = laid(weights if is_int8 else fp32.pack(matrix).astype(np.float32))
+        h = laid(random.integers(1, 256, (streams, terms)).astype(np.uint8 if is_int8 else np.float32))
+        sums = aligned((streams, GATES * BLOCK + APART), np.int32 if is_int8 else np.float32)
+        cut = PANEL if len(cases) == len(shapes) - 1 else GATES * BLOCK  # the output layer comes last
+        cases.append((h, streams, packed, terms, starts, outputs, sums, cut))
 
     def work(steps: int) -> None:
         for _ in range(steps):
@@ -139,7 +139,7 @@ def measure(model: Model, backend: str, streams: int, count: int, given: argpars
                 Batch(engine.backend, engine.tokenizer, streams, engine.constraints),
                 [caller._job(CHUNK) for caller in callers],
             ),
-            "step": stepping(engine.backend, streams),
+            "step": stepping(engine.backend, streams, count),
             "products": multiplying(shapes, streams, backend),
         }
         if streams == 1:

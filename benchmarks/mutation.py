@@ -242,7 +242,7 @@ def tried(mutant: Mutant, folders: SimpleQueue[Path], suite: Suite, seconds: flo
     folder = folders.get()
     path, tests = folder / mutant.path, suite.covering(mutant, seconds)
     before, package = path.read_text(encoding="utf-8"), folder / "generator"
-    kept, whole = COMPILED, folder / COMPILED / jit.folder_of(package)
+    kept, before_compiled = COMPILED, folder / COMPILED / jit.folder_of(package)
     listed = folder / "tests.txt"
     listed.write_text("\n".join(tests), encoding="utf-8")
     limit = COMPILING_SECONDS + SLOWER * sum(suite.seconds[test] for test in tests)
@@ -250,8 +250,9 @@ def tried(mutant: Mutant, folders: SimpleQueue[Path], suite: Suite, seconds: flo
         path.write_text(mutated(before, mutant.operator, mutant.occurrence), encoding="utf-8")
         if path in jit.sources(package):
             kept = ANEW
-            if not may_be_compiled(before, mutant.line):  # then numba compiles again what the file itself has only
-                shutil.copytree(whole, folder / ANEW / jit.folder_of(package))
+            if before_compiled.is_dir() and not may_be_compiled(before, mutant.line):
+                # then numba compiles again what the file itself has only
+                shutil.copytree(before_compiled, folder / ANEW / jit.folder_of(package))
         status, printed = pytest(folder, "-x", f"@{listed}", limit_seconds=limit, kept=kept)
         outcome = CAUGHT if status else SURVIVED
         by = next(failed(printed), f"exit status {status}") if status else ""

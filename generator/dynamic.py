@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from generator.errors import CarouselError
+from generator.errors import CarouselError, Option
 from generator.model.lstm import Dropout, LanguageModel
 from generator.options import DynamicOptions
 
@@ -86,7 +86,7 @@ def surprise(
         progress(done, total)
     nats = torch.cat(found).double().numpy()
     if not np.isfinite(nats).all():
-        raise CarouselError(f"the weights ran away at a rate of {options.rate:g}; give a lower --rate")
+        raise CarouselError(f"the weights ran away at a rate of {options.rate:g}; give a lower ", Option("rate"))
     return nats
 
 

@@ -201,7 +201,7 @@ def sample(given_: argparse.Namespace, progress: Progress) -> None:
         model = takes.find(saved, given_.resume)
     else:
         raise CarouselError("name a checkpoint, such as checkpoints/bach; --help shows examples")
-    tokenizer, path, chunk = model.tokenizer, given_.output, given_.chunk or 1
+    tokenizer, path, chunk = model.tokenizer, given_.output, given_.chunk or 0
     check(given_, tokenizer)
     stream = begun(given_, model, progress) if saved is None else resumed(given_, model, saved, progress)
     tokens = given_.tokens
@@ -220,18 +220,18 @@ def sample(given_: argparse.Namespace, progress: Progress) -> None:
     for event in kept:
         if isinstance(event, Tempo):
             clock.set(event)
-    cut = None
+    cut, so_far = None, 0.0  # seconds
     if given_.bars is not None:
         events, wanted, unit = until_bars(stream, given_.bars, chunk), given_.bars, "bars"
     elif given_.seconds is not None:
         # A primer is over when its last note is. Of a saved stream, notes that still sound go on beside the new ones.
-        begun_ticks = max(stream.now_ticks, 0 if saved else last_end(kept))
-        limit = clock.seconds(begun_ticks) + given_.seconds
+        so_far = clock.seconds(max(stream.now_ticks, 0 if saved else last_end(kept)))
+        limit = so_far + given_.seconds
         events, wanted, unit = until_seconds(stream, limit, clock, chunk), given_.seconds, "seconds"
     else:
         events, wanted, unit = until_tokens(stream, tokens, chunk), tokens, "tokens"
     if to_file and tokenizer.medium == "music" and wanted is not None:  # text is seen while it is drawn
-        events = showing(events, stream, clock, progress, wanted, unit)
+        events = showing(events, stream, lambda ticks: clock.seconds(ticks) - so_far, progress, wanted, unit)
     if given_.originality is not None and (path is not None or not sys.stdout.isatty()):
         events = telling(events, stream, given_.originality)
     try:
@@ -294,7 +294,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--best-of", type=command.positive, metavar="N", help="draw N continuations, and keep the likeliest"
     )
-    parser.add_argument("--chunk", type=command.positive, metavar="N", help="draw N tokens at a time (default: 1)")
+    parser.add_argument(
+        "--chunk",
+        type=command.positive,
+        metavar="N",
+        help="draw N tokens at a time (default: 1, then more and more, up to 64)",
+    )
     parser.add_argument(
         "-o",
         "--output",

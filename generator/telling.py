@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from generator.losses import WHEN_PRIMING, Sentence, many, omitted, sentences
-from generator.music.score import Bar, Clock, Score
+from generator.music.score import Bar, Score
 from generator.options import flag
 from generator.originality import WINDOWS
+from generator.streaming.course import Progress
 from generator.streaming.score_constraints import nearest_tempo
 from generator.streaming.stream import Stream
 from generator.terminal import tell
@@ -39,20 +40,31 @@ def telling(events: Iterator[Event], stream: Stream, corpus: str) -> Iterator[Ev
 
 
 def showing(
-    events: Iterator[Event], stream: Stream, clock: Clock, progress: Callable[..., None], wanted: float, unit: str
+    events: Iterator[Event],
+    stream: Stream,
+    seconds: Callable[[int], float],
+    progress: Progress,
+    wanted: float,
+    unit: str,
 ) -> Iterator[Event]:
-    """The same events; meanwhile `progress` is told how many tokens, bars or seconds of those wanted are drawn."""
+    """The same events; meanwhile `progress` is told how many tokens, bars or seconds of those wanted are drawn.
+
+    Args:
+        seconds: that are drawn up to a tick.
+    """
     start, bars = stream.position, 0
-    begun = clock.seconds(stream.now_ticks)
-    for event in events:
-        yield event
-        bars += isinstance(event, Bar)
-        if unit == "seconds":
-            assert not isinstance(event, str)
-            done = clock.seconds(event.start_ticks) - begun
-        else:
-            done = bars if unit == "bars" else stream.position - start
-        progress("drawing", done, wanted, unit)
+    try:
+        for event in events:
+            yield event
+            bars += isinstance(event, Bar)
+            if unit == "seconds":
+                assert not isinstance(event, str)
+                done = seconds(event.start_ticks)
+            else:
+                done = bars if unit == "bars" else stream.position - start
+            progress("drawing", done, wanted, unit)
+    finally:
+        progress("drawing", wanted, wanted, unit)
 
 
 def tell_tempo(stream: Stream) -> None:

@@ -32,7 +32,7 @@ from generator.atomic import atomic_folder
 from generator.corpora.batches import IGNORED, Batches, one_pass
 from generator.corpora.progress import bar
 from generator.corpora.shards import Shards
-from generator.errors import CarouselError
+from generator.errors import CarouselError, Option, listed
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.lstm import Dropout, LanguageModel
@@ -84,7 +84,7 @@ class Trainer:
             lengths.append(max(1, round(options.passes * len(self.batches))))
         self.steps = min(lengths, default=None)
         if self.steps is None and options.minutes is None:
-            raise CarouselError("training needs a length; give --steps, --passes or --minutes")
+            raise CarouselError("training needs a length; give ", *listed(("steps", "passes", "minutes"), " or "))
         self.validations = options.validations
         self.limit = math.inf  # seconds
         if options.minutes is not None:
@@ -207,7 +207,7 @@ class Trainer:
                 figures = f"step {self.step}  loss {self.loss:.4f}  best {self.best:.4f}  {speed:,.0f} tokens/s"
                 show(completed=self.progress, total=1.0, figures=figures)
                 if not math.isfinite(loss):
-                    raise CarouselError(f"{self.out}: the loss is {loss}; try a lower --learning-rate")
+                    raise CarouselError(f"{self.out}: the loss is {loss}; try a lower ", Option("learning_rate"))
                 mark = now
                 if int(self.progress * self.validations) > self.validated or self.progress >= 1:
                     self.report(speed)
@@ -222,7 +222,7 @@ class Trainer:
             self.console.print(f"stopped at step {self.step}; go on with the same command and --resume")
             raise KeyboardInterrupt
         if not math.isfinite(self.best):
-            raise CarouselError(f"{self.out}: no validation gave a number; try a lower --learning-rate")
+            raise CarouselError(f"{self.out}: no validation gave a number; try a lower ", Option("learning_rate"))
         if self.progress < 1:
             count = self.options.patience
             self.console.print(

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from generator.model.backends import BACKENDS, prepare, products, surprise, tiles
 from generator.model.backends.cell import _cell
 from generator.model.backends.int8 import input_table, quantise
-from generator.model.backends.layout import GROUP, PANEL, SHIFT, pack
+from generator.model.backends.layout import BLOCK, GROUP, PANEL, SHIFT, UNITS, blocked, pack
 from generator.model.backends.products import exact, matrix_product, plain, product
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.lstm import LanguageModel
 from generator.model.state import State
 from generator.streaming.engine import Model
+from generator.streaming.stream import draw
+from generator.tokenizers.char import CharTokenizer
 from tests.conftest import tiny
 
 
@@ -33,9 +35,20 @@ def logits_of(checkpoint: Checkpoint, tokens: np.ndarray, backend: str = "int8")
     return logits
 
 
+def sized(hidden: int, vocabulary: int, layers: int) -> Checkpoint:
+    """A model that has learned nothing."""
+    torch.manual_seed(0)
+    tokenizer = CharTokenizer("".join(map(chr, range(256, 254 + vocabulary))))
+    return Checkpoint.of(LanguageModel(ModelConfig(vocabulary, 8, hidden, layers)), tokenizer)
+
+
 @pytest.mark.parametrize(("backend", "tolerance"), [("fp32", 1e-4), ("int8", 0.25)])
-def test_stepping_agrees_with_torchs_lstm(backend: str, tolerance: float) -> None:
-    checkpoint = tiny("char")
+@pytest.mark.parametrize(("hidden", "vocabulary", "layers"), [(24, 32, 2), (16, 65, 1), (270, 150, 3), (512, 64, 2)])
+def test_stepping_agrees_with_torchs_lstm(
+    backend: str, tolerance: float, hidden: int, vocabulary: int, layers: int
+) -> None:
+    """Units that fill their blocks and panels, and such as do not."""
+    checkpoint = sized(hidden, vocabulary, layers)
     model = checkpoint.model()
     tokens = torch.randint(checkpoint.config.vocab_size, (3, 40))
     with torch.no_grad():
@@ -43,6 +56,18 @@ def test_stepping_agrees_with_torchs_lstm(backend: str, tolerance: float) -> Non
         expected = model.output(out).numpy()
     logits = logits_of(checkpoint, tokens.numpy().T, backend)
     assert np.abs(logits.swapaxes(0, 1) - expected).max() < tolerance
+
+
+@pytest.mark.parametrize("hidden", [5, UNITS, BLOCK, BLOCK + 1, 3 * BLOCK + UNITS])
+def test_the_gates_of_a_block_lie_together(hidden: int) -> None:
+    found = blocked(np.arange(1, 4 * hidden + 1), hidden)
+    assert len(found) % (4 * UNITS) == 0 and len(found) - 4 * hidden < 4 * UNITS
+    for first in range(0, hidden, BLOCK):
+        size = min(BLOCK, len(found) // 4 - first)
+        for gate in range(4):
+            units = range(first, min(first + size, hidden))
+            here = found[4 * first + gate * size :][:size].tolist()
+            assert here == [gate * hidden + unit + 1 for unit in units] + [0] * (size - len(units))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -56,10 +81,7 @@ def test_surprise_by_steps_is_the_models(backend: str) -> None:
 def test_int8_costs_no_shipped_checkpoint_more_than_a_thousandth(shipped: Model) -> None:
     """Over what the model itself says; `evaluate --backend int8` measures it over a corpus."""
     stream = shipped.stream(seed=1)
-    tokens = []
-    for _ in range(3000):
-        stream.pull(1)
-        tokens.append(stream.snapshot().token)
+    [(tokens, _)] = draw(stream.engine, [stream], 3000)
     start = shipped.tokenizer.start
     nats = [surprise(prepare(name, shipped.checkpoint), np.array(tokens), start).mean() for name in ("int8", "fp32")]
     assert nats[0] < nats[1] * 1.001

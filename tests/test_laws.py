@@ -23,7 +23,7 @@ from generator.options import SamplingOptions
 from generator.streaming.batch import CHUNK, Job, Result
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.snapshot import Snapshot
-from generator.streaming.stream import Stream
+from generator.streaming.stream import Stream, draw
 from generator.tokenizers import KINDS
 from tests.conftest import ROOT, SHIPPED, model_called, tiny
 from tests.strategies import sampling
@@ -41,7 +41,7 @@ def in_chunks(stream: Stream, sizes: Sequence[int], tokens: int) -> list[Any]:
     events, left, turn = [], tokens, 0
     while left:
         size = min(left, sizes[turn % len(sizes)])
-        events += stream.pull(size)
+        events += draw(stream.engine, [stream], size)[0][1]
         left, turn = left - size, turn + 1
     return events
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,19 @@ def test_each_work_that_lasts_has_a_bar_until_it_is_done(
     assert "drawing  50%" in last
     said()
     assert not said()
+
+
+def test_the_rate_counts_from_where_a_work_begins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    impatient(monkeypatch)
+    with progress.when_slow() as told:
+        told("going on", 10**9, 2 * 10**9)
+        time.sleep(0.2)
+        told("going on", 10**9 + 1, 2 * 10**9)
+        time.sleep(0.1)
+        rates = [int(rate.replace(",", "")) for rate in re.findall(r"([\d,]+) tokens/s", capsys.readouterr().err)]
+    assert rates and max(rates) <= 5
 
 
 def test_a_stream_tells_how_far_it_is_in_its_primer_and_in_its_past() -> None:

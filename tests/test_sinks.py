@@ -115,6 +115,17 @@ def test_an_open_file_gets_the_same_bytes(tmp_path: Path, piece: str | Score, su
     assert (tmp_path / "b").read_bytes() == expected + b"after"
 
 
+def test_an_open_file_that_takes_no_more_is_a_line() -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            if len(data):
+                raise OSError(28, "No space left on device")
+            return 0
+
+    with pytest.raises(CarouselError, match=r"^piece\.txt: cannot write: No space left on device; "):
+        sinks.write("text", Full(), ".txt")
+
+
 def closed() -> io.BytesIO:
     file = io.BytesIO()
     file.close()
@@ -124,7 +135,7 @@ def closed() -> io.BytesIO:
 @pytest.mark.parametrize(
     ("file", "suffix", "words"),
     [
-        (io.BytesIO(), "", r"^piece: text cannot be written as a file without a suffix; use \.txt$"),
+        (io.BytesIO(), "", r"^an open file does not say what it is to hold; give a suffix, such as \.mid$"),
         (io.BytesIO(), ".mid", r"^piece\.mid: text cannot be written as \.mid; use \.txt$"),
         (io.StringIO(), ".txt", "^cannot write to StringIO; give a path, or a file open for bytes$"),
         (closed(), ".txt", "^cannot write to BytesIO; "),

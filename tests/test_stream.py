@@ -297,6 +297,9 @@ def test_tokens_are_drawn_ahead_and_dropped_when_options_change(fake: Model, mon
         third.pull(10)
     assert sizes == [10, 20, 40, 64]
     del sizes[:]
+    fake.stream(seed=4, governor=False).pull(200)
+    assert sizes == [64, 64, 64, 8]  # who takes many at once may be done
+    del sizes[:]
     for _ in range(8):
         third.engine.pull([third], 10)
     assert sizes == [6] + [10] * 7  # of many, only what is due

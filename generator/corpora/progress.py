@@ -74,14 +74,14 @@ def when_slow() -> Iterator[Callable[..., None]]:
     which unit.
     """
     with ExitStack() as shown:
-        working, since = "", 0.0
+        working, since, begun = "", 0.0, 0.0
         update: Callable[..., None] | None = None
 
         def progress(what: str, done: float, total: float, unit: str = "tokens") -> None:
-            nonlocal working, since, update
+            nonlocal working, since, begun, update
             if what != working:
                 shown.close()
-                working, since, update = what, time.monotonic(), None
+                working, since, begun, update = what, time.monotonic(), done, None
             seconds = time.monotonic() - since
             if update is None and done < total and seconds > PATIENCE_SECONDS:
                 from rich.progress import TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -89,7 +89,7 @@ def when_slow() -> Iterator[Callable[..., None]]:
                 rate = TextColumn("{task.fields[rate]}")
                 update = shown.enter_context(bar(what, TaskProgressColumn(), rate, TimeRemainingColumn(), rate=""))
             if update is not None:
-                update(completed=done, total=total, rate=f"{done / seconds:,.0f} {unit}/s")
+                update(completed=done, total=total, rate=f"{(done - begun) / seconds:,.0f} {unit}/s")
             if done >= total:
                 shown.close()
                 working, update = "", None

@@ -46,6 +46,8 @@ def write(piece: str | Score, path: str | Path | IO[bytes], suffix: str = "") ->
             raise CarouselError(
                 f"cannot write to {type(path).__name__}; give a path, or a file open for bytes"
             ) from error
+        if not suffix:
+            raise CarouselError("an open file does not say what it is to hold; give a suffix, such as .mid")
         target = Path(Path(str(getattr(path, "name", "piece"))).stem + suffix)
     if not isinstance(piece, str | Score):
         raise CarouselError(f"{target}: a {type(piece).__name__} cannot be written; give a str or a Score")
@@ -59,8 +61,13 @@ def write(piece: str | Score, path: str | Path | IO[bytes], suffix: str = "") ->
     with TemporaryDirectory() as folder:
         whole = Path(folder, target.name)
         sink(piece, whole)
-        with whole.open("rb") as file:
-            shutil.copyfileobj(file, path)
+        try:
+            with whole.open("rb") as file:
+                shutil.copyfileobj(file, path)
+        except OSError as error:
+            raise CarouselError(
+                f"{target}: cannot write: {error.strerror or error}; see that it can take more"
+            ) from error
 
 
 def check(path: Path, kind: type) -> str:

@@ -113,7 +113,7 @@ class Constraints:
             piece = self._tokenizer.decode(np.array(primer, np.uint16))
             notes = [note for note in piece.notes if not piece.voices[note.voice].drum]
             if not notes:
-                raise CarouselError(Option("key"), " primer follows the key of a primer; give one")
+                raise CarouselError(Option("key"), " primer follows the key of a primer; give ", Option("prime"))
             tokenizer = self._tokenizer
             key = tokenizer.key(primer) if isinstance(tokenizer, PerformanceTokenizer) else likely(notes)
             options = replace(options, key=KEYS[key])

@@ -28,8 +28,8 @@ from generator.streaming.snapshot import MARK, Mark, Snapshot, thinned
 from generator.tokenizers.base import Event
 
 F = TypeVar("F", bound=Callable[..., Any])
-Progress = Callable[[str, int, int], None]
-"""Is told what a stream goes through, how many tokens of it are done, and how many there are."""
+Progress = Callable[..., None]
+"""Is told what a stream goes through, how many tokens of it are done, and how many there are (`progress.when_slow`)."""
 
 
 def quiet(what: str, done: int, total: int) -> None:
@@ -234,13 +234,9 @@ class Course:
             self._reach = replace(reach, tokens=reach.tokens[: reach.out], yielded=reach.yielded[: reach.out], end=None)
         self._ahead = 1
 
-    def _job(self, tokens: int, given: Sequence[int] = (), ahead: bool = False) -> Job:
-        """The next tokens, at most so many, as work for the engine, where none are left to hand out; or more of them,
-        as many as have lately been used up."""
+    def _job(self, tokens: int, given: Sequence[int] = ()) -> Job:
+        """The next tokens, at most so many, as work for the engine, where none are left to hand out."""
         start = self._cursor()
-        if ahead:
-            tokens = max(tokens, self._ahead)
-            self._ahead = min(2 * tokens, CHUNK)
         if not given and not (self._marks and start.position // MARK == self._marks[-1].position // MARK):
             self._marks = [*thinned(self._marks, start.position), Mark.of(self._snapshot())]
         heard, to_phrase = self._next_heard(start.position)
@@ -250,6 +246,12 @@ class Course:
             count = min(count, len(heard))
         given = given or heard or self.engine.constraints.start(self._timeline, len(self._primer), start.position)
         return Job(start, lifted(self.options), count, given[:count])
+
+    def _job_ahead(self, tokens: int) -> Job:
+        """As `_job`, or more tokens, twice as many as the last time: all of those have been used up."""
+        count = max(tokens, self._ahead)
+        self._ahead = min(2 * count, CHUNK)
+        return self._job(count)
 
     def _next_heard(self, position: int) -> tuple[Sequence[int], int]:
         """What was heard from a position on, and how far it is to the next phrase."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from generator.music.score import Bar, Clock, Note, Tempo
 from generator.streaming.stream import Stream
@@ -24,7 +25,7 @@ class Drawn:
 
 
 def in_chunks(stream: Stream, size: int) -> Iterator[Drawn]:
-    """Token by token, but drawn so many at a time."""
+    """Token by token, but drawn so many at a time; 0: as many as are used up."""
     while not stream.ended:
         position = stream.position
         events = stream.step(size)
@@ -33,11 +34,8 @@ def in_chunks(stream: Stream, size: int) -> Iterator[Drawn]:
 
 def until_tokens(stream: Stream, count: int | None, size: int) -> Iterator[Event]:
     """The events of that many tokens, or all there will ever be."""
-    left = count
-    while not stream.ended and left != 0:
-        step = size if left is None else min(size, left)
-        yield from stream.pull(step)
-        left = None if left is None else left - step
+    for drawn in islice(in_chunks(stream, size), count):
+        yield from drawn.events
 
 
 def until_bars(stream: Stream, count: int, size: int) -> Iterator[Event]:

@@ -266,7 +266,7 @@ class ScoreConstraints:
         if not options.parallels:
             lines = sum(part.monophonic and not part.drum for part in table.parts)
             if lines < 2:
-                raise CarouselError(Option("parallels"), f" needs two voices of single notes or more; here are {lines}")
+                raise CarouselError(f"parallels take two voices of single notes or more to forbid; here are {lines}")
             plan[NO_PARALLELS] = 1
         return plan
 

@@ -101,7 +101,7 @@ class Snapshot(Origin):
         try:
             return _read(data)
         except CarouselError as error:
-            raise CarouselError(f"{path}: {error}") from error
+            raise CarouselError(f"{path}: ", *error.args) from error
         except (SafetensorError, *UNSOUND) as error:
             raise CarouselError(f"{path}: cut off or not a take; choose another file") from error
 

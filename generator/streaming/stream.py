@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -89,12 +90,13 @@ class Stream(Course):
             yield from self.step()
 
     def pull(self, tokens: int) -> list[Event]:
-        """Advance by up to `tokens` tokens at once, which is faster; return the events that they complete.
+        """Advance by up to `tokens` tokens at once, which is faster; return the events that they complete. Who pulls a
+        few at a time has more drawn at once, as `step` does.
 
         Raises:
             CarouselError: the number is negative.
         """
-        return draw(self.engine, [self], tokens, ahead=True)[0][1]
+        return draw(self.engine, [self], tokens, ahead=tokens < CHUNK)[0][1]
 
     @alone
     def step(self, ahead: int = 0) -> list[Event]:
@@ -111,7 +113,7 @@ class Stream(Course):
             raise CarouselError(f"cannot draw {ahead} tokens ahead; give 0 or more")
         self._mend()
         if self._reach.is_used_up:
-            self._draw(self._job(ahead or 1, ahead=not ahead))
+            self._draw(self._job(ahead) if ahead else self._job_ahead(1))
         return self._hand_out(1)[1]
 
     @alone
@@ -219,20 +221,25 @@ class Stream(Course):
     def past(self) -> Iterator[Event]:
         """Every event since the start, primer included, decoded from the tokens. Those of a stream from a take are not
         known, and are drawn again, once."""
-        decoder, tokens = self.engine.tokenizer.decoder(), self._whole_past()
+        yield from self._decoded(self._whole()[0])
+
+    def _decoded(self, tokens: array[int]) -> Iterator[Event]:
+        decoder = self.engine.tokenizer.decoder()
         for at in range(0, len(tokens), CHUNK):
-            yield from decoder.feed_all(tokens[at : at + CHUNK])
+            yield from decoder.feed_all(tokens[at : at + CHUNK].tolist())
 
     @alone
-    def _whole_past(self) -> list[int]:
+    def _whole(self) -> tuple[array[int], Snapshot]:
+        """All tokens so far, and this moment."""
         self._mend()
-        return self._past_tokens().tolist()
+        return self._past_tokens()[:], self._snapshot()
 
     def history(self) -> Any:
         """Everything since the start, primer included, as a `str` or a `Score`, decoded as `past`. A score knows its
         origin, which the files that it is written to carry."""
-        piece = self.engine.tokenizer.collect(list(self.past()))
-        return replace(piece, origin=self.snapshot().text()) if isinstance(piece, Score) else piece
+        tokens, here = self._whole()
+        piece = self.engine.tokenizer.collect(list(self._decoded(tokens)))
+        return replace(piece, origin=here.text()) if isinstance(piece, Score) else piece
 
 
 def draw(
@@ -264,7 +271,10 @@ def draw(
             if stream.position < targets[index] and not stream.ended
         ]:
             empty = [(index, stream) for index, stream in going if stream._reach.is_used_up]
-            jobs = [stream._job(targets[index] - stream.position, ahead=ahead) for index, stream in empty]
+            jobs = [
+                (stream._job_ahead if ahead else stream._job)(targets[index] - stream.position)
+                for index, stream in empty
+            ]
             for (_, stream), job, result in zip(empty, jobs, engine.run(jobs), strict=True):
                 stream._arrive(job, result)
             for index, stream in going:

@@ -49,6 +49,8 @@ WORDS = LABELS | {
     "voice": "Voice",
     "transpose": "Semitones up",
     "at_end": "Piece's end",
+    "max_copy": "The limit of copies",
+    "index": "--originality on the command line",
 }
 """What the page calls what is a flag elsewhere."""
 

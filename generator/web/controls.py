@@ -48,7 +48,7 @@ def controls(medium: str, model: Model) -> dict[str, Any]:
     try:
         adopt(medium, model, uploaded(medium, model))
     except CarouselError as error:
-        problem = str(error)
+        problem = in_words(error)
 
     def bounds(name: str) -> dict[str, Any]:
         facts = OPTIONS[name].metadata

@@ -19,7 +19,7 @@ from threading import Lock
 from typing import Any, ClassVar, Self
 
 from generator.errors import CarouselError
-from generator.streaming.stream import Stream
+from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Event
 
 MAX_CHARACTERS = 1_000_000
@@ -110,7 +110,8 @@ class Live(ABC):
                 self._stream.set(**self._applied)
             position = self._stream.position
             self._trail.append((position, self._stream.horizon_ticks))
-            self._hear(position, self._stream.pull(TOKENS))
+            [(_, events)] = draw(self._stream.engine, [self._stream], TOKENS)  # no more than is due
+            self._hear(position, events)
 
     def _branch(self, ticks: int) -> tuple[Stream, int, list[Event]]:
         """A fork where all before `ticks`, which is known, has just been said; and the position of the last step before
@@ -121,7 +122,7 @@ class Live(ABC):
         fork.rewind(fork.position - position)
         said: list[Event] = []
         while fork.horizon_ticks < ticks and not fork.ended:
-            said += fork.pull(1)
+            said += fork.step(ahead=1)
         return fork, position, said
 
     def back(self, position: float, seed: int) -> Self:

@@ -11,7 +11,7 @@ from pathlib import Path
 from generator import telling
 from generator.corpora import text
 from generator.corpora.primer import read_primer
-from generator.errors import CarouselError
+from generator.errors import CarouselError, Option
 from generator.losses import Sentence, many
 from generator.music import files
 from generator.music.score import Score
@@ -55,7 +55,8 @@ def read(name: str, data: bytes, medium: str) -> str | Score | Snapshot:
                     )
             return snapshot
         except CarouselError as error:
-            raise CarouselError(str(error).replace(str(path), name)) from None
+            parts = (part if isinstance(part, Option) else part.replace(str(path), name) for part in error.args)
+            raise CarouselError(*parts) from None
 
 
 def last_part(piece: str | Score | Snapshot) -> str | Score | Snapshot:

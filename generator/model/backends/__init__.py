@@ -13,7 +13,7 @@ import numpy.typing as npt
 from generator.errors import CarouselError
 from generator.jit import specialised
 from generator.model.backends import cell, fp32, int8
-from generator.model.backends.layout import PANEL, TERMS, blocked, padded
+from generator.model.backends.layout import PANEL, TERMS, blocked, laid, padded
 from generator.model.backends.memory import Memory, Network
 from generator.model.backends.products import fitting
 from generator.model.checkpoint import Checkpoint
@@ -71,7 +71,7 @@ def prepare(name: str, checkpoint: Checkpoint) -> Backend:
     weights, layers = checkpoint.weights, range(config.num_layers)
     biases = np.stack([weights[f"lstm.bias_ih_l{n}"] + weights[f"lstm.bias_hh_l{n}"] for n in layers])
     table = int8.input_table(weights["embedding.weight"], weights["lstm.weight_ih_l0"], biases[0])
-    table, biases = (np.ascontiguousarray(blocked(gates.T, config.hidden_size).T) for gates in (table, biases))
+    table, biases = (laid(blocked(gates.T, config.hidden_size).T) for gates in (table, biases))
     rest = _matrices(checkpoint), table, biases, weights["output.bias"]
     if name == "fp32":
         return Backend(name, name, config, fp32.network(*rest), _forward(name, fp32.product))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from generator.jit import compiled
-from generator.model.backends.layout import PANEL, Sums
+from generator.model.backends.layout import PANEL, Sums, laid
 from generator.model.backends.memory import Network
 from generator.model.state import Floats
 
@@ -13,7 +13,7 @@ from generator.model.state import Floats
 def network(matrices: list[Floats], table: Floats, biases: Floats, bias: Floats) -> Network:
     """Weights prepared for fp32 products."""
     outputs = sum(map(len, matrices))
-    packed = np.concatenate([pack(matrix) for matrix in matrices])
+    packed = laid(np.concatenate([pack(matrix) for matrix in matrices]))
     return Network(packed, np.zeros(outputs, np.int32), np.ones(outputs, np.float32), table, biases, bias)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.jit import compiled
-from generator.model.backends.layout import aligned, pack
+from generator.model.backends.layout import laid, pack
 from generator.model.backends.memory import H_SCALE, Network
 from generator.model.state import Floats
 
@@ -23,9 +23,7 @@ def network(matrices: list[Floats], table: Floats, biases: Floats, bias: Floats)
     quantised = [quantise(matrix) for matrix in matrices]
     packed, starts = zip(*(pack(whole) for whole, _ in quantised), strict=True)
     scales = np.concatenate([scales for _, scales in quantised])
-    whole = aligned(sum(map(len, packed)), np.int8)
-    np.concatenate(packed, out=whole)
-    return Network(whole, np.concatenate(starts), scales, table, biases, bias)
+    return Network(laid(np.concatenate(packed)), laid(np.concatenate(starts)), laid(scales), table, biases, bias)
 
 
 def quantise(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:

@@ -38,6 +38,13 @@ def aligned(shape: int | tuple[int, ...], dtype: type[np.generic]) -> npt.NDArra
     return room[begin : begin + size].view(dtype).reshape(shape)
 
 
+def laid(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A copy of an array, as `aligned`."""
+    found = aligned(array.shape, array.dtype.type)
+    found[:] = array
+    return found
+
+
 def pack(matrix: Weights) -> tuple[Weights, Sums]:
     """A matrix (outputs, terms), both multiples of `PANEL` and `TERMS`, as one row of bytes in the order in which
     a product reads them; and what its sums begin with to undo the shift of h, (outputs,)."""
