@@ -4,8 +4,7 @@
 
 - `pull 64`: `engine.pull` of one stream, 64 tokens a call; what `take` and iteration are compared with;
 - `take` and `iteration`: the same stream, token by token;
-- `N threads pull 16`: as many threads, each with `pull(16)` of its own stream, again and again, against `engine.pull` of
-  all, 16 tokens a call;
+- `N threads pull 16`: as many threads, each with `pull(16)` of its own stream, against `engine.pull` of all of them;
 - `N threads iterate`: each of which iterates over its own;
 - `beside busy processes`: one stream, 64 tokens a call, while one process a core does nothing but count.
 

@@ -90,7 +90,7 @@ def plain_flag(name: str) -> str:
 
 def flag(name: str) -> str:
     """What somebody types who means an option."""
-    return {"parallels": "--no-parallels", "index": "--originality"}.get(name, plain_flag(name))
+    return {"parallels": "--no-parallels", "the engine's index": "--originality"}.get(name, plain_flag(name))
 
 
 def add_arguments(parser: argparse.ArgumentParser, kind: type) -> None:

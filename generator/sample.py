@@ -40,7 +40,7 @@ from generator.streaming.melody import brought
 from generator.streaming.origin import Cut
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
-from generator.telling import losses, melody_losses, report, showing, tell_steps, tell_tempo, telling
+from generator.telling import losses, melody_losses, report, showing, tell_steps, tell_tempo, telling, whole_or_told
 from generator.terminal import printable, say, tell
 from generator.tokenizers.base import Event, Tokenizer
 
@@ -254,6 +254,7 @@ def sample(given_: argparse.Namespace, progress: Progress) -> None:
             cut = Cut(min(ticks, last_end(kept)) if stream.ended else ticks)
     except KeyboardInterrupt:
         if path is None and given_.save is None:
+            say("\n" if sys.stdout.isatty() else "")
             raise
         tell("stopped; keeping what there is")
         stream.rewind(0)  # what was half drawn is drawn again
@@ -262,7 +263,8 @@ def sample(given_: argparse.Namespace, progress: Progress) -> None:
         stream.snapshot().save(given_.save)
     if path is not None:
         piece = takes.piece_of(tokenizer, kept, stream.snapshot(), cut)
-        sinks.write(piece, path)
+        with whole_or_told(path):
+            sinks.write(piece, path, progress=progress)
         extent = f"{len(piece):,} characters" if isinstance(piece, str) else f"{seconds_of(piece):.0f} s of music"
         tell(f"{path}: {extent}, seed {stream.options.seed}")
     elif tokenizer.medium == "text" and sys.stdout.isatty():

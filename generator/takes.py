@@ -45,7 +45,10 @@ def origin_of(path: Path) -> tuple[Origin, Cut | None]:
     Raises:
         CarouselError: the file cannot be read, or carries nothing of the kind.
     """
-    if path.suffix.lower() not in provenance.SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix in sinks.SINKS and suffix not in provenance.SUFFIXES:
+        raise CarouselError(f"{path}: a {suffix} file cannot tell where it comes from; name its take or its .mid")
+    if suffix not in provenance.SUFFIXES:
         return Snapshot.load(path), None
     text = provenance.read(path)
     if not text:
@@ -147,7 +150,7 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
         if as_take:
             replace(stream.snapshot(), checkpoint=origin.checkpoint).save(target)  # its folder may have a new name
         else:
-            sinks.write(piece_of(model.tokenizer, events, origin, cut), target)
+            sinks.write(piece_of(model.tokenizer, events, origin, cut), target, progress=progress)
         after = target.read_bytes()
     if output is not None:
         tell(f"{output}: {origin.position:,} tokens of {model.checkpoint.name}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from generator.losses import WHEN_PRIMING, Sentence, many, omitted, sentences
 from generator.music.score import Bar, Score
@@ -65,6 +67,16 @@ def showing(
             progress("drawing", done, wanted, unit)
     finally:
         progress("drawing", wanted, wanted, unit)
+
+
+@contextmanager
+def whole_or_told(path: Path) -> Iterator[None]:
+    """Say so where a Ctrl-C keeps a file from being written."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell(f"{path}: stopped before it was whole, so nothing is written there")
+        raise
 
 
 def tell_tempo(stream: Stream) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from generator.errors import CarouselError
 from generator.music.keys import KEYS, read_key
-from generator.options import SamplingOptions
+from generator.options import SamplingOptions, flag
 from generator.streaming.constraints import NAMES, Constraints
 from generator.streaming.engine import Engine
 from generator.streaming.offences import STRENGTHS
@@ -186,7 +186,7 @@ REFUSED = [
     ("bach", {"metre": "5/4"}, "this checkpoint knows 4/4, 3/4, 3/2, 12/8"),
     ("bach", {"metre": "waltz"}, "this checkpoint knows"),
     ("bach", {"characters": "abc"}, "--characters is not for a checkpoint of kind score, which obeys --melody"),
-    ("folk", {"parallels": False}, "--no-parallels is for two voices of single notes or more; here are 1"),
+    ("folk", {"parallels": False}, "parallels take two voices of single notes or more to forbid; here are 1"),
     ("performance", {"parallels": False}, "--no-parallels is not for a checkpoint of kind performance"),
     ("performance", {"metre": "3/4"}, "--metre is not for a checkpoint of kind performance"),
     ("performance", {"ranges": "1-20"}, "--ranges leaves Piano no pitch"),
@@ -209,7 +209,7 @@ def test_what_cannot_be_is_refused_in_one_line(name: str, options: dict[str, Any
     for ask in (model.stream, stream.set):
         with pytest.raises(CarouselError) as error:
             ask(**options)
-        assert message in str(error.value)
+        assert message in error.value.worded(flag)
         assert "\n" not in str(error.value)
     assert stream.options == SamplingOptions(seed=1)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 from dataclasses import replace
 from typing import Any
@@ -176,7 +178,25 @@ def test_an_unknown_backend_is_refused() -> None:
         Engine(Model(tiny("char")), "int4")
 
 
-@pytest.mark.parametrize(("size", "words"), [({"rows": 0}, "0 rows"), ({"threads": -1}, "-1 threads")])
+def test_what_is_of_another_kind_is_refused_in_words() -> None:
+    model = Model(tiny("char"))
+    wrong: list[tuple[Any, str]] = [
+        (lambda: Engine("checkpoints/bach"), "made for a model, not for a str; load"),  # type: ignore[arg-type]
+        (lambda: model.stream(7), "a piece is a str or a Score, not a int"),
+        (lambda: model.resume("a.take"), "from a Snapshot, not from a str; Snapshot.load"),  # type: ignore[arg-type]
+        (lambda: model.engine().resume("a.take"), "not from a str"),  # type: ignore[arg-type]
+        (lambda: list(model.stream().take(-5)), "cannot take -5 tokens"),
+        (lambda: pickle.dumps(model.engine()), "an engine cannot be pickled; send the path of its checkpoint"),
+        (lambda: copy.copy(model.stream()), r"cannot be pickled or copied; fork\(\) it"),
+    ]
+    for use, words in wrong:
+        with pytest.raises(CarouselError, match=words):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [({"rows": 0}, "0 rows"), ({"threads": -1}, "-1 threads"), ({"threads": 1.5}, "1.5 threads")]
+)
 def test_an_engine_without_rows_or_threads_is_refused(size: dict[str, Any], words: str) -> None:
     with pytest.raises(CarouselError, match=f"^an engine with {words} steps nothing"):
         Engine(Model(tiny("char")), **size)

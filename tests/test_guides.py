@@ -10,7 +10,8 @@ import pytest
 
 from generator import sample
 from generator.corpora.download import CACHE
-from generator.streaming.constraints import NAMES, flag
+from generator.options import flag
+from generator.streaming.constraints import NAMES
 from tests.conftest import ROOT
 from tests.test_readme import FENCE
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from generator.corpora import progress
+from generator.sinks import wav
 from generator.streaming.engine import Engine, Model
 from tests.conftest import ROOT, run, tiny
 
@@ -91,6 +92,21 @@ def test_a_stream_tells_how_far_it_is_in_its_primer_and_in_its_past() -> None:
     told, tell = recorded()
     engine.resume(stream.snapshot(), progress=tell).rewind(10)
     assert told[-1] == ("drawing the past again", total + 290, total + 290)
+
+
+def test_sound_says_how_far_it_is_and_what_ctrl_c_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    impatient(monkeypatch)
+    assert run(ROOT / "checkpoints" / "bach", "--bars", 4, "-o", tmp_path / "a.wav") == 0
+    assert "seconds/s" in capsys.readouterr().err.partition("playing it into the file ")[2]
+
+    def stopped(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(wav, "limit", stopped)
+    assert run(ROOT / "checkpoints" / "bach", "--bars", 4, "-o", tmp_path / "b.wav") == 130
+    assert "b.wav: stopped before it was whole" in capsys.readouterr().err and not (tmp_path / "b.wav").exists()
 
 
 @pytest.mark.parametrize("extent", [("--bars", 30), ("--tokens", 900), ("--seconds", 60)])

@@ -152,7 +152,7 @@ def write(score: Score, name: str) -> Path:
         ("a.mid", b'carousel {"version": 9}', "newer Carousel"),
         ("a.xml", b"<a/>", "carries no provenance"),
         ("a.xml", b"<a", "damaged"),
-        ("a.wav", b"RIFF", "not a take"),
+        ("a.wav", b"RIFF", "cannot tell where it comes from"),
         ("none.mid", None, "cannot be read"),
     ],
 )

@@ -160,7 +160,7 @@ def test_a_run_without_one_valid_validation_says_so(
     """And does not give its card to the checkpoint that was to be replaced."""
     tiny("char").save(tmp_path / "model")
     monkeypatch.setattr(trainer.Trainer, "validate", lambda _: float("nan"))
-    with pytest.raises(CarouselError, match="no validation gave a number; try a lower --learning-rate"):
+    with pytest.raises(CarouselError, match="no validation gave a number; try a lower learning_rate"):
         train.train(novel, tmp_path / "model", OPTIONS, overwrite=True)
     assert Checkpoint.load(tmp_path / "model").card == "# tiny\n"
 

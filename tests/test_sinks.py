@@ -137,7 +137,7 @@ def closed() -> io.BytesIO:
     [
         (io.BytesIO(), "", r"^an open file does not say what it is to hold; give a suffix, such as \.mid$"),
         (io.BytesIO(), ".mid", r"^piece\.mid: text cannot be written as \.mid; use \.txt$"),
-        (io.StringIO(), ".txt", "^cannot write to StringIO; give a path, or a file open for bytes$"),
+        (io.StringIO(), ".txt", "^cannot write to StringIO; give a path, or a file that is open to write bytes$"),
         (closed(), ".txt", "^cannot write to BytesIO; "),
         (7, ".txt", "^cannot write to int; "),
     ],

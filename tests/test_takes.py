@@ -26,6 +26,7 @@ from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Model, load
 from generator.streaming.origin import VERSION
 from generator.streaming.snapshot import NO_DIGEST
+from generator.takes import replay
 from tests.conftest import ROOT, SHIPPED, random_checkpoint, tiny
 from tests.strategies import constraints, some_sampling
 
@@ -118,6 +119,7 @@ SECOND = """
 import hashlib, sys
 from pathlib import Path
 from generator import sample
+from generator.takes import replay
 from generator.streaming.engine import load
 from generator.streaming.snapshot import Snapshot
 for name in sys.argv[1:]:
@@ -314,3 +316,10 @@ def test_a_take_is_small_at_any_length() -> None:
         stream.set(temperature=1 + index / 1000)
         stream.pull(1)
     assert len(stream.snapshot().to_bytes()) - sizes[1] < 200 * 60
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".svg", ".txt"])
+def test_what_cannot_tell_where_it_comes_from_says_so(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"a{suffix}").write_bytes(b"anything")
+    with pytest.raises(CarouselError, match=rf"a {suffix} file cannot tell where it comes from; name its take"):
+        replay(tmp_path / f"a{suffix}")

@@ -23,12 +23,18 @@ PATIENCE_SECONDS = 1.0
 
 @contextmanager
 def bar(
-    label: str, *columns: ProgressColumn, console: Console | None = None, visible: bool = True, **fields: Any
+    label: str,
+    *columns: ProgressColumn,
+    console: Console | None = None,
+    visible: bool = True,
+    first_seconds: float = LINE_SECONDS,
+    **fields: Any,
 ) -> Iterator[Callable[..., None]]:
     """A bar behind its label and before the columns; yields what to call with `completed`, `total` or `advance`.
 
     Args:
         console: where other lines are printed meanwhile, above the bar.
+        first_seconds: until the first line, where there is no terminal.
         fields: what the columns show until they are told something else.
     """
     from rich.console import Console  # slow to import, and a stream that is drawn shows no bar
@@ -48,7 +54,9 @@ def bar(
     ended = threading.Event()
 
     def tell() -> None:
-        while not ended.wait(LINE_SECONDS):
+        wait = first_seconds
+        while not ended.wait(wait):
+            wait = LINE_SECONDS
             [task] = progress.tasks
             console.print(*(column(task) for column in (title, *columns)), soft_wrap=True, highlight=False)
 
@@ -87,7 +95,8 @@ def when_slow() -> Iterator[Callable[..., None]]:
                 from rich.progress import TaskProgressColumn, TextColumn, TimeRemainingColumn
 
                 rate = TextColumn("{task.fields[rate]}")
-                update = shown.enter_context(bar(what, TaskProgressColumn(), rate, TimeRemainingColumn(), rate=""))
+                columns = TaskProgressColumn(), rate, TimeRemainingColumn()
+                update = shown.enter_context(bar(what, *columns, first_seconds=PATIENCE_SECONDS, rate=""))
             if update is not None:
                 update(completed=done, total=total, rate=f"{(done - begun) / seconds:,.0f} {unit}/s")
             if done >= total:

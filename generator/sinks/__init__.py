@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,12 +27,18 @@ SINKS: dict[str, tuple[type, str]] = {
 MEDIA: dict[type, str] = {str: "text", Score: "music"}
 
 
-def write(piece: str | Score, path: str | Path | IO[bytes], suffix: str = "") -> None:
+def write(
+    piece: str | Score,
+    path: str | Path | IO[bytes],
+    suffix: str = "",
+    progress: Callable[[str, float, float, str], None] | None = None,
+) -> None:
     """Write a piece to a file; the suffix, in capitals or not, says as what. An existing file is replaced.
 
     Args:
         path: or a file that is open for bytes, which stays open.
         suffix: of an open file, such as `.mid`: what its name ends in does not count.
+        progress: is told of what takes long: what it is, how much is done, how much there is, and of what.
 
     Raises:
         CarouselError: the suffix is unknown or is for the other kind of piece, the music has no notes, the folder does
@@ -44,17 +51,19 @@ def write(piece: str | Score, path: str | Path | IO[bytes], suffix: str = "") ->
             path.write(b"")
         except (AttributeError, TypeError, ValueError) as error:
             raise CarouselError(
-                f"cannot write to {type(path).__name__}; give a path, or a file open for bytes"
+                f"cannot write to {type(path).__name__}; give a path, or a file that is open to write bytes"
             ) from error
         if not suffix:
             raise CarouselError("an open file does not say what it is to hold; give a suffix, such as .mid")
-        target = Path(Path(str(getattr(path, "name", "piece"))).stem + suffix)
+        target = Path(f"{Path(str(getattr(path, 'name', 'piece'))).stem}.{suffix.removeprefix('.')}")
     if not isinstance(piece, str | Score):
         raise CarouselError(f"{target}: a {type(piece).__name__} cannot be written; give a str or a Score")
     module = check(target, type(piece))
     if isinstance(piece, Score) and not piece.notes:
         raise CarouselError(f"{target}: there are no notes to write; make the music longer")
-    sink: Callable[[str | Score, Path], None] = import_module(f"generator.sinks.{module}").write
+    sink: Callable[..., None] = import_module(f"generator.sinks.{module}").write
+    if progress is not None and module == "wav":
+        sink = partial(sink, progress=progress)
     if isinstance(path, str | Path):
         sink(piece, target)
         return

@@ -12,7 +12,7 @@ import math
 import wave
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
@@ -102,8 +102,11 @@ class Strike:
         )
 
 
-def write(score: Score, path: Path) -> None:
+def write(score: Score, path: Path, progress: Callable[[str, float, float, str], None] | None = None) -> None:
     """Play a score into a WAV file: PCM, 16 bits, two channels, 44.1 kHz.
+
+    Args:
+        progress: as `progress.when_slow` gives it.
 
     Raises:
         CarouselError: the music is too long for a WAV file, or the file cannot be written.
@@ -116,8 +119,12 @@ def write(score: Score, path: Path) -> None:
         out.setnchannels(2)
         out.setsampwidth(2)
         out.setframerate(SAMPLE_RATE)
+        done = 0.0
         for block in cut(render(score), round(seconds * SAMPLE_RATE)) if score.length_ticks else render(score):
             out.writeframes(np.rint(limit(block) * 32767.0).astype("<i2").tobytes())
+            done = min(seconds, done + len(block) / SAMPLE_RATE)
+            if progress is not None:
+                progress("playing it into the file", done, seconds, "seconds")
 
 
 def render(score: Score, soundfont: Soundfont | None = None, block_frames: int = BLOCK_FRAMES) -> Iterator[Block]:

@@ -38,7 +38,8 @@ PLANNED = tuple(name for name in NAMES if name != "max_copy")
 """Those that are matters of the tokenizer's kind."""
 _values = attrgetter(*PLANNED)
 NOTHING = _values(SamplingOptions())
-NO_CORPUS = Option("max_copy"), " needs the corpus that is not to be copied; name it with ", Option("index")
+INDEX = Option("the engine's index")
+NO_CORPUS = Option("max_copy"), " needs the corpus that is not to be copied; name it with ", INDEX
 PRIMER = "primer"
 """In the place of a key: the primer's."""
 

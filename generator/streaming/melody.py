@@ -147,7 +147,7 @@ def parse(text: str, table: Table, transposed: int = 0) -> Melody:
     """
     head = text.rsplit(";", 2) if len(text) <= LONGEST else []
     if len(head) != 3 or head[1].strip() not in KEYS:
-        raise CarouselError(Option("melody"), " is no melody; name a file, or in Python give what Model.melody returns")
+        raise CarouselError(Option("melody"), " is no melody; in Python, give what Model.melody returns for a Score")
     voice = _voice(head[0].strip(), table)
     metres: list[tuple[int, int]] = []
     notes: list[Note] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 from threading import Lock
-from typing import Protocol
+from typing import NoReturn, Protocol
 from weakref import WeakSet
 
 from generator.corpora.copies import Index
@@ -53,11 +53,14 @@ class Runtime:
             threads: that may step at a time; by default one a core, as far as there is work for them.
 
         Raises:
-            CarouselError: there is no such backend, the index is of other tokens, or there are no rows or threads.
+            CarouselError: it is no model, there is no such backend, the index is of other tokens, or one of `rows` and
+                `threads` is not a positive whole number.
         """
+        if not hasattr(model, "checkpoint"):
+            raise CarouselError(f"an engine is made for a model, not for a {type(model).__name__}; load() reads one")
         for name, count in (("rows", rows), ("threads", threads)):
-            if count is not None and count < 1:
-                raise CarouselError(f"an engine with {count} {name} steps nothing; give 1 or more")
+            if count is not None and (not isinstance(count, int) or count < 1):
+                raise CarouselError(f"an engine with {count} {name} steps nothing; give a whole number from 1 on")
         checkpoint = model.checkpoint
         self.tokenizer, self.config = checkpoint.tokenizer, checkpoint.config
         self.name, self.fingerprint = checkpoint.name, checkpoint.fingerprint
@@ -73,6 +76,9 @@ class Runtime:
         self.constraints = Constraints(self.tokenizer, index)
         made = self.backend, self.tokenizer, rows, self.constraints, index
         self._scheduler = Scheduler(lambda: Batch(*made), threads)
+
+    def __reduce__(self) -> NoReturn:
+        raise CarouselError("an engine cannot be pickled; send the path of its checkpoint, and load it there")
 
     def __repr__(self) -> str:
         name = f"{type(self).__name__} of {self.name or 'a checkpoint without a name'}"

@@ -33,7 +33,9 @@ class Stream(Course):
         return f"<Stream of {self.engine.name or 'a checkpoint without a name'} at token {self.position:,}, {options}>"
 
     def __reduce__(self) -> NoReturn:
-        raise CarouselError("a stream cannot be pickled; send stream.snapshot().to_bytes(), and resume it there")
+        raise CarouselError(
+            "a stream cannot be pickled or copied; fork() it, or send stream.snapshot().to_bytes(), and resume it there"
+        )
 
     @property
     def ended(self) -> bool:
@@ -79,7 +81,13 @@ class Stream(Course):
         return self._decoder.allowed()
 
     def take(self, tokens: int) -> Iterator[Event]:
-        """Advance by up to `tokens` tokens, one at a time; yield the events that they complete."""
+        """Advance by up to `tokens` tokens, one at a time; yield the events that they complete.
+
+        Raises:
+            CarouselError: the number is negative.
+        """
+        if tokens < 0:
+            raise CarouselError(f"cannot take {tokens} tokens; give 0 or more")
         for _ in range(tokens):
             if self.ended:
                 return

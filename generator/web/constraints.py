@@ -50,7 +50,7 @@ WORDS = LABELS | {
     "transpose": "Semitones up",
     "at_end": "Piece's end",
     "max_copy": "The limit of copies",
-    "index": "--originality on the command line",
+    "the engine's index": "--originality on the command line",
 }
 """What the page calls what is a flag elsewhere."""
 

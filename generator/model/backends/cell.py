@@ -2,9 +2,10 @@
 
     i, f, o = sigmoid(…), g = tanh(…), c = f·c + i·g, h = o·tanh(c)        (Gers, Schmidhuber and Cummins 2000)
 
-with the gates of a block of units in the order of torch's `nn.LSTM` (`layout.blocked`). tanh is the ninth convergent of Lambert's continued fraction (1768), with
-its argument held between ±6.2: within 6e-6 everywhere, below 1, and made of operations whose results IEEE 754 fixes.
-sigmoid(x) = (1 + tanh(x/2)) / 2. Divisions are slow, so fractions are added and multiplied first: two divisions a unit.
+with the gates of a block of units in the order of torch's `nn.LSTM` (`layout.blocked`). tanh is the ninth convergent of
+Lambert's continued fraction (1768), with its argument held between ±6.2: within 6e-6 everywhere, below 1, and made of
+operations whose results IEEE 754 fixes. sigmoid(x) = (1 + tanh(x/2)) / 2. Divisions are slow, so fractions are added
+and multiplied first: two divisions a unit.
 """
 
 from __future__ import annotations
