@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from generator.music import midi
 from generator.streaming.engine import load
+from generator.web import constraints
 from generator.web.constraints import choices, chosen
 from generator.web.live_music import LiveMusic
 from generator.web.routes import registry
@@ -51,6 +52,21 @@ def test_only_what_a_checkpoint_can_obey_is_offered(
     assert page.error[0].value.startswith("Ranges with Key leaves Soprano no pitch") and not page.exception
     page.selectbox(key="music-tune-key").set_value(None).run()
     assert not page.error and not page.exception
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ("primer", "The key of the file"),
+        ("A minor", "A minor"),
+        ("reel", "reel"),
+        (72.0, "72"),
+        (72.5, "72.5"),
+        (3, "3"),
+    ],
+)
+def test_a_choice_in_words(choice: object, words: str) -> None:
+    assert constraints.shown(choice) == words
 
 
 def test_an_empty_shelf_says_how_to_fill_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

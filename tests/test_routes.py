@@ -1,0 +1,49 @@
+"""What a browser may send: fields of the right kind, within their bounds; all else is one line."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from generator.errors import CarouselError
+from generator.web.routes import MAX_POSITION, number, text, whole
+
+NOTHING: list[Any] = [None, True, [], {}]
+
+
+@pytest.mark.parametrize("value", ["", "a take"])
+def test_a_text(value: str) -> None:
+    assert text({"name": value, "other": 1}, "name") == value
+
+
+@pytest.mark.parametrize("value", [*NOTHING, 1, 1.5])
+def test_what_is_no_text(value: Any) -> None:
+    with pytest.raises(CarouselError, match="^the request's name is not a text$"):
+        text({"name": value}, "name")
+
+
+@pytest.mark.parametrize("value", [0, 1, 10**12])
+def test_a_whole_number(value: int) -> None:
+    assert whole({"have": value}, "have") == value
+
+
+@pytest.mark.parametrize("value", [*NOTHING, "1", 1.0, -1])
+def test_what_is_no_whole_number(value: Any) -> None:
+    with pytest.raises(CarouselError, match="^the request's have is not a whole number$"):
+        whole({"have": value}, "have")
+
+
+@pytest.mark.parametrize("value", [0, 0.0, 0.5, 1, MAX_POSITION])
+def test_a_number(value: float) -> None:
+    found = number({"until": value}, "until")
+    assert found == value and isinstance(found, float)
+
+
+@pytest.mark.parametrize(
+    "value", [*NOTHING, "1", -1, -1e-9, math.nan, math.inf, math.nextafter(MAX_POSITION, math.inf), 2 * MAX_POSITION]
+)
+def test_what_is_no_number(value: Any) -> None:
+    with pytest.raises(CarouselError, match="^the request's until is not a number$"):
+        number({"until": value}, "until")
