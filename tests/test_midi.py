@@ -160,6 +160,7 @@ NOTE, LATER, END = b"\0\x90\x3c\x40\x60\x80\x3c\x40", b"\x10\x90\x40\x40\x60\x80
         (b"\0\xb0\xc8\x07", ["1 damaged message passed over"]),
         (b"\0\xc0\x90\0\xf4\0\xf5", ["3 damaged messages passed over"]),
         (b"\0\x90\xbc\x40", ["1 damaged message passed over"]),
+        (b"\0\xf1\x05\0\xf2\x05\x06\0\xf6\0\xf3\x05\0\x90\xbc\x40", ["1 damaged message passed over"]),
         (b"\0\xff\x51\2\4\2", ["1 damaged message passed over"]),
         (b"\0\xff\x51\0\0\xb0\x07\xc8", ["1 damaged message passed over", "1 value above 127 taken for 127"]),
         (b"\0\xff\x58\2\4\2", ["1 damaged message passed over"]),

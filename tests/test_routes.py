@@ -20,7 +20,7 @@ def test_a_text(value: str) -> None:
 
 @pytest.mark.parametrize("value", [*NOTHING, 1, 1.5])
 def test_what_is_no_text(value: Any) -> None:
-    with pytest.raises(CarouselError, match="^the request's name is not a text$"):
+    with pytest.raises(CarouselError, match=r"^the request's name is not a text$"):
         text({"name": value}, "name")
 
 
@@ -31,7 +31,7 @@ def test_a_whole_number(value: int) -> None:
 
 @pytest.mark.parametrize("value", [*NOTHING, "1", 1.0, -1])
 def test_what_is_no_whole_number(value: Any) -> None:
-    with pytest.raises(CarouselError, match="^the request's have is not a whole number$"):
+    with pytest.raises(CarouselError, match=r"^the request's have is not a whole number$"):
         whole({"have": value}, "have")
 
 
@@ -45,5 +45,5 @@ def test_a_number(value: float) -> None:
     "value", [*NOTHING, "1", -1, -1e-9, math.nan, math.inf, math.nextafter(MAX_POSITION, math.inf), 2 * MAX_POSITION]
 )
 def test_what_is_no_number(value: Any) -> None:
-    with pytest.raises(CarouselError, match="^the request's until is not a number$"):
+    with pytest.raises(CarouselError, match=r"^the request's until is not a number$"):
         number({"until": value}, "until")

@@ -22,11 +22,11 @@ from tests.test_engraving import heights, notes_in
 pytestmark = pytest.mark.usefixtures("no_hurry")
 
 
-async def ask(app: Starlette, route: str, **fields: Any) -> tuple[int, bytes]:
-    """The status and the body with which the app answers a request."""
+async def ask(app: Starlette, route: str, data: bytes = b"", **fields: Any) -> tuple[int, bytes]:
+    """The status and the body with which the app answers a request of these fields, or of these bytes."""
     sent: list[dict[str, Any]] = []
 
-    unread = [json.dumps(fields).encode()]
+    unread = [data or json.dumps(fields).encode()]
 
     async def receive() -> dict[str, Any]:
         if not unread:
@@ -137,3 +137,17 @@ def test_a_full_house_gives_away_the_place_of_who_is_long_gone() -> None:
     with pytest.raises(CarouselError, match="given to another"):
         registry.visitor(first)
     assert registry.visitor(second) is not registry.visitor(third)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"not JSON", "the request is not JSON"),
+        (b"[" * 4000, "the request is not JSON"),
+        (b"[]", "the request is not a JSON object"),
+        (b" " * 100_000, "the request is too long"),
+    ],
+)
+def test_what_is_no_request_is_answered_in_a_line(data: bytes, words: str) -> None:
+    status, body = asyncio.run(ask(Starlette(routes=routes.routes()), "pull", data))
+    assert status == 409 and json.loads(body) == {"error": words}
