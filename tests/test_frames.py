@@ -126,6 +126,12 @@ def test_a_frame_has_what_sounds_in_its_middle() -> None:
     assert report.max_onset_error_quarters == pytest.approx(0.03)
 
 
+@pytest.mark.parametrize(("asked", "taken"), [(0.5, 1.0), (1000.0, 1000.0), (2000.0, 1000.0), (72.5, 72.5)])
+def test_a_tempo_lies_between_1_and_1000(asked: float, taken: float) -> None:
+    piece = Score(4, (Voice("Piano"),), (Note(0, 4, 60),), tempos=(Tempo(0, asked),))
+    assert FramesTokenizer.fit([piece]).quarters_per_minute == taken
+
+
 def test_a_tokenizer_takes_grid_tempo_and_program_from_the_pieces() -> None:
     pieces = [
         Score.from_events([Tempo(0, 72.0), Note(0, 480, 60)], ticks_per_quarter=grid, voices=(Voice("Organ", 19),))

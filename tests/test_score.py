@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -264,6 +264,12 @@ def test_a_piece_is_augmented_into_every_key_that_its_voices_reach() -> None:
     random = np.random.default_rng(0)
     heard = [tokenizer.decode(tokenizer.augment(tokenizer.encode(tune), random)).notes[0].pitch for _ in range(400)]
     assert {*heard} == {*range(60 - 11, 60 + 12)}
+
+
+def test_of_what_can_be_said_nothing_is_reported_but_how_many_notes_there_were() -> None:
+    piece = four_voices()
+    report = ScoreTokenizer.fit([piece]).quantise(piece)[1]
+    assert {name: value for name, value in asdict(report).items() if value} == {"notes": len(piece.notes)}
 
 
 def test_a_moment_before_the_beginning_is_no_state() -> None:

@@ -133,3 +133,12 @@ def test_a_token_is_two_bytes_at_most(tmp_path: Path) -> None:
         replace(snapshot, primer=(0, beyond)).save(tmp_path / "b.take")
         with pytest.raises(CarouselError, match=r"b\.take: cut off or not a take"):
             Snapshot.load(tmp_path / "b.take")
+
+
+def test_64_megabytes_are_the_most_that_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.take"
+    for size, words in ((64 << 20, "not a take"), ((64 << 20) + 1, "larger than 64 MB; this is not a take")):
+        with path.open("wb") as file:
+            file.truncate(size)
+        with pytest.raises(CarouselError, match=words):
+            Snapshot.load(path)

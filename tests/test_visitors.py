@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,6 +126,25 @@ def test_a_downloaded_score_shows_the_notes_that_were_heard(music: Model) -> Non
     [(_, height)] = heights(picture)
     assert status == 200 and height > 0
     assert notes_in(picture) >= len(tune.heard(8.0).notes) > 5, "a note that is tied is drawn twice"
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_a_download_that_fails_leaves_no_folder(
+    music: Model, error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(piece: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(routes, "write", broken)
+    tune = LiveMusic(music.stream(seed=3), "tune", music.tokenizer)
+    visitor = routes.registry().admit()
+    take = routes.registry().visitor(visitor).start(tune)
+    tune.pull(0, 9.0)
+    with pytest.raises(error):
+        routes.download({"visitor": visitor, "take": take, "until": 8.0, "format": "mid"})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_full_house_gives_away_the_place_of_who_is_long_gone() -> None:
