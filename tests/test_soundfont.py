@@ -90,6 +90,13 @@ def test_global_zones_fill_in_and_presets_add(zones) -> None:
     assert {zone.pan for zone in made} == {-0.5}
 
 
+def test_nothing_is_louder_than_its_recording(zones) -> None:
+    """Whatever a negative attenuation asks for."""
+    for centibels, gain in ((-1, 1.0), (-200, 1.0), (0, 1.0), (500, 0.1)):
+        [zone] = zones([{G.INSTRUMENT: 0}], [{G.ATTENUATION: centibels, G.SAMPLE: 0}])
+        assert zone.gain == pytest.approx(gain, rel=1e-12)
+
+
 def test_ranges_of_both_levels_intersect(zones) -> None:
     made = zones(
         [{G.KEY_RANGE: keys(40, 70), G.VELOCITY_RANGE: keys(64, 127), G.INSTRUMENT: 0}],
