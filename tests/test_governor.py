@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import generator
 from generator import CarouselError, Snapshot, Stream, sample, takes
+from generator.music.score import Clock, Tempo
 from generator.options import SamplingOptions
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.governor import EVERY, HOTTEST, MOST, lifted
@@ -38,6 +39,19 @@ def model(name: str) -> Model:
     if name == "silent":
         checkpoint.weights["output.bias"][VOCABULARY.index("time_shift 100")] += 6
     return Model(checkpoint)
+
+
+@pytest.mark.parametrize("name", ["bach", "piano"])
+def test_the_governors_clock_is_the_musics(name: str) -> None:
+    stream = model(name).stream(seed=4)
+    stream.pull(2000)
+    clock = Clock(stream.engine.tokenizer.ticks_per_quarter)
+    for event in stream.past():
+        if isinstance(event, Tempo):
+            clock.set(event)
+    expected = 1000 * clock.seconds(stream.now_ticks)
+    assert expected > 60_000
+    assert stream._governor._now_ms(stream._decoder.memory) == pytest.approx(expected, abs=1)
 
 
 def nearest(stream: Stream, tokens: int) -> float:

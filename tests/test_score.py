@@ -16,6 +16,7 @@ from generator.corpora import open_corpus
 from generator.errors import CarouselError
 from generator.music.score import Bar, Note, PieceEnd, Score, Tempo, TimeSignature, Voice
 from generator.tokenizers.score import ScoreTokenizer
+from generator.tokenizers.score_grid import bars_of
 from generator.tokenizers.score_vocabulary import Table
 from tests.conftest import four_voices
 from tests.test_laws import check_valid
@@ -264,6 +265,10 @@ def test_a_piece_is_augmented_into_every_key_that_its_voices_reach() -> None:
     random = np.random.default_rng(0)
     heard = [tokenizer.decode(tokenizer.augment(tokenizer.encode(tune), random)).notes[0].pitch for _ in range(400)]
     assert {*heard} == {*range(60 - 11, 60 + 12)}
+
+
+def test_nothing_lies_in_one_bar_of_four_quarters() -> None:
+    assert bars_of(Score(12, (Voice("Flute", 73),), ())) == [(0, TimeSignature(0, 4, 4))]
 
 
 def test_of_what_can_be_said_nothing_is_reported_but_how_many_notes_there_were() -> None:

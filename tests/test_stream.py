@@ -261,6 +261,7 @@ def test_a_long_way_back_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model(tiny("score"))
     stream = model.stream(seed=4)
     events = stream.pull(5 * MARK * FOR_GOOD)
+    assert sum(isinstance(mark.kept, bytes) for mark in stream._marks) == 4  # small ones, for good
     sizes = counting(monkeypatch)
     stream.rewind(3 * MARK * FOR_GOOD + 7)
     assert sum(sizes) <= MARK * FOR_GOOD
