@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,3 +62,24 @@ def test_two_stretches_make_the_whole(events: list, at: int) -> None:  # type: i
     first, last = score.between(0, at), score.between(at, score.end_ticks + 1)
     assert len(first.notes) + len(last.notes) == len(score.notes)
     assert first.end_ticks <= at
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Note(0, 1, 60),
+        TimeSignature(0, 4, 4),
+        Tempo(0, 60.0),
+        Pedal(0, 1),
+        Bar(0),
+        PieceEnd(0),
+        Voice("Flute"),
+        Score(12, (Voice("Flute"),), ()),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_music_is_values(value: Any) -> None:
+    name = fields(value)[0].name
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, name, getattr(value, name))
+    assert value == replace(value) and hash(value) == hash(replace(value))

@@ -260,6 +260,7 @@ FORGED: list[tuple[dict[str, Any], str]] = [
     ({"timeline": [[0, {"seed": 1, "swing": 0.5}]]}, "'swing' is of a newer Carousel"),
     ({"timeline": [[0, {"temperature": -1.0}]]}, "temperature is -1.0"),
     ({"timeline": []}, "not a take"),
+    ({"yielded": {"key": 0}}, "not a take"),
     ({"timeline": [[1, {}]]}, "not a take"),
     ({"timeline": [[0, {}], [9, {}], [9, {}]]}, "not a take"),
     ({"timeline": [[0, {}], [46, {}]]}, "not a take"),
