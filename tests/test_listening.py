@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator import CarouselError, Snapshot, Stream, takes
-from generator.music.score import Bar, Note, Pedal, Score, Voice
+from generator.music.score import Bar, Note, Pedal, Score, TimeSignature, Voice
 from generator.streaming.engine import Model, load
 from generator.streaming.origin import read_text
 from tests.conftest import ROOT, four_voices, tiny
@@ -123,6 +124,20 @@ def test_written_music_begins_at_a_bar_line_in_the_voice_that_fits_and_the_other
     assert stream.now_ticks == lines[-1] == bars[1] + bars[1] - bars[0]
     named = stream.listen(Score(4, (Voice("Flute", 73),), (Note(0, 4, 100),)), voice="Alto")
     assert [(e.voice, e.pitch) for e in named if isinstance(e, Note)] == [(1, 64)]
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_phrase_is_barred_as_the_stream_is(at: int) -> None:
+    """Whatever metre it was written in."""
+    table = model("bach").tokenizer.table
+    metre, other = (TimeSignature(0, *table.metres[index]) for index in (at, 1 - at))
+    stream = model("bach").stream(seed=1, metre=f"{metre.numerator}/{metre.denominator}")
+    stream.pull(60)
+    notes = tuple(Note(480 * beat, 480, 72) for beat in range(12))
+    heard = stream.listen(Score(480, (Voice("Soprano"),), notes, (other,)), voice="Soprano")
+    lines = [event.start_ticks for event in heard if isinstance(event, Bar)][1:]
+    assert {after - before for before, after in pairwise(lines)} == {metre.bar_ticks(12)}
+    assert not any(isinstance(event, TimeSignature) for event in heard)
 
 
 def test_a_performance_ends_what_sounds_and_keeps_seconds() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from generator.errors import CarouselError
 from generator.options import SamplingOptions
+from generator.streaming import origin
 from generator.streaming.engine import Engine, Model
 from generator.streaming.origin import LARGEST_TOKEN, read_text
 from generator.streaming.snapshot import Snapshot
@@ -142,3 +143,11 @@ def test_64_megabytes_are_the_most_that_is_read(tmp_path: Path) -> None:
             file.truncate(size)
         with pytest.raises(CarouselError, match=words):
             Snapshot.load(path)
+
+
+def test_tokens_are_packed_in_letters_of_base64_alone() -> None:
+    packed = origin._packed((1, 2, 3))
+    assert origin._unpacked(packed, 3) == [1, 2, 3]
+    for wrong in (f"*{packed}", f"{packed}\n", packed[:-1]):
+        with pytest.raises(ValueError, match="base64|padding"):
+            origin._unpacked(wrong, 3)
