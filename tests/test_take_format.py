@@ -149,5 +149,5 @@ def test_tokens_are_packed_in_letters_of_base64_alone() -> None:
     packed = origin._packed((1, 2, 3))
     assert origin._unpacked(packed, 3) == [1, 2, 3]
     for wrong in (f"*{packed}", f"{packed}\n", packed[:-1]):
-        with pytest.raises(ValueError, match="base64|padding"):
+        with pytest.raises(ValueError, match=r"base64|padding"):
             origin._unpacked(wrong, 3)
