@@ -37,14 +37,6 @@ def line(score: Score) -> list[tuple[Fraction, Fraction, int]]:
     return [(Fraction(n.start_ticks, Q), Fraction(n.duration_ticks, Q), n.pitch) for n in score.notes]
 
 
-@pytest.mark.parametrize(
-    ("written", "metre", "bar"), [("C", (4, 4), "cdef"), ("C|", (2, 2), "cdef"), ("6/8", (6, 8), "cde")]
-)
-def test_metres_have_letters_too(tmp_path: Path, written: str, metre: tuple[int, int], bar: str) -> None:
-    [score] = notation.read(abc(tmp_path, tune(f"{bar}|{bar}|]", written)))
-    assert score.time_signatures == (TimeSignature(0, *metre),)
-
-
 def test_a_pickup_lies_at_the_end_of_the_first_bar(tmp_path: Path) -> None:
     [score] = notation.read(abc(tmp_path, tune("G|cdef|gab|]")))
     assert [start for start, _, _ in line(score)] == [3, *range(4, 11)]
