@@ -27,14 +27,14 @@ def bar(
     *columns: ProgressColumn,
     console: Console | None = None,
     visible: bool = True,
-    first_seconds: float = LINE_SECONDS,
+    first_seconds: float | None = None,
     **fields: Any,
 ) -> Iterator[Callable[..., None]]:
     """A bar behind its label and before the columns; yields what to call with `completed`, `total` or `advance`.
 
     Args:
         console: where other lines are printed meanwhile, above the bar.
-        first_seconds: until the first line, where there is no terminal.
+        first_seconds: until the first line where there is no terminal, if it is to come sooner than the others.
         fields: what the columns show until they are told something else.
     """
     from rich.console import Console  # slow to import, and a stream that is drawn shows no bar
@@ -54,7 +54,7 @@ def bar(
     ended = threading.Event()
 
     def tell() -> None:
-        wait = first_seconds
+        wait = first_seconds or LINE_SECONDS
         while not ended.wait(wait):
             wait = LINE_SECONDS
             [task] = progress.tasks
