@@ -147,8 +147,11 @@ def threads(count: int) -> Iterator[None]:
 def timed(
     contenders: Mapping[str, Work], rounds: int, seconds: float, least: Mapping[str, int] | None = None
 ) -> dict[str, list[float]]:
-    """Seconds a step of every contender, one figure a round. A turn takes about `seconds`, and has at least so many
-    steps, or two."""
+    """Seconds a step of every contender, one figure a round. A turn takes about `seconds`.
+
+    Args:
+        least: the fewest steps of a turn, by contender; two where it names none.
+    """
     steps = {}
     for name, work in contenders.items():
         work(2)  # compiles and prepares

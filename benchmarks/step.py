@@ -49,7 +49,7 @@ from benchmarks.rivals import Gpt2, OnnxLstm, nn_lstm_loop
 from generator import command
 from generator.model.backends import BACKENDS, Backend
 from generator.streaming.engine import Model
-from generator.streaming.scheduler import SHARE
+from generator.streaming.scheduler import threads_for
 
 ALONE = ", no sampling"
 RIVALS = {"nn.LSTM": (), "onnxruntime": ("onnx", "onnxruntime"), "gpt2": ("transformers",)}
@@ -58,7 +58,7 @@ RIVALS = {"nn.LSTM": (), "onnxruntime": ("onnx", "onnxruntime"), "gpt2": ("trans
 
 def stepping(backend: Backend, streams: int, count: int = 1) -> Work:
     """The backend's step without sampling, always of the same tokens, in as many threads as an engine would take."""
-    parts = [len(part) for part in np.array_split(np.empty(streams), min(count, -(-streams // SHARE)))]
+    parts = [len(part) for part in np.array_split(range(streams), threads_for(streams, count))]
     pool = ThreadPoolExecutor(len(parts))
 
     def stepped(size: int) -> Work:

@@ -73,7 +73,7 @@ def originality(
 
 
 def _share(index: Index, *found: Runs) -> float:
-    """Of the windows that lie within a piece, how many stand in the training set."""
+    """The share of the windows within a piece that stand in the training set."""
     window = WINDOWS[index.unit]
     windows = sum(int((runs.heard >= window).sum()) for runs in found)
     return sum(int((runs.lengths >= window).sum()) for runs in found) / max(1, windows)

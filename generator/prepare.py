@@ -24,7 +24,7 @@ from generator.terminal import printable
 from generator.tokenizers import KINDS
 
 NAMED = 10
-"""So many skipped files are named."""
+"""How many skipped files are named at most."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -33,7 +33,7 @@ class Dropout:
     layers: float = 0.0
     output: float = 0.0
     weights: float = 0.0
-    """Of the recurrent weights themselves (weight-drop)."""
+    """The share of the recurrent weights themselves that is dropped (weight-drop)."""
 
 
 def initialise(lstm: nn.LSTM, time_scale: int = 0) -> None:

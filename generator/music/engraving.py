@@ -35,7 +35,7 @@ PROLOGUE = (
 STEPS = "FCGDAEB"
 """A line of fifths."""
 SHARPS = (*(0, 7, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5), *(-3, 4, -1, -6, 1, -4, 3, -2, 5, 0, -5, 2))
-"""Of each of the `KEYS`, as music21 spells it; flats below 0."""
+"""How many sharps each of the `KEYS` has as music21 spells it, (24,); flats are negative."""
 VEROVIO: dict[str, Any] = {
     "pageWidth": 2100,
     "pageHeight": 60000,

@@ -102,7 +102,7 @@ _PROFILES = [
     for mode in ("major", "minor")
     for tonic in range(12)
 ]
-"""Of each key, how far each pitch class lies above the mean."""
+"""The profile of each key, (24, 12): how far the weight of each pitch class lies above the mean."""
 
 
 def likely(notes: Iterable[Note]) -> int:

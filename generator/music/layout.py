@@ -20,7 +20,7 @@ from generator.music.score import Note, Score, TimeSignature
 EXACT_GRIDS = (48, 20, 28)
 """Parts of a quarter that count as written: 64ths, 32nds in triplets, sixteenths in quintuplets and septuplets."""
 WRITTEN_SHARE = 0.9
-"""Of the onsets on such a grid: more make a written piece, fewer a performance."""
+"""The share of onsets on such a grid from which on a piece counts as written, and below which as performed."""
 ROUNDING = 12
 """What lies off the grid in a written piece goes to the nearest of this many parts of a quarter."""
 PERFORMANCE_GRID = 4

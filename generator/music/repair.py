@@ -15,10 +15,10 @@ HEADER = 14
 HIGHEST = 127
 SYSTEM, ESCAPE, META = 0xF0, 0xF7, 0xFF
 DATA_BYTES = {0x80: 2, 0x90: 2, 0xA0: 2, 0xB0: 2, 0xC0: 1, 0xD0: 1, 0xE0: 2, 0xF1: 1, 0xF2: 2, 0xF3: 1}
-"""Of each kind of message; other system messages have none."""
+"""How many data bytes follow the status byte of each kind of message; other system messages have none."""
 UNDEFINED = (0xF4, 0xF5, ESCAPE, 0xF9, 0xFD)
 META_LENGTHS = {0x51: 3, 0x58: 4}
-"""Of a tempo and of a time signature."""
+"""How many bytes a tempo and a time signature have."""
 NOTHING = bytes((META, 0x01, 0))
 """An empty text: it stands in the place of a message that is passed over, for the time before it counts."""
 END_OF_TRACK = bytes((0x2F, 0))

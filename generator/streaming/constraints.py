@@ -16,9 +16,8 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from generator import errors
 from generator.corpora.copies import Index
-from generator.errors import CarouselError, Option
+from generator.errors import CarouselError, Option, listed
 from generator.jit import compiled
 from generator.music.keys import KEYS, likely
 from generator.options import SamplingOptions
@@ -138,7 +137,7 @@ class Constraints:
         if not asked:
             return None
         if foreign or self._rules is None:
-            kind, obeyed = self._tokenizer.kind, errors.listed(known, ", ") or ["no constraints"]
+            kind, obeyed = self._tokenizer.kind, listed(known, ", ") or ["no constraints"]
             raise CarouselError(Option(foreign[0]), f" is not for a checkpoint of kind {kind}, which obeys ", *obeyed)
         plan = self._rules.plan(SamplingOptions(at_end=at_end, **asked))
         plan.flags.writeable = False

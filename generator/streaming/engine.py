@@ -78,7 +78,7 @@ class Model:
         Raises:
             CarouselError: the snapshot belongs to another checkpoint.
         """
-        return self.engine(_is_snapshot(snapshot).backend).resume(snapshot, **options)
+        return self.engine(_checked_snapshot(snapshot).backend).resume(snapshot, **options)
 
     def melody(self, score: Score, voice: str | None = None, transpose: int = 0) -> str:
         """A score's melody as the option `melody` takes it, as `streaming.melody.of_score`.
@@ -125,7 +125,7 @@ class Engine(Runtime):
 
     def resume(self, snapshot: Snapshot, *, progress: Progress = quiet, **options: Any) -> Stream:
         """Go on from a snapshot, as `Model.resume`; `progress` as in `stream`."""
-        _is_snapshot(snapshot)
+        _checked_snapshot(snapshot)
         self.check(snapshot)
         try:
             if snapshot.state.h.shape != (self.config.num_layers, self.config.hidden_size):
@@ -161,7 +161,7 @@ class Engine(Runtime):
         return tuple(tokens[:-1].tolist())
 
 
-def _is_snapshot(snapshot: Any) -> Snapshot:
+def _checked_snapshot(snapshot: Any) -> Snapshot:
     if not isinstance(snapshot, Snapshot):
         kind = type(snapshot).__name__
         raise CarouselError(f"a stream goes on from a Snapshot, not from a {kind}; Snapshot.load reads a take")

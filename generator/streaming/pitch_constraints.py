@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from generator import errors
-from generator.errors import CarouselError, Option
+from generator.errors import CarouselError, Option, listed
 from generator.music.keys import KEYS, SCALES, read_key
 from generator.options import SamplingOptions
 from generator.streaming.offences import KEY, RANGES
@@ -57,7 +56,7 @@ def pitch_offences(options: SamplingOptions, parts: Sequence[Part]) -> npt.NDArr
     left = [bool((row[part.low : part.high + 1] == 0).any()) for part, row in zip(parts, offences, strict=True)]
     for index, part in enumerate(parts):
         if not left[index] and (index in named or not any(left)):
-            asked = errors.listed((name for name in ("ranges", "key") if getattr(options, name)), " with ")
+            asked = listed((name for name in ("ranges", "key") if getattr(options, name)), " with ")
             raise CarouselError(*asked, f" leaves {part.name} no pitch; it has those from {part.low} to {part.high}")
     return offences
 

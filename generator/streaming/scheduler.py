@@ -28,6 +28,11 @@ def cores() -> int:
     return min(granted, max(1, int(wanted))) if wanted.isdecimal() else granted
 
 
+def threads_for(jobs: int, most: int) -> int:
+    """How many threads so many jobs are work for, of those that there may be."""
+    return min(most, -(-jobs // SHARE))
+
+
 class Call:
     """Some jobs, and somebody who waits until they are done."""
 
@@ -101,7 +106,7 @@ class Scheduler:
 
     def _wanted(self) -> int:
         """How many threads there is work for."""
-        return min(self._most, -(-self._jobs() // SHARE))
+        return threads_for(self._jobs(), self._most)
 
     def _work(self) -> None:
         """Step until no job is left."""
