@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check
+# Python compiles the modules that are imported, at their first import: pip would compile all of them, twice as long.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-bench app test test-slow lint format bench train-bach train-folk train-piano train-shakespeare
