@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "PASSIVE"
-)  # torch's threads, so that tests side by side do not starve each other
+# Tests run side by side, so torch's threads must not starve each other, here or in processes that a test starts.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 # isort: split
 import signal
