@@ -47,6 +47,8 @@ def test_that_fails():
 def test_what_does_not_run_is_no_change() -> None:
     assert running("def f(a: int | None = 1) -> str: ...") == running("def f(a: int + None = 1) -> bytes: ...")
     assert running("x: int = 1") == running("x: str = 1") != running("x: int = 2")
+    assert running("class A(Protocol):\n    @property\n    def b(self): ...") == running("class A(Protocol): ...")
+    assert running("zip(a, b, strict=True)") == running("zip(a, b, strict=False)") != running("zip(a, c)")
     assert running("def f(a, <<, b): ...") == ""
 
 
