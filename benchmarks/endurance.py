@@ -11,9 +11,9 @@ model has learned them; one in ten of the corpus's own lies outside. `drift` is 
 the stream's windows lies from that of the first, in standard deviations of the corpus's.
 
 Then many streams side by side, one a seed, with the governor and without: which of them get stuck in a loop or in
-silence, and where, in seconds, as `generator/streaming/stuck.py` defines it; how often the governor stepped in; and how
-many of the figures of their windows lie outside the corpus's range. And which pieces of the corpus would be called
-stuck.
+silence, and where, in seconds, as `generator/tokenizers/loop_detector.py` defines it; how often the governor stepped
+in; and how many of the figures of their windows lie outside the corpus's range. And which pieces of the corpus would be
+called stuck.
 
     python -m benchmarks.endurance checkpoints/bach bach-chorales --temperature 0.9 --minutes 60
 """
@@ -39,7 +39,7 @@ from generator.errors import CarouselError
 from generator.music.score import Clock, Score, Tempo
 from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Model
-from generator.streaming.stuck import stretches
+from generator.tokenizers.loop_detector import stretches
 
 WINDOW_SECONDS = 300.0
 COLOURS = {"pieces": "#1f5f8b", "windows": "#b3541e"}

@@ -153,9 +153,10 @@ def measure(model: Model, backend: str, streams: int, count: int, given: argpars
         "step_microseconds": microseconds(found["step"]),
         "products_microseconds": microseconds(found["products"]),
     }
-    nested = [row[f"{name}_microseconds"] for name in ("whole", "sampled", "step", "products")]
-    parts = [rounded(outer - inner) for outer, inner in pairwise([*nested, 0.0])]
-    row["parts"] = dict(zip(("events", "sampling", "cells", "products"), parts, strict=True))
+    if count == 1:  # `sampled` and `products` have one thread
+        nested = [row[f"{name}_microseconds"] for name in ("whole", "sampled", "step", "products")]
+        parts = [rounded(outer - inner) for outer, inner in pairwise([*nested, 0.0])]
+        row["parts"] = dict(zip(("events", "sampling", "cells", "products"), parts, strict=True))
     for name in ("whole", "step", "products"):
         row[f"{name}_operations_per_second"] = rounded(1e6 * row["operations"] / row[f"{name}_microseconds"])
     row["whole_share_of_products"] = ratio(found["products"], found["whole"])

@@ -44,7 +44,7 @@ from generator.corpora.paths import LICENCE
 from generator.corpora.shards import Shards, prepare
 from generator.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
-from generator.model.frame_likelihood import CONVENTION, Surprise, frame_scores, frame_surprise, summed
+from generator.model.frame_likelihood import CONVENTION, Nats, frame_nats, frame_scores, summed
 from generator.model.lstm import LanguageModel
 from generator.music.score import DEFAULT_TEMPO, Voice
 from generator.options import TrainingOptions, add_arguments, given
@@ -167,23 +167,23 @@ def tokenizer_of(shards: Shards) -> FramesTokenizer:
 def mixture_scores(model: LanguageModel, shards: Shards, split: str) -> dict[str, Any]:
     """The row of the mixture over transpositions."""
     pieces = pieces_of(shards, split)
-    mixed = mixture_surprise(model, tokenizer_of(shards), pieces)
+    mixed = mixture_nats(model, tokenizer_of(shards), pieces)
     return {"what": "transposed_mixture", "split": split, "pieces": len(pieces), **summed(mixed)}
 
 
-def mixture_surprise(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> list[Surprise]:
-    """The surprise of each frame in nats, as `frame_surprise`, under the mixture that the head of this file defines."""
+def mixture_nats(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> list[Nats]:
+    """As `frame_nats`, under the mixture that the head of this file defines."""
     lanes = [on_the_keyboard(tokenizer, piece) for piece in pieces]
-    surprises = iter(frame_surprise(model, tokenizer, [*chain.from_iterable(lanes)]))
+    transposed = iter(frame_nats(model, tokenizer, [*chain.from_iterable(lanes)]))
     found = []
     for piece, moved in zip(pieces, lanes, strict=True):
         frames = int((piece == FRAME).sum())
         log = np.full((len(TRANSPOSITIONS), frames), -np.inf)
         asked = np.zeros(frames)
         for component in range(len(TRANSPOSITIONS)):
-            surprise = next(surprises) if component < len(moved) else np.zeros(0)
-            log[component, : len(surprise)] = -surprise
-            asked[: len(surprise) + 1] += 1  # to the frame that leaves the keyboard it gives 0
+            nats = next(transposed) if component < len(moved) else np.zeros(0)
+            log[component, : len(nats)] = -nats
+            asked[: len(nats) + 1] += 1  # to the frame that leaves the keyboard it gives 0
         found.append(np.log(asked) - np.logaddexp.reduce(log, axis=0))
     return found
 

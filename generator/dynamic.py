@@ -28,7 +28,7 @@ EPSILON = 1e-5
 Ints = npt.NDArray[np.integer[Any]]
 
 
-def surprise(
+def negative_log_likelihood(
     model: LanguageModel,
     tokens: Ints,
     start: int,
@@ -36,9 +36,10 @@ def surprise(
     options: DynamicOptions,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> npt.NDArray[np.float64]:
-    """Surprise of each token in nats, shape (tokens,), read as one carried stream; the model itself stays as it is.
+    """Of each token in nats, shape (tokens,), read as one carried stream; the model itself stays as it is.
 
-    After each segment, with its mean surprise L and the weights w₀ of the beginning, each weight w becomes
+    After each segment, with the mean negative log-likelihood L of its tokens and the weights w₀ of the beginning, each
+    weight w becomes
 
         w − rate · ∂L/∂w / (r + ε) + min(1, decay · r / mean(r)) · (w₀ − w)
 
@@ -91,8 +92,8 @@ def surprise(
 
 
 def _segments(model: LanguageModel, tokens: Ints, start: int, length: int) -> Iterator[Tensor]:
-    """The surprise of each segment's tokens, (tokens of the segment,), under the weights as they are when it is asked
-    for. The state is carried, its gradients are not."""
+    """The negative log-likelihood of each segment's tokens, (its tokens,), under the weights as they are when it is
+    asked for. The state is carried, its gradients are not."""
     targets = torch.from_numpy(tokens.astype(np.int64))
     inputs = torch.cat([torch.tensor([start]), targets[:-1]])
     state = model.zero_state(1)

@@ -1,4 +1,4 @@
-"""Measure a checkpoint on a corpus: surprise in nats. Or ask which checkpoints explain a file best.
+"""Measure a checkpoint on a corpus: negative log-likelihood in nats. Or ask which checkpoints explain a file best.
 
     python -m generator.evaluate checkpoints/shakespeare tinyshakespeare
     python -m generator.evaluate checkpoints/shakespeare tinyshakespeare --window 256
@@ -32,7 +32,7 @@ from generator.corpora.progress import bar
 from generator.corpora.shards import Shards, Split, prepare
 from generator.errors import CarouselError
 from generator.model import frame_likelihood
-from generator.model.backends import BACKENDS, surprise
+from generator.model.backends import BACKENDS, negative_log_likelihood
 from generator.model.backends import prepare as prepare_backend
 from generator.model.checkpoint import Checkpoint
 from generator.options import DynamicOptions, add_arguments, given
@@ -89,20 +89,26 @@ def evaluate(
                 f"rate {adapting.rate:g}, decay {adapting.decay:g}; END tokens included"
             )
             training = shards.split("train").tokens
-            found = dynamic.surprise(checkpoint.model(), part.tokens, tokenizer.start, training, adapting, progress)
+            found = dynamic.negative_log_likelihood(
+                checkpoint.model(), part.tokens, tokenizer.start, training, adapting, progress
+            )
         elif window:
             words = (
                 f"windows of {window} tokens that do not overlap, each from a zero state and its first token predicted "
                 "from the start token; END tokens included"
             )
-            found = checkpoint.model().surprise_in_windows(part.tokens, tokenizer.start, window, progress)
+            found = checkpoint.model().negative_log_likelihood_in_windows(
+                part.tokens, tokenizer.start, window, progress
+            )
         elif backend:
             words = CARRIED
-            found = surprise(prepare_backend(backend, checkpoint), part.tokens, tokenizer.start)
+            found = negative_log_likelihood(prepare_backend(backend, checkpoint), part.tokens, tokenizer.start)
         else:
             lanes = min(lanes, len(part.tokens))
             words = CARRIED if lanes == 1 else SIDE_BY_SIDE.format(lanes=lanes)
-            found = checkpoint.model().surprise(part.tokens, tokenizer.start, lanes=lanes, progress=progress)
+            found = checkpoint.model().negative_log_likelihood(
+                part.tokens, tokenizer.start, lanes=lanes, progress=progress
+            )
     if len(part.tokens) < len(whole.tokens):
         words = BEGINNING.format(words=words, whole=len(whole.tokens), part=len(part.tokens))
     nats = float(found.sum()) * len(part.tokens) / len(found)  # lanes of equal length leave a few tokens out
@@ -143,7 +149,7 @@ EXTENTS: dict[str, Callable[[Split, Tokenizer], dict[str, float]]] = {
     "text": _characters,
     "music": _notes_and_seconds,
 }
-"""For each medium, how much a split holds, unit by unit: surprise is given per each of them."""
+"""For each medium, how much a split holds, unit by unit: negative log-likelihood is given per each of them."""
 
 
 def default_split(shards: Shards) -> str:

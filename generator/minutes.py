@@ -69,7 +69,7 @@ def draw(checkpoint: Checkpoint) -> None:
 def _seconds_a_token(model: LanguageModel, shards: Shards, lanes: int) -> float:
     """How long it takes to read a token in so many streams side by side."""
     tokens = shards.split("validation").tokens[: lanes * TRIAL_STEPS]
-    read = partial(model.surprise, tokens, shards.tokenizer.start, lanes=min(lanes, len(tokens)))
+    read = partial(model.negative_log_likelihood, tokens, shards.tokenizer.start, lanes=min(lanes, len(tokens)))
     return _seconds(read) / len(tokens)
 
 

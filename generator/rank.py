@@ -1,4 +1,5 @@
-"""Which model explains a piece best: its surprise a note, or a character, with a price on what it cannot write.
+"""Which model explains a piece best: its negative log-likelihood a note or a character, with a price on what it
+cannot write.
 
 A model is a code. What its vocabulary has not it writes out without any model, each choice uniform: a note by its pitch
 (88 keys), its place and its length (48 each: a 4/4 bar in twelfths of a quarter); an unknown character, beside the

@@ -32,6 +32,7 @@ from generator.model.backends import AUTO, BACKENDS
 from generator.music import files
 from generator.music.score import Clock, Note, Score, Tempo, Voice, pitch_name
 from generator.options import SamplingOptions, add_arguments, given
+from generator.reporting import losses, melody_losses, report, showing, tell_steps, tell_tempo, telling, whole_or_told
 from generator.streaming.best import candidates
 from generator.streaming.course import Progress
 from generator.streaming.engine import Model, load
@@ -40,7 +41,6 @@ from generator.streaming.melody import brought
 from generator.streaming.origin import Cut
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
-from generator.telling import losses, melody_losses, report, showing, tell_steps, tell_tempo, telling, whole_or_told
 from generator.terminal import printable, say, tell
 from generator.tokenizers.base import Event, Tokenizer
 

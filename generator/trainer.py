@@ -168,7 +168,7 @@ class Trainer:
         """Nats a token over the validation split, in lanes (quick; `evaluate` reads it as one stream)."""
         tokens = self.shards.split("validation").tokens[: self.reading]
         lanes = max(1, min(VALIDATION_LANES, len(tokens) // 64))
-        return float(self.averaged.surprise(tokens, self.tokenizer.start, lanes=lanes).mean())
+        return float(self.averaged.negative_log_likelihood(tokens, self.tokenizer.start, lanes=lanes).mean())
 
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint.of(self.averaged, self.tokenizer, name=self.out.name)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.model.backends import BACKENDS, prepare, products, surprise, tiles
+from generator.model.backends import BACKENDS, negative_log_likelihood, prepare, products, tiles
 from generator.model.backends.cell import _cell
 from generator.model.backends.int8 import input_table, quantise
 from generator.model.backends.layout import BLOCK, GROUP, PANEL, SHIFT, UNITS, blocked, pack
@@ -74,8 +74,10 @@ def test_the_gates_of_a_block_lie_together(hidden: int) -> None:
 def test_surprise_by_steps_is_the_models(backend: str) -> None:
     checkpoint = tiny("char")
     tokens = np.random.default_rng(0).integers(2, checkpoint.config.vocab_size, 600)
-    expected = checkpoint.model().surprise(tokens, start=2)
-    assert surprise(prepare(backend, checkpoint), tokens, 2).mean() == pytest.approx(expected.mean(), rel=0.005)
+    expected = checkpoint.model().negative_log_likelihood(tokens, start=2)
+    assert negative_log_likelihood(prepare(backend, checkpoint), tokens, 2).mean() == pytest.approx(
+        expected.mean(), rel=0.005
+    )
 
 
 def test_int8_costs_no_shipped_checkpoint_more_than_a_thousandth(shipped: Model) -> None:
@@ -83,7 +85,10 @@ def test_int8_costs_no_shipped_checkpoint_more_than_a_thousandth(shipped: Model)
     stream = shipped.stream(seed=1)
     [(tokens, _)] = draw(stream.engine, [stream], 3000)
     start = shipped.tokenizer.start
-    nats = [surprise(prepare(name, shipped.checkpoint), np.array(tokens), start).mean() for name in ("int8", "fp32")]
+    nats = [
+        negative_log_likelihood(prepare(name, shipped.checkpoint), np.array(tokens), start).mean()
+        for name in ("int8", "fp32")
+    ]
     assert nats[0] < nats[1] * 1.001
 
 

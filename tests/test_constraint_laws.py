@@ -21,9 +21,9 @@ from generator.music.keys import KEYS, read_key
 from generator.options import SamplingOptions, flag
 from generator.streaming.constraints import NAMES, Constraints
 from generator.streaming.engine import Engine
-from generator.streaming.offences import STRENGTHS
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
+from generator.streaming.violations import PRIORITIES
 from generator.tokenizers.base import Tokenizer
 from tests.conftest import ROOT
 from tests.strategies import constraints
@@ -100,7 +100,7 @@ def judge(rules: Constraints, tokenizer: Tokenizer, plan: Any, memory: Any, mask
     yielded, room = np.zeros(1, np.int64), np.zeros(tokenizer.vocab_size, np.int64)
     rest = memory[np.newaxis], mask[np.newaxis], room, yielded
     rules.judge(tokenizer.grammar.rules, tokenizer.end, plan[np.newaxis], np.zeros(1, np.bool_), *rest)
-    return [int(yielded[0]) >> bit & 1 for bit in range(len(STRENGTHS))]
+    return [int(yielded[0]) >> bit & 1 for bit in range(len(PRIORITIES))]
 
 
 def digest() -> str:
@@ -165,7 +165,7 @@ def test_the_weaker_one_yields() -> None:
     list(stream.take(1))
     assert set(stream.yielded) <= {"density", "voices_at_once"}
     assert "density" in stream.yielded
-    assert STRENGTHS.index("density") < STRENGTHS.index("voices_at_once") < STRENGTHS.index("key")
+    assert PRIORITIES.index("density") < PRIORITIES.index("voices_at_once") < PRIORITIES.index("key")
 
 
 # What cannot be is told at once

@@ -19,7 +19,7 @@ from generator.corpora.shards import prepare
 from generator.music import midi
 from generator.music.score import Note, PieceEnd, Score, Voice
 from generator.streaming.engine import Model, load
-from generator.streaming.stuck import CYCLES, LONGEST_CYCLE, PATIENCE_MS, Stretch, Watch, stretches
+from generator.tokenizers.loop_detector import CYCLES, LONGEST_CYCLE, PATIENCE_MS, LoopDetector, Stretch, stretches
 from generator.tokenizers.performance import PerformanceTokenizer
 from tests.conftest import ROOT, four_voices, tiny
 
@@ -123,12 +123,12 @@ def test_a_stream_that_says_nothing_is_silent() -> None:
 
 
 def test_a_loop_is_over_when_the_music_goes_on() -> None:
-    watch = Watch()
+    detector = LoopDetector()
     loop = turned([(0, 60), (150, 63), (300, 67)], 500, 100)
     seen = []
     for start, pitch in loop + [(start + 50_000, pitch) for start, pitch in random_notes(40)]:
-        watch.hear(start, pitch)
-        seen.append((start, watch.loop_since_ms))
+        detector.add_note(start, pitch)
+        seen.append((start, detector.loop_since_ms))
     first = next(start for start, since in seen if since is not None)
     assert PATIENCE_MS <= first < PATIENCE_MS + 1500
     assert {since for start, since in seen if first <= start < 50_000} == {150}  # the first note follows none

@@ -67,8 +67,13 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
 @settings(max_examples=15)
 def test_a_window_knows_nothing_of_what_came_before(model: Model, window: int, length: int) -> None:
     reader, start = model.checkpoint.model(), model.tokenizer.start
-    apart = [reader.surprise(TOKENS[left : left + window][: length - left], start) for left in range(0, length, window)]
-    assert reader.surprise_in_windows(TOKENS[:length], start, window) == pytest.approx(np.concatenate(apart), abs=1e-5)
+    apart = [
+        reader.negative_log_likelihood(TOKENS[left : left + window][: length - left], start)
+        for left in range(0, length, window)
+    ]
+    assert reader.negative_log_likelihood_in_windows(TOKENS[:length], start, window) == pytest.approx(
+        np.concatenate(apart), abs=1e-5
+    )
 
 
 def test_each_convention_is_a_row_of_its_own(model: Model, shards: Shards) -> None:
@@ -89,7 +94,9 @@ def test_each_convention_is_a_row_of_its_own(model: Model, shards: Shards) -> No
 
 
 def adapt(model: Model, tokens: np.ndarray[Any, Any], options: DynamicOptions = FAST) -> np.ndarray[Any, Any]:
-    return dynamic.surprise(model.checkpoint.model(), tokens, model.tokenizer.start, TOKENS[:160], options)
+    return dynamic.negative_log_likelihood(
+        model.checkpoint.model(), tokens, model.tokenizer.start, TOKENS[:160], options
+    )
 
 
 @given(at=st.integers(0, 63), token=st.integers(2, 31))
@@ -102,7 +109,7 @@ def test_no_token_is_looked_at_before_it_is_scored(model: Model, at: int, token:
 
 
 def test_the_first_segment_is_scored_as_ever(model: Model) -> None:
-    static = model.checkpoint.model().surprise(TOKENS, model.tokenizer.start)
+    static = model.checkpoint.model().negative_log_likelihood(TOKENS, model.tokenizer.start)
     found = adapt(model, TOKENS)
     assert found.shape == TOKENS.shape
     assert found[:16] == pytest.approx(static[:16], abs=1e-5)
@@ -110,7 +117,7 @@ def test_the_first_segment_is_scored_as_ever(model: Model) -> None:
 
 
 def test_without_a_rate_nothing_is_learned(model: Model) -> None:
-    static = model.checkpoint.model().surprise(TOKENS, model.tokenizer.start)
+    static = model.checkpoint.model().negative_log_likelihood(TOKENS, model.tokenizer.start)
     assert adapt(model, TOKENS, DynamicOptions(rate=0)) == pytest.approx(static, abs=1e-4)
 
 
@@ -159,7 +166,7 @@ def test_the_rule_is_the_one_written_down(model: Model) -> None:
                 for name, w in weights.items()
             }
         weights = {name: weight.requires_grad_() for name, weight in weights.items()}
-    ours = dynamic.surprise(model.checkpoint.model(), TOKENS[200:248], start, TOKENS[:160], options)
+    ours = dynamic.negative_log_likelihood(model.checkpoint.model(), TOKENS[200:248], start, TOKENS[:160], options)
     assert ours == pytest.approx(torch.cat(found).numpy(), abs=1e-4)
 
 
@@ -167,14 +174,14 @@ def test_weights_that_run_away_are_told() -> None:
     wild = random_checkpoint(CharTokenizer("abcdefghijklmnopqrstuvwxyz\n"))
     wild.weights["output.weight"] *= 1e38
     with pytest.raises(CarouselError, match="give a lower rate"):
-        dynamic.surprise(wild.model(), TOKENS[:64] % 20, 2, TOKENS % 20, FAST)
+        dynamic.negative_log_likelihood(wild.model(), TOKENS[:64] % 20, 2, TOKENS % 20, FAST)
 
 
 def test_a_tied_model_stays_tied() -> None:
     """One matrix for both ends, from a checkpoint's two copies: the same as a model that was built with one."""
     tied = LanguageModel(ModelConfig(32, 24, 24, 2, tied=True))
     checkpoint = Checkpoint.of(tied, CharTokenizer("".join(map(chr, range(97, 127)))))
-    from_file, built = (dynamic.surprise(m, TOKENS, 1, TOKENS, FAST) for m in (checkpoint.model(), tied))
+    from_file, built = (dynamic.negative_log_likelihood(m, TOKENS, 1, TOKENS, FAST) for m in (checkpoint.model(), tied))
     assert (from_file == built).all()
 
 

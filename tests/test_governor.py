@@ -20,7 +20,7 @@ from generator.music.score import Clock, Tempo
 from generator.options import SamplingOptions
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.governor import EVERY, HOTTEST, MOST, lifted
-from generator.streaming.stuck import LONGEST_CYCLE
+from generator.tokenizers.loop_detector import LONGEST_CYCLE
 from generator.tokenizers.performance_grammar import VOCABULARY
 from tests.conftest import ROOT, SHIPPED, tiny
 from tests.test_laws import as_bytes, in_chunks
@@ -246,7 +246,7 @@ def test_it_begins_to_listen_where_an_older_take_of_music_goes_on(name: str, tmp
 def test_a_watch_that_has_heard_the_future_is_refused(tmp_path: Path) -> None:
     stream = model("bach").stream(seed=2)
     stream.pull(100)
-    watch = stream.snapshot().watch
+    watch = stream.snapshot().detector
     assert watch is not None
     state = watch.state()
     for changed in ({"recent": [2**40]}, {"moment": [2**40, 60]}, {"moments": [[2**40, 1]]}):
@@ -277,7 +277,7 @@ def test_an_interrupt_while_it_steps_in_loses_nothing(monkeypatch: pytest.Monkey
     assert stream.pull(300) == model("char").stream(seed=2, temperature=0.05).pull(stream.position)[len(past) :]
 
 
-SOUND = model("char").stream(seed=2).snapshot().watch
+SOUND = model("char").stream(seed=2).snapshot().detector
 assert SOUND is not None
 STATE = SOUND.state()
 

@@ -189,7 +189,7 @@ def test_law_6_constant_cost(fake: Model, monkeypatch: pytest.MonkeyPatch) -> No
         for _ in stream.take(127):
             pass
         # Of the others there is one to each doubling, as `test_stream` has it.
-        stream._marks = [mark for mark in stream._marks if isinstance(mark.kept, bytes)]
+        stream._keyframes = [keyframe for keyframe in stream._keyframes if isinstance(keyframe.kept, bytes)]
         gc.collect()
         found.append((held(stream), len(gc.get_objects()), len(stream._timeline)))
     changes = found[1][2] - found[0][2]

@@ -26,7 +26,7 @@ class Clock:
         self.seconds, self.reading, self.compiling = 1000.0, reading, COMPILING
         self._cost(patch, trainer.Trainer, "update", lambda *_, **__: UPDATE)
         self._cost(patch, card, "sample", lambda *_, **__: DRAWING + self._compile())
-        self._cost(patch, LanguageModel, "surprise", self._read)
+        self._cost(patch, LanguageModel, "negative_log_likelihood", self._read)
         for module in (trainer, minutes):
             patch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.seconds))
 

@@ -40,14 +40,17 @@ def test_surprise_is_the_negative_log_likelihood() -> None:
     checkpoint = tiny("char")
     model = checkpoint.model()
     tokens = np.random.default_rng(0).integers(2, checkpoint.config.vocab_size, 600)
-    nats = model.surprise(tokens, start=2)
+    nats = model.negative_log_likelihood(tokens, start=2)
     with torch.no_grad():
         inputs = torch.tensor([[2, *tokens[:-1].tolist()]])
         logits, _ = model(inputs, model.zero_state(1))
     expected = -torch.log_softmax(logits[0], dim=-1)[torch.arange(600), torch.tensor(tokens)]
     assert np.allclose(nats, expected.numpy(), atol=1e-4)
-    lanes = [model.surprise(tokens[at : at + 85], start=2 if at == 0 else tokens[at - 1]) for at in range(0, 595, 85)]
-    assert model.surprise(tokens, start=2, lanes=7) == pytest.approx(np.concatenate(lanes), abs=1e-4)
+    lanes = [
+        model.negative_log_likelihood(tokens[at : at + 85], start=2 if at == 0 else tokens[at - 1])
+        for at in range(0, 595, 85)
+    ]
+    assert model.negative_log_likelihood(tokens, start=2, lanes=7) == pytest.approx(np.concatenate(lanes), abs=1e-4)
 
 
 def test_a_fresh_model_keeps_what_it_has() -> None:

@@ -18,7 +18,7 @@ from scipy.io import savemat
 
 from benchmarks import polyphony
 from generator.corpora.shards import prepare
-from generator.model.frame_likelihood import frame_scores, frame_surprise
+from generator.model.frame_likelihood import frame_nats, frame_scores
 from generator.model.lstm import LanguageModel
 from generator.tokenizers.base import Tokens
 from generator.tokenizers.frames_grammar import (
@@ -50,7 +50,7 @@ def encoded(rolls: Sequence[Sequence[Frame]]) -> list[Tokens]:
 
 @torch.no_grad()
 def read_alone(model: LanguageModel, tokens: Tokens) -> list[float]:
-    """The surprise of each frame, token by token from a decoder's masks."""
+    """The nats of each frame, token by token from a decoder's masks."""
     decoder = TOKENIZER.decoder()
     logits, state = model(torch.tensor([[TOKENIZER.start]]), model.zero_state(1))
     found = [0.0]
@@ -68,13 +68,13 @@ def read_alone(model: LanguageModel, tokens: Tokens) -> list[float]:
 def test_a_frames_surprise_is_the_sum_of_its_tokens() -> None:
     model = random_checkpoint(TOKENIZER).model()
     pieces = encoded(rolls(7))
-    found = frame_surprise(model, TOKENIZER, pieces)
-    for piece, surprise in zip(pieces, found, strict=True):
-        np.testing.assert_allclose(surprise, read_alone(model, piece), rtol=1e-3)
+    found = frame_nats(model, TOKENIZER, pieces)
+    for piece, nats in zip(pieces, found, strict=True):
+        np.testing.assert_allclose(nats, read_alone(model, piece), rtol=1e-3)
     scores = frame_scores(model, TOKENIZER, pieces)
     assert scores["frames"] == sum(map(len, found))
     assert scores["nats_per_frame"] == pytest.approx(np.concatenate(found).mean())
-    later = np.concatenate([surprise[1:] for surprise in found])
+    later = np.concatenate([nats[1:] for nats in found])
     assert scores["nats_per_frame_without_first"] == pytest.approx(later.mean())
     assert frame_scores(model, TOKENIZER, encoded([[[60]]]))["nats_per_frame_without_first"] is None
 
@@ -101,7 +101,7 @@ EVERY_FRAME: list[list[int]] = [[], *([pitch] for pitch in PIANO)]
 @settings(max_examples=10)
 def test_the_probabilities_of_all_frames_sum_to_1(past: list[list[int]]) -> None:
     pieces = encoded([[*past, frame] for frame in EVERY_FRAME])
-    last = [surprise[-1] for surprise in frame_surprise(ONE_VOICE, TOKENIZER, pieces)]
+    last = [nats[-1] for nats in frame_nats(ONE_VOICE, TOKENIZER, pieces)]
     assert np.exp(np.negative(last)).sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -109,7 +109,7 @@ def test_the_probabilities_of_all_frames_sum_to_1(past: list[list[int]]) -> None
 def test_the_mixtures_sum_to_at_most_1(past: list[list[int]]) -> None:
     """To less where a component leaves the keyboard with the frame; never to more, for it has left with the past."""
     pieces = encoded([[*past, frame] for frame in EVERY_FRAME])
-    last = np.array([surprise[-1] for surprise in polyphony.mixture_surprise(ONE_VOICE, TOKENIZER, pieces)])
+    last = np.array([nats[-1] for nats in polyphony.mixture_nats(ONE_VOICE, TOKENIZER, pieces)])
     total, lost = 0.0, 0.0
     pitches = [pitch for frame in past for pitch in frame]
     components = [by for by in TRANSPOSITIONS if all(pitch + by in PIANO for pitch in pitches)]
@@ -120,7 +120,7 @@ def test_the_mixtures_sum_to_at_most_1(past: list[list[int]]) -> None:
         tokens = [TOKENIZER.transposed(TOKENIZER.encode(struck(roll)), 0) for roll in moved]
         for piece in tokens:
             piece[0] = UNMOVED + by
-        says = np.exp([-surprise[-1] for surprise in frame_surprise(ONE_VOICE, TOKENIZER, tokens)])
+        says = np.exp([-nats[-1] for nats in frame_nats(ONE_VOICE, TOKENIZER, tokens)])
         reached = [frame in there for frame in EVERY_FRAME]
         total += says[reached].sum() / len(components)
         lost += says[np.logical_not(reached)].sum() / len(components)

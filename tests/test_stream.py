@@ -19,7 +19,7 @@ from generator import CarouselError, Engine, write
 from generator.music.score import Bar, PieceEnd, Score
 from generator.streaming.batch import CHUNK, Job, Result
 from generator.streaming.engine import Model
-from generator.streaming.snapshot import FOR_GOOD, MARK
+from generator.streaming.snapshot import FOR_GOOD, KEYFRAME_EVERY
 from generator.tokenizers.performance_grammar import NOTE_OFF, PEDAL, VOCABULARY
 from tests.conftest import four_voices, random_checkpoint, tiny
 
@@ -46,11 +46,11 @@ def test_rewind_goes_back_exactly(fake: Model, forward: int, back: int) -> None:
     assert list(stream.take(60)) == list(fresh.take(60))
 
 
-def test_marks_are_few_and_a_rewind_re_runs_little(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keyframes_are_few_and_a_rewind_re_runs_little(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model(tiny("char"))
     stream = model.stream(seed=4)
     text = "".join(map(str, stream.pull(300 * CHUNK)))
-    assert len(stream._marks) <= 10 + stream.position // (MARK * FOR_GOOD)
+    assert len(stream._keyframes) <= 10 + stream.position // (KEYFRAME_EVERY * FOR_GOOD)
     stepped = 0
     run = Engine.run
 
@@ -63,7 +63,7 @@ def test_marks_are_few_and_a_rewind_re_runs_little(monkeypatch: pytest.MonkeyPat
     for back in (3, 100, 2000, 10_000):
         stepped, here = 0, stream.position
         stream.rewind(back)
-        assert stepped <= min(back, FOR_GOOD * MARK) + MARK
+        assert stepped <= min(back, FOR_GOOD * KEYFRAME_EVERY) + KEYFRAME_EVERY
         assert stream.position == here - back
         assert "".join(map(str, stream.pull(50)))[:back] == text[here - back :][:50]
 
@@ -260,13 +260,13 @@ def replace_origin(piece: Any) -> Any:
 def test_a_long_way_back_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model(tiny("score"))
     stream = model.stream(seed=4)
-    events = stream.pull(5 * MARK * FOR_GOOD)
-    assert sum(isinstance(mark.kept, bytes) for mark in stream._marks) == 4  # small ones, for good
+    events = stream.pull(5 * KEYFRAME_EVERY * FOR_GOOD)
+    assert sum(isinstance(keyframe.kept, bytes) for keyframe in stream._keyframes) == 4  # small ones, for good
     sizes = counting(monkeypatch)
-    stream.rewind(3 * MARK * FOR_GOOD + 7)
-    assert sum(sizes) <= MARK * FOR_GOOD
-    assert stream.position == 2 * MARK * FOR_GOOD - 7
-    assert list(stream.past()) + stream.pull(3 * MARK * FOR_GOOD + 7) == events
+    stream.rewind(3 * KEYFRAME_EVERY * FOR_GOOD + 7)
+    assert sum(sizes) <= KEYFRAME_EVERY * FOR_GOOD
+    assert stream.position == 2 * KEYFRAME_EVERY * FOR_GOOD - 7
+    assert list(stream.past()) + stream.pull(3 * KEYFRAME_EVERY * FOR_GOOD + 7) == events
 
 
 def test_tokens_are_drawn_ahead_and_dropped_when_options_change(fake: Model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,7 +201,7 @@ def test_a_stream_that_was_rewound_or_forked_has_marks(monkeypatch: pytest.Monke
     for stream in (resumed, fork):
         stream.rewind(50)
         stream.rewind(bars=1)
-        assert len(stream._marks) <= 12
+        assert len(stream._keyframes) <= 12
     assert not begun
 
 

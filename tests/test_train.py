@@ -234,7 +234,7 @@ def test_a_run_that_gets_no_better_stops(tmp_path: Path, monkeypatch: pytest.Mon
     shards = prepare(open_corpus(path), checkpoint.tokenizer, progress=False)
     tokens = shards.split("validation").tokens
     lanes = min(trainer.VALIDATION_LANES, len(tokens) // 64)
-    kept = checkpoint.model().surprise(tokens, checkpoint.tokenizer.start, lanes=lanes).mean()
+    kept = checkpoint.model().negative_log_likelihood(tokens, checkpoint.tokenizer.start, lanes=lanes).mean()
     assert kept == pytest.approx(nats[0], abs=1e-5)
     assert train.main([*command, "--resume"]) == 0
     assert trainer.read_state(out)[0]["counters"] == counters, "there is nothing more to do"

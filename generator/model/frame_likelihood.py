@@ -25,20 +25,20 @@ LANES = 128
 WINDOW = 128
 """Steps at a time."""
 
-Surprise = npt.NDArray[np.float64]
+Nats = npt.NDArray[np.float64]
 
 
 def frame_scores(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> dict[str, Any]:
     """`frames`, `nats_per_frame` and `nats_per_frame_without_first`, over encoded pieces together."""
-    return summed(frame_surprise(model, tokenizer, pieces))
+    return summed(frame_nats(model, tokenizer, pieces))
 
 
-def summed(surprises: Sequence[Surprise]) -> dict[str, Any]:
-    """The scores of pieces, of whose frames the surprises are given; `None` for those of no frame."""
-    first = sum(float(surprise[0]) for surprise in surprises)
-    nats = sum(float(surprise.sum()) for surprise in surprises)
-    frames = sum(map(len, surprises))
-    later = frames - len(surprises)
+def summed(pieces: Sequence[Nats]) -> dict[str, Any]:
+    """The scores of pieces, each given as the nats of its frames; `None` for those of no frame."""
+    first = sum(float(piece[0]) for piece in pieces)
+    nats = sum(float(piece.sum()) for piece in pieces)
+    frames = sum(map(len, pieces))
+    later = frames - len(pieces)
     return {
         "frames": frames,
         "nats_per_frame": nats / frames,
@@ -46,21 +46,22 @@ def summed(surprises: Sequence[Surprise]) -> dict[str, Any]:
     }
 
 
-def frame_surprise(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> list[Surprise]:
-    """The surprise of each frame of each piece in nats: for each encoded piece an array of shape (frames,)."""
+def frame_nats(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> list[Nats]:
+    """The negative log-likelihood of each frame in nats: for each encoded piece an array of shape (frames,)."""
     order = sorted(range(len(pieces)), key=lambda index: len(pieces[index]))  # neighbours are of like length
-    found: dict[int, Surprise] = {}
+    found: dict[int, Nats] = {}
     for left in range(0, len(order), LANES):
         lanes = order[left : left + LANES]
-        for index, surprise in zip(lanes, _side_by_side(model, tokenizer, [pieces[i] for i in lanes]), strict=True):
+        for index, nats in zip(lanes, _side_by_side(model, tokenizer, [pieces[i] for i in lanes]), strict=True):
             ends = np.flatnonzero(pieces[index][1:-1] == FRAME)
-            found[index] = np.add.reduceat(surprise[: ends[-1] + 1], np.append(0, ends[:-1] + 1))
+            found[index] = np.add.reduceat(nats[: ends[-1] + 1], np.append(0, ends[:-1] + 1))
     return [found[index] for index in range(len(pieces))]
 
 
 @torch.no_grad()
-def _side_by_side(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> Surprise:
-    """The surprise of each token but a piece's first and last, shape (pieces, longest - 2), filled up with zeros."""
+def _side_by_side(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> Nats:
+    """The negative log-likelihood of each token but a piece's first and last, (pieces, longest - 2), filled up with
+    zeros."""
     count, steps = len(pieces), max(map(len, pieces)) - 2
     tokens = np.full((count, steps + 1), FRAME, dtype=np.int64)
     for row, piece in zip(tokens, pieces, strict=True):
@@ -70,7 +71,7 @@ def _side_by_side(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequ
     memory = np.tile(grammar.begin(), (count, 1))
     grammar.advance(memory, np.ascontiguousarray(tokens[:, 0]))
     _, state = model(torch.full((count, 1), tokenizer.start), model.zero_state(count))
-    surprise = np.zeros((count, steps))
+    nats = np.zeros((count, steps))
     for left in range(0, steps, WINDOW):
         window = range(left, min(left + WINDOW, steps))
         masks = np.empty((len(window), count, tokenizer.vocab_size), dtype=np.bool_)
@@ -82,5 +83,5 @@ def _side_by_side(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequ
         logits, state = model(part[:, :-1], state)
         allowed = torch.from_numpy(masks).transpose(0, 1)
         log = torch.log_softmax(logits.double().masked_fill(~allowed, -torch.inf), dim=-1)
-        surprise[:, window.start : window.stop] = -log.gather(2, part[:, 1:, None])[:, :, 0].numpy()
-    return np.where(inside, surprise, 0.0)
+        nats[:, window.start : window.stop] = -log.gather(2, part[:, 1:, None])[:, :, 0].numpy()
+    return np.where(inside, nats, 0.0)

@@ -112,7 +112,7 @@ class LanguageModel(nn.Module):
         return x, after
 
     @torch.no_grad()
-    def surprise(
+    def negative_log_likelihood(
         self,
         tokens: npt.NDArray[np.integer[Any]],
         start: int,
@@ -137,7 +137,7 @@ class LanguageModel(nn.Module):
         return self._read(first, targets, progress, begun).flatten().numpy()
 
     @torch.no_grad()
-    def surprise_in_windows(
+    def negative_log_likelihood_in_windows(
         self,
         tokens: npt.NDArray[np.integer[Any]],
         start: int,

@@ -28,14 +28,14 @@ from generator.model.backends.memory import Rows as Memory
 from generator.model.state import Floats, State
 from generator.options import AT_END, SamplingOptions
 from generator.streaming.constraints import Constraints
-from generator.streaming.offences import PLANNED, close
 from generator.streaming.rng import uniform
 from generator.streaming.sampling import draw, weigh
+from generator.streaming.violations import PLANNED, close
 from generator.tokenizers.base import Mask, Rows, Tokenizer
 
 CHUNK = 64
 """Tokens of one job at most; who wants more comes back, so nobody waits for long. With few more than these, text would
-no longer be compared with its past a job at a time (`stuck._bound`)."""
+no longer be compared with its past a job at a time (`loop_detector._bound`)."""
 POSITION, LEFT, SAID, GIVEN, SEED, TOP_K, ENDING = range(7)
 TEMPERATURE, TOP_P, MIN_P = range(3)
 NEXT, NEVER, STOP = range(len(AT_END))
@@ -73,7 +73,7 @@ class Result:
     tokens: list[int]
     """Fewer than the job's `count` where a piece's end stopped the stream."""
     yielded: list[int]
-    """For each token what constraints yielded, a bit for each in the order of `STRENGTHS`."""
+    """For each token what constraints yielded, a bit for each in the order of `PRIORITIES`."""
     end: Cursor
 
 
@@ -115,7 +115,7 @@ class Desk(NamedTuple):
     """(rows,): what yields at this step."""
     weights: npt.NDArray[np.float64]
     order: Rows
-    offences: Rows
+    violations: Rows
     """Each (vocab_size,)."""
 
 
@@ -258,7 +258,7 @@ def _advance(
                 copying(copied, symbols, suffixes, followed, jobs.limits[:count], copies)
                 close(copies, waiting, never, end, masks, broken)
             if constrained:
-                judge(rules, end, jobs.plans[:count], waiting, grammar, masks, desk.offences, broken)
+                judge(rules, end, jobs.plans[:count], waiting, grammar, masks, desk.violations, broken)
         for row in range(count):
             finished |= _say(row, jobs, desk, end)
         advance(rules, grammar, tokens)

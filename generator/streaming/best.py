@@ -1,7 +1,8 @@
 """The best of several continuations: drawn side by side from one moment, each with a seed of its own, and weighed.
 
-What is weighed is the model's own surprise at what was said, without masks and filters, in fp32, a note or character.
-So a harmony counts for how likely the model finds it together with its melody, not for how often it was let choose.
+What is weighed is the model's own negative log-likelihood of what was said, a note or a character, without masks and
+filters, in fp32. So a harmony counts for how likely the model finds it together with its melody, not for how often it
+was let choose.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def candidates(
     """Continuations of a stream, from the best to the worst; of equal ones the lower seed first.
 
     The stream does not notice. `stream.set(seed=best.seed)` makes it say what the best one says. Seeds count up from
-    the stream's own. Between other machines, surprises may differ in their last digits.
+    the stream's own. Between other machines, likelihoods may differ in their last digits.
 
     Args:
         tokens: how far they go at most.
@@ -96,6 +97,6 @@ def until_bars(tokenizer: Tokenizer, here: Snapshot, said: Sequence[int], bars: 
 
 
 def weigh(reader: LanguageModel, here: Snapshot, seed: int, said: Sequence[int], units: int) -> Candidate:
-    """How surprised a model is by what was said from a moment on."""
-    nats = reader.surprise(np.array(said), here.token, state=here.state)
+    """The negative log-likelihood of what was said from a moment on."""
+    nats = reader.negative_log_likelihood(np.array(said), here.token, state=here.state)
     return Candidate(seed, len(said), units, float(nats.sum()))

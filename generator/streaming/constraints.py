@@ -2,7 +2,7 @@
 
 A constraint is a field of `SamplingOptions`, so it can be changed while the stream runs and is recorded in the take. It
 is a function of the options and of the grammar's memory, which holds what a constraint has to know of the past; so it
-needs no state of its own. Only `max_copy` asks the index of a corpus, which has a memory too. `offences.py` says what
+needs no state of its own. Only `max_copy` asks the index of a corpus, which has a memory too. `violations.py` says what
 happens where no token keeps to all of them.
 """
 
@@ -22,16 +22,16 @@ from generator.jit import compiled
 from generator.music.keys import KEYS, likely
 from generator.options import SamplingOptions
 from generator.streaming import performance_constraints, score_constraints, text_constraints
-from generator.streaming.offences import STRENGTHS
 from generator.streaming.performance_constraints import PerformanceConstraints
 from generator.streaming.score_constraints import ScoreConstraints
 from generator.streaming.text_constraints import TextConstraints
+from generator.streaming.violations import PRIORITIES
 from generator.tokenizers.base import Mask, Rows, Tokenizer
 from generator.tokenizers.char import CharTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
-NAMES = (*STRENGTHS, "scale", "starts_with")
+NAMES = (*PRIORITIES, "scale", "starts_with")
 """The options that are constraints."""
 PLANNED = tuple(name for name in NAMES if name != "max_copy")
 """Those that are matters of the tokenizer's kind."""
@@ -71,14 +71,14 @@ Args:
     waiting: streams whose next token is given, so that nothing is to be done; shape (n,).
     memory: of the grammar, shape (n, its size).
     masks: changed in place, none to be empty; shape (n, vocab_size).
-    offences: room for numbers, shape (vocab_size,).
-    yielded: what yields, a bit for each constraint in the order of `STRENGTHS`; shape (n,).
+    violations: room for numbers, shape (vocab_size,).
+    yielded: what yields, a bit for each constraint in the order of `PRIORITIES`; shape (n,).
 """
 
 
 @compiled
 def judge_nothing(
-    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows
+    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, violations: Rows, yielded: Rows
 ) -> None:
     """`Judge` for a tokenizer without constraints."""
 

@@ -18,13 +18,13 @@ from typing import Any, Self, TypeVar, cast
 
 from generator.errors import CarouselError
 from generator.options import SamplingOptions
-from generator.streaming import listening
 from generator.streaming.batch import CHUNK, Cursor, Job, Result
 from generator.streaming.governor import Governor, lifted
-from generator.streaming.offences import named
 from generator.streaming.origin import Change, Heard, heard_until
 from generator.streaming.runtime import Runtime
-from generator.streaming.snapshot import MARK, Mark, Snapshot, thinned
+from generator.streaming.snapshot import KEYFRAME_EVERY, Keyframe, Snapshot, thinned
+from generator.streaming.violations import named
+from generator.tokenizers import splice
 from generator.tokenizers.base import Event
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -78,7 +78,7 @@ class Course:
     def __init__(self, engine: Runtime, snapshot: Snapshot, progress: Progress = quiet) -> None:
         self.engine, self._progress = engine, progress
         self._within: dict[str, int] = {}
-        self._marks = [Mark.of(snapshot)]
+        self._keyframes = [Keyframe.of(snapshot)]
         self._tokens = None if snapshot.position else array("H")
         """All so far, the primer's included; None where they are not known yet, as after a take."""
         self._restore(snapshot)
@@ -92,7 +92,7 @@ class Course:
         for _ in stream.read(primer):
             pass
         stream._primer = tuple(primer)
-        stream._marks = [Mark.of(stream._snapshot())]
+        stream._keyframes = [Keyframe.of(stream._snapshot())]
         return stream
 
     def _enter(self) -> None:
@@ -108,7 +108,7 @@ class Course:
         self._timeline, self._primer, self._heard = snapshot.timeline, snapshot.primer, snapshot.heard
         self._yielded = dict(snapshot.yielded)
         self._decoder = self.engine.tokenizer.decoder(snapshot.decoder)
-        self._governor = Governor(self.engine.tokenizer, self._decoder.memory, snapshot.watch)
+        self._governor = Governor(self.engine.tokenizer, self._decoder.memory, snapshot.detector)
         self._written = snapshot.position
         """Up to here the timeline is written, and the governor has no say."""
         self._ahead = 1
@@ -156,7 +156,7 @@ class Course:
             yielded=dict(self._yielded),
             corpus=self.engine.index.key if self.engine.index else "",
             followed=cursor.followed,
-            watch=self._governor.watch.copy(),
+            detector=self._governor.detector.copy(),
         )
 
     def _past_tokens(self) -> array[int]:
@@ -165,7 +165,7 @@ class Course:
             past = type(self).begin(self.engine, self._primer, self._timeline, self._progress)
             for _ in past.replay(self.position, self._timeline, self._heard):
                 pass
-            self._tokens, self._marks = past._tokens, past._marks
+            self._tokens, self._keyframes = past._tokens, past._keyframes
         assert self._tokens is not None
         return self._tokens
 
@@ -195,11 +195,11 @@ class Course:
     def _go_to(self, target: int) -> None:
         """Be at an earlier position, or, whole again, at the present one."""
         timeline = tuple(change for change in self._timeline if change[0] <= target)
-        marks = [mark for mark in self._marks if mark.position <= target]
-        if marks:
-            past = type(self)(self.engine, marks[-1].snapshot(timeline, self._primer), self._progress)
+        keyframes = [keyframe for keyframe in self._keyframes if keyframe.position <= target]
+        if keyframes:
+            past = type(self)(self.engine, keyframes[-1].snapshot(timeline, self._primer), self._progress)
             past._tokens = None if self._tokens is None else self._tokens[: past.position]
-            past._marks = marks
+            past._keyframes = keyframes
         else:
             past = type(self).begin(self.engine, self._primer, timeline, self._progress)
         for _ in past.replay(target, timeline, heard_until(self._heard, target)):
@@ -237,12 +237,14 @@ class Course:
     def _job(self, tokens: int, given: Sequence[int] = ()) -> Job:
         """The next tokens, at most so many, as work for the engine, where none are left to hand out."""
         start = self._cursor()
-        if not given and not (self._marks and start.position // MARK == self._marks[-1].position // MARK):
-            self._marks = [*thinned(self._marks, start.position), Mark.of(self._snapshot())]
+        if not given and not (
+            self._keyframes and start.position // KEYFRAME_EVERY == self._keyframes[-1].position // KEYFRAME_EVERY
+        ):
+            self._keyframes = [*thinned(self._keyframes, start.position), Keyframe.of(self._snapshot())]
         heard, to_phrase = self._next_heard(start.position)
         count = min(tokens, CHUNK, to_phrase)
         if heard:
-            listening.check(self.engine.tokenizer, self._decoder, heard[:count])
+            splice.check(self.engine.tokenizer, self._decoder, heard[:count])
             count = min(count, len(heard))
         given = given or heard or self.engine.constraints.start(self._timeline, len(self._primer), start.position)
         return Job(start, lifted(self.options), count, given[:count])

@@ -18,11 +18,11 @@ from generator.music.score import Score
 from generator.options import SamplingOptions, changed
 from generator.streaming.course import Progress, quiet
 from generator.streaming.melody import of_score
-from generator.streaming.offences import STRENGTHS
 from generator.streaming.origin import UNSOUND
 from generator.streaming.runtime import DAMAGED, Runtime
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream, draw
+from generator.streaming.violations import PRIORITIES
 from generator.tokenizers.base import LARGEST_COUNT, Event, Tokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
@@ -92,11 +92,11 @@ class Model:
         return of_score(_of_medium(score, self.tokenizer), self.tokenizer.table, voice, transpose)
 
     def score(self, piece: Any) -> npt.NDArray[np.float64]:
-        """The surprise of each token of a piece (`str`, `Score` or a list of events) in nats, shape (tokens,)."""
+        """The negative log-likelihood of each token of a piece (`str`, `Score`, list of events) in nats, (tokens,)."""
         if isinstance(piece, list):
             piece = self.tokenizer.collect(piece)
         tokens = self.tokenizer.encode(_of_medium(piece, self.tokenizer))
-        return self.checkpoint.model().surprise(tokens, self.tokenizer.start)
+        return self.checkpoint.model().negative_log_likelihood(tokens, self.tokenizer.start)
 
 
 def load(folder: str | Path) -> Model:
@@ -132,7 +132,7 @@ class Engine(Runtime):
                 raise ValueError("state")
             if not isinstance(snapshot.token, int) or snapshot.token not in range(self.tokenizer.vocab_size):
                 raise ValueError("token")
-            if not all(name in STRENGTHS and 0 <= count <= LARGEST_COUNT for name, count in snapshot.yielded.items()):
+            if not all(name in PRIORITIES and 0 <= count <= LARGEST_COUNT for name, count in snapshot.yielded.items()):
                 raise ValueError("yielded")
             if self.index is not None and snapshot.followed is not None and snapshot.corpus == self.index.key:
                 self.index.check(snapshot.followed)

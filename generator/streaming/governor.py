@@ -1,10 +1,10 @@
-"""The governor: it hears what a stream says, and lifts its temperature where that comes near to a loop or to silence.
+"""The governor raises a stream's temperature when the stream comes close to a loop or to silence.
 
-How near is one number, from what was said alone (`Watch.nearness`). From two fifths of the way on, every twentieth more
-lifts by a quarter more, until the stream is free: then it has its own options again at once. The governor is asked at
-every second token of a stream (of text, where its answer may change anything), so what it does is no matter of chunks;
-each change of options is in the timeline, so a replay needs no governor. `docs/governor.md` says what it is good for,
-and where the figures come from.
+`LoopDetector.nearness` says how close, as one number: 0 is free, 1 is stuck. From two fifths on, each further twentieth
+raises the temperature by another quarter, until the nearness is below two fifths; then the stream has its own options
+again. The governor looks at every second token (in text only where its decision can change), so its decisions do not
+depend on chunks. Each change of options is written into the stream's timeline, so a replay needs no governor.
+`docs/governor.md` says what it is good for, and where the figures come from.
 """
 
 from __future__ import annotations
@@ -15,57 +15,62 @@ from dataclasses import replace
 
 from generator.music.score import Note
 from generator.options import SamplingOptions
-from generator.streaming.stuck import Watch
 from generator.tokenizers import frames_grammar, performance_grammar, score_grammar
 from generator.tokenizers.base import Decoder, Event, Rows, Tokenizer
 from generator.tokenizers.frames import FramesTokenizer
+from generator.tokenizers.loop_detector import LoopDetector
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
 EVERY = 2
-"""Tokens between two questions: a token of silence may last for a second or a bar."""
+"""It looks at every so many-th token. More would be too few: one token of silence may last for a second or a bar."""
 PARTS, FREE = 20, 7
-"""Of the way to being stuck; and how many of them are none of its business."""
+"""Nearness is counted in so many parts; up to `FREE` of them the governor does nothing."""
 TOO_NEAR = (FREE + 1) / PARTS
-"""From here on it lifts."""
+"""The nearness from which on it raises the temperature."""
 STEP, MOST = 0.25, 1.5
-"""Of a lift."""
+"""By how much the temperature is raised for each further part, and by how much at most."""
 HOTTEST = 1.6
-"""To here a lift raises the temperature at most: what is drawn hotter has rests as often as notes, and is free of one
-silence to fall into another."""
+"""The temperature is raised to this value at most. At higher ones the model draws rests as often as notes, and leaves
+one silence only to fall into another."""
 
 
 class Governor:
-    """Of one stream. All that it remembers is its `watch`."""
+    """The governor of one stream. Its only state is its loop detector."""
 
-    def __init__(self, tokenizer: Tokenizer, memory: Rows, watch: Watch | None = None) -> None:
-        """Of a stream whose grammar remembers `memory`, shape (size,); without a watch it begins to listen there.
+    def __init__(self, tokenizer: Tokenizer, memory: Rows, detector: LoopDetector | None = None) -> None:
+        """`memory`, shape (size,), is the grammar's state of the stream; a new detector starts at its time.
 
         Raises:
-            ValueError: the watch has heard what is still to come.
+            ValueError: the detector has seen notes that lie after that time.
         """
         self._tokenizer = tokenizer
         self._reads = tokenizer.medium == "text"
         # A performance's notes are events when they end.
         self._onsets: dict[int, int] = _onsets(tokenizer) if isinstance(tokenizer, PerformanceTokenizer) else {}
         now_ms = 0 if self._reads else self._now_ms(memory)
-        if watch is not None and not self._reads and watch.latest_ms > now_ms:
-            raise ValueError("watch")
-        self.watch = Watch(now_ms) if watch is None else watch.copy()
+        if detector is not None and not self._reads and detector.latest_ms > now_ms:
+            raise ValueError("detector")
+        self.detector = LoopDetector(now_ms) if detector is None else detector.copy()
 
     def hear(
         self, tokens: Sequence[int], decoder: Decoder, position: int, written: int, options: SamplingOptions
     ) -> tuple[list[Event], int, SamplingOptions]:
-        """Feed tokens, of which the first stands at `position`, to the decoder, up to the one after which the options
-        change; up to the position `written` they do not.
+        """Feed tokens to the decoder, and stop after the one at which the options change.
+
+        Args:
+            tokens: the first stands at `position`.
+            written: the options do not change up to this position.
 
         Returns:
-            The events that they complete, how many were fed, and the options from there on.
+            The events that they complete, how many tokens were fed, and the options from there on.
         """
         count, steered, events = 0, options, []
         while count < len(tokens) and steered is options:
             if self._reads:
-                read = self.watch.read(tokens[count:], position + count, EVERY, written, _free_until(options))
+                read = self.detector.add_characters(
+                    tokens[count:], position + count, EVERY, written, _free_until(options)
+                )
                 events += decoder.feed_all(tokens[count : count + read])
                 count += read
             else:
@@ -79,15 +84,15 @@ class Governor:
         events = decoder.feed(token)
         if token in self._onsets:
             pitch = self._onsets[token] + performance_grammar.moved(decoder.memory)
-            self.watch.hear(self._now_ms(decoder.memory), pitch)
+            self.detector.add_note(self._now_ms(decoder.memory), pitch)
         elif not self._onsets:
             for event in events:
                 if isinstance(event, Note):
-                    self.watch.hear(self._now_ms(decoder.memory), event.pitch)
+                    self.detector.add_note(self._now_ms(decoder.memory), event.pitch)
         return events
 
     def _now_ms(self, memory: Rows) -> int:
-        """Where the clock stands."""
+        """The current time."""
         tokenizer = self._tokenizer
         if isinstance(tokenizer, ScoreTokenizer):
             return int(memory[score_grammar.CLOCK]) // 1000
@@ -97,11 +102,11 @@ class Governor:
         return int(memory[performance_grammar.TICK]) * 1000 // performance_grammar.TICKS_PER_SECOND
 
     def nearness(self, memory: Rows) -> float:
-        """How near to being stuck the stream is, from 0; from 1 on it is."""
-        return self.watch.nearness(self._now_ms(memory) if not self._reads else None)
+        """How close the stream is to being stuck; from 1 on it is."""
+        return self.detector.nearness(self._now_ms(memory) if not self._reads else None)
 
     def _steer(self, options: SamplingOptions, memory: Rows) -> SamplingOptions:
-        """The options with the lift that the stream needs now; the same object if it has that lift."""
+        """The options with the right rise of temperature; the same object if nothing changes."""
         if not options.governor:
             return options
         near = self.nearness(memory)
@@ -110,21 +115,21 @@ class Governor:
 
 
 def _free_until(options: SamplingOptions) -> float:
-    """The nearness below which the options stay as they are."""
+    """The nearness below which the options do not change."""
     if not options.governor:
         return math.inf
     return 0.0 if options.lift else TOO_NEAR
 
 
 def _onsets(tokenizer: PerformanceTokenizer) -> dict[int, int]:
-    """The tokens with which a note starts, and their pitches as they are written."""
+    """Pitches of the tokens that start a note, before transposition."""
     on = performance_grammar.NOTE_ON
     return {token: tokenizer.table.entries[token][1] for token in tokenizer.table.spans[on]}
 
 
 def lifted(options: SamplingOptions) -> SamplingOptions:
-    """The options that a token is drawn with. Filters, which could undo a higher temperature, open by as much; top-k,
-    which cannot by degrees, is off."""
+    """The options that a token is drawn with: temperature, top-p and min-p changed by the governor's `lift`, without
+    top-k. Otherwise the filters would undo the higher temperature."""
     if not options.lift:
         return options
     return replace(

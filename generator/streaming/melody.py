@@ -25,7 +25,7 @@ from generator.jit import compiled
 from generator.music.keys import KEYS, likely
 from generator.music.score import Note, Score, TimeSignature, pitch_name
 from generator.music.voices import distinct
-from generator.streaming.offences import MELODY
+from generator.streaming.violations import MELODY
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.score_grammar import (
@@ -90,7 +90,7 @@ class Melody:
 
 
 @compiled
-def of_melody(rules: Rows, tune: Rows, row: Rows, mask: Mask, offences: Rows) -> None:
+def of_melody(rules: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows) -> None:
     """Add to what each open token breaks that it departs from the melody; what has to be said breaks nothing else."""
     if not tune[GIVEN] or row[NOW] >= tune[ENDS]:
         return
@@ -123,17 +123,17 @@ def of_melody(rules: Rows, tune: Rows, row: Rows, mask: Mask, offences: Rows) ->
         elif kind == kinds.POSITION:
             tick = row[BAR_START] + value
             if tick == onset:
-                offences[token] = 0
+                violations[token] = 0
             departs = tick > onset or tick < tune[BEGINS] or (tick < onset and others > tick)
         elif kind == kinds.VOICE:
             if onset == row[NOW] and value == singer:
-                offences[token] = 0
+                violations[token] = 0
             departs = value > singer if onset == row[NOW] else value == singer
         elif row[IN_VOICE] == singer:
             said_now = pitch == value + moved(rules, row) if kind == kinds.PITCH else duration == value
             departs = onset != row[NOW] or not said_now
         if departs:
-            offences[token] |= MELODY
+            violations[token] |= MELODY
 
 
 # Text

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from generator.jit import compiled
 from generator.options import SamplingOptions
-from generator.streaming.offences import (
+from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_violations
+from generator.streaming.violations import (
     DENSITY,
     KEY,
     KEY_ASKED,
@@ -22,7 +23,6 @@ from generator.streaming.offences import (
     of_key,
     of_style,
 )
-from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_offences
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.performance_grammar import (
@@ -42,18 +42,18 @@ from generator.tokenizers.performance_grammar import (
     TICK,
     TICKS_PER_SECOND,
     VALUE,
-    compass,
     moved,
+    pitch_range,
     recent,
 )
 from generator.tokenizers.score_vocabulary import Part
 
 
 @compiled
-def of_tokens(rules: Rows, plan: Rows, row: Rows, mask: Mask, offences: Rows) -> None:
+def of_tokens(rules: Rows, plan: Rows, row: Rows, mask: Mask, violations: Rows) -> None:
     """What each open token breaks. A velocity is judged by the best note that may follow it."""
     by = moved(row)
-    low, past = compass(rules, row)
+    low, past = pitch_range(rules, row)
     first = TABLE + rules[VALUE, rules[FIRST, IS_ON]] + by  # of the plan, the pitch that is written lowest
     sounding, note = 0, RANGES | KEY
     for at in range(low, past):
@@ -72,23 +72,23 @@ def of_tokens(rules: Rows, plan: Rows, row: Rows, mask: Mask, offences: Rows) ->
     for token in range(len(mask)):
         if not mask[token]:
             continue
-        kind, value, offence = rules[KIND, token], rules[VALUE, token], 0
+        kind, value, violation = rules[KIND, token], rules[VALUE, token], 0
         if kind == IS_ON:
-            offence = now | plan[TABLE + value + by]
+            violation = now | plan[TABLE + value + by]
         elif kind == IS_VELOCITY:
-            offence = now | note
+            violation = now | note
         elif kind == IS_SHIFT and sounding == 0 and value < min(wait, longest):
-            offence = DENSITY  # nothing but the pedal could follow
+            violation = DENSITY  # nothing but the pedal could follow
         elif kind == IS_KEY:
-            offence = of_key(plan, value)
+            violation = of_key(plan, value)
         if kind_before == IS_END:
-            offence |= of_style(plan, token, rules[FIRST, IS_STYLE])
-        offences[token] = offence
+            violation |= of_style(plan, token, rules[FIRST, IS_STYLE])
+        violations[token] = violation
 
 
 @compiled
 def judge(
-    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows
+    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, violations: Rows, yielded: Rows
 ) -> None:
     """`constraints.Judge`."""
     for stream in range(len(memory)):
@@ -96,8 +96,8 @@ def judge(
         if plan[PLANNED] and not waiting[stream]:
             if plan[NEVER_ENDS]:
                 mask[end] = False
-            of_tokens(rules, plan, memory[stream], mask, offences)
-            yielded[stream] |= keep_least(mask, offences)
+            of_tokens(rules, plan, memory[stream], mask, violations)
+            yielded[stream] |= keep_least(mask, violations)
 
 
 def part_of(tokenizer: PerformanceTokenizer) -> Part:
@@ -119,5 +119,5 @@ class PerformanceConstraints:
     def plan(self, options: SamplingOptions) -> Rows:
         plan = begin_plan(options, PITCHES, self._styles)
         plan[KEY_ASKED] = key_of(options)
-        plan[TABLE:] = pitch_offences(options, [self._part])[0]
+        plan[TABLE:] = pitch_violations(options, [self._part])[0]
         return plan

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from generator.errors import CarouselError, Option, listed
 from generator.music.keys import KEYS, SCALES, read_key
 from generator.options import SamplingOptions
-from generator.streaming.offences import KEY, RANGES
+from generator.streaming.violations import KEY, RANGES
 from generator.tokenizers.score_vocabulary import Part
 
 PITCHES = 128
@@ -36,29 +36,29 @@ def key_of(options: SamplingOptions) -> int:
         ) from error
 
 
-def pitch_offences(options: SamplingOptions, parts: Sequence[Part]) -> npt.NDArray[np.int64]:
+def pitch_violations(options: SamplingOptions, parts: Sequence[Part]) -> npt.NDArray[np.int64]:
     """What each pitch of each voice breaks of key and ranges, shape (voices, 128). Drums have no key.
 
     Raises:
         CarouselError: no voice is left any pitch, or one that `ranges` names is not.
     """
-    offences = np.zeros((len(parts), PITCHES), np.int64)
+    violations = np.zeros((len(parts), PITCHES), np.int64)
     pitches = np.arange(PITCHES)
     key = key_of(options)
     if key >= 0:
         outside = ~np.isin((pitches - key) % 12, SCALES[options.scale or KEYS[key].split()[1]])
-        offences[[not part.drum for part in parts]] += KEY * outside
+        violations[[not part.drum for part in parts]] += KEY * outside
     named: set[int] = set()
     for voice, low, high in _ranges(options.ranges, parts):
         voices = [index for index, part in enumerate(parts) if not part.drum] if voice is None else [voice]
         named.update(() if voice is None else voices)
-        offences[voices] = offences[voices] & ~RANGES | RANGES * ((pitches < low) | (pitches > high))
-    left = [bool((row[part.low : part.high + 1] == 0).any()) for part, row in zip(parts, offences, strict=True)]
+        violations[voices] = violations[voices] & ~RANGES | RANGES * ((pitches < low) | (pitches > high))
+    left = [bool((row[part.low : part.high + 1] == 0).any()) for part, row in zip(parts, violations, strict=True)]
     for index, part in enumerate(parts):
         if not left[index] and (index in named or not any(left)):
             asked = listed((name for name in ("ranges", "key") if getattr(options, name)), " with ")
             raise CarouselError(*asked, f" leaves {part.name} no pitch; it has those from {part.low} to {part.high}")
-    return offences
+    return violations
 
 
 def _ranges(text: str | None, parts: Sequence[Part]) -> list[tuple[int | None, int, int]]:

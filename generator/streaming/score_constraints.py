@@ -15,7 +15,8 @@ from generator.errors import CarouselError, Option
 from generator.jit import compiled
 from generator.options import SamplingOptions
 from generator.streaming import melody
-from generator.streaming.offences import (
+from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_violations
+from generator.streaming.violations import (
     DENSITY,
     KEY,
     KEY_ASKED,
@@ -37,7 +38,6 @@ from generator.streaming.offences import (
     of_key,
     of_style,
 )
-from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_offences
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.score import ScoreTokenizer
@@ -94,10 +94,10 @@ def is_parallel(rules: Rows, row: Rows, voice: int, pitch: int) -> bool:
 @compiled
 def of_note(rules: Rows, plan: Rows, row: Rows, voice: int, pitch: int) -> int:
     """What this pitch of this voice breaks now."""
-    offence = plan[TABLE + PITCHES * voice + pitch]
+    violation = plan[TABLE + PITCHES * voice + pitch]
     if plan[NO_PARALLELS] and is_parallel(rules, row, voice, pitch):
-        offence |= PARALLELS
-    return int(offence)
+        violation |= PARALLELS
+    return int(violation)
 
 
 @compiled
@@ -114,14 +114,14 @@ def of_voice(rules: Rows, plan: Rows, row: Rows, voice: int) -> int:
 @compiled
 def of_moment(plan: Rows, row: Rows, tick: int, full_until: int) -> int:
     """What any note that begins at a tick breaks."""
-    offence = 0
+    violation = 0
     if tick < full_until:
-        offence |= VOICES_AT_ONCE
+        violation |= VOICES_AT_ONCE
     if plan[MOST_A_SECOND]:
         first = row[RECENT + plan[MOST_A_SECOND] - 1]
         if clock_at(row, tick) - first < SECOND:
-            offence |= DENSITY
-    return offence
+            violation |= DENSITY
+    return violation
 
 
 @compiled
@@ -163,7 +163,7 @@ def of_position(free: Rows, tick: int) -> int:
 
 
 @compiled
-def of_tokens(rules: Rows, plan: Rows, tune: Rows, row: Rows, mask: Mask, offences: Rows, free: Rows) -> None:
+def of_tokens(rules: Rows, plan: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows, free: Rows) -> None:
     """What each open token breaks."""
     last = row[LAST]
     metre, tempo = plan[METRE_ASKED], plan[TEMPO_ASKED]
@@ -178,30 +178,30 @@ def of_tokens(rules: Rows, plan: Rows, tune: Rows, row: Rows, mask: Mask, offenc
     for token in range(len(mask)):
         if not mask[token]:
             continue
-        kind, value, offence = rules[KIND, token], rules[VALUE, token], 0
+        kind, value, violation = rules[KIND, token], rules[VALUE, token], 0
         if kind == kinds.TIME_SIGNATURE:
-            offence = METRE if metre >= 0 and value != metre else 0
+            violation = METRE if metre >= 0 and value != metre else 0
         elif kind == kinds.TEMPO:
-            offence = due & METRE | (TEMPO if tempo > 0 and value != tempo else 0)
+            violation = due & METRE | (TEMPO if tempo > 0 and value != tempo else 0)
         elif kind == kinds.BAR:
-            offence = due | (of_key(plan, value) if row[IN_KEY] < 0 else 0)
+            violation = due | (of_key(plan, value) if row[IN_KEY] < 0 else 0)
         elif kind == kinds.END:
-            offence = due
+            violation = due
         elif kind == kinds.POSITION:
             tick = row[BAR_START] + value
-            offence = of_moment(plan, row, tick, full) | of_position(free, tick)
+            violation = of_moment(plan, row, tick, full) | of_position(free, tick)
         elif kind == kinds.VOICE:
-            offence = of_moment(plan, row, row[NOW], full) | of_voice(rules, plan, row, value)
+            violation = of_moment(plan, row, row[NOW], full) | of_voice(rules, plan, row, value)
         elif kind == kinds.PITCH:
-            offence = of_note(rules, plan, row, row[IN_VOICE], value + moved(rules, row))
+            violation = of_note(rules, plan, row, row[IN_VOICE], value + moved(rules, row))
         if last == kinds.END:
-            offence |= of_style(plan, token, rules[FIRST, kinds.STYLE])
-        offences[token] = offence
+            violation |= of_style(plan, token, rules[FIRST, kinds.STYLE])
+        violations[token] = violation
 
 
 @compiled
 def judge(
-    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows
+    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, violations: Rows, yielded: Rows
 ) -> None:
     """`constraints.Judge`."""
     free = np.zeros(4, np.int64)
@@ -211,9 +211,9 @@ def judge(
             if plan[NEVER_ENDS]:
                 mask[end] = False
             tune = plan[len(plan) - melody.SIZE :]
-            of_tokens(rules, plan, tune, memory[stream], mask, offences, free)
-            melody.of_melody(rules, tune, memory[stream], mask, offences)
-            yielded[stream] |= keep_least(mask, offences)
+            of_tokens(rules, plan, tune, memory[stream], mask, violations, free)
+            melody.of_melody(rules, tune, memory[stream], mask, violations)
+            yielded[stream] |= keep_least(mask, violations)
 
 
 def nearest_tempo(table: Table, asked: float) -> int:
@@ -248,7 +248,7 @@ class ScoreConstraints:
         table = self._table
         plan = begin_plan(options, self.size - TABLE, table.styles)
         plan[KEY_ASKED] = key_of(options)
-        plan[TABLE : self._tune] = pitch_offences(options, table.parts).ravel()
+        plan[TABLE : self._tune] = pitch_violations(options, table.parts).ravel()
         if options.melody:
             plan[self._tune :] = self._melodies(options.melody).begin(key_of(options))
             if options.at_end == "never":

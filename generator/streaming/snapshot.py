@@ -22,12 +22,12 @@ from generator.atomic import atomic_write
 from generator.errors import CarouselError
 from generator.model.state import State
 from generator.streaming.origin import LARGEST_TOKEN, OPTIONS, UNSOUND, Change, Origin, checked, refuse_newer
-from generator.streaming.stuck import Watch
 from generator.tokenizers.base import LARGEST_COUNT, Rows, whole
+from generator.tokenizers.loop_detector import LoopDetector
 
 LARGEST = 64 * 2**20
 """Bytes; a larger file is refused unread."""
-MARK = 256
+KEYFRAME_EVERY = 256
 """Tokens between two moments that a stream keeps for going back to; with many streams keeping one is not cheap."""
 FOR_GOOD = 32
 """Of so many such moments one is never forgotten."""
@@ -42,7 +42,7 @@ class Snapshot(Origin):
 
     `token` is the last one so far, not yet fed to the model; `decoder` is the decoder's state, with the grammar's, the
     clock and the notes that sound; `yielded` says how often each constraint has yielded; `followed` is what an index
-    remembers, and in a file only where it decides what comes; `watch` is what the governor has heard, None in a take
+    remembers, and in a file only where it decides what comes; `detector` is what the governor has heard, None in a take
     that is older than it.
     """
 
@@ -51,7 +51,7 @@ class Snapshot(Origin):
     decoder: dict[str, Any]
     yielded: dict[str, int] = field(default_factory=dict)
     followed: Rows | None = None
-    watch: Watch | None = None
+    detector: LoopDetector | None = None
 
     def __repr__(self) -> str:
         return f"<Snapshot of {self.wanted} at token {self.position:,}>"
@@ -73,7 +73,7 @@ class Snapshot(Origin):
             "decoder": self.decoder,
             "yielded": self.yielded,
             **({"followed": self.followed.tolist()} if self.limited and self.followed is not None else {}),
-            **({"watch": self.watch.state()} if self.watch is not None else {}),
+            **({"watch": self.detector.state()} if self.detector is not None else {}),
         }
         data = save(tensors, {"carousel": json.dumps(fields)})
         return data.replace(NO_DIGEST.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
@@ -125,7 +125,7 @@ def _read(data: bytes) -> Snapshot:
     followed = fields.get("followed")
     if followed is not None:
         followed = np.array([whole(value, -LARGEST_COUNT, LARGEST_COUNT) for value in followed], np.int64)
-    watch = fields.get("watch")
+    detector = fields.get("watch")
     return Snapshot(
         **checked(fields, tensors["primer"].tolist()),
         state=State(h, c),
@@ -133,12 +133,12 @@ def _read(data: bytes) -> Snapshot:
         decoder=dict(fields["decoder"]),
         yielded={name: whole(count, 1, LARGEST_COUNT) for name, count in yielded.items()},
         followed=followed,
-        watch=None if watch is None else Watch.of(watch),
+        detector=None if detector is None else LoopDetector.of(detector),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Keyframe:
     """A moment that a stream keeps for going back to. What is kept for good is kept as small as it can be."""
 
     position: int
@@ -147,13 +147,13 @@ class Mark:
     corpus: str
 
     @staticmethod
-    def of(snapshot: Snapshot) -> Mark:
-        place = snapshot.position // MARK
+    def of(snapshot: Snapshot) -> Keyframe:
+        place = snapshot.position // KEYFRAME_EVERY
         kept: Snapshot | bytes = snapshot
         if place and place % FOR_GOOD == 0:
             alone = replace(snapshot, timeline=((0, snapshot.options),), primer=(), heard=(), followed=None)
             kept = zlib.compress(alone.to_bytes())
-        return Mark(snapshot.position, kept, snapshot.followed, snapshot.corpus)
+        return Keyframe(snapshot.position, kept, snapshot.followed, snapshot.corpus)
 
     def snapshot(self, timeline: tuple[Change, ...], primer: tuple[int, ...]) -> Snapshot:
         """The moment, of a stream with this timeline and primer."""
@@ -161,12 +161,12 @@ class Mark:
         return replace(found, timeline=timeline, primer=primer, followed=self.followed, corpus=self.corpus)
 
 
-def thinned(marks: Sequence[Mark], position: int) -> list[Mark]:
-    """Those marks of a stream that are kept once it has come to a position: one to each doubling of their age, and for
-    good every `FOR_GOOD`-th. So going back by n tokens draws about n again at most, or `FOR_GOOD` times `MARK`."""
-    now = position // MARK
+def thinned(keyframes: Sequence[Keyframe], position: int) -> list[Keyframe]:
+    """The keyframes that a stream keeps once it has come to a position: one to each doubling of their age, and for good
+    every `FOR_GOOD`-th. So going back by n tokens draws about n again at most, or `FOR_GOOD` times `KEYFRAME_EVERY`."""
+    now = position // KEYFRAME_EVERY
 
     def stays(place: int) -> bool:
         return now > place and (place % FOR_GOOD == 0 or place % (1 << (now - place).bit_length() - 1) == 0)
 
-    return [mark for mark in marks if stays(mark.position // MARK)]
+    return [keyframe for keyframe in keyframes if stays(keyframe.position // KEYFRAME_EVERY)]

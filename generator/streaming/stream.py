@@ -12,13 +12,13 @@ import numpy as np
 from generator.errors import CarouselError
 from generator.music.score import MusicEvent, Score
 from generator.options import changed
-from generator.streaming import listening
 from generator.streaming.batch import CHUNK
 from generator.streaming.course import Course, alone
 from generator.streaming.meter import Meter
 from generator.streaming.origin import MOST_HEARD, lifts
 from generator.streaming.runtime import Runtime
 from generator.streaming.snapshot import Snapshot
+from generator.tokenizers import splice
 from generator.tokenizers.base import Event, Mask
 
 
@@ -53,7 +53,7 @@ class Stream(Course):
     @property
     def now_ticks(self) -> int:
         """Where the clock stands: the next event, or the note that the next tokens begin, is not before."""
-        return listening.now_ticks(self.engine.tokenizer, self._decoder)
+        return splice.now_ticks(self.engine.tokenizer, self._decoder)
 
     @property
     def yielded(self) -> dict[str, int]:
@@ -161,12 +161,12 @@ class Stream(Course):
                 have heard more than `MOST_HEARD` tokens. It has then at most finished the note that it had begun.
         """
         events: list[Event] = []
-        piece = listening.checked(self.engine.tokenizer, piece, voice)
+        piece = splice.checked(self.engine.tokenizer, piece, voice)
         self._mend()
-        while listening.is_half_said(self.engine.tokenizer, self._decoder):
+        while splice.is_half_said(self.engine.tokenizer, self._decoder):
             events += self._advance(1)
         decoder = self.engine.tokenizer.decoder(self._decoder.state())
-        tokens = tuple(listening.spelled(self.engine.tokenizer, decoder, piece))
+        tokens = tuple(splice.spelled(self.engine.tokenizer, decoder, piece))
         if sum(len(heard) for _, heard in self._heard) + len(tokens) > MOST_HEARD:
             raise CarouselError(f"a stream hears {MOST_HEARD:,} tokens at most; begin a new one")
         self._drop_ahead()
@@ -192,7 +192,7 @@ class Stream(Course):
         self._mend()
         fork = Stream(self.engine, self._snapshot())
         fork._tokens = None if self._tokens is None else self._tokens[:]
-        fork._marks = [*self._marks, *fork._marks]
+        fork._keyframes = [*self._keyframes, *fork._keyframes]
         if options:
             fork._set(options)
         self.engine.admit(fork)

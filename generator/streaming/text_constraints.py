@@ -7,7 +7,7 @@ from typing import ClassVar
 from generator.errors import CarouselError, Option
 from generator.jit import compiled
 from generator.options import SamplingOptions
-from generator.streaming.offences import CHARACTERS, NEVER_ENDS, PLANNED, TABLE, begin_plan, keep_least
+from generator.streaming.violations import CHARACTERS, NEVER_ENDS, PLANNED, TABLE, begin_plan, keep_least
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.char import UNKNOWN, CharTokenizer
 
@@ -17,7 +17,7 @@ SHOWN = 100
 
 @compiled
 def judge(
-    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, offences: Rows, yielded: Rows
+    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, violations: Rows, yielded: Rows
 ) -> None:
     """`constraints.Judge`."""
     for stream in range(len(masks)):

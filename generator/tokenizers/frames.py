@@ -1,7 +1,7 @@
 """Frames: music as columns of a piano roll, one a step of time, each the set of keys that sound.
 
-A frame's pitches are written from the top down, then its end, so the surprises of its tokens sum to that of the frame:
-the likelihood by which Boulanger-Lewandowski and others (2012, "Modeling Temporal Dependencies in High-Dimensional
+A frame's pitches are written from the top down, then its end, so the log-likelihoods of its tokens sum to that of the
+frame, by which Boulanger-Lewandowski and others (2012, "Modeling Temporal Dependencies in High-Dimensional
 Sequences") compare models of polyphonic music. A piece says first how far it was moved from the key that it came in:
 training moves it at random, and a model that is told so learns from all keys what holds in each one.
 """

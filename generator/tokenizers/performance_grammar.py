@@ -166,7 +166,7 @@ def open_kind(rules: Rows, mask: Mask, kind: int) -> None:
 
 
 @compiled
-def compass(rules: Rows, row: Rows) -> tuple[int, int]:
+def pitch_range(rules: Rows, row: Rows) -> tuple[int, int]:
     """The piano's lowest note, and the one past its highest, as indices into the pitches as they are written."""
     by = moved(row)
     return BELOW - by, int(rules[PAST, IS_ON] - rules[FIRST, IS_ON]) - ABOVE - by
@@ -176,7 +176,7 @@ def compass(rules: Rows, row: Rows) -> tuple[int, int]:
 def open_ons(rules: Rows, row: Rows, mask: Mask) -> bool:
     """The notes that may start now; whether there are any."""
     first = rules[FIRST, IS_ON]
-    low, past = compass(rules, row)
+    low, past = pitch_range(rules, row)
     found = False
     for note in range(max(low, row[FLOOR]), past):
         silent = row[STARTS + note] == SILENT
@@ -294,7 +294,7 @@ class PerformanceDecoder(GrammarDecoder):
             wrong, row[IN_VELOCITY] = fresh, whole(state["velocity"], velocities.start, velocities.stop - 1)
         if wrong:
             raise ValueError("a decoder's state has notes without a velocity, or a velocity before its key")
-        low, past = compass(self._rules, row)
+        low, past = pitch_range(self._rules, row)
         for note, start, velocity in state["sounding"]:
             at = STARTS + whole(note, low, past - 1)
             row[at] = whole(start, max(0, tick - HOLD_LIMIT), tick)

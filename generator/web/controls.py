@@ -13,12 +13,12 @@ from generator.losses import Sentence
 from generator.music import files
 from generator.music.score import Score
 from generator.options import SamplingOptions
+from generator.reporting import melody_losses
 from generator.streaming.engine import Model
 from generator.streaming.melody import brought
-from generator.streaming.offences import RANGES
-from generator.streaming.pitch_constraints import pitch_offences
+from generator.streaming.pitch_constraints import pitch_violations
 from generator.streaming.snapshot import Snapshot
-from generator.telling import melody_losses
+from generator.streaming.violations import RANGES
 from generator.tokenizers.score import ScoreTokenizer
 from generator.web import primers
 from generator.web.constraints import LABELS, OPTIONS, WORDS, chosen, constrained, in_words, parts_of, remembered
@@ -100,7 +100,7 @@ def adopt(medium: str, model: Model, piece: str | Score | Snapshot | None) -> No
     for name in LABELS.keys() - {"ranges"}:
         state[f"{medium}-{model.checkpoint.name}-{name}"] = chosen(name, getattr(options, name), model)
     parts = parts_of(model)
-    free = pitch_offences(SamplingOptions(ranges=options.ranges), parts) & RANGES == 0
+    free = pitch_violations(SamplingOptions(ranges=options.ranges), parts) & RANGES == 0
     for part, row in zip(parts, free, strict=True):
         pitches = [pitch for pitch in range(part.low, part.high + 1) if row[pitch]] or [part.low, part.high]
         state[f"{medium}-{model.checkpoint.name}-ranges-{part.name}"] = pitches[0], pitches[-1]

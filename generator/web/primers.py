@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from generator import telling
+from generator import reporting
 from generator.corpora import text
 from generator.corpora.primer import read_primer
 from generator.errors import CarouselError, Option
@@ -80,7 +80,7 @@ def losses(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]:
     """
     last = last_part(piece)
     assert not isinstance(last, Snapshot)
-    said = telling.losses(last, tokenizer)
+    said = reporting.losses(last, tokenizer)
     left = _length(piece) - _length(last)
     if left:
         thing = "character" if isinstance(piece, str) else "note"

@@ -20,7 +20,7 @@ from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.state import Floats
 
-__all__ = ["AUTO", "BACKENDS", "Backend", "Memory", "name_of", "prepare", "surprise"]
+__all__ = ["AUTO", "BACKENDS", "Backend", "Memory", "name_of", "negative_log_likelihood", "prepare"]
 
 BACKENDS = ("int8", "fp32")
 AUTO = "auto"
@@ -102,9 +102,11 @@ def _matrices(checkpoint: Checkpoint) -> list[Floats]:
     return found
 
 
-def surprise(backend: Backend, tokens: npt.NDArray[np.integer[Any]], start: int) -> npt.NDArray[np.float64]:
-    """Surprise of each token in nats, shape (tokens,), read as one carried stream from `start` and a cold memory, by
-    the steps that a stream takes."""
+def negative_log_likelihood(
+    backend: Backend, tokens: npt.NDArray[np.integer[Any]], start: int
+) -> npt.NDArray[np.float64]:
+    """Of each token in nats, shape (tokens,), read as one carried stream from `start` and a zero state, by the steps
+    that a stream takes."""
     memory = backend.memory(1)
     inputs = np.concatenate([[start], tokens[:-1]]).astype(np.int64)
     nats = np.empty(len(tokens), np.float64)

@@ -1,7 +1,8 @@
-"""What a token would break, as one whole number: a bit for each constraint, the strongest highest.
+"""Constraint violations: for each token one whole number, with a bit for each constraint that the token would violate.
 
-Of the tokens that the grammar allows, those with the least number stay. So a mask is never empty; where even the least
-number is not 0, its bits name the constraints that yield, and none of them could stand beside the stronger ones.
+The constraint with the highest priority has the highest bit. Of the tokens that the grammar allows, those with the
+smallest number stay open, so a mask is never empty. Where the smallest number is not 0, its bits are the constraints
+that are relaxed for this token, because they cannot be met together with those of higher priority.
 """
 
 from __future__ import annotations
@@ -16,30 +17,30 @@ from generator.music.score import style_name
 from generator.options import SamplingOptions
 from generator.tokenizers.base import Mask, Rows
 
-STRENGTHS = (
+PRIORITIES = (
     *("characters", "density", "voices_at_once", "parallels", "ranges", "key", "tempo", "metre", "style"),
     "melody",
     "max_copy",
 )
-"""From the weakest, which yields first, to the strongest."""
+"""The constraints, in ascending priority: the first is relaxed first."""
 CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE, STYLE, MELODY, MAX_COPY = (
-    1 << bit for bit in range(len(STRENGTHS))
+    1 << bit for bit in range(len(PRIORITIES))
 )
 
 
 def named(broken: int) -> Iterator[str]:
-    """The constraints that a number says are broken."""
-    return (name for bit, name in enumerate(STRENGTHS) if broken >> bit & 1)
+    """The names of the violated constraints."""
+    return (name for bit, name in enumerate(PRIORITIES) if broken >> bit & 1)
 
 
-# A plan is what the options of one stream ask for, as a row that the compiled loops read: these fields, 0 or, for
-# metre, key and style, -1 where nothing is asked; then offences, by token or by voice and pitch.
+# A plan is a stream's constraints in the form that compiled code reads: a row with these fields, which are 0 (metre,
+# key and style: -1) where nothing is asked for, and then a table of violations, by token or by voice and pitch.
 PLANNED, NEVER_ENDS, METRE_ASKED, TEMPO_ASKED, KEY_ASKED, STYLE_ASKED = range(6)
 MOST_AT_ONCE, MOST_A_SECOND, NO_PARALLELS, TABLE = range(6, 10)
 
 
 def begin_plan(options: SamplingOptions, size: int, styles: tuple[str, ...] = ()) -> Rows:
-    """A plan with what several kinds of streams can obey, shape (TABLE + size,).
+    """A plan with the constraints that several kinds of streams share, shape (TABLE + size,).
 
     Raises:
         CarouselError: the style is none of these.
@@ -59,38 +60,38 @@ def begin_plan(options: SamplingOptions, size: int, styles: tuple[str, ...] = ()
 
 @compiled
 def of_style(plan: Rows, token: int, first_style: int) -> int:
-    """What a token that may open a piece breaks: with a style asked, anything but that."""
+    """The violation of a token at the start of a piece: any other than the style that is asked for."""
     return STYLE if plan[STYLE_ASKED] >= 0 and token != first_style + plan[STYLE_ASKED] else 0
 
 
 @compiled
 def of_key(plan: Rows, key: int) -> int:
-    """What a key that a piece may say breaks: with a key asked, any but that."""
+    """The violation of a key: any other than the one that is asked for."""
     return KEY if plan[KEY_ASKED] >= 0 and key != plan[KEY_ASKED] else 0
 
 
 @compiled
-def keep_least(mask: Mask, offences: Rows) -> int:
-    """Close all open tokens but those that offend least; returns what they break, so that it yields."""
-    least = 1 << len(STRENGTHS)
+def keep_least(mask: Mask, violations: Rows) -> int:
+    """Keep only the open tokens with the smallest violation; return it, for those constraints are relaxed."""
+    least = 1 << len(PRIORITIES)
     for token in range(len(mask)):
         if mask[token]:
-            least = min(least, offences[token])
+            least = min(least, violations[token])
     for token in range(len(mask)):
-        mask[token] = mask[token] and offences[token] == least
+        mask[token] = mask[token] and violations[token] == least
     return int(least)
 
 
 @compiled
 def close(copies: Mask, waiting: Mask, never: Mask, end: int, masks: Mask, yielded: Rows) -> None:
-    """Close what would be a copy, before all else is weighed: so this is the strongest of the constraints. Where
-    nothing else is left it yields, for what a grammar forces has to come, copied or not.
+    """Close the tokens that would copy the corpus. It comes before all other constraints, so it has the highest
+    priority. It is relaxed where no other token is left, for the grammar must be met in any case.
 
     Args:
         copies: shape (n, vocab_size).
         waiting: streams whose next token is given, shape (n,).
         never: streams whose pieces never end, shape (n,): `end` is nothing that is left to them.
-        yielded: what yields, a bit for each constraint, shape (n,).
+        yielded: the relaxed constraints, a bit for each, shape (n,).
     """
     for stream in range(len(masks)):
         if waiting[stream]:

@@ -1,18 +1,19 @@
-"""When a stream is stuck: in a loop, or in silence. Both are told from the starts of its notes alone, as they come.
+"""The loop detector: whether a stream is stuck in a loop or in silence, from the starts of its notes alone.
 
-Notes that start within 40 ms of the first of them are one moment. A moment is as another one was if it follows the
-moment before it after the same time, to 40 ms, with the same intervals, counted from that moment's highest note: so the
-same cycle in another key is the same cycle.
+Notes that start within 40 ms of each other form one moment. Two moments are equal if the time since the moment before
+is equal, to 40 ms, and so are the intervals from the highest note of the moment before. So a cycle counts as repeated
+in another key too.
 
-A loop is a cycle of at most 256 moments that is heard 6 times in a row or more, for 30 s or more. Slips do not end it:
-a moment that is as it was a cycle earlier adds 1, up to 16, any other takes 4 away, and it lasts while this is above 0.
+A loop is a cycle of at most 256 moments that is repeated at least 6 times in a row, for at least 30 s. A few wrong
+notes do not end it: each moment that equals the one a cycle earlier adds 1 to the cycle's trust, up to 16, any other
+takes 4 away, and the cycle lasts while its trust is above 0.
 
-Silence is fewer than 8 notes in 30 s. Of text, in which each character is a moment, a loop is a cycle of at most 256
-characters that is read 6 times in a row or more, for 300 characters or more.
+Silence is fewer than 8 notes in 30 s. In text each character is a moment, and a loop is a cycle of at most 256
+characters that is repeated at least 6 times in a row, for at least 300 characters.
 
-The figures come from all chorales, folk tunes and ASAP performances. What is heard 6 times there takes 13 s at most,
-and what takes 30 s is heard 4 times at most, by tunes that repeat their parts. No piece has fewer than 8 notes in 30 s
-but one chorale, BWV 248.64-6, whose voices rest for 42 s while an orchestra plays that the corpus has not.
+The figures come from all chorales, folk tunes and ASAP performances. There, what is repeated 6 times takes 13 s at
+most, and what takes 30 s is repeated 4 times at most, by tunes that repeat their parts. Only one piece has fewer than 8
+notes in 30 s: BWV 248.64-6, whose voices rest for 42 s while an orchestra plays that the corpus does not include.
 """
 
 from __future__ import annotations
@@ -37,24 +38,24 @@ LONGEST_CYCLE = 256
 CYCLES = 6
 PATIENCE_MS = 30_000
 PATIENCE = 300
-"""Characters."""
+"""The shortest loop in text, in characters."""
 FEWEST_NOTES = 8
 PAUSE_MS = 3_000
-"""What is a long time between two notes; a silence has one of 3.75 s at least, for there are 8 of them in 30 s."""
+"""A long time between two notes. Every silence has a gap of at least 3.75 s, for 8 gaps fill its 30 s."""
 MOST_TRUST, SLIP = 16, 4
 
 STARTS, SHAPES, TRUST, SINCE, HEARD = range(5)
-"""The rows of what a watch remembers. Place p of the first two is the moment p before the latest one: when it started,
-and what it was, -1 for none. Place p of the others is the cycle of p + 1 moments: how far it is trusted, and if it is,
-when its first turn began and its moments since; 0 where it is not."""
+"""Rows of a detector's memory. Column p of the first two describes the moment p before the latest one: its start, and a
+hash of its intervals, -1 for none. Column p of the others describes the cycle of p + 1 moments: its trust and, where
+that is above 0, the start of its first turn and the number of moments since."""
 
 
-class Watch:
-    """Listens to the notes of one stream, or reads its characters; it remembers whole numbers only. Every note costs
-    the same, a character more where a loop is near."""
+class LoopDetector:
+    """The loop detector of one stream of notes or of characters. Its state is whole numbers. Each note costs the same
+    time; a character costs more when a loop is near."""
 
     def __init__(self, now_ms: int = 0) -> None:
-        """It begins to listen at some time, as if notes had just been heard."""
+        """Start at some time, as if notes had just been played."""
         self._recent = deque([now_ms] * FEWEST_NOTES, maxlen=FEWEST_NOTES)
         self._moment: set[int] = set()
         self._moment_ms = self._before_pitch = 0
@@ -62,8 +63,8 @@ class Watch:
         self._memory[SHAPES] = -1
         self._near = -1.0  # not reckoned since the last moment
 
-    def hear(self, start_ms: int, pitch: int) -> None:
-        """A note starts; notes come in order of their starts, milliseconds from the start of the stream."""
+    def add_note(self, start_ms: int, pitch: int) -> None:
+        """A note starts, in milliseconds from the start of the stream. Notes come in order of their starts."""
         self._recent.append(start_ms)
         if self._moment and start_ms - self._moment_ms > TOGETHER_MS:
             self._close()
@@ -72,46 +73,46 @@ class Watch:
         self._moment.add(pitch)
 
     def _close(self) -> None:
-        """The moment is complete: compare it with those before it."""
+        """The current moment is complete: compare it with those before."""
         highest = max(self._moment)
         shape = crc32(bytes([128 + highest - self._before_pitch, *sorted(highest - pitch for pitch in self._moment)]))
         _turn(self._memory, self._moment_ms, shape, TOGETHER_MS)
         self._before_pitch, self._near = highest, -1.0
         self._moment.clear()
 
-    def read(
+    def add_characters(
         self, characters: Sequence[int], position: int, every: int = 1, after: int = 0, until: float = math.inf
     ) -> int:
-        """Characters are said, of which the first stands at `position`.
+        """Read characters, of which the first stands at `position`.
 
         Returns:
-            How many were read: all, or up to a position that is a multiple of `every`, lies beyond `after`, and has a
-            nearness of `until` or more.
+            How many were read. It stops early at a position that is a multiple of `every`, lies beyond `after`, and
+            has a nearness of `until` or more.
         """
         self._near = -1.0
         return int(_read(self._memory, np.array(characters, np.int64), position, every, after, until))
 
     @property
     def loop_since_ms(self) -> int | None:
-        """When the loop began in which the stream is, as far as its complete moments tell."""
+        """The start of the loop that the stream is in; None without one."""
         since = _loop_since(self._memory)
         return None if since < 0 else int(since)
 
     def silence_since_ms(self, now_ms: int) -> int | None:
-        """When the silence began in which the stream is, if no note starts from the last one heard until now."""
+        """The start of the silence that the stream is in, if no note follows the latest one; None without one."""
         return self._recent[0] if now_ms - self._recent[0] >= PATIENCE_MS else None
 
     @property
     def latest_ms(self) -> int:
-        """When the latest note started that it knows of."""
+        """The start of the latest note."""
         return max(self._recent[-1], self._moment_ms, int(self._memory[STARTS].max()))
 
     def nearness(self, now_ms: int | None = None) -> float:
-        """How near the stream is to a loop, or to a silence that lasts until now; from 1 on it is stuck.
+        """How close the stream is to a loop, or to a silence that lasts until now; from 1 on it is stuck.
 
-        Of a loop it is the share of the turns that make it one or of the time, whichever is less. Of a silence it is
-        the share of the time since so many notes ago, if one of these waited long for the next: without that, music is
-        slow, but no silence. Text has no time.
+        For a loop it is the share of the repetitions that make a loop, or of the time, whichever is less. For a silence
+        it is the share of 30 s that the last 8 notes took, if there is a long gap between two of them: slow music
+        without one is no silence. Text has no time, so give no `now_ms`.
         """
         if self._near < 0:
             self._near = float(_nearness(self._memory, PATIENCE if now_ms is None else PATIENCE_MS))
@@ -122,14 +123,14 @@ class Watch:
             return self._near
         return max(self._near, took / PATIENCE_MS)
 
-    def copy(self) -> Watch:
-        """Another one, that has heard the same."""
+    def copy(self) -> LoopDetector:
+        """An independent copy."""
         other = copy(self)
         other._recent, other._moment, other._memory = self._recent.copy(), {*self._moment}, self._memory.copy()
         return other
 
     def state(self) -> dict[str, Any]:
-        """All of it, as a JSON value."""
+        """The whole state, as a JSON value."""
         starts, shapes, *cycles = self._memory
         known, trusted = np.flatnonzero(shapes >= 0), np.flatnonzero(cycles[0])
         return {
@@ -141,18 +142,18 @@ class Watch:
         }
 
     @staticmethod
-    def of(state: dict[str, Any]) -> Watch:
-        """From its state, which may come from outside.
+    def of(state: dict[str, Any]) -> LoopDetector:
+        """The detector with this state, which may come from outside.
 
         Raises:
-            ValueError: or another one that unsound values raise: it is not one.
+            ValueError: the state is not sound. Other exceptions are possible too.
         """
-        watch = Watch()
-        watch._recent.extend(whole(start, 0, LARGEST_COUNT) for start in state["recent"])
-        watch._moment_ms, *moment = (whole(value, 0, LARGEST_COUNT) for value in state["moment"])
-        watch._moment = {whole(pitch, 0, 127) for pitch in moment}
-        watch._before_pitch = whole(state["before"], 0, 127)
-        starts, shapes, *cycles = watch._memory
+        detector = LoopDetector()
+        detector._recent.extend(whole(start, 0, LARGEST_COUNT) for start in state["recent"])
+        detector._moment_ms, *moment = (whole(value, 0, LARGEST_COUNT) for value in state["moment"])
+        detector._moment = {whole(pitch, 0, 127) for pitch in moment}
+        detector._before_pitch = whole(state["before"], 0, 127)
+        starts, shapes, *cycles = detector._memory
         for place, (start, shape) in enumerate(state["moments"]):
             starts[place], shapes[place] = whole(start, 0, LARGEST_COUNT), whole(shape, 0, 2**32 - 1)
         for length, *cycle in state["cycles"]:
@@ -160,18 +161,18 @@ class Watch:
             for row, value in zip(cycles, cycle, strict=True):
                 row[place] = whole(value, 0, LARGEST_COUNT)
             whole(int(cycles[0][place]), 1, MOST_TRUST)
-        return watch
+        return detector
 
 
 @compiled
 def _trusted(before: int, again: bool) -> int:
-    """How far a cycle is trusted after a moment that is, or is not, as it was a cycle earlier."""
+    """A cycle's trust after a moment that equals, or does not, the one a cycle earlier."""
     return min(before + 1, MOST_TRUST) if again else max(before - SLIP, 0)
 
 
 @compiled
 def _turn(memory: Rows, start: int, shape: int, slack: int) -> None:
-    """A moment is complete, the latest one."""
+    """Add a moment, the latest one."""
     starts, shapes, trust, since, heard = memory[STARTS], memory[SHAPES], memory[TRUST], memory[SINCE], memory[HEARD]
     gap = start - starts[0]
     for place in range(LONGEST_CYCLE):
@@ -190,7 +191,7 @@ def _turn(memory: Rows, start: int, shape: int, slack: int) -> None:
 
 @compiled
 def _read(memory: Rows, characters: Rows, position: int, every: int, after: int, until: float) -> int:
-    """Each character is a moment; as `Watch.read`."""
+    """As `LoopDetector.add_characters`."""
     if _bound(memory, len(characters)) < until:
         _read_unasked(memory, characters)
         return len(characters)
@@ -205,8 +206,8 @@ def _read(memory: Rows, characters: Rows, position: int, every: int, after: int,
 
 @compiled
 def _bound(memory: Rows, count: int) -> float:
-    """What the nearness is at most while so many more characters are read, whatever they are. It is infinite where the
-    moments are not 1 apart, as in no text, but maybe in a take from outside."""
+    """An upper bound of the nearness while so many more characters are read, whatever they are. It is infinite where
+    the moments are not 1 apart, which happens in a forged take only."""
     starts, shapes, trust, since, heard = memory[STARTS], memory[SHAPES], memory[TRUST], memory[SINCE], memory[HEARD]
     now, bound, sound = starts[0], 0.0, True
     for place in range(LONGEST_CYCLE):
@@ -252,7 +253,7 @@ def _read_unasked(memory: Rows, characters: Rows) -> None:
 
 @compiled
 def _loop_since(memory: Rows) -> int:
-    """When the earliest loop began; -1 without any."""
+    """The start of the earliest loop; -1 without any."""
     earliest = -1
     for place in range(LONGEST_CYCLE):
         since = memory[SINCE, place]
@@ -264,7 +265,7 @@ def _loop_since(memory: Rows) -> int:
 
 @compiled
 def _nearness(memory: Rows, patience: int) -> float:
-    """Of the cycle that is nearest to being a loop."""
+    """The largest nearness of all cycles."""
     nearest = 0.0
     for place in range(LONGEST_CYCLE):
         if memory[TRUST, place]:
@@ -275,7 +276,7 @@ def _nearness(memory: Rows, patience: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Where a stream was stuck: `kind` is `loop` or `silence`."""
+    """A time in which a stream was stuck; `kind` is `loop` or `silence`."""
 
     kind: str
     start_ms: int
@@ -283,9 +284,9 @@ class Stretch:
 
 
 def stretches(score: Score, end_ms: int = 0) -> list[Stretch]:
-    """Where a piece, which lasts at least until `end_ms`, is stuck; none in most."""
+    """All times in which a piece is stuck. It lasts until `end_ms` at least."""
     seconds = score.clock().seconds
-    watch = Watch()
+    detector = LoopDetector()
     found: dict[str, list[Stretch]] = {"loop": [], "silence": []}
 
     def mark(kind: str, since: int | None, now: int) -> None:
@@ -296,9 +297,9 @@ def stretches(score: Score, end_ms: int = 0) -> list[Stretch]:
         found[kind].append(Stretch(kind, since, now))
 
     for start, pitch in [(round(1000 * seconds(note.start_ticks)), note.pitch) for note in score.notes]:
-        mark("silence", watch.silence_since_ms(start), start)
-        watch.hear(start, pitch)
-        mark("loop", watch.loop_since_ms, start)
+        mark("silence", detector.silence_since_ms(start), start)
+        detector.add_note(start, pitch)
+        mark("loop", detector.loop_since_ms, start)
     end = max(end_ms, round(1000 * seconds(score.end_ticks)))
-    mark("silence", watch.silence_since_ms(end), end)
+    mark("silence", detector.silence_since_ms(end), end)
     return found["loop"] + found["silence"]

@@ -1,4 +1,4 @@
-"""What is said on standard error about a stream, beside what it says itself."""
+"""Reports about a stream on standard error, beside its own output."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from generator.tokenizers.base import Event, Tokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
 FAR = 0.1
-"""Of a tempo, from which on it is said that another one is played."""
+"""The relative difference of two tempos from which on it is reported."""
 
 
 def report(stream: Stream, corpus: str) -> str:
-    """The longest run that a stream shares with a corpus, and where it stands there."""
+    """A line about the longest match of a stream with a corpus, and its place there."""
     assert stream.meter is not None
     unit, longest, place = stream.meter.unit, stream.meter.longest, stream.meter.where_longest()
     if place is None:
@@ -31,7 +31,7 @@ def report(stream: Stream, corpus: str) -> str:
 
 
 def telling(events: Iterator[Event], stream: Stream, corpus: str) -> Iterator[Event]:
-    """The same events. What counts as a copy is told on standard error when it has ended, unless it is the end."""
+    """Pass events on, and report each match that is long enough to count as a copy as soon as it has ended."""
     told = WINDOWS[stream.meter.unit] if stream.meter else 0
     for event in events:
         yield event
@@ -49,10 +49,10 @@ def showing(
     wanted: float,
     unit: str,
 ) -> Iterator[Event]:
-    """The same events; meanwhile `progress` is told how many tokens, bars or seconds of those wanted are drawn.
+    """Pass events on, and tell `progress` how many tokens, bars or seconds of those wanted are drawn.
 
     Args:
-        seconds: that are drawn up to a tick.
+        seconds: a function from ticks to seconds.
     """
     start, bars = stream.position, 0
     try:
@@ -71,7 +71,7 @@ def showing(
 
 @contextmanager
 def whole_or_told(path: Path) -> Iterator[None]:
-    """Say so where a Ctrl-C keeps a file from being written."""
+    """Report a Ctrl-C that keeps a file from being written."""
     try:
         yield
     except KeyboardInterrupt:
@@ -80,7 +80,7 @@ def whole_or_told(path: Path) -> Iterator[None]:
 
 
 def tell_tempo(stream: Stream) -> None:
-    """Say so where the checkpoint knows no tempo near to the one that is asked for."""
+    """Report it if the checkpoint knows no tempo near the one that is asked for."""
     tokenizer, asked = stream.engine.tokenizer, stream.options.tempo
     if isinstance(tokenizer, ScoreTokenizer) and asked is not None:
         nearest = nearest_tempo(tokenizer.table, asked)
@@ -89,7 +89,7 @@ def tell_tempo(stream: Stream) -> None:
 
 
 def losses(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]:
-    """What of a primer a stream does not get to know, or knows otherwise.
+    """What a primer loses when it is encoded, as sentences.
 
     Raises:
         CarouselError: nothing of it can be expressed.
@@ -107,24 +107,24 @@ def losses(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]:
 
 
 def melody_losses(score: Score, melody: str) -> list[Sentence]:
-    """What of a score is not in its melody."""
+    """What of a score is left out of its melody, as sentences."""
     left = len(score.notes) - melody.rpartition(";")[2].count(":") // 2
     others = Sentence(f"{many(left, 'note')} of {len(score.notes):,} left out: a melody is one voice", loud=False)
     return [others] * (left > 0) + omitted(score.omissions, len(score.notes))
 
 
 def in_place_of(tempo: float, asked: float) -> str:
-    """That one tempo is played in place of another one."""
+    """The words for one tempo being played instead of another."""
     return f"tempo {tempo:g} instead of {asked:g}: the nearest that this checkpoint knows"
 
 
 def times(count: int) -> str:
-    """How often, in words."""
+    """A count in words."""
     return "once" if count == 1 else f"{count:,} times"
 
 
 def tell_steps(stream: Stream) -> None:
-    """How often constraints have yielded, and the governor stepped in."""
+    """Report how often constraints were relaxed, and how often the governor stepped in."""
     for name, count in stream.yielded.items():
         tell(f"{flag(name)} yielded {times(count)}, where nothing could follow that keeps to it")
     if count := stream.lifts:

@@ -1,6 +1,6 @@
-"""What somebody else plays or says, as tokens that a stream's grammar allows where it stands.
+"""Splicing a phrase that somebody else plays or types into a stream, as tokens that the grammar allows there.
 
-The tokenizer spells a phrase as a piece of its own; here it is joined on to a stream. Every token is checked against
+The tokenizer encodes a phrase as a piece of its own; this module fits it to a stream. Every token is checked against
 the grammar, here and again when a take is replayed.
 """
 
@@ -28,17 +28,17 @@ from generator.tokenizers.score_grid import to_grid
 from generator.tokenizers.score_vocabulary import Part
 
 LONGEST_PHRASE = 1000
-"""In quarters of written music, in seconds of a performance."""
+"""The longest phrase, in quarters of written music or in seconds of a performance."""
 OCTAVE = 12
 OPEN = (played.END, played.STYLE, played.KEY, played.TIME_SHIFT)
-"""After these any note and the pedal may follow in a performance where all is silent."""
+"""Kinds of tokens after which a silent performance may go on with any note or the pedal."""
 
 
 def checked(tokenizer: Tokenizer, piece: Any, voice: str | None) -> str | Score:
-    """A phrase as a piece of the tokenizer's voices, if a stream can hear it.
+    """Check a phrase, and return it as a piece with the tokenizer's voices.
 
     Raises:
-        CarouselError: it cannot.
+        CarouselError: a stream of this tokenizer cannot take it.
     """
     if tokenizer.kind == "frames":
         raise CarouselError("this checkpoint speaks frames, and cannot listen; use one of kind score or performance")
@@ -69,7 +69,7 @@ def _quarters(piece: Score) -> Any:
 
 
 def now_ticks(tokenizer: Tokenizer, decoder: Decoder) -> int:
-    """Where the clock stands."""
+    """The current time in ticks."""
     if isinstance(tokenizer, FramesTokenizer):
         return int(decoder.memory[frames_grammar.TICK])
     at_tick = isinstance(tokenizer, PerformanceTokenizer)
@@ -77,7 +77,7 @@ def now_ticks(tokenizer: Tokenizer, decoder: Decoder) -> int:
 
 
 def is_half_said(tokenizer: Tokenizer, decoder: Decoder) -> bool:
-    """Whether the last token wants a certain kind of token after it, so that no phrase can begin."""
+    """Whether the stream is in the middle of a note or command, so that no phrase can begin."""
     memory = decoder.memory
     if isinstance(tokenizer, PerformanceTokenizer):
         last, _ = tokenizer.table.entries[memory[played.LAST]]
@@ -87,10 +87,10 @@ def is_half_said(tokenizer: Tokenizer, decoder: Decoder) -> bool:
 
 
 def check(tokenizer: Tokenizer, decoder: Decoder, tokens: Sequence[int]) -> None:
-    """Find out whether a decoder, which stays as it is, may be fed these tokens.
+    """Check that these tokens may follow; the decoder does not change.
 
     Raises:
-        CarouselError: it may not.
+        CarouselError: one of them may not.
     """
     _feed(tokenizer.decoder(decoder.state()), tokens)
 
@@ -103,7 +103,7 @@ def _feed(decoder: Decoder, tokens: Sequence[int]) -> None:
 
 
 def spelled(tokenizer: Tokenizer, decoder: Decoder, piece: str | Score) -> list[int]:
-    """A phrase that is `checked`, as tokens that may follow where the decoder stands; it goes on through them."""
+    """Encode a `checked` phrase as tokens that may follow, and feed them to the decoder."""
     if isinstance(tokenizer, PerformanceTokenizer) and isinstance(piece, Score):
         tokens = _silence(tokenizer, decoder)
         key, in_force = int(decoder.memory[played.IN_KEY]), int(decoder.memory[played.IN_VELOCITY])
@@ -121,7 +121,7 @@ def spelled(tokenizer: Tokenizer, decoder: Decoder, piece: str | Score) -> list[
 
 
 def _silence(tokenizer: PerformanceTokenizer, decoder: Decoder) -> list[int]:
-    """End what sounds, lift the pedal, and let a tick pass, so that anything may follow."""
+    """End all sounding notes, release the pedal, and let a tick pass, so that anything may follow."""
     table, memory, tokens = tokenizer.table, decoder.memory, list[int]()
     offs, up, shift = table.spans[played.NOTE_OFF], table.spans[played.PEDAL].start, table.spans[played.TIME_SHIFT]
     starts = memory[played.STARTS :][: len(offs)]
@@ -142,7 +142,7 @@ def _silence(tokenizer: PerformanceTokenizer, decoder: Decoder) -> list[int]:
 
 
 def _bar_line(tokenizer: ScoreTokenizer, decoder: Decoder) -> list[int]:
-    """Empty bars, as many as it takes until all that sounds ends with its bar."""
+    """Bar lines until no note sounds beyond the current bar."""
     memory, tokens = decoder.memory, list[int]()
     while memory[written.BAR_START] + memory[written.BAR_TICKS] < memory[written.LAST_END]:
         token = tokenizer.table.ids[kinds.BAR, int(memory[written.IN_KEY])]
@@ -152,7 +152,7 @@ def _bar_line(tokenizer: ScoreTokenizer, decoder: Decoder) -> list[int]:
 
 
 def _on_grid(tokenizer: ScoreTokenizer, decoder: Decoder, piece: Score) -> list[int]:
-    """A phrase from a bar line on, with the bar line after it, in the metre, tempo and key in force."""
+    """Encode a phrase from a bar line to a bar line, in the current metre, tempo and key."""
     table, memory = tokenizer.table, decoder.memory
     metre, tempo, key = (int(memory[at]) for at in (written.IN_METRE, written.AT_TEMPO, written.IN_KEY))
     grid = to_grid(piece)
