@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench app test test-slow lint format bench train-bach train-folk train-piano train-shakespeare
+.PHONY: help setup setup-bench app wheel test test-slow lint format bench train-bach train-folk train-piano train-shakespeare
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ setup-bench: .venv/.installed-bench  ## add to .venv what the benchmarks need
 
 app: setup  ## open the app in the browser
 	$(BIN)/streamlit run app.py
+
+wheel: .venv/.python  ## make dist/*.whl, the package with the shipped checkpoints
+	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
 
 test: .venv/.installed-dev  ## run every test but the slow ones
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal

@@ -1,7 +1,7 @@
-"""The app: endless music and text in the browser, from the checkpoints of this folder.
+"""The app: endless music and text in the browser.
 
-    streamlit run app.py                  # the checkpoints under checkpoints/
-    streamlit run app.py -- FOLDER        # those under another folder
+    streamlit run app.py                  # the checkpoints here, the user's own, and the shipped ones
+    streamlit run app.py -- FOLDER        # those in another folder
 
 The pages are `generator/web/pages.py`. Beside them stand a few small routes, from which the browser pulls what comes
 next.
@@ -9,6 +9,7 @@ next.
 
 import streamlit as st
 
+from generator.places import PACKAGE
 from generator.web.routes import routes
 
-app = st.App("generator/web/pages.py", routes=routes())
+app = st.App(PACKAGE / "web" / "pages.py", routes=routes())

@@ -147,10 +147,9 @@ class _Running(ast.NodeTransformer):
         node.annotation = ast.Constant(None)
         return self.generic_visit(node)
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        if any(ast.unparse(base) == "Protocol" for base in node.bases):
-            node.body = [ast.Pass()]
-        return self.generic_visit(node)
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST | None:
+        protocol = any(ast.unparse(base) == "Protocol" for base in node.bases)
+        return None if protocol else self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         node.keywords = [keyword for keyword in node.keywords if keyword.arg not in ("slots", "strict")]
@@ -241,7 +240,7 @@ def copied(target: Path) -> Path:
     """The repository's files as they were committed, to make mutants in."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
-    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
+    archive = subprocess.check_output(["git", "archive", "HEAD"], cwd=ROOT)
     subprocess.run(["tar", "--extract", "--file=-"], cwd=target, check=True, input=archive)
     return target
 
@@ -309,8 +308,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def work(given: argparse.Namespace) -> None:
     """Try the mutants and report."""
-    line = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(line, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True).strip()
     kept = ROOT / "build" / "mutation" / commit
     kept.mkdir(parents=True, exist_ok=True)
     copies = [copied(kept / f"copy-{number}") for number in range(given.workers)]
@@ -338,16 +336,9 @@ def work(given: argparse.Namespace) -> None:
     broken = set(failed(pytest(copies[0], f"@{listed}")[1]))
     rows = [row | {"outcome": SURVIVED} if row["by"] in broken else row for row in rows]
     outcomes = Counter(row["outcome"] for row in rows)
-    report(
-        "mutation",
-        given,
-        "cosmic-ray",
-        commit=commit,
-        mutants=len(rows),
-        outcomes=dict(outcomes),
-        share_caught=rounded(1 - outcomes[SURVIVED] / len(rows)),
-        rows=[row for row in rows if row["outcome"] == SURVIVED],
-    )
+    share, survived = rounded(1 - outcomes[SURVIVED] / len(rows)), [row for row in rows if row["outcome"] == SURVIVED]
+    about = {"commit": commit, "mutants": len(rows), "outcomes": dict(outcomes)}
+    report("mutation", given, "cosmic-ray", **about, share_caught=share, rows=survived)
 
 
 if __name__ == "__main__":

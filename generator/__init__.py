@@ -11,6 +11,7 @@ for event in stream.take(256):
 import importlib
 import typing
 
+__version__ = "0.1.0"
 __all__ = ["CarouselError", "Engine", "Model", "SamplingOptions", "Snapshot", "Stream", "load", "write"]
 
 if typing.TYPE_CHECKING:

@@ -27,15 +27,16 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     os._exit(INTERRUPTED)
 
 
-# A command imports this module first; the others take a second. There is nothing to save in that second, and no
-# `run` to catch a Ctrl-C. Where the command is not the program, and where Ctrl-C is ignored, it stays as it is.
-_program = getattr(sys.modules["__main__"], "__spec__", None)
-if (
-    _program is not None
-    and _program.name.rpartition(".")[0] == __package__
-    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-):
-    signal.signal(signal.SIGINT, _leave)
+def leave_quietly() -> None:
+    """Let a Ctrl-C end the program at once, until `run` begins: imports take a second, and there is nothing to save
+    yet. Where Ctrl-C is ignored it stays ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+
+
+# A command that is the program, as in `python -m generator.sample`, imports this module first.
+if getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", "").rpartition(".")[0] == __package__:
+    leave_quietly()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
 def parser(name: str, docstring: str | None) -> argparse.ArgumentParser:
     """A parser whose description and example are a module's docstring."""
     return _Parser(
-        prog=f"python -m generator.{name}",
+        prog=f"carousel {name}" if Path(sys.argv[0]).stem == "carousel" else f"python -m generator.{name}",
         description=docstring,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

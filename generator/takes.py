@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from generator import sinks
+from generator import places, sinks
 from generator.command import keep_apart
 from generator.corpora import open_corpus
 from generator.corpora.copies import open_index
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 TAKE = ".take"
-CHECKPOINTS = "checkpoints"
 CHANGES_SHOWN = 3
 """In one line of the tree."""
 LONGEST_SHOWN = 40
@@ -60,13 +59,13 @@ def origin_of(path: Path) -> tuple[Origin, Cut | None]:
 
 
 def find(origin: Origin, path: Path) -> Model:
-    """The checkpoint that made what is at `path`, by its fingerprint: in `checkpoints/` here, or beside the code.
+    """The checkpoint that made what is at `path`, by its fingerprint, in any of the folders of checkpoints.
 
     Raises:
         CarouselError: it is in neither.
     """
-    here = {parent.resolve() / CHECKPOINTS for parent in (Path(), Path(__file__).parents[1])}
-    folders = [folder for parent in sorted(here) if parent.is_dir() for folder in sorted(parent.iterdir())]
+    parents = {parent.resolve() for parent in places.checkpoint_folders() if parent.is_dir()}
+    folders = [folder for parent in sorted(parents) for folder in sorted(parent.iterdir())]
     for folder in sorted(folders, key=lambda folder: folder.name != origin.checkpoint):
         try:
             checkpoint = Checkpoint.load(folder)
@@ -75,7 +74,8 @@ def find(origin: Origin, path: Path) -> Model:
         if checkpoint.fingerprint == origin.fingerprint:
             return Model(checkpoint)
     raise CarouselError(
-        f"{path}: it needs the checkpoint {origin.wanted}, not found in {CHECKPOINTS}/; put it there or name its folder"
+        f"{path}: it needs the checkpoint {origin.wanted}, not found in {places.CHECKPOINTS}/; "
+        "put it there or name its folder"
     )
 
 

@@ -18,7 +18,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 MODULES = [ROOT / "app.py", *sorted((ROOT / "generator").rglob("*.py"))]
 MAX_LINES = 350
-TOOLS = {"import-linter", "mypy", "pytest-timeout", "pytest-xdist", "ruff"}
+TOOLS = {"hatchling", "import-linter", "mypy", "pytest-timeout", "pytest-xdist", "ruff"}
 """What the tests need but do not import."""
 
 

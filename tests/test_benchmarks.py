@@ -126,7 +126,7 @@ def test_start(checkpoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_start_says_why_a_command_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert importlib.import_module("benchmarks.start").main([str(tmp_path / "none")]) == 2
-    assert "no such checkpoint folder" in capsys.readouterr().err
+    assert "no such checkpoint" in capsys.readouterr().err
 
 
 LOADS = ["--seconds", "0.2", "--warm", "0.05", "--start", "2"]

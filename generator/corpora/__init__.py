@@ -16,10 +16,11 @@ from generator.corpora.paths import all_files, named, open_path
 from generator.corpora.text import TextCorpus
 from generator.errors import CarouselError
 from generator.music.score import Voice
+from generator.places import shipped
 
 __all__ = ["Corpus", "Facts", "Piece", "entries", "open_corpus"]
 
-TABLE = Path(__file__).parents[2] / "data" / "corpora.toml"
+TABLE = shipped("data") / "corpora.toml"
 
 
 def entries() -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from generator import tokenizers
+from generator import places, tokenizers
 from generator.atomic import READY, atomic_folder, newest
 from generator.errors import CarouselError
 from generator.model.config import ModelConfig
@@ -87,12 +87,12 @@ class Checkpoint:
 
     @staticmethod
     def load(folder: str | Path) -> Checkpoint:
-        """Read and check a checkpoint.
+        """Read and check a checkpoint, given by its folder, or by its name as `places.checkpoint` finds it.
 
         Raises:
             CarouselError: a file is missing, cut off, damaged or foreign, or the parts do not fit one another.
         """
-        folder = Path(folder)
+        folder = places.checkpoint(folder)
         while True:
             seen = _stamps(folder)
             try:
@@ -104,7 +104,9 @@ class Checkpoint:
     @staticmethod
     def _load(folder: Path) -> Checkpoint:
         if not folder.is_dir():
-            raise CarouselError(f"{folder}: no such checkpoint folder; train one with: python -m generator.train")
+            names = {path.parent.name for parent in places.checkpoint_folders() for path in parent.glob(f"*/{CONFIG}")}
+            known = f"there are {', '.join(sorted(names))}; " if names else ""
+            raise CarouselError(f"{folder}: no such checkpoint; {known}train one with: python -m generator.train")
         data = _read_json(folder / CONFIG)
         expected = data.pop(FINGERPRINT, None)  # older checkpoints have none
         unknown = set(data) - {spec.name for spec in fields(ModelConfig)}

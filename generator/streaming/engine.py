@@ -100,7 +100,7 @@ class Model:
 
 
 def load(folder: str | Path) -> Model:
-    """Load a checkpoint folder.
+    """Load a checkpoint by its folder, or by its name: one in `checkpoints/` here, the user's own, or a shipped one.
 
     Raises:
         CarouselError: a file in it is missing, broken or does not fit the others.

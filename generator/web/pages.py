@@ -17,6 +17,7 @@ import streamlit as st
 
 from generator.errors import CarouselError
 from generator.options import SamplingOptions
+from generator.places import checkpoint_folders
 from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model, load
 from generator.streaming.snapshot import Snapshot
@@ -27,8 +28,6 @@ from generator.web.live import BACK_CHARACTERS, Live, LiveText
 from generator.web.live_music import BACK_BARS, BACK_SECONDS, LiveMusic
 from generator.web.routes import FORMATS, STATIC, number, registry
 from generator.web.visitors import Visitor
-
-ROOT = Path(__file__).parents[2]
 
 
 def main() -> None:
@@ -44,7 +43,8 @@ def page(medium: str) -> None:
     """Controls in the side bar, the stage beside them."""
     found = checkpoints(medium)
     if not found:
-        st.info(f"There is no {medium} checkpoint in {folder()} yet. Train one: python -m generator.train --help")
+        places = " or ".join(map(str, folders()))
+        st.info(f"There is no {medium} checkpoint in {places} yet. Train one: python -m generator.train --help")
         return
     with st.sidebar:
         names = list(found)
@@ -199,22 +199,22 @@ def playing(medium: str) -> tuple[int, Live | None]:
     return visitor.playing(medium) if visitor else (0, None)
 
 
-def folder() -> Path:
-    """Where the checkpoints are: the argument after `--`, else beside the app."""
-    return Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "checkpoints"
+def folders() -> list[Path]:
+    """Where checkpoints are looked for: the folder after `--`, or the ones where they always are."""
+    return [Path(sys.argv[1])] if len(sys.argv) > 1 else checkpoint_folders()
 
 
 def checkpoints(medium: str) -> dict[str, Path]:
     """The checkpoint folders of a medium, by name."""
     found = {}
-    for path in sorted(folder().glob("*/tokenizer.json")):
+    for path in (path for folder in reversed(folders()) for path in folder.glob("*/tokenizer.json")):
         try:
             kind = json.loads(path.read_bytes())["kind"]
         except (OSError, ValueError, TypeError, KeyError):
             continue
         if isinstance(kind, str) and kind in KINDS and KINDS[kind].medium == medium:
             found[path.parent.name] = path.parent
-    return found
+    return dict(sorted(found.items()))
 
 
 def loaded(path: Path) -> Model:
