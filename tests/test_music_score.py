@@ -83,3 +83,13 @@ def test_music_is_values(value: Any) -> None:
     with pytest.raises(FrozenInstanceError):
         setattr(value, name, getattr(value, name))
     assert value == replace(value) and hash(value) == hash(replace(value))
+
+
+def test_bars_before_the_first_metre_are_in_four() -> None:
+    metres = (TimeSignature(8, 3, 4), TimeSignature(14, 2, 4))
+    piece = Score(1, (Voice("Piano"),), (Note(0, 18, 60),), metres)
+    assert [(start, metre.numerator) for start, metre in piece.bar_starts()] == [
+        *((0, 4), (4, 4)),
+        *((8, 3), (11, 3)),
+        *((14, 2), (16, 2)),
+    ]

@@ -134,6 +134,15 @@ def test_musicxml_gives_a_voice_a_part(tmp_path: Path) -> None:
     assert notation.read(packed)[0].notes == score.notes
 
 
+def test_notes_that_sound_already_are_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.musicxml"
+    again = "<backup><duration>4</duration></backup>" + sounding("G", 4)
+    path.write_text(partwise(sounding("G", 4) + 3 * again))
+    [score] = notation.read(path)
+    assert len(score.notes) == 1
+    assert [omission.count for omission in score.omissions] == [3]
+
+
 def test_transposing_instruments_sound(tmp_path: Path) -> None:
     path = tmp_path / "a.xml"
     transpose = "<transpose><diatonic>-1</diatonic><chromatic>-2</chromatic></transpose>"

@@ -114,3 +114,9 @@ def test_an_uploaded_take_waits_for_its_start(folder: Path, monkeypatch: pytest.
     page.slider(key="music-temperature").set_value(0.8).run()
     assert not page.error and not page.exception and live._options["temperature"] == 0.8
     assert "key" not in live._options
+
+
+def test_a_broken_upload_is_one_line_under_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = script(folder, monkeypatch)
+    page.file_uploader(key="music-file").set_value(("a.take", b"no take", "application/octet-stream")).run()
+    assert "a.take" in page.error[0].value and "\n" not in page.error[0].value and not page.exception

@@ -131,6 +131,12 @@ def test_root_key_loop_and_addresses(zones) -> None:
     assert zone.rate(84) == pytest.approx(2 ** (1212 / 1200))
 
 
+@pytest.mark.parametrize(("mode", "looped", "until_release"), [(0, False, False), (1, True, False), (3, True, True)])
+def test_a_mode_says_whether_and_how_long_a_sample_is_looped(zones, mode, looped, until_release) -> None:
+    (zone,) = zones([{G.INSTRUMENT: 0}], [{G.SAMPLE_MODES: mode, G.SAMPLE: 0}])
+    assert (zone.loop is not None, zone.loop_until_release) == (looped, until_release)
+
+
 def test_envelopes_and_filter(zones) -> None:
     (zone,) = zones(
         [{G.INSTRUMENT: 0}],

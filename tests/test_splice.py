@@ -140,6 +140,14 @@ def test_a_phrase_is_barred_as_the_stream_is(at: int) -> None:
     assert not any(isinstance(event, TimeSignature) for event in heard)
 
 
+def test_a_phrase_without_a_metre_is_in_four_where_none_is_in_force() -> None:
+    """Silent bars before its first note are left out, whole ones of 4/4."""
+    stream = model("bach").stream(seed=1)
+    heard = stream.listen(Score(1, (Voice("Soprano"),), (Note(9, 1, 72), Note(10, 2, 74))), voice="Soprano")
+    assert [event.start_ticks for event in heard if isinstance(event, Note)] == [12, 24]
+    assert [(e.numerator, e.denominator) for e in heard if isinstance(e, TimeSignature)] == [(4, 4)]
+
+
 def test_a_performance_ends_what_sounds_and_keeps_seconds() -> None:
     stream = model("performance").stream(seed=2)
     stream.pull(60)
