@@ -8,6 +8,8 @@ import platformdirs
 
 PACKAGE = Path(__file__).parent
 CHECKPOINTS = "checkpoints"
+CONFIG = "config.json"
+"""Every checkpoint has this file."""
 
 
 def shipped(name: str) -> Path:
@@ -23,8 +25,8 @@ def checkpoint_folders() -> list[Path]:
 
 
 def checkpoint(named: str | Path) -> Path:
-    """The folder of a checkpoint that is given by its path or by its name alone."""
+    """The folder of a checkpoint that is given by its path or by its name alone. What is not found stays as it is."""
     path = Path(named)
-    if path.exists() or path.name != str(path):
+    if path.name != str(path) or (path / CONFIG).exists():
         return path
-    return next((folder / path for folder in checkpoint_folders() if (folder / path).is_dir()), path)
+    return next((folder / path for folder in checkpoint_folders() if (folder / path / CONFIG).exists()), path)

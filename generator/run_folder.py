@@ -17,7 +17,8 @@ from safetensors import SafetensorError, safe_open
 from generator.atomic import make_folder, newest, tidy
 from generator.errors import CarouselError
 from generator.locks import alone
-from generator.model.checkpoint import CARD, CONFIG, TOKENIZER, WEIGHTS
+from generator.model.checkpoint import CARD, TOKENIZER, WEIGHTS
+from generator.places import CONFIG
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -119,13 +119,13 @@ def test_requirements_are_pinned_to_what_was_tested(name: str) -> None:
             assert pin.version == installed, f"{name}: {distribution}: {installed} is installed"
 
 
-def test_the_readme_draws_the_tree_as_it_is() -> None:
+def test_the_tree_is_drawn_as_it_is() -> None:
     """The block that opens with ```tree: two spaces a level, folders end in a slash, a remark after two spaces.
 
     A folder drawn with anything in it is drawn with everything in it.
     """
-    block = re.search(r"^```tree\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
-    assert block, "README.md has no ```tree block"
+    block = re.search(r"^```tree\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert block, "CONTRIBUTING.md has no ```tree block"
     drawn: dict[Path, set[str]] = {Path(): set()}
     trail: list[Path] = [Path()]
     for line in filter(str.strip, block.group(1).splitlines()):
@@ -139,4 +139,4 @@ def test_the_readme_draws_the_tree_as_it_is() -> None:
         for child in (path, *path.parents[:-1]):
             real.setdefault(child.parent, set()).add(child.name + ("" if child == path else "/"))
     for folder, names in drawn.items():
-        assert names == real.get(folder, set()), f"README.md draws {folder} otherwise than it is"
+        assert names == real.get(folder, set()), f"CONTRIBUTING.md draws {folder} otherwise than it is"

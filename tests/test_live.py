@@ -77,7 +77,9 @@ def test_music_arrives_in_order_and_whole(kind: str) -> None:
     stream.pull(take._stream.position)
     assert sent | {"notes": sorted(sent["notes"])} == told(stream)
     assert horizon == round(stream.history().clock().seconds(stream.horizon_ticks), 4)
-    assert all(len(set(part)) > 1 for part in list(zip(*sent["notes"], strict=True))[: 3 if kind != "performance" else 4])
+    assert all(
+        len(set(part)) > 1 for part in list(zip(*sent["notes"], strict=True))[: 3 if kind != "performance" else 4]
+    )
     assert {voice for *_, voice in sent["notes"]} == ({0, 1, 2, 3} if kind != "performance" else {0})
     assert sent["bars"] if kind != "performance" else sent["pedals"]
 

@@ -27,9 +27,11 @@ def test_a_name_is_looked_for_here_then_among_ones_own_then_among_the_shipped(ow
     here = Path.cwd() / "checkpoints"
     assert places.checkpoint("bach") == ROOT / "checkpoints" / "bach"
     for nearer in (own, here):
-        (nearer / "bach").mkdir(parents=True)
+        tiny("char").save(nearer / "bach")
         assert places.checkpoint("bach") == nearer / "bach"
     Path("bach").mkdir()
+    assert places.checkpoint("bach") == here / "bach", "a folder of something else"
+    tiny("char").save(Path("bach"))
     assert places.checkpoint("bach") == Path("bach")
 
 

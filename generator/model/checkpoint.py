@@ -19,12 +19,13 @@ from generator.atomic import READY, atomic_folder, newest
 from generator.errors import CarouselError
 from generator.model.config import ModelConfig
 from generator.model.state import Floats
+from generator.places import CONFIG
 from generator.tokenizers.base import Tokenizer
 
 if TYPE_CHECKING:
     from generator.model.lstm import LanguageModel  # imports torch, which only training and reading need
 
-WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer.json", "card.md"
+WEIGHTS, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "card.md"
 MADE_FOR = "made_for"
 """The key in the weights' metadata that says which sizes and tokenizer they were trained with (SHA-256)."""
 FINGERPRINT = "fingerprint"
