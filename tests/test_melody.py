@@ -312,6 +312,14 @@ def test_broken_text_is_refused(text: str) -> None:
     assert "\n" not in str(error.value) and len(str(error.value)) < 200
 
 
+def test_the_longest_text_of_a_melody() -> None:
+    text = "Soprano; G major; 0=4/4 0:12:67"
+    limit = 131_072
+    assert model_of("bach").stream(melody=text + " " * (limit - len(text))).options.melody
+    with pytest.raises(CarouselError, match="melody"):
+        model_of("bach").stream(melody=text + " " * (limit + 1 - len(text)))
+
+
 def test_a_melody_set_too_late_yields_where_it_cannot_be_kept() -> None:
     """Its ticks count from the stream's start; what is past is past."""
     model = model_of("bach")
