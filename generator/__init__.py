@@ -12,10 +12,30 @@ import importlib
 import typing
 
 __version__ = "0.1.0"
-__all__ = ["CarouselError", "Engine", "Model", "SamplingOptions", "Snapshot", "Stream", "load", "write"]
+__all__ = [
+    "Bar",
+    "CarouselError",
+    "Engine",
+    "Model",
+    "Note",
+    "Pedal",
+    "PieceEnd",
+    "SamplingOptions",
+    "Score",
+    "Snapshot",
+    "Stream",
+    "Tempo",
+    "TimeSignature",
+    "Voice",
+    "load",
+    "read",
+    "write",
+]
 
 if typing.TYPE_CHECKING:
     from generator.errors import CarouselError
+    from generator.music.files import read
+    from generator.music.score import Bar, Note, Pedal, PieceEnd, Score, Tempo, TimeSignature, Voice
     from generator.options import SamplingOptions
     from generator.sinks import write
     from generator.streaming.engine import Engine, Model, load
@@ -24,13 +44,22 @@ if typing.TYPE_CHECKING:
 else:
     # Each name is imported when it is first asked for (PEP 562): numba takes a second, and not every command needs it.
     _HOMES = {
+        "Bar": "music.score",
         "CarouselError": "errors",
         "Engine": "streaming.engine",
         "Model": "streaming.engine",
+        "Note": "music.score",
+        "Pedal": "music.score",
+        "PieceEnd": "music.score",
         "SamplingOptions": "options",
+        "Score": "music.score",
         "Snapshot": "streaming.snapshot",
         "Stream": "streaming.stream",
+        "Tempo": "music.score",
+        "TimeSignature": "music.score",
+        "Voice": "music.score",
         "load": "streaming.engine",
+        "read": "music.files",
         "write": "sinks",
     }
 

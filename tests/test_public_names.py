@@ -13,7 +13,25 @@ import pytest
 import generator
 from tests.conftest import ROOT
 
-NAMES = ["CarouselError", "Engine", "Model", "SamplingOptions", "Snapshot", "Stream", "load", "write"]
+NAMES = [
+    "Bar",
+    "CarouselError",
+    "Engine",
+    "Model",
+    "Note",
+    "Pedal",
+    "PieceEnd",
+    "SamplingOptions",
+    "Score",
+    "Snapshot",
+    "Stream",
+    "Tempo",
+    "TimeSignature",
+    "Voice",
+    "load",
+    "read",
+    "write",
+]
 
 
 def test_importing_the_package_is_light() -> None:

@@ -14,12 +14,13 @@ MIDI = (".mid", ".midi")
 SUFFIXES = (*MIDI, *notation.FORMATS)
 
 
-def read(path: Path) -> list[Score]:
-    """Every piece of a file that can be read; an ABC file may hold many.
+def read(path: str | Path) -> list[Score]:
+    """Every piece of a MIDI, MusicXML, ABC or Humdrum file that can be read; an ABC file may hold many.
 
     Raises:
         CarouselError: the suffix is not one of music, or no piece can be read.
     """
+    path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise CarouselError(f"{path}: not a music file; use one of {' '.join(SUFFIXES)}")
     return [midi.read(path)] if path.suffix.lower() in MIDI else notation.read(path)
