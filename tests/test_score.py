@@ -222,6 +222,19 @@ def test_nothing_to_encode_is_refused() -> None:
         ScoreTokenizer.fit([])
 
 
+@pytest.mark.parametrize(("low", "high", "sound"), [(-6, 132, True), (-7, 132, False), (-6, 133, False)])
+def test_pitches_of_a_vocabulary_reach_as_far_as_transposition(low: int, high: int, sound: bool) -> None:
+    table = ScoreTokenizer.fit([four_voices()]).table
+    rows = [row for row in table.rows if not row.startswith("pitch ")]
+    at = next(index for index, row in enumerate(table.rows) if row.startswith("pitch "))
+    rows[at:at] = [f"pitch {pitch}" for pitch in range(low, high + 1)]
+    if sound:
+        assert Table(rows, table.parts).lowest_pitch == low
+    else:
+        with pytest.raises(CarouselError, match="voices do not fit"):
+            Table(rows, table.parts)
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -38,3 +38,13 @@ def test_a_tenor_alone_has_a_clef_of_his_own_and_chords_have_not() -> None:
     assert clefs(*tenor) == [("G", "-1")]
     assert clefs(*tenor, *line("52:1 53:1 55:1 57:1")) == [("F", None)]
     assert clefs(*line("60:4"), *line("55:2 57:2")) == [("F", None)]
+
+
+def test_notes_around_middle_c_are_in_the_treble_and_below_it_in_the_bass() -> None:
+    def sign(*pitches: int) -> str | None:
+        chord = [Note(0, 48, pitch) for pitch in pitches]
+        root = ET.fromstring(engraving.to_musicxml(score(*chord, programs=(40,))))
+        return root.findtext(".//clef/sign")
+
+    assert sign(57, 60, 64) == "G"
+    assert sign(57, 59, 64) == "F"
