@@ -1,6 +1,6 @@
 """Is it music? Pieces that a checkpoint writes, measured beside the pieces it learned from. JSON, one object.
 
-    python benchmarks/music.py checkpoints/bach bach-chorales
+    python -m benchmarks.music checkpoints/bach bach-chorales
 
 Figures, each the mean over pieces:
 
@@ -16,16 +16,10 @@ Figures, each the mean over pieces:
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
-
-if not __package__:  # run as a file: look beside this folder, not in it, where a statistics.py lies
-    sys.path[0] = os.fspath(Path(__file__).parents[1])
-
 import argparse
 import json
 from itertools import pairwise
+from pathlib import Path
 from statistics import mean
 from typing import Any
 

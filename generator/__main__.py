@@ -1,54 +1,63 @@
-"""All commands in one: `carousel sample …` or `python -m generator sample …`."""
+"""All commands in one: `carousel sample ...` or `python -m generator sample ...`."""
 
+import argparse
 import importlib
 import importlib.util
 import os
 import sys
 
 from generator import __version__, command, places
-from generator.terminal import tell
+from generator.errors import CarouselError
 
 COMMANDS = """Carousel: endless music and text from a stateful LSTM.
 
-  carousel prepare  CORPUS                      tokens of a corpus, ready for training
-  carousel train    CORPUS --out FOLDER         train a checkpoint
-  carousel join     CORPUS MEMBER… --out FOLDER checkpoints trained apart, joined into one
-  carousel sample   CHECKPOINT                  stream from it, to the screen or a file
-  carousel evaluate CHECKPOINT CORPUS           how well it predicts, as JSON
-  carousel bench    CHECKPOINT                  how fast it streams, as JSON
-  carousel app      [FOLDER]                    the app in the browser, with the checkpoints of a folder
+  carousel prepare  CORPUS                        tokens of a corpus, ready for training
+  carousel train    CORPUS --out FOLDER           train a checkpoint
+  carousel join     CORPUS MEMBER ... --out FOLDER  checkpoints trained apart, joined into one
+  carousel sample   CHECKPOINT                    stream from it, to the screen or a file
+  carousel evaluate CHECKPOINT CORPUS             how well it predicts, as JSON
+  carousel bench    CHECKPOINT                    how fast it streams, as JSON
+  carousel app      [FOLDER]                      the app in the browser
 
-A checkpoint is a folder, or the name of one in checkpoints/ or of a shipped one: bach, folk, piano, shakespeare.
-Each command shows its options and an example with --help. Where `carousel` is not installed, each is a module too:
-python -m generator.sample checkpoints/bach"""
+A checkpoint is a folder, or a name such as bach: one in checkpoints/ here, one of your own in the folder of the
+platform (on Linux ~/.local/share/carousel/checkpoints), or a shipped one (bach, folk, piano, shakespeare).
+Each command shows its options and an example with --help. In a clone without the package installed, write
+`python -m generator` in place of `carousel`."""
 NAMES = ("prepare", "train", "join", "sample", "evaluate", "bench")
+APP = """Open the app in the browser, with the checkpoints of a folder, or with all that need no path.
+
+carousel app checkpoints"""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     command.leave_quietly()
-    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if name in ("-h", "--help"):
-        print(COMMANDS)
-    elif name == "--version":
-        print(f"carousel {__version__}")
-    elif name == "app":
-        return app(rest)
-    elif name in NAMES:
-        return int(importlib.import_module(f"generator.{name}").main(rest))
-    else:
-        tell(f"carousel: no command {name!r}; there are {', '.join(NAMES)} and app")
-        return 2
-    return 0
+    words = sys.argv[1:] if arguments is None else arguments
+    if words and words[0] in NAMES:
+        return int(importlib.import_module(f"generator.{words[0]}").main(words[1:]))
+    if words and words[0] == "app":
+        parser = command.parser("app", APP)
+        parser.add_argument(
+            "folder", metavar="FOLDER", nargs="?", help="of checkpoints (default: where they always are)"
+        )
+        return command.run(parser, app, words[1:])
+    parser = command.parser("", COMMANDS)
+    parser.add_argument("--version", action="version", version=f"carousel {__version__}")
+    parser.add_argument("command", metavar="COMMAND", nargs="?", choices=(*NAMES, "app"), help="one of these")
+    return command.run(parser, lambda _: parser.print_help(), words)
 
 
-def app(folder: list[str]) -> int:
-    """Become the app's server. Returns only if it cannot start."""
+def app(given: argparse.Namespace) -> None:
+    """Become the app's server.
+
+    Raises:
+        CarouselError: Streamlit is not there.
+    """
     if importlib.util.find_spec("streamlit") is None:
-        tell("carousel app: it needs streamlit; install it with: pip install 'carousel[app]'")
-        return 2
+        raise CarouselError("the app needs streamlit; install Carousel with its extra [app]")
+    folder = [] if given.folder is None else ["--", given.folder]
     script = str(places.shipped("app.py"))
-    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", script, *(["--", *folder] if folder else [])])
+    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", script, *folder])
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def sample_with_nn_lstm(model: LanguageModel, start: int, steps: int, lanes: int
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = command.parser("bench", __doc__)
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a folder, such as checkpoints/bach")
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a folder, or a name such as bach")
     parser.add_argument("--tokens", type=command.positive, default=500, metavar="N", help="a round (default: 500)")
     parser.add_argument("--backend", choices=(AUTO, *BACKENDS), default=AUTO, help="default: auto, which is int8")
 

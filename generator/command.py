@@ -47,9 +47,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(name: str, docstring: str | None) -> argparse.ArgumentParser:
-    """A parser whose description and example are a module's docstring."""
+    """A parser whose description and example are a module's docstring; no name for all commands together."""
+    installed = Path(sys.argv[0]).stem == "carousel"
     return _Parser(
-        prog=f"carousel {name}" if Path(sys.argv[0]).stem == "carousel" else f"python -m generator.{name}",
+        prog=f"carousel {name}".strip() if installed else f"python -m generator.{name}".rstrip("."),
         description=docstring,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -36,7 +36,8 @@ def negative_log_likelihood(
     options: DynamicOptions,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> npt.NDArray[np.float64]:
-    """Of each token in nats, shape (tokens,), read as one carried stream; the model itself stays as it is.
+    """The negative log-likelihood of each token in nats, (tokens,), read as one carried stream; the model itself is not
+    changed.
 
     After each segment, with the mean negative log-likelihood L of its tokens and the weights w₀ of the beginning, each
     weight w becomes

@@ -164,7 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
         "places",
         nargs="*",
         metavar="CHECKPOINT … CORPUS",
-        help="a folder, such as checkpoints/bach, and a name from data/corpora.toml, or a file or folder; "
+        help="a folder or a name such as bach, and a name from data/corpora.toml, or a file or folder; "
         "with --rank checkpoints alone",
     )
     parser.add_argument("--split", help="train, validation or test (default: test where there is one, else validation)")

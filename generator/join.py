@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from generator import card
+from generator import card, places
 from generator.atomic import atomic_folder, newest
 from generator.corpora import open_corpus
 from generator.corpora.shards import Shards, prepare
@@ -102,10 +102,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace the checkpoint in FOLDER")
 
     def work(given: argparse.Namespace) -> None:
-        check(given.members, given.out, given.overwrite)
-        shards = prepare(open_corpus(given.corpus), Checkpoint.load(given.members[0]).tokenizer.kind)
+        members = [places.checkpoint(member) for member in given.members]
+        check(members, given.out, given.overwrite)
+        shards = prepare(open_corpus(given.corpus), Checkpoint.load(members[0]).tokenizer.kind)
         made_by = command.recipe("generator.join", arguments)
-        print(json.dumps(joined(shards, given.members, given.out, made_by, overwrite=given.overwrite), indent=2))
+        print(json.dumps(joined(shards, members, given.out, made_by, overwrite=given.overwrite), indent=2))
 
     return command.run(parser, work, arguments)
 

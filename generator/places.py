@@ -1,7 +1,8 @@
-"""Where checkpoints and shipped files are: in a checkout beside the package, in an installed package inside it."""
+"""Where checkpoints and shipped files are: beside the package in a checkout, in its folder `shipped` once installed."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import platformdirs
@@ -14,19 +15,36 @@ CONFIG = "config.json"
 
 def shipped(name: str) -> Path:
     """The path of a file or folder that comes with Carousel: `app.py`, `checkpoints` or `data`."""
-    inside = PACKAGE / name
+    inside = PACKAGE / "shipped" / name
     return inside if inside.exists() else PACKAGE.parent / name
 
 
-def checkpoint_folders() -> list[Path]:
-    """Folders whose checkpoints need no path: the one here, then the user's own, then the shipped one."""
+def folders() -> list[Path]:
+    """Folders whose checkpoints need no path: `checkpoints/` here, then the user's own in the platform's folder (on
+    Linux `~/.local/share/carousel/checkpoints`), then the shipped ones."""
     own = platformdirs.user_data_path("carousel", appauthor=False) / CHECKPOINTS
     return list(dict.fromkeys([Path(CHECKPOINTS).absolute(), own, shipped(CHECKPOINTS)]))
 
 
+def checkpoints_in(folder: Path) -> dict[str, Path]:
+    """The checkpoints in a folder, by name; none where it cannot be read."""
+    try:
+        return {path.name: path for path in sorted(folder.iterdir()) if os.access(path / CONFIG, os.R_OK)}
+    except OSError:
+        return {}
+
+
+def checkpoints() -> dict[str, Path]:
+    """The checkpoints that need no path, by name; of two with one name the one in the first of the `folders`."""
+    found: dict[str, Path] = {}
+    for folder in folders():
+        found = checkpoints_in(folder) | found
+    return dict(sorted(found.items()))
+
+
 def checkpoint(named: str | Path) -> Path:
-    """The folder of a checkpoint that is given by its path or by its name alone. What is not found stays as it is."""
+    """The folder of a checkpoint that is given by its path, or by its name alone if no checkpoint has that path."""
     path = Path(named)
-    if path.name != str(path) or (path / CONFIG).exists():
+    if path.name != str(path) or os.access(path / CONFIG, os.R_OK):
         return path
-    return next((folder / path for folder in checkpoint_folders() if (folder / path / CONFIG).exists()), path)
+    return checkpoints().get(path.name, path)

@@ -47,7 +47,7 @@ class Reading:
 
     tokens: Tokens
     nats: Nats
-    """Surprise of each token, shape (tokens,)."""
+    """Negative log-likelihood of each token, shape (tokens,)."""
     units: int
     """Notes or characters in the piece."""
     missing: int

@@ -278,7 +278,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = command.parser("sample", __doc__)
     parser.add_argument(
-        "checkpoint", type=Path, nargs="?", metavar="CHECKPOINT", help="a folder, such as checkpoints/bach"
+        "checkpoint", type=Path, nargs="?", metavar="CHECKPOINT", help="a folder, or a name such as bach"
     )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--tokens", type=command.positive, metavar="N", help="stop after N tokens")

@@ -59,13 +59,12 @@ def origin_of(path: Path) -> tuple[Origin, Cut | None]:
 
 
 def find(origin: Origin, path: Path) -> Model:
-    """The checkpoint that made what is at `path`, by its fingerprint, in any of the folders of checkpoints.
+    """The checkpoint that made what is at `path`, by its fingerprint, among those that need no path.
 
     Raises:
-        CarouselError: it is in neither.
+        CarouselError: it is not among them.
     """
-    parents = {parent.resolve() for parent in places.checkpoint_folders() if parent.is_dir()}
-    folders = [folder for parent in sorted(parents) for folder in sorted(parent.iterdir())]
+    folders = [folder for parent in places.folders() for folder in places.checkpoints_in(parent).values()]
     for folder in sorted(folders, key=lambda folder: folder.name != origin.checkpoint):
         try:
             checkpoint = Checkpoint.load(folder)
@@ -74,8 +73,8 @@ def find(origin: Origin, path: Path) -> Model:
         if checkpoint.fingerprint == origin.fingerprint:
             return Model(checkpoint)
     raise CarouselError(
-        f"{path}: it needs the checkpoint {origin.wanted}, not found in {places.CHECKPOINTS}/; "
-        "put it there or name its folder"
+        f"{path}: it needs the checkpoint {origin.wanted}, which is not there; put it into "
+        f"{places.CHECKPOINTS}/ or name its folder"
     )
 
 

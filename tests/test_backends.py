@@ -71,7 +71,7 @@ def test_the_gates_of_a_block_lie_together(hidden: int) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_surprise_by_steps_is_the_models(backend: str) -> None:
+def test_likelihood_by_steps_is_the_models(backend: str) -> None:
     checkpoint = tiny("char")
     tokens = np.random.default_rng(0).integers(2, checkpoint.config.vocab_size, 600)
     expected = checkpoint.model().negative_log_likelihood(tokens, start=2)

@@ -57,8 +57,8 @@ def test_a_text_that_says_itself_again_and_again() -> None:
 
 
 def one_by_one(detector: LoopDetector, text: list[int], position: int, after: int, until: float) -> tuple[int, float]:
-    """As `read`, with each character compared as it comes, and the question asked at every second one; and the largest
-    nearness on the way."""
+    """As `add_characters`, with each character compared as it comes, and the nearness asked at every second one; and
+    the largest nearness on the way."""
     nearest = 0.0
     for index, character in enumerate(text, start=1):
         _turn(detector._memory, detector._memory[STARTS, 0] + 1, character, 0)

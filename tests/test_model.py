@@ -36,7 +36,7 @@ def test_the_training_form_equals_torchs_lstm() -> None:
         assert torch.allclose(state[1], c[layer], atol=1e-5)
 
 
-def test_surprise_is_the_negative_log_likelihood() -> None:
+def test_likelihood_is_the_negative_log_likelihood() -> None:
     checkpoint = tiny("char")
     model = checkpoint.model()
     tokens = np.random.default_rng(0).integers(2, checkpoint.config.vocab_size, 600)

@@ -65,7 +65,7 @@ def read_alone(model: LanguageModel, tokens: Tokens) -> list[float]:
     return found[:-1]
 
 
-def test_a_frames_surprise_is_the_sum_of_its_tokens() -> None:
+def test_a_frames_likelihood_is_the_sum_of_its_tokens() -> None:
     model = random_checkpoint(TOKENIZER).model()
     pieces = encoded(rolls(7))
     found = frame_nats(model, TOKENIZER, pieces)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from benchmarks import statistics
 from benchmarks.features import HISTOGRAMS, cuts, features, names
 from generator.music import midi
 from generator.music.score import Bar, Note, Pedal, Score, Tempo, TimeSignature
-from tests.conftest import ROOT, four_voices, tiny
+from tests.conftest import four_voices, tiny
 
 
 def test_the_features_of_what_is_known() -> None:
@@ -151,10 +149,3 @@ def test_text_has_no_such_statistics(tmp_path: Path, capsys: pytest.CaptureFixtu
     tiny("char").save(tmp_path / "tiny")
     assert statistics.main([str(tmp_path / "tiny"), "tinyshakespeare"]) == 2
     assert capsys.readouterr().err.endswith("writes text; give a checkpoint that writes music\n")
-
-
-@pytest.mark.slow
-def test_a_benchmark_that_is_run_as_a_file_finds_the_standard_library() -> None:
-    """Not `benchmarks/statistics.py` in the place of Python's own."""
-    done = subprocess.run([sys.executable, "benchmarks/music.py", "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0 and "scale_consistency" in done.stdout, done.stderr

@@ -174,7 +174,7 @@ def test_the_history_of_written_music_has_bars_and_voices(music: Model) -> None:
     assert json.loads(history.origin)["position"] == 400
 
 
-def test_score_gives_the_surprise_of_each_token(any_model: Model) -> None:
+def test_score_gives_the_likelihood_of_each_token(any_model: Model) -> None:
     stream = any_model.stream(seed=1, temperature=0.7)
     stream.pull(200)
     piece = stream.history()

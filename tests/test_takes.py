@@ -188,7 +188,7 @@ def test_rewinding_by_bars_goes_before_a_bar_line(steps: list[int], bars: int) -
     assert stream.snapshot().to_bytes() == resumed.snapshot().to_bytes()
 
 
-def test_a_stream_that_was_rewound_or_forked_has_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_that_was_rewound_or_forked_has_keyframes(monkeypatch: pytest.MonkeyPatch) -> None:
     """So going back a little costs a little, also in a take that was resumed, from the second time on."""
     model = Model(tiny("score"))
     long = model.stream(seed=4)

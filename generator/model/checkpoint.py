@@ -105,8 +105,8 @@ class Checkpoint:
     @staticmethod
     def _load(folder: Path) -> Checkpoint:
         if not folder.is_dir():
-            names = {path.parent.name for parent in places.checkpoint_folders() for path in parent.glob(f"*/{CONFIG}")}
-            known = f"there are {', '.join(sorted(names))}; " if names else ""
+            names = places.checkpoints()
+            known = f"there are {', '.join(names)}; " if names else ""
             raise CarouselError(f"{folder}: no such checkpoint; {known}train one with: python -m generator.train")
         data = _read_json(folder / CONFIG)
         expected = data.pop(FINGERPRINT, None)  # older checkpoints have none

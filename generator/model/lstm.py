@@ -121,8 +121,8 @@ class LanguageModel(nn.Module):
         lanes: int = 1,
         progress: Callable[[int, int], None] | None = None,
     ) -> npt.NDArray[np.float64]:
-        """Surprise of each token in nats, shape (tokens,), read as one carried stream from `start` and a state, zero if
-        none is given.
+        """Negative log-likelihood of each token in nats, (tokens,), read as one carried stream from `start` and a
+        state, zero if none is given.
 
         With more lanes the tokens are cut into that many streams of equal length, each read from a zero state (faster);
         up to lanes - 1 tokens at the end are then left out. `progress` is told tokens read and tokens in all.
@@ -144,8 +144,8 @@ class LanguageModel(nn.Module):
         window: int,
         progress: Callable[[int, int], None] | None = None,
     ) -> npt.NDArray[np.float64]:
-        """Surprise of each token in nats, shape (tokens,), where each window of so many tokens is read from `start` and
-        a zero state, as if nothing came before it; the last window may be shorter."""
+        """Negative log-likelihood of each token in nats, (tokens,), where each window of so many tokens is read from
+        `start` and a zero state, as if nothing came before it; the last window may be shorter."""
         found = []
         cuts = [*range(0, len(tokens), WINDOWS_AT_ONCE * window), len(tokens) // window * window, len(tokens)]
         for left, right in pairwise(sorted(set(cuts))):
@@ -162,7 +162,8 @@ class LanguageModel(nn.Module):
         progress: Callable[[int, int], None] | None = None,
         state: LayerStates | None = None,
     ) -> Tensor:
-        """Surprise of `targets` (lanes, steps), each lane read from its `first` token, (lanes, 1), and a state."""
+        """Negative log-likelihood of `targets` (lanes, steps), each lane read from its `first` token, (lanes, 1), and
+        a state."""
         inputs = torch.cat([first, targets[:, :-1]], dim=1)
         state = state or self.zero_state(len(targets))
         found = []

@@ -34,7 +34,7 @@ class Candidate:
     units: int
     """Notes or characters."""
     nats: float
-    """Surprise of all tokens."""
+    """The negative log-likelihood of all tokens."""
 
     @property
     def nats_per_unit(self) -> float:

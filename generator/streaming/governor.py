@@ -23,7 +23,7 @@ from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
 EVERY = 2
-"""It looks at every so many-th token. More would be too few: one token of silence may last for a second or a bar."""
+"""It looks at every second token. Less often would be too late: one token of silence may last for a second or a bar."""
 PARTS, FREE = 20, 7
 """Nearness is counted in so many parts; up to `FREE` of them the governor does nothing."""
 TOO_NEAR = (FREE + 1) / PARTS

@@ -1,7 +1,7 @@
 """Constraints on written music: what each token would break, from the memory of the score grammar.
 
-A voice or a position is judged by the best note that may follow it, so no dead end is entered: a token offends only if
-all that it leads to does.
+A voice or a position is judged by the best note that may follow it, so no dead end is entered: a token violates a
+constraint only if all that it leads to does.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The loop detector: whether a stream is stuck in a loop or in silence, from the starts of its notes alone.
 
-Notes that start within 40 ms of each other form one moment. Two moments are equal if the time since the moment before
-is equal, to 40 ms, and so are the intervals from the highest note of the moment before. So a cycle counts as repeated
-in another key too.
+Notes that start within 40 ms of the first of them form one moment. Two moments are equal if the time since the moment
+before is equal, to 40 ms, and so are the intervals from the highest note of the moment before. So a cycle counts as
+repeated in another key too.
 
 A loop is a cycle of at most 256 moments that is repeated at least 6 times in a row, for at least 30 s. A few wrong
 notes do not end it: each moment that equals the one a cycle earlier adds 1 to the cycle's trust, up to 16, any other
@@ -111,8 +111,8 @@ class LoopDetector:
         """How close the stream is to a loop, or to a silence that lasts until now; from 1 on it is stuck.
 
         For a loop it is the share of the repetitions that make a loop, or of the time, whichever is less. For a silence
-        it is the share of 30 s that the last 8 notes took, if there is a long gap between two of them: slow music
-        without one is no silence. Text has no time, so give no `now_ms`.
+        it is the share of 30 s that the last 8 notes took, if there is a long gap between two of them or since the
+        last: slow music without one is no silence. Text has no time, so give no `now_ms`.
         """
         if self._near < 0:
             self._near = float(_nearness(self._memory, PATIENCE if now_ms is None else PATIENCE_MS))

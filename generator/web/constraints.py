@@ -168,7 +168,7 @@ def shown(choice: Any) -> str:
 
 
 def parts_of(model: Model) -> list[Part]:
-    """The voices whose range can be asked for, with their compass."""
+    """The voices whose range can be asked for, with their ranges."""
     tokenizer = model.tokenizer
     if isinstance(tokenizer, ScoreTokenizer):
         return list(tokenizer.table.parts)
@@ -181,11 +181,11 @@ def ranges(key: str, parts: Sequence[Part]) -> str | None:
     for part in parts:
         if part.drum or part.low == part.high:
             continue
-        compass, name = range(part.low, part.high + 1), f"{key}-{part.name}"
+        pitches, name = range(part.low, part.high + 1), f"{key}-{part.name}"
         whole = part.low, part.high
-        pairs = [(low, high) for low in compass for high in compass if low <= high]
+        pairs = [(low, high) for low in pitches for high in pitches if low <= high]
         key_ = remembered(name, whole, pairs)
-        ends: Any = st.select_slider(f"Range of {part.name}", compass, whole, key=key_, format_func=pitch_name)
+        ends: Any = st.select_slider(f"Range of {part.name}", pitches, whole, key=key_, format_func=pitch_name)
         if ends != whole:
             said.append(f"{part.name}:{ends[0]}-{ends[1]}")
     return ",".join(said) or None

@@ -15,9 +15,10 @@ from typing import Any
 
 import streamlit as st
 
+from generator import places
 from generator.errors import CarouselError
+from generator.model.checkpoint import TOKENIZER
 from generator.options import SamplingOptions
-from generator.places import checkpoint_folders
 from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model, load
 from generator.streaming.snapshot import Snapshot
@@ -43,8 +44,7 @@ def page(medium: str) -> None:
     """Controls in the side bar, the stage beside them."""
     found = checkpoints(medium)
     if not found:
-        places = " or ".join(map(str, folders()))
-        st.info(f"There is no {medium} checkpoint in {places} yet. Train one: python -m generator.train --help")
+        st.info(f"There is no {medium} checkpoint yet. Train one: python -m generator.train --help")
         return
     with st.sidebar:
         names = list(found)
@@ -199,22 +199,18 @@ def playing(medium: str) -> tuple[int, Live | None]:
     return visitor.playing(medium) if visitor else (0, None)
 
 
-def folders() -> list[Path]:
-    """Where checkpoints are looked for: the folder after `--`, or the ones where they always are."""
-    return [Path(sys.argv[1])] if len(sys.argv) > 1 else checkpoint_folders()
-
-
 def checkpoints(medium: str) -> dict[str, Path]:
-    """The checkpoint folders of a medium, by name."""
+    """The checkpoint folders of a medium, by name: those in the folder after `--`, or all that need no path."""
     found = {}
-    for path in (path for folder in reversed(folders()) for path in folder.glob("*/tokenizer.json")):
+    known = places.checkpoints_in(Path(sys.argv[1])) if len(sys.argv) > 1 else places.checkpoints()
+    for name, path in known.items():
         try:
-            kind = json.loads(path.read_bytes())["kind"]
+            kind = json.loads((path / TOKENIZER).read_bytes())["kind"]
         except (OSError, ValueError, TypeError, KeyError):
             continue
         if isinstance(kind, str) and kind in KINDS and KINDS[kind].medium == medium:
-            found[path.parent.name] = path.parent
-    return dict(sorted(found.items()))
+            found[name] = path
+    return found
 
 
 def loaded(path: Path) -> Model:

@@ -105,8 +105,8 @@ def _matrices(checkpoint: Checkpoint) -> list[Floats]:
 def negative_log_likelihood(
     backend: Backend, tokens: npt.NDArray[np.integer[Any]], start: int
 ) -> npt.NDArray[np.float64]:
-    """Of each token in nats, shape (tokens,), read as one carried stream from `start` and a zero state, by the steps
-    that a stream takes."""
+    """The negative log-likelihood of each token in nats, (tokens,), read as one carried stream from `start` and a zero
+    state, by the steps that a stream takes."""
     memory = backend.memory(1)
     inputs = np.concatenate([[start], tokens[:-1]]).astype(np.int64)
     nats = np.empty(len(tokens), np.float64)
