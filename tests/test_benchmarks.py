@@ -96,6 +96,7 @@ def test_limit(capsys: pytest.CaptureFixture[str]) -> None:
         assert row["operations"] == 2 * count * row["streams"]
         assert is_ratio(row["step_share_of_products"]) and is_ratio(row["whole_share_of_products"])
         assert ("step_share_of_reading" in row) == (row["streams"] == 1)
+        assert ("parts" in row) == (row["threads"] == 1)
 
 
 @pytest.mark.parametrize("kind", ["char", "score"])

@@ -134,6 +134,12 @@ def test_musicxml_gives_a_voice_a_part(tmp_path: Path) -> None:
     assert notation.read(packed)[0].notes == score.notes
 
 
+@pytest.mark.parametrize(("letter", "metre"), [("C", (4, 4)), ("C|", (2, 2))])
+def test_metres_as_letters(tmp_path: Path, letter: str, metre: tuple[int, int]) -> None:
+    [score] = notation.read(abc(tmp_path, tune("cdef|gabc'|cdef|gabc'|", metre=letter)))
+    assert score.time_signatures == (TimeSignature(0, *metre),)
+
+
 def test_notes_that_sound_already_are_left_out_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "a.musicxml"
     again = "<backup><duration>4</duration></backup>" + sounding("G", 4)
