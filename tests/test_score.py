@@ -176,8 +176,18 @@ def test_what_the_vocabulary_lacks_goes_to_the_nearest_and_is_reported() -> None
     assert report.notes == 2
     assert report.dropped == 1
     assert 0.01 < report.max_onset_error_quarters < 0.05
+    assert report.max_duration_error_quarters == pytest.approx(10 / 480)
     assert report.metres_changed > 0
     assert tokenizer.decode(tokenizer.encode(odd)).notes == grid.notes
+
+
+def test_a_metre_that_was_changed_does_not_hide_those_that_follow() -> None:
+    three = replace(four_voices(), time_signatures=(TimeSignature(0, 3, 4),))
+    tokenizer = ScoreTokenizer.fit([four_voices(), three])
+    metres = (TimeSignature(0, 2, 4), TimeSignature(4 * 960, 4, 4))
+    grid, report = tokenizer.quantise(replace(four_voices(), time_signatures=metres))
+    assert [metre.numerator for metre in grid.time_signatures] == [3, 4]
+    assert report.metres_changed > 0
 
 
 def test_a_note_that_the_next_one_cuts_is_reported() -> None:
