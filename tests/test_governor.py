@@ -51,7 +51,7 @@ def test_the_governors_clock_is_the_musics(name: str) -> None:
             clock.set(event)
     expected = 1000 * clock.seconds(stream.now_ticks)
     assert expected > 60_000
-    assert stream._governor._now_ms(stream._decoder.memory) == pytest.approx(expected, abs=1)
+    assert stream._decoder.now_ms == pytest.approx(expected, abs=1)
 
 
 def nearest(stream: Stream, tokens: int) -> float:
@@ -59,7 +59,7 @@ def nearest(stream: Stream, tokens: int) -> float:
     near = 0.0
     while tokens > 0:
         stream.pull(EVERY)
-        near = max(near, stream._governor.nearness(stream._decoder.memory))
+        near = max(near, stream._governor.nearness)
         tokens -= EVERY
     return near
 

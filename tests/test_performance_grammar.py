@@ -15,6 +15,7 @@ from generator.music.keys import KEYS, above_plain
 from generator.music.score import Note, PieceEnd, Score
 from generator.tokenizers.base import Event, Mask, Tokens
 from generator.tokenizers.performance import PerformanceTokenizer
+from generator.tokenizers.performance_decoder import PerformanceDecoder
 from generator.tokenizers.performance_grammar import (
     END,
     HOLD_LIMIT,
@@ -26,7 +27,6 @@ from generator.tokenizers.performance_grammar import (
     TIME_SHIFT,
     VELOCITY,
     VOCABULARY,
-    PerformanceDecoder,
 )
 
 TOKENIZER = PerformanceTokenizer()

@@ -108,7 +108,7 @@ class Course:
         self._timeline, self._primer, self._heard = snapshot.timeline, snapshot.primer, snapshot.heard
         self._yielded = dict(snapshot.yielded)
         self._decoder = self.engine.tokenizer.decoder(snapshot.decoder)
-        self._governor = Governor(self.engine.tokenizer, self._decoder.memory, snapshot.detector)
+        self._governor = Governor(self._decoder, self.engine.tokenizer.medium == "text", snapshot.detector)
         self._written = snapshot.position
         """Up to here the timeline is written, and the governor has no say."""
         self._ahead = 1
@@ -281,7 +281,7 @@ class Course:
         reach, governor = self._reach, self._governor
         next_ones = reach.tokens[reach.out : reach.out + tokens]
         self._torn = True
-        events, count, options = governor.hear(next_ones, self._decoder, reach.position, self._written, self.options)
+        events, count, options = governor.hear(next_ones, reach.position, self._written, self.options)
         steered = options is not self.options
         if steered:
             self._change(options, reach.position + count)

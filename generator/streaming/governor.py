@@ -13,14 +13,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from generator.music.score import Note
 from generator.options import SamplingOptions
-from generator.tokenizers import frames_grammar, performance_grammar, score_grammar
-from generator.tokenizers.base import Decoder, Event, Rows, Tokenizer
-from generator.tokenizers.frames import FramesTokenizer
+from generator.tokenizers.base import Decoder, Event
 from generator.tokenizers.loop_detector import LoopDetector
-from generator.tokenizers.performance import PerformanceTokenizer
-from generator.tokenizers.score import ScoreTokenizer
 
 EVERY = 2
 """It looks at every second token. Less often would be too late: one token of silence may last for a second or a bar."""
@@ -38,23 +33,19 @@ one silence only to fall into another."""
 class Governor:
     """The governor of one stream. Its only state is its loop detector."""
 
-    def __init__(self, tokenizer: Tokenizer, memory: Rows, detector: LoopDetector | None = None) -> None:
-        """`memory`, shape (size,), is the grammar's state of the stream; a new detector starts at its time.
+    def __init__(self, decoder: Decoder, is_text: bool, detector: LoopDetector | None = None) -> None:
+        """Watch what a decoder is fed; a new detector starts at the decoder's time.
 
         Raises:
             ValueError: the detector has seen notes that lie after that time.
         """
-        self._tokenizer = tokenizer
-        self._reads = tokenizer.medium == "text"
-        # A performance's notes are events when they end.
-        self._onsets: dict[int, int] = _onsets(tokenizer) if isinstance(tokenizer, PerformanceTokenizer) else {}
-        now_ms = 0 if self._reads else self._now_ms(memory)
-        if detector is not None and not self._reads and detector.latest_ms > now_ms:
+        self._decoder, self._is_text = decoder, is_text
+        if detector is not None and not is_text and detector.latest_ms > decoder.now_ms:
             raise ValueError("detector")
-        self.detector = LoopDetector(now_ms) if detector is None else detector.copy()
+        self.detector = LoopDetector(decoder.now_ms) if detector is None else detector.copy()
 
     def hear(
-        self, tokens: Sequence[int], decoder: Decoder, position: int, written: int, options: SamplingOptions
+        self, tokens: Sequence[int], position: int, written: int, options: SamplingOptions
     ) -> tuple[list[Event], int, SamplingOptions]:
         """Feed tokens to the decoder, and stop after the one at which the options change.
 
@@ -67,49 +58,34 @@ class Governor:
         """
         count, steered, events = 0, options, []
         while count < len(tokens) and steered is options:
-            if self._reads:
-                read = self.detector.add_characters(
-                    tokens[count:], position + count, EVERY, written, _free_until(options)
-                )
-                events += decoder.feed_all(tokens[count : count + read])
+            if self._is_text:
+                until = _free_until(options)
+                read = self.detector.add_characters(tokens[count:], position + count, EVERY, written, until)
+                events += self._decoder.feed_all(tokens[count : count + read])
                 count += read
             else:
-                events += self._hear(tokens[count], decoder)
+                events += self._hear(tokens[count])
                 count += 1
             if (position + count) % EVERY == 0 and position + count > written:
-                steered = self._steer(options, decoder.memory)
+                steered = self._steer(options)
         return events, count, steered
 
-    def _hear(self, token: int, decoder: Decoder) -> list[Event]:
-        events = decoder.feed(token)
-        if token in self._onsets:
-            pitch = self._onsets[token] + performance_grammar.moved(decoder.memory)
-            self.detector.add_note(self._now_ms(decoder.memory), pitch)
-        elif not self._onsets:
-            for event in events:
-                if isinstance(event, Note):
-                    self.detector.add_note(self._now_ms(decoder.memory), event.pitch)
+    def _hear(self, token: int) -> list[Event]:
+        events = self._decoder.feed(token)
+        for pitch in self._decoder.started(token, events):
+            self.detector.add_note(self._decoder.now_ms, pitch)
         return events
 
-    def _now_ms(self, memory: Rows) -> int:
-        """The current time."""
-        tokenizer = self._tokenizer
-        if isinstance(tokenizer, ScoreTokenizer):
-            return int(memory[score_grammar.CLOCK]) // 1000
-        if isinstance(tokenizer, FramesTokenizer):
-            frames_a_minute = tokenizer.quarters_per_minute * tokenizer.ticks_per_quarter
-            return int(int(memory[frames_grammar.TICK]) * 60_000 / frames_a_minute)
-        return int(memory[performance_grammar.TICK]) * 1000 // performance_grammar.TICKS_PER_SECOND
-
-    def nearness(self, memory: Rows) -> float:
+    @property
+    def nearness(self) -> float:
         """How close the stream is to being stuck; from 1 on it is."""
-        return self.detector.nearness(self._now_ms(memory) if not self._reads else None)
+        return self.detector.nearness(None if self._is_text else self._decoder.now_ms)
 
-    def _steer(self, options: SamplingOptions, memory: Rows) -> SamplingOptions:
+    def _steer(self, options: SamplingOptions) -> SamplingOptions:
         """The options with the right rise of temperature; the same object if nothing changes."""
         if not options.governor:
             return options
-        near = self.nearness(memory)
+        near = self.nearness
         lift = max(options.lift, min(STEP * (int(PARTS * near) - FREE), MOST)) if near >= TOO_NEAR else 0.0
         return options if lift == options.lift else replace(options, lift=lift)
 
@@ -119,12 +95,6 @@ def _free_until(options: SamplingOptions) -> float:
     if not options.governor:
         return math.inf
     return 0.0 if options.lift else TOO_NEAR
-
-
-def _onsets(tokenizer: PerformanceTokenizer) -> dict[int, int]:
-    """Pitches of the tokens that start a note, before transposition."""
-    on = performance_grammar.NOTE_ON
-    return {token: tokenizer.table.entries[token][1] for token in tokenizer.table.spans[on]}
 
 
 def lifted(options: SamplingOptions) -> SamplingOptions:

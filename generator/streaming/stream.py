@@ -52,8 +52,8 @@ class Stream(Course):
 
     @property
     def now_ticks(self) -> int:
-        """Where the clock stands: the next event, or the note that the next tokens begin, is not before."""
-        return splice.now_ticks(self.engine.tokenizer, self._decoder)
+        """The current time: the next event, or the note that the next tokens begin, does not start before."""
+        return self._decoder.now_ticks
 
     @property
     def yielded(self) -> dict[str, int]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.losses import Report
-from generator.music.score import MusicEvent, Voice
+from generator.music.score import MusicEvent, Note, Voice
 
 Tokens = npt.NDArray[np.uint16]
 Mask = npt.NDArray[np.bool_]
@@ -72,6 +72,17 @@ class Decoder(Protocol):
     def horizon_ticks(self) -> int:
         """Every event that starts before this tick has been returned; for text, the count of characters."""
 
+    @property
+    def now_ticks(self) -> int:
+        """The current time: what the next tokens say does not start before."""
+
+    @property
+    def now_ms(self) -> int:
+        """The current time in milliseconds from the start of the stream, rounded down; 0 for text."""
+
+    def started(self, token: int, events: list[Event]) -> list[int]:
+        """The pitches of notes that are known to start now that a token has been fed and has completed these events."""
+
     def state(self) -> dict[str, Any]:
         """Everything the decoder remembers, as a JSON value; `Tokenizer.decoder(state)` goes on from it."""
 
@@ -111,6 +122,10 @@ class GrammarDecoder:
     def feed_all(self, tokens: Sequence[int]) -> list[Event]:
         """As `Decoder.feed_all`."""
         return [event for token in tokens for event in self.feed(token)]
+
+    def started(self, token: int, events: list[Event]) -> list[int]:
+        """As `Decoder.started`, where notes are events as soon as they start."""
+        return [event.pitch for event in events if isinstance(event, Note)]
 
     def allowed(self) -> Mask:
         """Shape (vocab_size,), read-only; it changes with the next call."""

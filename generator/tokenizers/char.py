@@ -82,6 +82,9 @@ class CharDecoder(GrammarDecoder):
     def horizon_ticks(self) -> int:
         return self._count
 
+    now_ticks = horizon_ticks
+    now_ms = 0
+
     def state(self) -> dict[str, Any]:
         return {"count": self._count}
 

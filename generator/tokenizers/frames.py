@@ -210,7 +210,7 @@ class FramesTokenizer:
         return self.collect(decoder.feed_all(tokens.tolist()))
 
     def decoder(self, state: dict[str, Any] | None = None) -> FramesDecoder:
-        return FramesDecoder(self.grammar, self.quarters_per_minute, state)
+        return FramesDecoder(self.grammar, self.quarters_per_minute, self.ticks_per_quarter, state)
 
     def transposed(self, tokens: Tokens, semitones: int) -> Tokens:
         """An encoded piece moved by so many semitones, which it says; the caller sees to it that the keys are there."""

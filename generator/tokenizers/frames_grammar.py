@@ -105,8 +105,10 @@ class FramesDecoder(GrammarDecoder):
     that sounds.
     """
 
-    def __init__(self, grammar: FramesGrammar, tempo: float, state: dict[str, Any] | None = None) -> None:
-        self._tempo = tempo
+    def __init__(
+        self, grammar: FramesGrammar, tempo: float, ticks_per_quarter: int, state: dict[str, Any] | None = None
+    ) -> None:
+        self._tempo, self._ticks_a_minute = tempo, tempo * ticks_per_quarter
         super().__init__(grammar, len(VOCABULARY), state)
         self._starts, self._said = self.memory[STARTS:].reshape(2, KEYS)
 
@@ -135,6 +137,14 @@ class FramesDecoder(GrammarDecoder):
     def horizon_ticks(self) -> int:
         """No note that still sounds has started before."""
         return int(min(self._starts.min(), self.memory[TICK]))
+
+    @property
+    def now_ticks(self) -> int:
+        return int(self.memory[TICK])
+
+    @property
+    def now_ms(self) -> int:
+        return int(self.now_ticks * 60_000 / self._ticks_a_minute)
 
     def feed(self, token: int) -> list[Event]:
         tick, starts = int(self.memory[TICK]), self._starts

@@ -20,6 +20,7 @@ from generator.losses import Report, cause
 from generator.music.keys import above_plain, likely
 from generator.music.score import Note, Pedal, PieceEnd, Score, Voice
 from generator.tokenizers.base import Tokens
+from generator.tokenizers.performance_decoder import PerformanceDecoder
 from generator.tokenizers.performance_grammar import (
     HOLD_LIMIT,
     IS_KEY,
@@ -37,7 +38,6 @@ from generator.tokenizers.performance_grammar import (
     VALUE,
     VELOCITY,
     VOCABULARY,
-    PerformanceDecoder,
     PerformanceGrammar,
     Table,
 )

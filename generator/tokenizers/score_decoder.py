@@ -108,6 +108,12 @@ class ScoreDecoder(GrammarDecoder):
     def horizon_ticks(self) -> int:
         return int(self.memory[NOW])
 
+    now_ticks = horizon_ticks
+
+    @property
+    def now_ms(self) -> int:
+        return int(self.memory[CLOCK]) // 1000
+
     def feed(self, token: int) -> list[Event]:
         self._advance(token)
         kind, value, now = self._table.kinds[token], self._table.values[token], int(self.memory[NOW])

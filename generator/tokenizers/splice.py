@@ -16,12 +16,10 @@ from generator.errors import CarouselError
 from generator.music.keys import above_c
 from generator.music.score import Note, Score, Tempo, TimeSignature
 from generator.music.voices import distinct
-from generator.tokenizers import frames_grammar
 from generator.tokenizers import performance_grammar as played
 from generator.tokenizers import score_grammar as written
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import Decoder, Tokenizer
-from generator.tokenizers.frames import FramesTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 from generator.tokenizers.score_grid import to_grid
@@ -66,14 +64,6 @@ def checked(tokenizer: Tokenizer, piece: Any, voice: str | None) -> str | Score:
 
 def _quarters(piece: Score) -> Any:
     return lambda ticks: ticks / piece.ticks_per_quarter
-
-
-def now_ticks(tokenizer: Tokenizer, decoder: Decoder) -> int:
-    """The current time in ticks."""
-    if isinstance(tokenizer, FramesTokenizer):
-        return int(decoder.memory[frames_grammar.TICK])
-    at_tick = isinstance(tokenizer, PerformanceTokenizer)
-    return int(decoder.memory[played.TICK]) if at_tick else decoder.horizon_ticks
 
 
 def is_half_said(tokenizer: Tokenizer, decoder: Decoder) -> bool:

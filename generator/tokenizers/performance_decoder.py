@@ -1,0 +1,130 @@
+"""Tokens of a performance to notes and pedal changes, one at a time; a note is complete when it ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from generator.errors import CarouselError
+from generator.music.keys import KEYS
+from generator.music.score import Note, Pedal, PieceEnd
+from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, whole
+from generator.tokenizers.performance_grammar import (
+    END,
+    FLOOR,
+    HOLD_LIMIT,
+    IN_KEY,
+    IN_VELOCITY,
+    KEY,
+    LAST,
+    NOTE_OFF,
+    NOTE_ON,
+    PEDAL,
+    PEDAL_DOWN,
+    SILENT,
+    STARTS,
+    STYLE,
+    TICK,
+    TICKS_PER_SECOND,
+    VELOCITY,
+    PerformanceGrammar,
+    moved,
+    pitch_range,
+)
+from generator.tokenizers.recent import ONSETS
+
+
+class PerformanceDecoder(GrammarDecoder):
+    """Tokens to notes, each complete at its note-off.
+
+    Its state is the fields of its memory; `[place, start tick, velocity]` of each note that sounds, in their order,
+    where a place counts the vocabulary's pitches from 0; and the ticks of the onsets of the last second, newest first.
+    """
+
+    def __init__(self, grammar: PerformanceGrammar, state: dict[str, Any] | None = None) -> None:
+        self._table, self._rules = grammar.table, grammar.rules
+        super().__init__(grammar, len(grammar.table.entries), state)
+        self._starts, self._velocities = self.memory[STARTS:-ONSETS].reshape(2, -1)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        table, row = self._table, self.memory
+        velocities, notes = table.spans[VELOCITY], len(table.written)
+        tick = row[TICK] = whole(state["tick"], 0, LARGEST_COUNT)
+        row[LAST] = whole(state["last"], 0, len(table.entries) - 1)
+        row[FLOOR] = whole(state["floor"], 0, notes)
+        last = table.entries[row[LAST]][0]
+        row[PEDAL_DOWN] = whole(state["pedal"], 0, 1)
+        if last not in (END, STYLE):
+            row[IN_KEY] = whole(state["key"], 0, len(KEYS) - 1)
+        elif state["key"] is not None:
+            raise ValueError("a decoder's state has a key between pieces")
+        fresh = last in (END, STYLE, KEY)  # no note has begun, nor has the pedal gone down
+        if state["velocity"] is None:
+            wrong = state["floor"] or state["sounding"] or row[PEDAL_DOWN] == fresh or not (fresh or last == PEDAL)
+        else:
+            wrong, row[IN_VELOCITY] = fresh, whole(state["velocity"], velocities.start, velocities.stop - 1)
+        if wrong:
+            raise ValueError("a decoder's state has notes without a velocity, or a velocity before its key")
+        low, past = pitch_range(self._rules, row)
+        for note, start, velocity in state["sounding"]:
+            at = STARTS + whole(note, low, past - 1)
+            row[at] = whole(start, max(0, tick - HOLD_LIMIT), tick)
+            row[at + notes] = whole(velocity, 1, 127)
+        onsets = [whole(onset, max(0, tick - TICKS_PER_SECOND), tick) for onset in state["recent"]]
+        row[-ONSETS:][: len(onsets)] = onsets
+
+    def state(self) -> dict[str, Any]:
+        tick, last, floor, velocity, pedal, key = self.memory[:STARTS].tolist()
+        onsets = self.memory[-ONSETS:]
+        notes = np.flatnonzero(self._starts != SILENT)
+        notes = notes[np.argsort(self._starts[notes], kind="stable")]
+        return {
+            **{"tick": tick, "last": last, "floor": floor, "velocity": None if velocity < 0 else velocity},
+            **{"pedal": pedal, "key": None if key < 0 else key},
+            "sounding": np.stack((notes, self._starts[notes], self._velocities[notes]), 1).tolist(),
+            "recent": onsets[onsets > tick - TICKS_PER_SECOND].tolist(),
+        }
+
+    @property
+    def horizon_ticks(self) -> int:
+        """No note that still sounds has started before."""
+        return int(min(self._starts.min(), self.memory[TICK]))
+
+    @property
+    def now_ticks(self) -> int:
+        return int(self.memory[TICK])
+
+    @property
+    def now_ms(self) -> int:
+        return self.now_ticks * 1000 // TICKS_PER_SECOND
+
+    def started(self, token: int, events: list[Event]) -> list[int]:
+        kind, pitch = self._table.entries[token]
+        return [pitch + moved(self.memory)] if kind == NOTE_ON else []
+
+    def feed(self, token: int) -> list[Event]:
+        """Take one token; return the note, pedal change or end that it completes.
+
+        Raises:
+            CarouselError: the grammar does not allow the token here. An end at the start of a piece is nothing.
+        """
+        kind, value = self._table.entries[token]
+        tick = int(self.memory[TICK])
+        if not self.allowed()[token]:
+            if token == self.memory[LAST] == self._table.end:
+                return []
+            raise CarouselError(
+                f"token {token} ({kind} {value}) cannot follow here; encode the piece with this tokenizer"
+            )
+        events: list[Event] = []
+        if kind == NOTE_OFF:
+            note = value - self._table.written.start
+            start, velocity = int(self._starts[note]), int(self._velocities[note])
+            events.append(Note(start, tick - start, value + moved(self.memory), velocity))
+        elif kind == PEDAL:
+            events.append(Pedal(tick, bool(value)))
+        elif kind == END:
+            events.append(PieceEnd(tick))
+        self._advance(token)
+        return events
