@@ -17,6 +17,12 @@ from generator.streaming.scheduler import Call
 from tests.conftest import tiny
 
 
+@pytest.mark.timeout(60)
+def test_a_batch_without_jobs_is_done_at_once() -> None:
+    """As when all who wanted some have been interrupted."""
+    assert Engine(Model(tiny("char")))._scheduler._new_batch().step() == []
+
+
 @pytest.mark.parametrize("method", ["step", "add", "_finish"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_what_breaks_a_batch_is_told_to_those_whose_jobs_it_held(
