@@ -11,6 +11,7 @@ from generator import command  # first, so that Ctrl-C is quiet while the others
 import argparse
 import json
 import os
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,7 @@ def train(
         checkpoint.save(out)
     for score in scores:
         console.print(json.dumps(score), highlight=False, markup=False, soft_wrap=True)
+    tell(f"{out}: done; hear it with: python -m generator.sample {shlex.quote(str(out))}")
     return checkpoint
 
 

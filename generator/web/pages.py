@@ -200,7 +200,8 @@ def playing(medium: str) -> tuple[int, Live | None]:
 
 
 def checkpoints(medium: str) -> dict[str, Path]:
-    """The checkpoint folders of a medium, by name: those in the folder after `--`, or all that need no path."""
+    """The checkpoint folders of a medium, by name, the shipped ones first: those in the folder after `--`, or all that
+    need no path."""
     found = {}
     known = places.checkpoints_in(Path(sys.argv[1])) if len(sys.argv) > 1 else places.checkpoints()
     for name, path in known.items():
@@ -210,7 +211,8 @@ def checkpoints(medium: str) -> dict[str, Path]:
             continue
         if isinstance(kind, str) and kind in KINDS and KINDS[kind].medium == medium:
             found[name] = path
-    return found
+    shipped = places.shipped(places.CHECKPOINTS)
+    return dict(sorted(found.items(), key=lambda item: item[1].parent != shipped))
 
 
 def loaded(path: Path) -> Model:
