@@ -19,7 +19,7 @@ from generator import CarouselError, Snapshot, Stream, sample, takes
 from generator.music.score import Clock, Tempo
 from generator.options import SamplingOptions
 from generator.streaming.engine import Engine, Model, load
-from generator.streaming.governor import EVERY, HOTTEST, MOST, lifted
+from generator.streaming.governor import EVERY, HOTTEST, MOST, Governor, lifted
 from generator.tokenizers.loop_detector import LONGEST_CYCLE
 from generator.tokenizers.performance_grammar import VOCABULARY
 from tests.conftest import ROOT, SHIPPED, tiny
@@ -39,6 +39,19 @@ def model(name: str) -> Model:
     if name == "silent":
         checkpoint.weights["output.bias"][VOCABULARY.index("time_shift 100")] += 6
     return Model(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("near", "lift"),
+    [(0.0, 0.0), (0.39, 0.0), (0.4, 0.25), (0.44, 0.25), (0.45, 0.5), (0.6, 1.25), (0.7, 1.5), (1.0, 1.5)],
+)
+def test_how_much_the_temperature_is_raised(near: float, lift: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    governor = Governor(model("char").tokenizer.decoder(), True)
+    monkeypatch.setattr(Governor, "nearness", near)
+    options = SamplingOptions()
+    steered = governor._steer(options)
+    assert steered.lift == lift and (steered is options) == (not lift)
+    assert governor._steer(replace(options, governor=False)).lift == 0
 
 
 @pytest.mark.parametrize("name", ["bach", "piano"])
