@@ -50,6 +50,9 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("tokenizers", "music", "streaming", "web")
 COMPILED, ANEW = "compiled", "compiled-anew"
 """Folders in a copy: compiled code of the code as it is, and of a mutant."""
+PLUGINS = ("no:cacheprovider", "pytest_timeout", "xdist.plugin", "pytest_cov.plugin", "_hypothesis_pytestplugin")
+"""What the tests need of pytest; to look for all plugins that are installed would take most of its start."""
+ENVIRONMENT = {"CI": "true", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 KEY = ("path", "operator", "occurrence")
 """The fields that tell one mutant from all others."""
 CAUGHT, TIMEOUT, SURVIVED = "caught", "timeout", "survived"
@@ -177,11 +180,12 @@ def pytest(folder: Path, *flags: str, limit_seconds: float | None = None, kept: 
     Raises:
         subprocess.TimeoutExpired: it took longer than the limit, and was killed.
     """
-    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no", "-rfE", *flags]
+    plugins = [part for name in PLUGINS for part in ("-p", name)]
+    line = [sys.executable, "-m", "pytest", "-q", *plugins, "--tb=no", "-rfE", *flags]
     process = subprocess.Popen(
         line,
         cwd=folder,
-        env=os.environ | {"CI": "true", "PYTHONPATH": os.fspath(folder), "NUMBA_CACHE_DIR": os.fspath(folder / kept)},
+        env=os.environ | ENVIRONMENT | {"PYTHONPATH": os.fspath(folder), "NUMBA_CACHE_DIR": os.fspath(folder / kept)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",

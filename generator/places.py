@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
 PACKAGE = Path(__file__).parent
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.json"
@@ -22,6 +20,8 @@ def shipped(name: str) -> Path:
 def folders() -> list[Path]:
     """Folders whose checkpoints need no path: `checkpoints/` here, then the user's own in the platform's folder (on
     Linux `~/.local/share/carousel/checkpoints`), then the shipped ones."""
+    import platformdirs  # few commands look there
+
     own = platformdirs.user_data_path("carousel", appauthor=False) / CHECKPOINTS
     return list(dict.fromkeys([Path(CHECKPOINTS).absolute(), own, shipped(CHECKPOINTS)]))
 

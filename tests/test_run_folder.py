@@ -117,7 +117,9 @@ def test_each_score_is_one_line_however_narrow_the_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     train.train(novel, tmp_path / "model", OPTIONS)
-    assert json.loads(capsys.readouterr().err.splitlines()[-1])["split"] == "validation"
+    *_, score, done = capsys.readouterr().err.splitlines()
+    assert json.loads(score)["split"] == "validation"
+    assert done.endswith(f"hear it with: python -m generator.sample {tmp_path / 'model'}")
 
 
 @pytest.mark.parametrize("state", [b"\x00" * 100, *(save({}, {"carousel": text}) for text in ("{}", "[1]", "{"))])
