@@ -103,6 +103,7 @@ class Visit:
         """To the page of a medium, by its link."""
         self.page.get_by_role("link", name=medium.capitalize()).click()
         self.page.locator(f".view .{medium}").wait_for()
+        self.page.locator("[data-test-script-state=notRunning]").wait_for()  # until then the stage may be put in again
         self.page.locator(".play:not([disabled])").wait_for()
 
     @property
