@@ -11,13 +11,13 @@ from generator.errors import CarouselError
 
 COMMANDS = """Carousel: endless music and text from a stateful LSTM.
 
-  carousel prepare  CORPUS                        tokens of a corpus, ready for training
-  carousel train    CORPUS --out FOLDER           train a checkpoint
+  carousel prepare  CORPUS                          tokens of a corpus, ready for training
+  carousel train    CORPUS --out FOLDER             train a checkpoint
   carousel join     CORPUS MEMBER ... --out FOLDER  checkpoints trained apart, joined into one
-  carousel sample   CHECKPOINT                    stream from it, to the screen or a file
-  carousel evaluate CHECKPOINT CORPUS             how well it predicts, as JSON
-  carousel bench    CHECKPOINT                    how fast it streams, as JSON
-  carousel app      [FOLDER]                      the app in the browser
+  carousel sample   CHECKPOINT                      stream from it, to the screen or a file
+  carousel evaluate CHECKPOINT CORPUS               how well it predicts, as JSON
+  carousel bench    CHECKPOINT                      how fast it streams, as JSON
+  carousel app      [FOLDER]                        the app in the browser
 
 A checkpoint is a folder, or a name such as bach: one in checkpoints/ here, one of your own in the folder of the
 platform (on Linux ~/.local/share/carousel/checkpoints), or a shipped one (bach, folk, piano, shakespeare).

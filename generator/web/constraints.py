@@ -168,7 +168,7 @@ def shown(choice: Any) -> str:
 
 
 def parts_of(model: Model) -> list[Part]:
-    """The voices whose range can be asked for, with their ranges."""
+    """The voices whose range can be asked for."""
     tokenizer = model.tokenizer
     if isinstance(tokenizer, ScoreTokenizer):
         return list(tokenizer.table.parts)
