@@ -130,6 +130,13 @@ class Stage {
     }
   }
 
+  /* A start that was asked of a stage that Streamlit took out of the page is this one's. */
+  takeOver({ state, live, clicked, seenMessage }) {
+    if (state !== "starting") return;
+    Object.assign(this, { state, live, clicked, seenMessage });
+    this.view.unlock();
+  }
+
   get goesOn() {
     return this.state === "playing" || this.state === "paused";
   }
@@ -277,6 +284,7 @@ class Stage {
 /* The function that Streamlit calls when it mounts the part, and again whenever its data changes. */
 export function mounts(View) {
   const stages = new WeakMap();
+  let left = null; // the stage that left the page last
   return (component) => {
     const root = component.parentElement;
     if (!root.querySelector("section")) return undefined;
@@ -284,6 +292,8 @@ export function mounts(View) {
     if (!stage) {
       stage = new Stage(root, View);
       stages.set(root, stage);
+      if (left) stage.takeOver(left);
+      left = null;
       Object.defineProperty(window, "carousel", { get: () => stage.report, configurable: true });
     }
     stage.update(component);
@@ -292,6 +302,7 @@ export function mounts(View) {
       if (root.host.isConnected) return;
       stages.delete(root);
       stage.close();
+      left = stage;
     };
   };
 }
