@@ -227,10 +227,13 @@ def _read_unasked(memory: Rows, characters: Rows) -> None:
     count, now = len(characters), starts[0]
     # In the order of time, so the longest cycle comes first.
     line = np.empty(LONGEST_CYCLE + count, np.int32)
-    line[:LONGEST_CYCLE] = shapes[LONGEST_CYCLE - 1 :: -1]
-    line[LONGEST_CYCLE:] = characters
-    trusted = trust[LONGEST_CYCLE - 1 :: -1].astype(np.int32)
-    anew = np.full(LONGEST_CYCLE, -1, np.int32)  # with which character each began, if with one of these
+    trusted = np.empty(LONGEST_CYCLE, np.int32)
+    anew = np.empty(LONGEST_CYCLE, np.int32)  # with which character each began, if with one of these
+    for cycle in range(LONGEST_CYCLE):
+        place = LONGEST_CYCLE - 1 - cycle
+        line[cycle], trusted[cycle], anew[cycle] = shapes[place], trust[place], -1
+    for index in range(count):
+        line[LONGEST_CYCLE + index] = characters[index]
     for index in range(count):
         for cycle in range(LONGEST_CYCLE):
             again = line[index + cycle] == line[LONGEST_CYCLE + index]
