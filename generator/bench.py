@@ -20,15 +20,15 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from generator.model.backends import AUTO, BACKENDS
-from generator.model.lstm import LanguageModel
 from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Model, load
 from generator.streaming.stream import Stream
+
+if TYPE_CHECKING:
+    from generator.model.lstm import LanguageModel  # imports torch, which takes seconds
 
 ROUNDS = 5
 STREAMS = (1, 8, 32, 128)
@@ -36,6 +36,8 @@ STREAMS = (1, 8, 32, 128)
 
 def bench(model: Model, backend: str, tokens: int) -> dict[str, Any]:
     """Tokens a second of some streams together and of the loop with as many lanes, and the median of their ratios."""
+    import torch
+
     engine = model.engine(backend)
     reference = model.checkpoint.model()
     rows = []
@@ -79,14 +81,16 @@ def speed(work: Callable[[], None], tokens: int) -> float:
     return tokens / (time.perf_counter() - start)
 
 
-@torch.inference_mode()
 def sample_with_nn_lstm(model: LanguageModel, start: int, steps: int, lanes: int = 1) -> None:
     """The rival: `nn.LSTM` called for one token a lane at a time, softmax and multinomial, without a grammar."""
-    token, state = torch.full((lanes, 1), start), None
-    for _ in range(steps):
-        x, state = model.lstm(model.embedding(token), state)
-        probabilities = torch.softmax(model.output(x[:, -1]), dim=-1)
-        token = torch.multinomial(probabilities, 1)
+    import torch
+
+    with torch.inference_mode():
+        token, state = torch.full((lanes, 1), start), None
+        for _ in range(steps):
+            x, state = model.lstm(model.embedding(token), state)
+            probabilities = torch.softmax(model.output(x[:, -1]), dim=-1)
+            token = torch.multinomial(probabilities, 1)
 
 
 def main(arguments: list[str] | None = None) -> int:

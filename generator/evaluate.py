@@ -26,12 +26,10 @@ from typing import Any
 
 from rich.progress import TaskProgressColumn, TimeRemainingColumn
 
-from generator import dynamic
 from generator.corpora import open_corpus
 from generator.corpora.progress import bar
 from generator.corpora.shards import Shards, Split, prepare
 from generator.errors import CarouselError
-from generator.model import frame_likelihood
 from generator.model.backends import BACKENDS, negative_log_likelihood
 from generator.model.backends import prepare as prepare_backend
 from generator.model.checkpoint import Checkpoint
@@ -83,6 +81,8 @@ def evaluate(
             show(completed=done, total=total)
 
         if adapting:
+            from generator import dynamic  # imports torch, which takes seconds
+
             words = (
                 "dynamic evaluation (Krause et al. 2018, RMS with decay): one carried stream from a cold start whose "
                 f"weights learn from each segment of {adapting.segment} tokens once it is scored; "
@@ -125,6 +125,8 @@ def evaluate(
     if "characters" in counts:
         scores["bits_per_character"] = nats / counts["characters"] / math.log(2)
     if isinstance(tokenizer, FramesTokenizer) and words is CARRIED:
+        from generator.model import frame_likelihood  # as above
+
         pieces = [part[index] for index in range(len(part))]
         scores["frames_convention"] = frame_likelihood.CONVENTION
         scores |= frame_likelihood.frame_scores(checkpoint.model(), tokenizer, pieces)

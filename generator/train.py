@@ -33,7 +33,6 @@ from generator.options import PRESETS, TrainingOptions, add_arguments, given
 from generator.prepare import summary
 from generator.run_folder import claimed, read_state, refuse_to_replace
 from generator.terminal import tell
-from generator.trainer import VALIDATION_LANES, Trainer
 
 LENGTHS = ("steps", "minutes", "passes")
 
@@ -59,6 +58,8 @@ def train(
             by another process, or there is nothing fitting to resume.
         KeyboardInterrupt: after Ctrl-C; the state has been saved.
     """
+    from generator.trainer import VALIDATION_LANES, Trainer  # imports torch, which takes seconds
+
     console = Console(stderr=True)
     with claimed(out, replacing=resume or overwrite):
         trainer = Trainer(shards, out, options, console, made_by)

@@ -29,7 +29,7 @@ from generator.tokenizers.char import CharTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 from tests.conftest import tiny
-from tests.test_shards import Given
+from tests.given import Given
 
 VOICES = (Voice("Fiddle", 40), Voice("Lute", 24), Voice("Drums", 0, drum=True))
 

@@ -28,9 +28,9 @@ from generator.streaming.stream import Stream
 from generator.tokenizers.base import Event, Tokenizer
 from generator.tokenizers.char import CharTokenizer
 from tests.conftest import ROOT, random_checkpoint, tiny
+from tests.given import TEXTS, Given
 from tests.test_copies import index_of
 from tests.test_laws import check_valid
-from tests.test_shards import TEXTS, Given
 
 MODELS = ("char", "score", "performance", "bach", "folk")
 LIMIT = 6

@@ -15,8 +15,8 @@ from generator.originality import DOUBLE, WINDOWS, listen, originality
 from generator.streaming.engine import Model, load
 from generator.tokenizers.score import ScoreTokenizer
 from tests.conftest import ROOT, random_checkpoint, tiny
+from tests.given import TEXTS, Given
 from tests.test_copies import WIDE, random_tune, slow_runs, tune
-from tests.test_shards import TEXTS, Given
 
 
 def test_the_figures_are_those_of_a_slow_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

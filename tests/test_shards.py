@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from generator.corpora import open_corpus
-from generator.corpora.base import Corpus, Facts, Piece, Progress
+from generator.corpora.base import Piece, Progress
 from generator.corpora.download import CACHE
 from generator.corpora.shards import INDEX, Shards, _sources, prepare
 from generator.errors import CarouselError
@@ -19,31 +19,7 @@ from generator.music.score import Note, Score, Voice
 from generator.tokenizers import fit
 from generator.tokenizers.char import CharTokenizer
 from tests.conftest import ROOT, four_voices
-
-TEXTS = {"train": ["to be", "or not"], "validation": ["to bee"], "test": ["not to"]}
-
-
-class Given(Corpus):
-    """Pieces out of memory, which counts how often it is read."""
-
-    splits = ("train", "validation", "test")
-
-    def __init__(self, pieces: dict[str, list[str]] | dict[str, list[Score]], medium: str = "text") -> None:
-        super().__init__(Facts("given", "a test", "none", "here", medium, "char" if medium == "text" else "score"))
-        self.given = pieces
-        self.reads = 0
-
-    def fingerprint(self) -> str:
-        return repr(self.given)
-
-    def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:
-        self.skipped = [("lost.txt", "it was lost")]
-        self.reads += 1
-        for split, contents in self.given.items():
-            for number, content in enumerate(contents):
-                if progress:
-                    progress(number, 10)
-                yield split, Piece(f"{split} {number}", content)
+from tests.given import TEXTS, Given
 
 
 @pytest.fixture(autouse=True)
@@ -169,6 +145,7 @@ def test_no_place_for_the_cache(cache: Path) -> None:
 BUILD = """
 import resource, signal, sys
 from generator.corpora import open_corpus
+from generator.corpora.base import Piece, Progress
 from generator.corpora.shards import prepare
 from generator.errors import CarouselError
 limit = int(sys.argv[2])
@@ -205,7 +182,7 @@ def test_two_may_build_at_the_same_time(tmp_path: Path, cache: Path) -> None:
 WAITED_FOR = """
 import sys
 from generator.corpora.shards import prepare
-from tests.test_shards import TEXTS, Given
+from tests.given import TEXTS, Given
 
 class Slow(Given):
     def read(self, progress=None):

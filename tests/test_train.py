@@ -127,31 +127,36 @@ def start(novel: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", QUICK, *arguments], env=quick, stderr=subprocess.DEVNULL)
 
 
+def logged(out: Path) -> list[dict[str, float]]:
+    """The validations of a run so far."""
+    log = out / trainer.METRICS
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
 def test_a_stopped_run_resumes_to_the_same_weights(novel: Path, tmp_path: Path) -> None:
     """What counts is what lies on the disk, after SIGKILL as after Ctrl-C."""
-    whole = tmp_path / "whole"
-    assert start(novel, whole).wait() == 0
-    for by in (signal.SIGKILL, signal.SIGINT):
-        killed = tmp_path / by.name
-        process = start(novel, killed)
-        deadline = time.monotonic() + 120
-        while not (killed / trainer.METRICS).exists() or not (killed / trainer.METRICS).read_text():
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert train.main(command(novel, whole, "--validations", "4")[3:]) == 0
+    for by, more in ((signal.SIGKILL, ()), (signal.SIGINT, ("--resume",))):
+        process = start(novel, stopped, *more)
+        validations, deadline = len(logged(stopped)), time.monotonic() + 120
+        while len(logged(stopped)) == validations:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
         process.send_signal(by)
         assert process.wait() == (130 if by == signal.SIGINT else -signal.SIGKILL)
-        step = trainer.read_state(killed)[0]["counters"]["step"]
-        assert 0 < step < 60
-        assert start(novel, killed, "--resume").wait() == 0
-        assert Checkpoint.load(killed).fingerprint == Checkpoint.load(whole).fingerprint
-        one, two = trainer.read_state(whole)[1], trainer.read_state(killed)[1]
-        assert one.keys() == two.keys()
-        assert all(np.array_equal(one[name].numpy(), two[name].numpy()) for name in one)
-        assert one["averaged"] == 60 and one["average.output.bias"].shape == one["model.output.bias"].shape
-        logs = [list(map(json.loads, (out / trainer.METRICS).read_text().splitlines())) for out in (whole, killed)]
-        first, second = ([{key: row[key] for key in ("step", "loss", "validation")} for row in log] for log in logs)
-        assert first == second
+        assert 0 < trainer.read_state(stopped)[0]["counters"]["step"] < 60
+    assert train.main(command(novel, stopped, "--validations", "4", "--resume")[3:]) == 0
+    assert Checkpoint.load(stopped).fingerprint == Checkpoint.load(whole).fingerprint
+    one, two = trainer.read_state(whole)[1], trainer.read_state(stopped)[1]
+    assert one.keys() == two.keys()
+    assert all(np.array_equal(one[name].numpy(), two[name].numpy()) for name in one)
+    assert one["averaged"] == 60 and one["average.output.bias"].shape == one["model.output.bias"].shape
+    first, second = (
+        [{key: row[key] for key in ("step", "loss", "validation")} for row in logged(out)] for out in (whole, stopped)
+    )
+    assert first == second
 
 
 def run_of(novel: Path, out: Path, **changes: Any) -> trainer.Trainer:

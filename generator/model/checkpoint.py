@@ -65,10 +65,8 @@ class Checkpoint:
 
         from generator.model.lstm import LanguageModel
 
-        with torch.device("meta"):  # no random numbers are drawn for weights that are replaced at once
-            model = LanguageModel(self.config)
-        model.load_state_dict({name: torch.from_numpy(value) for name, value in self.weights.items()}, assign=True)
-        return model.eval()
+        weights = {name: torch.from_numpy(value) for name, value in self.weights.items()}
+        return LanguageModel(self.config, weights=weights).eval()
 
     def save(self, folder: str | Path, kept_as: type[np.float32 | np.float16] = np.float32) -> None:
         """Replace the four files of a checkpoint in a folder, together or not at all; the folder is made."""

@@ -61,16 +61,33 @@ def initialise(lstm: nn.LSTM, time_scale: int = 0) -> None:
 class LanguageModel(nn.Module):
     """Next-token logits from tokens and a carried state."""
 
-    def __init__(self, config: ModelConfig, dropout: Dropout | None = None, time_scale: int = 0) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        dropout: Dropout | None = None,
+        time_scale: int = 0,
+        weights: dict[str, Tensor] | None = None,
+    ) -> None:
+        """Draw the weights at random, or take these, by the names in `state_dict`."""
         super().__init__()
         self.config = config
         self.dropout = dropout or Dropout()
-        self.embedding = nn.Embedding(config.vocab_size, config.embedding_dim)
-        self.lstm = nn.LSTM(config.embedding_dim, config.hidden_size, config.num_layers, batch_first=True)
-        self.output = nn.Linear(config.hidden_size, config.vocab_size)
+        # On the device "meta" torch draws no random numbers; but for those of an embedding it would import its
+        # compiler there, which takes seconds.
+        with torch.device("meta" if weights else "cpu"):
+            self.embedding = (
+                nn.Embedding.from_pretrained(weights["embedding.weight"], freeze=False)
+                if weights
+                else nn.Embedding(config.vocab_size, config.embedding_dim)
+            )
+            self.lstm = nn.LSTM(config.embedding_dim, config.hidden_size, config.num_layers, batch_first=True)
+            self.output = nn.Linear(config.hidden_size, config.vocab_size)
         if config.tied:
             self.output.weight = self.embedding.weight
-        self.reset_parameters(time_scale)
+        if weights:
+            self.load_state_dict(weights, assign=True)
+        else:
+            self.reset_parameters(time_scale)
 
     def reset_parameters(self, time_scale: int = 0) -> None:
         nn.init.normal_(self.embedding.weight, std=self.config.embedding_dim**-0.5)
