@@ -9,7 +9,7 @@ next.
 
 import streamlit as st
 
-from generator.places import PACKAGE
+from generator.foundation.places import PACKAGE
 from generator.web.routes import routes
 
 app = st.App(PACKAGE / "web" / "pages.py", routes=routes())

@@ -18,11 +18,11 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.measuring import parser, report, rounded, watched
-from generator import command
+from generator.cli import command
 from generator.corpora import open_corpus
-from generator.corpora.shards import Shards, prepare
-from generator.options import TrainingOptions, add_arguments, given
-from generator.trainer import Trainer
+from generator.corpora.dataset import TokenDataset, prepare
+from generator.foundation.options import TrainingOptions, add_arguments, given
+from generator.training.trainer import Trainer
 
 PARTS: dict[str, dict[str, Any]] = {
     "weight-drop": {"dropout_weights": 0.0},
@@ -44,10 +44,10 @@ MORE: dict[str, dict[str, Any]] = {
 """What it could have besides."""
 
 
-def run(shards: Shards, options: TrainingOptions) -> dict[str, Any]:
+def run(dataset: TokenDataset, options: TrainingOptions) -> dict[str, Any]:
     """Train, and say how well it went."""
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(shards, Path(folder), options, Console(quiet=True))
+        trainer = Trainer(dataset, Path(folder), options, Console(quiet=True))
         trainer.run()
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     return {"nats": rounded(trainer.best), "updates": trainer.step, "parameters": parameters}
@@ -67,10 +67,10 @@ def variants(options: TrainingOptions) -> dict[str, TrainingOptions]:
 def ablation(arguments: argparse.Namespace) -> None:
     """Do what the command line asks."""
     options = TrainingOptions(**{"validations": 5, "patience": 1000, **given(arguments, TrainingOptions)})
-    shards = prepare(open_corpus(arguments.corpus))
+    dataset = prepare(open_corpus(arguments.corpus))
     rows: list[dict[str, Any]] = []
     for name, changed in watched(variants(options).items(), "runs"):
-        row = {"who": name, **run(shards, changed)}
+        row = {"who": name, **run(dataset, changed)}
         if rows:
             row["worth"] = rounded(row["nats"] - rows[0]["nats"]) * (-1 if name.startswith("with ") else 1)
         rows.append(row)

@@ -24,7 +24,7 @@ from threading import Barrier, Thread
 from typing import Any
 
 from benchmarks.measuring import add_rounds, parser, report, rounded, watched
-from generator import command
+from generator.cli import command
 from generator.streaming.engine import Engine, load
 from generator.streaming.scheduler import cores
 from generator.streaming.stream import Stream

@@ -31,11 +31,11 @@ import numpy as np
 from benchmarks.features import HISTOGRAMS, cuts, features, names
 from benchmarks.measuring import optional, parser, report, rounded, watched
 from benchmarks.statistics import area, music_model
-from generator import command
-from generator.atomic import atomic_write
+from generator.cli import command
 from generator.corpora import open_corpus
-from generator.corpora.shards import Shards, prepare
-from generator.errors import CarouselError
+from generator.corpora.dataset import TokenDataset, prepare
+from generator.foundation.atomic import atomic_write
+from generator.foundation.errors import CarouselError
 from generator.music.score import Clock, Score, Tempo
 from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Model
@@ -67,16 +67,16 @@ def played(model: Model, count: int, seconds: float, **options: Any) -> list[tup
     return [(model.tokenizer.collect(events[stream]), stream.lifts) for stream in streams]
 
 
-def pieces(shards: Shards, most_hours: float) -> Iterator[tuple[str, Any, Score]]:
+def pieces(dataset: TokenDataset, most_hours: float) -> Iterator[tuple[str, Any, Score]]:
     """The corpus's pieces by chance and in random variants, up to so many hours: name, tokens, and what these say."""
     random = np.random.default_rng(0)
-    every = [(shards.split(split), index) for split in shards.splits for index in range(len(shards.split(split)))]
+    every = [(dataset.split(split), index) for split in dataset.splits for index in range(len(dataset.split(split)))]
     left = 3600 * most_hours
     for place in watched(random.permutation(len(every)), "corpus"):
         split, index = every[place]
         if left > 0:
-            tokens = shards.tokenizer.augment(split[index], random)
-            piece = shards.tokenizer.decode(tokens)
+            tokens = dataset.tokenizer.augment(split[index], random)
+            piece = dataset.tokenizer.decode(tokens)
             left -= piece.clock().seconds(piece.end_ticks)
             yield split.names[index], tokens, piece
 
@@ -114,12 +114,12 @@ def mean(stretches: Iterable[tuple[Row, float]]) -> Row:
     return found
 
 
-def of_corpus(shards: Shards, most_hours: float) -> tuple[Rows, Row]:
+def of_corpus(dataset: TokenDataset, most_hours: float) -> tuple[Rows, Row]:
     """Its pieces one by one, and its windows, played one after another an hour at a time; which pieces are stuck."""
     rows: Rows = {"pieces": [], "windows": []}
     found: Row = {"loop": [], "silence": []}
     hour, seconds = [], 0.0
-    for name, tokens, piece in pieces(shards, most_hours):
+    for name, tokens, piece in pieces(dataset, most_hours):
         for kind in sorted({stretch.kind for stretch in stretches(piece)}):
             found[kind].append(name)
         lasts = piece.clock().seconds(piece.end_ticks)
@@ -127,10 +127,10 @@ def of_corpus(shards: Shards, most_hours: float) -> tuple[Rows, Row]:
         hour.append(tokens)
         seconds += lasts
         if seconds >= 3600:
-            rows["windows"] += windows(shards.tokenizer.decode(np.concatenate(hour)))
+            rows["windows"] += windows(dataset.tokenizer.decode(np.concatenate(hour)))
             hour, seconds = [], 0.0
     if hour:
-        rows["windows"] += windows(shards.tokenizer.decode(np.concatenate(hour)))
+        rows["windows"] += windows(dataset.tokenizer.decode(np.concatenate(hour)))
     return rows, found | {name: len(rows[name]) for name in RANGES}
 
 
@@ -218,8 +218,8 @@ def endurance(given: argparse.Namespace) -> None:
     """Do what the command line asks."""
     model = music_model(given.checkpoint)
     options = {"temperature": given.temperature, "top_p": given.top_p}
-    shards = prepare(open_corpus(given.corpus), model.tokenizer)
-    corpus, about = of_corpus(shards, given.corpus_hours)
+    dataset = prepare(open_corpus(given.corpus), model.tokenizer)
+    corpus, about = of_corpus(dataset, given.corpus_hours)
     count = round(3600 * given.hours / WINDOW_SECONDS)
     if not corpus["windows"] or not count:
         raise CarouselError("nothing fills a window of five minutes; give more --hours, or a longer corpus")

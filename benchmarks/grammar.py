@@ -33,7 +33,7 @@ from benchmarks.measuring import (
     untrained,
     watched,
 )
-from generator import command
+from generator.cli import command
 from generator.model.checkpoint import Checkpoint
 from generator.streaming.batch import CHUNK, Batch, Job
 from generator.streaming.constraints import Constraints

@@ -22,9 +22,9 @@ from typing import Any
 import music21
 
 from benchmarks.measuring import parser, report
-from generator import command
+from generator.cli import command
 from generator.corpora import open_corpus
-from generator.corpora.shards import prepare
+from generator.corpora.dataset import prepare
 from generator.music.score import Score
 from generator.streaming.best import candidates
 from generator.streaming.engine import Model, load
@@ -118,9 +118,9 @@ def harmony(given: argparse.Namespace) -> None:
     """Measure and print."""
     model = load(given.checkpoint)
     corpus = open_corpus(given.corpus)
-    shards = prepare(corpus, model.tokenizer)
+    dataset = prepare(corpus, model.tokenizer)
     held_out = [split for split in ("validation", "test") if split in corpus.splits]
-    pieces = [model.tokenizer.decode(tokens) for split in held_out for tokens in shards.split(split)][: given.pieces]
+    pieces = [model.tokenizer.decode(tokens) for split in held_out for tokens in dataset.split(split)][: given.pieces]
     options = {"temperature": given.temperature, "seed": given.seed}
     report("harmony", given, "music21", pieces=len(pieces), rows=compare(model, pieces, given.best_of, **options))
 

@@ -35,8 +35,8 @@ from benchmarks.measuring import (
     watched,
 )
 from benchmarks.rivals import Gpt2
-from generator import command
-from generator.atomic import atomic_write
+from generator.cli import command
+from generator.foundation.atomic import atomic_write
 from generator.streaming.engine import Engine
 
 WINDOW = 64

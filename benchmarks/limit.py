@@ -48,8 +48,8 @@ from benchmarks.measuring import (
     watched,
 )
 from benchmarks.step import stepping
-from generator import command
-from generator.jit import compiled, specialised
+from generator.cli import command
+from generator.foundation.jit import compiled, specialised
 from generator.model.backends import BACKENDS, fp32
 from generator.model.backends.layout import BLOCK, GATES, PANEL, TERMS, aligned, laid, pack, padded
 from generator.model.backends.memory import APART

@@ -26,7 +26,7 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.measuring import parser, report, rounded, threads
-from generator import command
+from generator.cli import command
 from generator.streaming.engine import Engine, load
 from generator.streaming.stream import Stream
 

@@ -22,8 +22,8 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from generator import command
-from generator.errors import CarouselError
+from generator.cli import command
+from generator.foundation.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.lstm import LanguageModel

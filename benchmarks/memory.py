@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.measuring import parser, report, rounded
-from generator import command
+from generator.cli import command
 from generator.corpora.progress import bar
 from generator.model.lstm import initialise
 

@@ -24,7 +24,7 @@ from statistics import mean
 from typing import Any
 
 from generator.corpora import open_corpus
-from generator.corpora.shards import Shards, prepare
+from generator.corpora.dataset import TokenDataset, prepare
 from generator.music.keys import likely
 from generator.music.score import Score
 from generator.streaming.engine import Model, load
@@ -89,8 +89,8 @@ def measure(pieces: list[Score], ranges: list[tuple[int, int]]) -> dict[str, Any
     }
 
 
-def of_corpus(model: Model, shards: Shards, split: str, count: int) -> list[Score]:
-    part = shards.split(split)
+def of_corpus(model: Model, dataset: TokenDataset, split: str, count: int) -> list[Score]:
+    part = dataset.split(split)
     return [model.tokenizer.decode(part[index]) for index in range(min(count, len(part)))]
 
 
@@ -102,9 +102,9 @@ def generated(model: Model, count: int, **options: Any) -> list[Score]:
     return [piece for piece in pieces if piece.notes]
 
 
-def compare(model: Model, shards: Shards, pieces: int, **options: Any) -> dict[str, dict[str, Any]]:
+def compare(model: Model, dataset: TokenDataset, pieces: int, **options: Any) -> dict[str, dict[str, Any]]:
     """The figures of so many generated pieces, beside those of as many training and validation pieces."""
-    train = of_corpus(model, shards, "train", 10**9)
+    train = of_corpus(model, dataset, "train", 10**9)
     ranges = []
     for voice in range(len(model.tokenizer.voices)):
         pitches = [note.pitch for piece in train for note in piece.notes if note.voice == voice]
@@ -112,7 +112,7 @@ def compare(model: Model, shards: Shards, pieces: int, **options: Any) -> dict[s
     return {
         "generated": measure(generated(model, pieces, **options), ranges),
         "train": measure(train[:pieces], ranges),
-        "validation": measure(of_corpus(model, shards, "validation", pieces), ranges),
+        "validation": measure(of_corpus(model, dataset, "validation", pieces), ranges),
     }
 
 
@@ -125,9 +125,9 @@ def main() -> None:
     parser.add_argument("--top-p", type=float, default=1.0)
     given = parser.parse_args()
     model = load(given.checkpoint)
-    shards = prepare(open_corpus(given.corpus), model.tokenizer)
+    dataset = prepare(open_corpus(given.corpus), model.tokenizer)
     options = {"temperature": given.temperature, "top_p": given.top_p}
-    found = compare(model, shards, given.pieces, **options)
+    found = compare(model, dataset, given.pieces, **options)
     print(json.dumps({"checkpoint": given.checkpoint.name, "corpus": given.corpus, **options, **found}, indent=2))
 
 

@@ -43,8 +43,9 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.measuring import optional, parser, report, rounded
-from generator import command, jit
-from generator.errors import CarouselError
+from generator.cli import command
+from generator.foundation import jit
+from generator.foundation.errors import CarouselError
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("tokenizers", "music", "streaming", "web")

@@ -31,7 +31,9 @@ from typing import Any
 
 import numpy as np
 
-from generator import card, command, train  # train before torch, for it says how torch's threads are to wait
+from generator import train  # train before torch, for it says how torch's threads are to wait
+from generator.cli import command
+from generator.training import card
 
 # isort: split
 from rich.console import Console
@@ -40,19 +42,19 @@ from benchmarks.measuring import optional, parser, report
 from generator.corpora import open_corpus
 from generator.corpora.archives import SPLITS, Frames, FramesCorpus
 from generator.corpora.base import Facts
+from generator.corpora.dataset import TokenDataset, prepare
 from generator.corpora.paths import LICENCE
-from generator.corpora.shards import Shards, prepare
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import TrainingOptions, add_arguments, given
 from generator.model.checkpoint import Checkpoint
 from generator.model.frame_likelihood import CONVENTION, Nats, frame_nats, frame_scores, summed
 from generator.model.lstm import LanguageModel
 from generator.music.score import DEFAULT_TEMPO, Voice
-from generator.options import TrainingOptions, add_arguments, given
-from generator.run_folder import claimed
 from generator.tokenizers.base import Tokens
 from generator.tokenizers.frames import FramesTokenizer
 from generator.tokenizers.frames_grammar import FRAME, HIGHEST, KEYS, LOWEST, PITCH, TRANSPOSITIONS
-from generator.trainer import Trainer
+from generator.training.run_folder import claimed
+from generator.training.trainer import Trainer
 
 DEFAULT = "jsb-chorales"
 RECIPE: dict[str, Any] = {
@@ -138,36 +140,38 @@ class Run(Trainer):
 
     def validate(self) -> float:
         """Nats a frame."""
-        return float(scores(self.averaged, self.shards, "validation")["nats_per_frame"])
+        return float(scores(self.averaged, self.dataset, "validation")["nats_per_frame"])
 
 
-def pieces_of(shards: Shards, split: str) -> list[Tokens]:
-    part = shards.split(split)
+def pieces_of(dataset: TokenDataset, split: str) -> list[Tokens]:
+    part = dataset.split(split)
     return [part[index] for index in range(len(part))]
 
 
-def scores(model: LanguageModel, shards: Shards, split: str) -> dict[str, Any]:
+def scores(model: LanguageModel, dataset: TokenDataset, split: str) -> dict[str, Any]:
     """The row of one model."""
-    pieces = pieces_of(shards, split)
-    found = frame_scores(model, tokenizer_of(shards), pieces)
+    pieces = pieces_of(dataset, split)
+    found = frame_scores(model, tokenizer_of(dataset), pieces)
     return {"what": "model", "split": split, "pieces": len(pieces), **found}
 
 
-def tokenizer_of(shards: Shards) -> FramesTokenizer:
-    """The frames tokenizer of the shards.
+def tokenizer_of(dataset: TokenDataset) -> FramesTokenizer:
+    """The frames tokenizer of the dataset.
 
     Raises:
         CarouselError: they have another.
     """
-    if not isinstance(shards.tokenizer, FramesTokenizer):
-        raise CarouselError(f"frames are scored, not what the tokenizer {shards.tokenizer.kind} makes; train on frames")
-    return shards.tokenizer
+    if not isinstance(dataset.tokenizer, FramesTokenizer):
+        raise CarouselError(
+            f"frames are scored, not what the tokenizer {dataset.tokenizer.kind} makes; train on frames"
+        )
+    return dataset.tokenizer
 
 
-def mixture_scores(model: LanguageModel, shards: Shards, split: str) -> dict[str, Any]:
+def mixture_scores(model: LanguageModel, dataset: TokenDataset, split: str) -> dict[str, Any]:
     """The row of the mixture over transpositions."""
-    pieces = pieces_of(shards, split)
-    mixed = mixture_nats(model, tokenizer_of(shards), pieces)
+    pieces = pieces_of(dataset, split)
+    mixed = mixture_nats(model, tokenizer_of(dataset), pieces)
     return {"what": "transposed_mixture", "split": split, "pieces": len(pieces), **summed(mixed)}
 
 
@@ -203,17 +207,17 @@ def on_the_keyboard(tokenizer: FramesTokenizer, piece: Tokens) -> list[Tokens]:
 
 
 def trained(
-    shards: Shards, out: Path, options: TrainingOptions, made_by: str, resume: bool
+    dataset: TokenDataset, out: Path, options: TrainingOptions, made_by: str, resume: bool
 ) -> tuple[Checkpoint, float]:
     """The best checkpoint by validation, saved with its card; and the minutes that the run took."""
-    run = Run(shards, out, options, Console(stderr=True), made_by)
+    run = Run(dataset, out, options, Console(stderr=True), made_by)
     if resume:
         run.load()
     run.run()
     checkpoint = replace(Checkpoint.load(out), name=out.name)
-    rows = [scores(checkpoint.model(), shards, split) for split in ("validation", "test")]
+    rows = [scores(checkpoint.model(), dataset, split) for split in ("validation", "test")]
     said = f"{run.step:,} updates over {run.pass_number + run.window / len(run.batches):.1f} passes."
-    replace(checkpoint, card=card.write(checkpoint, shards.facts, rows, run.made_by, said)).save(out)
+    replace(checkpoint, card=card.write(checkpoint, dataset.facts, rows, run.made_by, said)).save(out)
     return checkpoint, run.seconds / 60
 
 
@@ -234,14 +238,14 @@ def polyphony(asked: argparse.Namespace, made_by: str) -> None:
     run: dict[str, Any] = {}
     if asked.checkpoint is not None:
         checkpoint = Checkpoint.load(asked.checkpoint)
-        shards = prepare(corpus, checkpoint.tokenizer)
+        dataset = prepare(corpus, checkpoint.tokenizer)
     else:
-        shards = prepare(corpus, FramesTokenizer.kind)
+        dataset = prepare(corpus, FramesTokenizer.kind)
         with tempfile.TemporaryDirectory() as temporary:
             out = asked.out or Path(temporary) / "polyphony"
             options = train.resumed(out, changes) if asked.resume else options_of(changes)
             with claimed(out, replacing=asked.resume or asked.overwrite):
-                checkpoint, minutes = trained(shards, out, options, made_by, asked.resume)
+                checkpoint, minutes = trained(dataset, out, options, made_by, asked.resume)
         run = {"minutes": round(minutes, 1), "seed": options.seed, "training": asdict(options)}
     model = checkpoint.model()
     report(
@@ -249,11 +253,11 @@ def polyphony(asked: argparse.Namespace, made_by: str) -> None:
         asked,
         dataset=corpus.name,
         convention=CONVENTION,
-        left_out=shards.skipped,
+        left_out=dataset.skipped,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         **run,
         published=PUBLISHED.get(corpus.name, {}),
-        rows=[row(model, shards, split) for split in ("test", "validation") for row in (scores, mixture_scores)],
+        rows=[row(model, dataset, split) for split in ("test", "validation") for row in (scores, mixture_scores)],
     )
 
 

@@ -18,8 +18,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.measuring import add_rounds, parser, ratio, report, rounded, watched
-from generator import command
-from generator.errors import CarouselError
+from generator.cli import command
+from generator.foundation.errors import CarouselError
 
 ROOT = Path(__file__).parents[1]
 TORCH = "import torch"

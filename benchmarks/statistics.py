@@ -32,10 +32,10 @@ import numpy.typing as npt
 from benchmarks.features import HISTOGRAMS, cuts, features, names
 from benchmarks.measuring import parser, report, rounded, watched
 from benchmarks.music import generated
-from generator import command
+from generator.cli import command
 from generator.corpora import open_corpus
-from generator.corpora.shards import Shards, prepare
-from generator.errors import CarouselError
+from generator.corpora.dataset import TokenDataset, prepare
+from generator.foundation.errors import CarouselError
 from generator.music.score import Score
 from generator.streaming.engine import Model, load
 
@@ -114,22 +114,22 @@ def measure(pieces: list[Score], seconds: float | None) -> Table:
     return table
 
 
-def held_out(shards: Shards) -> list[Score]:
+def held_out(dataset: TokenDataset) -> list[Score]:
     """The pieces of the validation and the test split, as the tokenizer tells them."""
-    parts = [shards.split(name) for name in shards.splits if name != "train"]
-    return [shards.tokenizer.decode(part[index]) for part in parts for index in range(len(part))]
+    parts = [dataset.split(name) for name in dataset.splits if name != "train"]
+    return [dataset.tokenizer.decode(part[index]) for part in parts for index in range(len(part))]
 
 
-def drawn(shards: Shards, count: int) -> list[Score]:
+def drawn(dataset: TokenDataset, count: int) -> list[Score]:
     """So many training pieces, by chance."""
-    part = shards.split("train")
+    part = dataset.split("train")
     chosen = np.random.default_rng(0).permutation(len(part))[:count]
-    return [shards.tokenizer.decode(part[index]) for index in chosen]
+    return [dataset.tokenizer.decode(part[index]) for index in chosen]
 
 
-def rows(model: Model, shards: Shards, pieces: int, seconds: float | None, **options: Any) -> dict[str, Any]:
+def rows(model: Model, dataset: TokenDataset, pieces: int, seconds: float | None, **options: Any) -> dict[str, Any]:
     """A row a feature, of whole pieces or of excerpts of so many seconds, and how many pieces were compared."""
-    sides = (generated(model, pieces, **options), drawn(shards, pieces), held_out(shards))
+    sides = (generated(model, pieces, **options), drawn(dataset, pieces), held_out(dataset))
     tables = [measure(side, seconds) for side in sides]
     found = []
     for name in names(model.tokenizer) + ["seconds"] * (seconds is None):
@@ -160,10 +160,10 @@ def music_model(folder: Path) -> Model:
 def statistics(given: argparse.Namespace) -> None:
     """Do what the command line asks."""
     model = music_model(given.checkpoint)
-    shards = prepare(open_corpus(given.corpus), model.tokenizer)
+    dataset = prepare(open_corpus(given.corpus), model.tokenizer)
     if given.excerpt is None and model.tokenizer.kind == "performance":
         given.excerpt = EXCERPT_SECONDS
-    found = rows(model, shards, given.pieces, given.excerpt, temperature=given.temperature, top_p=given.top_p)
+    found = rows(model, dataset, given.pieces, given.excerpt, temperature=given.temperature, top_p=given.top_p)
     below = [row["feature"] for row in found["rows"] if row["ratio"] < WANTED]
     report("statistics", given, "muspy", **found, below=below)
 

@@ -46,7 +46,7 @@ from benchmarks.measuring import (
     watched,
 )
 from benchmarks.rivals import Gpt2, OnnxLstm, nn_lstm_loop
-from generator import command
+from generator.cli import command
 from generator.model.backends import BACKENDS, Backend
 from generator.streaming.engine import Model
 from generator.streaming.scheduler import threads_for

@@ -33,10 +33,10 @@ __all__ = [
 ]
 
 if typing.TYPE_CHECKING:
-    from generator.errors import CarouselError
+    from generator.foundation.errors import CarouselError
+    from generator.foundation.options import SamplingOptions
     from generator.music.files import read
     from generator.music.score import Bar, Note, Pedal, PieceEnd, Score, Tempo, TimeSignature, Voice
-    from generator.options import SamplingOptions
     from generator.sinks import write
     from generator.streaming.engine import Engine, Model, load
     from generator.streaming.snapshot import Snapshot
@@ -45,13 +45,13 @@ else:
     # Each name is imported when it is first asked for (PEP 562): numba takes a second, and not every command needs it.
     _HOMES = {
         "Bar": "music.score",
-        "CarouselError": "errors",
+        "CarouselError": "foundation.errors",
         "Engine": "streaming.engine",
         "Model": "streaming.engine",
         "Note": "music.score",
         "Pedal": "music.score",
         "PieceEnd": "music.score",
-        "SamplingOptions": "options",
+        "SamplingOptions": "foundation.options",
         "Score": "music.score",
         "Snapshot": "streaming.snapshot",
         "Stream": "streaming.stream",

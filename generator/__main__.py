@@ -6,8 +6,10 @@ import importlib.util
 import os
 import sys
 
-from generator import __version__, command, places
-from generator.errors import CarouselError
+from generator import __version__
+from generator.cli import command
+from generator.foundation import places
+from generator.foundation.errors import CarouselError
 
 COMMANDS = """Carousel: endless music and text from a stateful LSTM.
 

@@ -10,7 +10,7 @@ JSON, one object.
 
 from __future__ import annotations
 
-from generator import command  # first, so that Ctrl-C is quiet while the others are imported
+from generator.cli import command  # first, so that Ctrl-C is quiet while the others are imported
 
 # isort: split
 import argparse

@@ -14,7 +14,7 @@ checkpoint knows, is a token as well. JSON, one object.
 
 from __future__ import annotations
 
-from generator import command  # first, so that Ctrl-C is quiet while the others are imported
+from generator.cli import command  # first, so that Ctrl-C is quiet while the others are imported
 
 # isort: split
 import argparse
@@ -26,18 +26,18 @@ from typing import Any
 
 from rich.progress import TaskProgressColumn, TimeRemainingColumn
 
+from generator.analysis.originality import originality
+from generator.analysis.rank import open_and_rank
 from generator.corpora import open_corpus
+from generator.corpora.dataset import Split, TokenDataset, prepare
 from generator.corpora.progress import bar
-from generator.corpora.shards import Shards, Split, prepare
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import DynamicOptions, add_arguments, given
+from generator.foundation.terminal import printable
 from generator.model.backends import BACKENDS, negative_log_likelihood
 from generator.model.backends import prepare as prepare_backend
 from generator.model.checkpoint import Checkpoint
-from generator.options import DynamicOptions, add_arguments, given
-from generator.originality import originality
-from generator.rank import open_and_rank
 from generator.streaming.engine import Model
-from generator.terminal import printable
 from generator.tokenizers.base import Tokenizer
 from generator.tokenizers.frames import FramesTokenizer
 
@@ -49,7 +49,7 @@ EXAMPLE = "python -m generator.evaluate checkpoints/shakespeare tinyshakespeare"
 
 def evaluate(
     checkpoint: Checkpoint,
-    shards: Shards,
+    dataset: TokenDataset,
     split: str,
     backend: str | None = None,
     *,
@@ -72,7 +72,7 @@ def evaluate(
     Raises:
         CarouselError: the corpus has no such split, there is no such backend, or dynamic evaluation ran away.
     """
-    whole = shards.split(split)
+    whole = dataset.split(split)
     part = whole if reading is None else whole.beginning(reading)
     tokenizer = checkpoint.tokenizer
     with bar("scoring", TaskProgressColumn(), TimeRemainingColumn(), visible=visible) as show:
@@ -81,14 +81,14 @@ def evaluate(
             show(completed=done, total=total)
 
         if adapting:
-            from generator import dynamic  # imports torch, which takes seconds
+            from generator.analysis import dynamic  # imports torch, which takes seconds
 
             words = (
                 "dynamic evaluation (Krause et al. 2018, RMS with decay): one carried stream from a cold start whose "
                 f"weights learn from each segment of {adapting.segment} tokens once it is scored; "
                 f"rate {adapting.rate:g}, decay {adapting.decay:g}; END tokens included"
             )
-            training = shards.split("train").tokens
+            training = dataset.split("train").tokens
             found = dynamic.negative_log_likelihood(
                 checkpoint.model(), part.tokens, tokenizer.start, training, adapting, progress
             )
@@ -114,7 +114,7 @@ def evaluate(
     nats = float(found.sum()) * len(part.tokens) / len(found)  # lanes of equal length leave a few tokens out
     counts = {"tokens": len(part.tokens), **EXTENTS[tokenizer.medium](part, tokenizer)}
     scores: dict[str, Any] = {
-        "corpus": shards.facts.name,
+        "corpus": dataset.facts.name,
         "split": split,
         "convention": words,
         **({"backend": backend} if backend else {}),
@@ -154,9 +154,9 @@ EXTENTS: dict[str, Callable[[Split, Tokenizer], dict[str, float]]] = {
 """For each medium, how much a split holds, unit by unit: negative log-likelihood is given per each of them."""
 
 
-def default_split(shards: Shards) -> str:
+def default_split(dataset: TokenDataset) -> str:
     """The test split where there is one, else the validation split."""
-    return "test" if "test" in shards.splits else "validation"
+    return "test" if "test" in dataset.splits else "validation"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -200,14 +200,14 @@ def _evaluate(given_: argparse.Namespace) -> None:
         raise CarouselError(f"give one checkpoint and one corpus, as in: {EXAMPLE}")
     checkpoint = Checkpoint.load(given_.places[0])
     adapting = DynamicOptions(**options) if given_.dynamic else None
-    shards = prepare(open_corpus(given_.places[1]), checkpoint.tokenizer)
+    dataset = prepare(open_corpus(given_.places[1]), checkpoint.tokenizer)
     if given_.originality is not None:
         if given_.split:
             raise CarouselError("--originality compares streams with all splits; leave --split out")
-        print(_json(originality(Model(checkpoint), shards, given_.originality)))
+        print(_json(originality(Model(checkpoint), dataset, given_.originality)))
         return
-    split = given_.split or default_split(shards)
-    scores = evaluate(checkpoint, shards, split, given_.backend, window=given_.window, adapting=adapting, visible=True)
+    split = given_.split or default_split(dataset)
+    scores = evaluate(checkpoint, dataset, split, given_.backend, window=given_.window, adapting=adapting, visible=True)
     print(json.dumps(scores, indent=2))
 
 

@@ -10,7 +10,7 @@ better than one of them would after as long. What comes out is a checkpoint like
 
 from __future__ import annotations
 
-from generator import command  # first, so that Ctrl-C is quiet while the others are imported
+from generator.cli import command  # first, so that Ctrl-C is quiet while the others are imported
 
 # isort: split
 import argparse
@@ -23,19 +23,20 @@ from typing import Any
 
 import numpy as np
 
-from generator import card, places
-from generator.atomic import atomic_folder, newest
 from generator.corpora import open_corpus
-from generator.corpora.shards import Shards, prepare
-from generator.errors import CarouselError
+from generator.corpora.dataset import TokenDataset, prepare
 from generator.evaluate import evaluate
+from generator.foundation import places
+from generator.foundation.atomic import atomic_folder, newest
+from generator.foundation.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
-from generator.model.joined import join
-from generator.run_folder import METRICS, STATE, claimed, refuse_to_replace
+from generator.model.ensemble import join
+from generator.training import card
+from generator.training.run_folder import METRICS, STATE, claimed, refuse_to_replace
 
 
 def joined(
-    shards: Shards, folders: Sequence[Path], out: Path, made_by: str = "", *, overwrite: bool = False
+    dataset: TokenDataset, folders: Sequence[Path], out: Path, made_by: str = "", *, overwrite: bool = False
 ) -> list[dict[str, Any]]:
     """Join the checkpoints in `folders` into `out`, whose card says how each of them was made; returns its scores.
 
@@ -50,22 +51,22 @@ def joined(
         raise CarouselError(f"{folders[0]} alone is nothing to join; give two checkpoints or more")
     members = [Checkpoint.load(folder) for folder in folders]
     for member in members:
-        if member.tokenizer.to_json() != shards.tokenizer.to_json() or shards.facts.title not in member.card:
-            raise CarouselError(f"{member.name} was not trained on {shards.facts.name}; name the corpus that it was")
+        if member.tokenizer.to_json() != dataset.tokenizer.to_json() or dataset.facts.title not in member.card:
+            raise CarouselError(f"{member.name} was not trained on {dataset.facts.name}; name the corpus that it was")
     curves = [_metrics(folder) for folder in folders]
     with claimed(out, replacing=overwrite):
         checkpoint = join(members)
         kept = {name: value.astype(np.float16).astype(np.float32) for name, value in checkpoint.weights.items()}
         checkpoint = replace(checkpoint, weights=kept, name=out.name)
         scores = [
-            evaluate(checkpoint, shards, split, visible=True)
+            evaluate(checkpoint, dataset, split, visible=True)
             for split in ("validation", "test")
-            if split in shards.splits
+            if split in dataset.splits
         ]
         histories = [card.made_by(member.card) for member in members]
         commands = "\n".join([*(line for line, _ in histories), made_by])
         trained = "\n".join(f"{member.name}: {words}" for member, (_, words) in zip(members, histories, strict=True))
-        text = card.write(checkpoint, shards.facts, scores, commands, trained)
+        text = card.write(checkpoint, dataset.facts, scores, commands, trained)
         (out / STATE).unlink(missing_ok=True)  # of a run that made what is replaced now
         with atomic_folder(out) as made:
             replace(checkpoint, card=text).write(made, np.float16)
@@ -104,9 +105,9 @@ def main(arguments: list[str] | None = None) -> int:
     def work(given: argparse.Namespace) -> None:
         members = [places.checkpoint(member) for member in given.members]
         check(members, given.out, given.overwrite)
-        shards = prepare(open_corpus(given.corpus), Checkpoint.load(members[0]).tokenizer.kind)
+        dataset = prepare(open_corpus(given.corpus), Checkpoint.load(members[0]).tokenizer.kind)
         made_by = command.recipe("generator.join", arguments)
-        print(json.dumps(joined(shards, members, given.out, made_by, overwrite=given.overwrite), indent=2))
+        print(json.dumps(joined(dataset, members, given.out, made_by, overwrite=given.overwrite), indent=2))
 
     return command.run(parser, work, arguments)
 

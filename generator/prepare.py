@@ -10,7 +10,7 @@ example:
 
 from __future__ import annotations
 
-from generator import command  # first, so that Ctrl-C is quiet while the others are imported
+from generator.cli import command  # first, so that Ctrl-C is quiet while the others are imported
 
 # isort: split
 import argparse
@@ -18,9 +18,9 @@ import sys
 from collections.abc import Iterable
 
 from generator.corpora import open_corpus
-from generator.corpora.shards import Shards, prepare
-from generator.losses import many, sentences
-from generator.terminal import printable
+from generator.corpora.dataset import TokenDataset, prepare
+from generator.foundation.omissions import many, sentences
+from generator.foundation.terminal import printable
 from generator.tokenizers import KINDS
 
 NAMED = 10
@@ -39,45 +39,45 @@ def _prepare(given: argparse.Namespace) -> None:
     print(summary(prepare(open_corpus(given.corpus), given.tokenizer)))
 
 
-def summary(shards: Shards) -> str:
+def summary(dataset: TokenDataset) -> str:
     """What a corpus holds, for people."""
-    facts = shards.facts
-    kind = shards.tokenizer.kind
+    facts = dataset.facts
+    kind = dataset.tokenizer.kind
     because = f": {facts.reason}" if facts.reason and kind == facts.tokenizer else ""
     lines = [
         f"{facts.name}: {facts.title}",
         f"  licence     {facts.licence}",
         f"  source      {facts.source}",
-        f"  tokenizer   {kind}, {shards.tokenizer.vocab_size} tokens{because}",
+        f"  tokenizer   {kind}, {dataset.tokenizer.vocab_size} tokens{because}",
     ]
-    for name in shards.splits:
-        split = shards.split(name)
+    for name in dataset.splits:
+        split = dataset.split(name)
         lines.append(f"  {name:<11} {many(len(split), 'piece')}, {many(len(split.tokens), 'token')}")
-    if shards.styles:
-        known = [style for style in shards.styles if style in shards.tokenizer.styles]
-        others = [style for style in shards.styles if style not in shards.tokenizer.styles]
-        lines.append("  styles      " + (_counted(shards, known) or "none that enough pieces have, and not all"))
+    if dataset.styles:
+        known = [style for style in dataset.styles if style in dataset.tokenizer.styles]
+        others = [style for style in dataset.styles if style not in dataset.tokenizer.styles]
+        lines.append("  styles      " + (_counted(dataset, known) or "none that enough pieces have, and not all"))
         if others:
             more = f" and {len(others) - NAMED:,} more" if others[NAMED:] else ""
-            lines.append(f"  left out    {_counted(shards, others[:NAMED])}{more}")
-    report = shards.tokenizer.report(**shards.report)
-    unit, kept = next(iter(shards.report.items()))
-    errors = {name: value for name, value in shards.report.items() if name.startswith(("max_", "mean_"))}
+            lines.append(f"  left out    {_counted(dataset, others[:NAMED])}{more}")
+    report = dataset.tokenizer.report(**dataset.report)
+    unit, kept = next(iter(dataset.report.items()))
+    errors = {name: value for name, value in dataset.report.items() if name.startswith(("max_", "mean_"))}
     lines.append(f"  as tokens   {kept:,} {unit}" + (f" of {kept + report.dropped:,}" if report.dropped else ""))
     if errors:
         lines.append("              " + _listed(f"{name} {value:.4g}" for name, value in errors.items()))
-    lines += [f"    {sentence}" for sentence in sentences(report, shards.omissions)]
-    if shards.skipped:
-        lines.append(f"  skipped     {len(shards.skipped):,}, listed in {shards.skipped_list}")
-        lines += [f"    {name}: {reason}" for name, reason in shards.skipped[:NAMED]]
-        if len(shards.skipped) > NAMED:
-            lines.append(f"    and {len(shards.skipped) - NAMED:,} more")
-    lines.append(f"  kept in     {shards.folder}")
+    lines += [f"    {sentence}" for sentence in sentences(report, dataset.omissions)]
+    if dataset.skipped:
+        lines.append(f"  skipped     {len(dataset.skipped):,}, listed in {dataset.skipped_list}")
+        lines += [f"    {name}: {reason}" for name, reason in dataset.skipped[:NAMED]]
+        if len(dataset.skipped) > NAMED:
+            lines.append(f"    and {len(dataset.skipped) - NAMED:,} more")
+    lines.append(f"  kept in     {dataset.folder}")
     return "\n".join(map(printable, lines))
 
 
-def _counted(shards: Shards, styles: Iterable[str]) -> str:
-    return ", ".join(f"{style} {shards.styles[style]:,}" for style in styles)
+def _counted(dataset: TokenDataset, styles: Iterable[str]) -> str:
+    return ", ".join(f"{style} {dataset.styles[style]:,}" for style in styles)
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ MIDI or MusicXML file, finds its checkpoint by itself.
 
 from __future__ import annotations
 
-from generator import command  # first, so that Ctrl-C is quiet while the others are imported
+from generator.cli import command  # first, so that Ctrl-C is quiet while the others are imported
 
 # isort: split
 import argparse
@@ -24,15 +24,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from generator import sinks, takes
+from generator import sinks
+from generator.cli import takes
+from generator.cli.reporting import (
+    losses,
+    melody_losses,
+    report,
+    showing,
+    tell_steps,
+    tell_tempo,
+    telling,
+    whole_or_told,
+)
 from generator.corpora.primer import read_primer
 from generator.corpora.progress import when_slow
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions, add_arguments, given
+from generator.foundation.terminal import printable, say, tell
 from generator.model.backends import AUTO, BACKENDS
 from generator.music import files
 from generator.music.score import Clock, Note, Score, Tempo, Voice, pitch_name
-from generator.options import SamplingOptions, add_arguments, given
-from generator.reporting import losses, melody_losses, report, showing, tell_steps, tell_tempo, telling, whole_or_told
 from generator.streaming.best import candidates
 from generator.streaming.course import Progress
 from generator.streaming.engine import Model, load
@@ -41,7 +52,6 @@ from generator.streaming.melody import brought
 from generator.streaming.origin import Cut
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
-from generator.terminal import printable, say, tell
 from generator.tokenizers.base import Event, Tokenizer
 
 DEFAULT_TOKENS = 2000
@@ -178,7 +188,7 @@ def work(given_: argparse.Namespace) -> None:
         refuse_all_but(given_, "tree")
         takes.show(given_.tree)
     elif "list" in (given_.midi_in, given_.midi_out):
-        from generator.sinks import port  # imports mido, as `duet` does
+        from generator.live import port  # imports mido, as `duet` does
 
         print(port.listing("input" if given_.midi_in == "list" else "output"))
     elif given_.replay is not None:
@@ -236,7 +246,7 @@ def sample(given_: argparse.Namespace, progress: Progress) -> None:
         events = telling(events, stream, given_.originality)
     try:
         if given_.midi_out is not None:
-            from generator import duet
+            from generator.live import duet
 
             duet.perform(stream, events, clock, given_.midi_out, given_.midi_in, click=bool(given_.click))
             kept, events = list(stream.past()) if path is not None else [], iter(())

@@ -5,7 +5,7 @@ python -m generator.train tinyshakespeare --out checkpoints/shakespeare
 
 from __future__ import annotations
 
-from generator import command  # first, so that Ctrl-C is quiet while the others are imported
+from generator.cli import command  # first, so that Ctrl-C is quiet while the others are imported
 
 # isort: split
 import argparse
@@ -23,22 +23,23 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from rich.console import Console
 
-from generator import card, tokenizers
+from generator import tokenizers
 from generator.corpora import open_corpus
-from generator.corpora.shards import Shards, prepare
-from generator.errors import CarouselError
+from generator.corpora.dataset import TokenDataset, prepare
 from generator.evaluate import evaluate
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import PRESETS, TrainingOptions, add_arguments, given
+from generator.foundation.terminal import tell
 from generator.model.checkpoint import Checkpoint
-from generator.options import PRESETS, TrainingOptions, add_arguments, given
 from generator.prepare import summary
-from generator.run_folder import claimed, read_state, refuse_to_replace
-from generator.terminal import tell
+from generator.training import card
+from generator.training.run_folder import claimed, read_state, refuse_to_replace
 
 LENGTHS = ("steps", "minutes", "passes")
 
 
 def train(
-    shards: Shards,
+    dataset: TokenDataset,
     out: Path,
     options: TrainingOptions,
     *,
@@ -46,7 +47,7 @@ def train(
     overwrite: bool = False,
     made_by: str = "",
 ) -> Checkpoint:
-    """Train on a corpus's shards into a checkpoint folder; returns the best checkpoint by validation.
+    """Train on a corpus's tokens into a checkpoint folder; returns the best checkpoint by validation.
 
     Args:
         resume: go on where the run in this folder was interrupted, also if `overwrite` began it.
@@ -58,11 +59,11 @@ def train(
             by another process, or there is nothing fitting to resume.
         KeyboardInterrupt: after Ctrl-C; the state has been saved.
     """
-    from generator.trainer import VALIDATION_LANES, Trainer  # imports torch, which takes seconds
+    from generator.training.trainer import VALIDATION_LANES, Trainer  # imports torch, which takes seconds
 
     console = Console(stderr=True)
     with claimed(out, replacing=resume or overwrite):
-        trainer = Trainer(shards, out, options, console, made_by)
+        trainer = Trainer(dataset, out, options, console, made_by)
         if resume:
             trainer.load()
             if trainer.finished:
@@ -71,15 +72,15 @@ def train(
         checkpoint = replace(Checkpoint.load(out), name=out.name)
         lanes = 1 if trainer.reading is None else VALIDATION_LANES
         scores = [
-            evaluate(checkpoint, shards, split, lanes=lanes, reading=trainer.reading, visible=True)
+            evaluate(checkpoint, dataset, split, lanes=lanes, reading=trainer.reading, visible=True)
             for split in ("validation", "test")
-            if split in shards.splits
+            if split in dataset.splits
         ]
         trained = (
             f"{trainer.step:,} updates over {trainer.pass_number + trainer.window / len(trainer.batches):.1f} passes "
             f"in {trainer.seconds / 60:.0f} minutes."
         )
-        checkpoint = replace(checkpoint, card=card.write(checkpoint, shards.facts, scores, trainer.made_by, trained))
+        checkpoint = replace(checkpoint, card=card.write(checkpoint, dataset.facts, scores, trainer.made_by, trained))
         checkpoint.save(out)
     for score in scores:
         console.print(json.dumps(score), highlight=False, markup=False, soft_wrap=True)
@@ -105,10 +106,10 @@ def main(arguments: list[str] | None = None) -> int:
         options = resumed(given_.out, changes) if given_.resume else options_of(given_.preset, changes)
         if not (given_.resume or given_.overwrite):
             refuse_to_replace(given_.out)
-        shards = prepare(open_corpus(given_.corpus), given_.tokenizer)
-        print(summary(shards), file=sys.stderr)
+        dataset = prepare(open_corpus(given_.corpus), given_.tokenizer)
+        print(summary(dataset), file=sys.stderr)
         made_by = command.recipe("generator.train", arguments)
-        train(shards, given_.out, options, resume=given_.resume, overwrite=given_.overwrite, made_by=made_by)
+        train(dataset, given_.out, options, resume=given_.resume, overwrite=given_.overwrite, made_by=made_by)
 
     return command.run(parser, work, arguments)
 

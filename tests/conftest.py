@@ -19,7 +19,7 @@ from hypothesis import settings
 
 from generator import sample
 from generator.corpora import open_corpus, parallel
-from generator.corpora.shards import Shards, prepare
+from generator.corpora.dataset import TokenDataset, prepare
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.lstm import LanguageModel
@@ -81,8 +81,8 @@ def run(*arguments: object) -> int:
 
 
 @pytest.fixture
-def novel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shards:
-    """A text, `novel.txt` in the test's folder, as shards in a cache of its own."""
+def novel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TokenDataset:
+    """A text, `novel.txt` in the test's folder, as a token dataset in a cache of its own."""
     monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "novel.txt"
     path.write_text("".join(f"On day {day} we made {day * 37 % 90} miles.\n" for day in range(2000)))

@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
 from generator.music.keys import SCALES
-from generator.options import SamplingOptions
 from generator.streaming.constraints import Constraints
 from generator.streaming.engine import Model
 

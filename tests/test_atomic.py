@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from generator.atomic import atomic_folder, atomic_write
-from generator.errors import CarouselError
+from generator.foundation.atomic import atomic_folder, atomic_write
+from generator.foundation.errors import CarouselError
 from tests.conftest import ROOT
 
 
@@ -39,7 +39,9 @@ def test_a_block_that_raises_leaves_no_trace(tmp_path: Path, raised: type[Except
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_a_file_has_the_rights_of_any_new_file(tmp_path: Path, mask: int, mode: int) -> None:
     path = tmp_path / "a.txt"
-    code = "import sys; from generator.atomic import atomic_write\nwith atomic_write(sys.argv[1]) as file: pass"
+    code = (
+        "import sys; from generator.foundation.atomic import atomic_write\nwith atomic_write(sys.argv[1]) as file: pass"
+    )
     # In a process of its own: the mask is the whole process's.
     subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, umask=mask, check=True)
     assert stat.S_IMODE(path.stat().st_mode) == mode
@@ -59,7 +61,7 @@ def test_only_a_file_is_replaced(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     code = (
-        "import sys\nfrom generator.atomic import atomic_write\n"
+        "import sys\nfrom generator.foundation.atomic import atomic_write\n"
         "with atomic_write(sys.argv[1]) as file: file.write(b'half'); print(file.name, flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, path]

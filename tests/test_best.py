@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.streaming.best import candidates
 from tests.test_constraints import model_of
 from tests.test_melody import harmonised, tune

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.tokenizers.char import END, REPLACEMENT, UNKNOWN, CharTokenizer
 
 VERSE = (

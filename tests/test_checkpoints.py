@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from generator import card, sample
+from generator import sample
 from generator.corpora import open_corpus
-from generator.corpora.shards import prepare
+from generator.corpora.dataset import prepare
 from generator.evaluate import evaluate
 from generator.model.checkpoint import Checkpoint
 from generator.music import midi
 from generator.streaming.engine import load
+from generator.training import card
 from tests.conftest import ROOT, SHIPPED
 
 CHECKPOINTS = ROOT / "checkpoints"
@@ -73,9 +74,9 @@ def test_shakespeare_on_the_validation_tenth(mirror: Path) -> None:
 )
 def test_music_scores_are_reproduced(name: str, corpus: str, mirror: Path) -> None:
     checkpoint = Checkpoint.load(CHECKPOINTS / name)
-    shards = prepare(open_corpus(corpus), checkpoint.tokenizer)
+    dataset = prepare(open_corpus(corpus), checkpoint.tokenizer)
     for split, row in scores(name).items():
-        assert evaluate(checkpoint, shards, split)["nats_per_note"] == pytest.approx(row["nats_per_note"], abs=2e-3)
+        assert evaluate(checkpoint, dataset, split)["nats_per_note"] == pytest.approx(row["nats_per_note"], abs=2e-3)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

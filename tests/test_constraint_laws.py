@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions, flag
 from generator.music.keys import KEYS, read_key
-from generator.options import SamplingOptions, flag
 from generator.streaming.constraints import NAMES, Constraints
 from generator.streaming.engine import Engine
 from generator.streaming.snapshot import Snapshot
@@ -65,7 +65,7 @@ def test_constrained_streams_keep_the_laws(name: str, data: st.DataObject, seed:
     for stream, made in zip(streams(), events, strict=True):
         assert list(stream.take(cut)) + stream.pull(160 - cut) == made
     for stream, made, options in zip(together, events, (first, second), strict=False):
-        assert stream.yielded == {}
+        assert stream.relaxed == {}
         check(name, model.tokenizer.collect(made), options)
     here = together[0]
     here.set(**second)
@@ -73,7 +73,7 @@ def test_constrained_streams_keep_the_laws(name: str, data: st.DataObject, seed:
     after = here.pull(80)
     assert [event for _ in range(80) for event in fork.take(1)] == after
     assert list(here.past()) == events[0] + after
-    assert fork.yielded == here.yielded
+    assert fork.relaxed == here.relaxed
 
 
 @given(name=st.sampled_from(MODELS), data=st.data(), seed=st.integers(0, 2**32))
@@ -84,7 +84,7 @@ def test_a_mask_is_never_empty_nor_wider_than_the_grammars(name: str, data: st.D
     rules = Constraints(tokenizer)
     random, decoder = np.random.default_rng(seed), tokenizer.decoder()
     for _ in range(4):
-        plan = rules.plan(SamplingOptions(**data.draw(constraints(model_of(name)))))
+        plan = rules.encode(SamplingOptions(**data.draw(constraints(model_of(name)))))
         for _ in range(40):
             before = decoder.allowed().copy()
             after = before.copy()
@@ -96,11 +96,11 @@ def test_a_mask_is_never_empty_nor_wider_than_the_grammars(name: str, data: st.D
 
 
 def judge(rules: Constraints, tokenizer: Tokenizer, plan: Any, memory: Any, mask: Any) -> list[int]:
-    """One stream's mask, changed in place, and what yielded."""
-    yielded, room = np.zeros(1, np.int64), np.zeros(tokenizer.vocab_size, np.int64)
-    rest = memory[np.newaxis], mask[np.newaxis], room, yielded
+    """One stream's mask, changed in place, and what relaxed."""
+    relaxed, room = np.zeros(1, np.int64), np.zeros(tokenizer.vocab_size, np.int64)
+    rest = memory[np.newaxis], mask[np.newaxis], room, relaxed
     rules.judge(tokenizer.grammar.rules, tokenizer.end, plan[np.newaxis], np.zeros(1, np.bool_), *rest)
-    return [int(yielded[0]) >> bit & 1 for bit in range(len(PRIORITIES))]
+    return [int(relaxed[0]) >> bit & 1 for bit in range(len(PRIORITIES))]
 
 
 def digest() -> str:
@@ -115,8 +115,8 @@ def digest() -> str:
         rules, decoder, random = Constraints(tokenizer), tokenizer.decoder(), np.random.default_rng(3)
         for _ in range(200):
             mask = decoder.allowed().copy()
-            yielded = judge(rules, tokenizer, rules.plan(SamplingOptions(**options)), decoder.memory, mask)
-            found.update(mask.tobytes() + bytes(yielded))
+            relaxed = judge(rules, tokenizer, rules.encode(SamplingOptions(**options)), decoder.memory, mask)
+            found.update(mask.tobytes() + bytes(relaxed))
             decoder.feed(int(random.choice(np.flatnonzero(mask))))
     return found.hexdigest()
 
@@ -145,26 +145,26 @@ def test_a_constraint_that_comes_too_late_yields_once_and_says_so(tmp_path: Path
     stream.set(density=1)
     start = stream.snapshot()
     list(stream.take(1))
-    assert stream.yielded == {"density": 1}
+    assert stream.relaxed == {"density": 1}
     stream.pull(100)
-    assert stream.yielded == {"density": 1}
+    assert stream.relaxed == {"density": 1}
     resumed = model_of("bach").resume(start)
     for _ in range(101):
         list(resumed.take(1))
     resumed.snapshot().save(tmp_path / "a.take")
-    assert model_of("bach").resume(Snapshot.load(tmp_path / "a.take")).yielded == {"density": 1}
+    assert model_of("bach").resume(Snapshot.load(tmp_path / "a.take")).relaxed == {"density": 1}
     resumed.rewind(101)
-    assert resumed.yielded == {}
+    assert resumed.relaxed == {}
     resumed.pull(3)
-    assert resumed.yielded == {"density": 1}
+    assert resumed.relaxed == {"density": 1}
 
 
 def test_the_weaker_one_yields() -> None:
     stream = at_a_voice("bach")
     stream.set(voices_at_once=1, density=1, key="D minor", parallels=False)
     list(stream.take(1))
-    assert set(stream.yielded) <= {"density", "voices_at_once"}
-    assert "density" in stream.yielded
+    assert set(stream.relaxed) <= {"density", "voices_at_once"}
+    assert "density" in stream.relaxed
     assert PRIORITIES.index("density") < PRIORITIES.index("voices_at_once") < PRIORITIES.index("key")
 
 
@@ -216,7 +216,7 @@ def test_what_cannot_be_is_refused_in_one_line(name: str, options: dict[str, Any
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"timeline": ((0, SamplingOptions(characters="abc")),)}, {"yielded": {"key": -1}}, {"yielded": {"voice": 1}}],
+    [{"timeline": ((0, SamplingOptions(characters="abc")),)}, {"relaxed": {"key": -1}}, {"relaxed": {"voice": 1}}],
     ids=str,
 )
 def test_a_take_with_what_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
@@ -230,8 +230,8 @@ def test_every_constraint_is_an_option_and_off_by_itself() -> None:
     assert all(getattr(plain, name) in (None, True) for name in NAMES)
     for name in ("bach", "performance", "char"):
         rules = Constraints(model_of(name).tokenizer)
-        assert rules.plan(plain) is None
-        assert rules.plan(SamplingOptions(key="", characters="", metre="")) is None
+        assert rules.encode(plain) is None
+        assert rules.encode(SamplingOptions(key="", characters="", metre="")) is None
 
 
 def test_keys_can_be_spelled_in_many_ways() -> None:

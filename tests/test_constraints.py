@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.keys import KEYS, SCALES, read_key
 from generator.music.score import Bar, Note, Score, Tempo, TimeSignature, Voice
 from generator.streaming.engine import Model, load
@@ -36,7 +36,7 @@ def scores(model: Model, streams: int, tokens: int, **options: Any) -> list[Scor
     engine = model.engine()
     made = [engine.stream(seed=seed, **options) for seed in range(streams)]
     pieces = [model.tokenizer.collect(events) for events in engine.pull(made, tokens)]
-    assert [stream.yielded for stream in made] == [{}] * streams
+    assert [stream.relaxed for stream in made] == [{}] * streams
     return pieces
 
 
@@ -138,7 +138,7 @@ def test_a_key_asked_for_in_the_midst_of_a_piece_yields_to_none_of_its_bar_lines
     key = KEYS[int(stream._decoder.memory[score_grammar.IN_KEY])]
     stream.set(key="E major" if key == "B♭ major" else "B♭ major")
     assert any(isinstance(event, Bar) for event in stream.pull(300))
-    assert "key" not in stream.yielded
+    assert "key" not in stream.relaxed
 
 
 @pytest.mark.parametrize("name", ["bach", "performance"])
@@ -197,7 +197,7 @@ def test_metre_and_tempo_come_with_the_next_bar_and_stay() -> None:
     assert {(event.numerator, event.denominator) for event in metres} == {(3, 4)}
     assert {event.quarters_per_minute for event in later if isinstance(event, Tempo)} == {180.0}
     assert 0 < metres[0].start_ticks - here <= 36, "at the end of the bar that it found"
-    assert stream.yielded == {}
+    assert stream.relaxed == {}
 
 
 def parallels(score: Score) -> tuple[int, int]:
@@ -246,7 +246,7 @@ def test_voices_that_move_together_from_a_fifth_to_a_fifth_are_parallel(
     for token in tokenizer.encode(replace(piece, time_signatures=(TimeSignature(0, 4, 4),))).tolist():
         memory = decoder.memory
         if table.kinds[token] == kinds.PITCH:
-            pitch = table.values[token] + int(score_grammar.moved(tokenizer.grammar.rules, memory))
+            pitch = table.values[token] + int(score_grammar.transposition(tokenizer.grammar.rules, memory))
             found.append((int(memory[score_grammar.IN_VOICE]), pitch, memory.copy()))
         decoder.feed(token)
     # The voice that is said last at a tick is the one that can see the other's move.

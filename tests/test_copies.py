@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generator.analysis.originality import listen
 from generator.corpora.copies import FILE, Index, open_index
 from generator.corpora.copies.reading import BREAK, FIGURES, in_order, rules, symbols_of
 from generator.corpora.copies.suffixes import is_sorted, sort_suffixes
+from generator.corpora.dataset import Split, TokenDataset, prepare
 from generator.corpora.download import CACHE
-from generator.corpora.shards import Shards, Split, prepare
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.score import Note, PieceEnd, Score, TimeSignature, Voice
-from generator.originality import listen
 from generator.streaming.engine import Model
 from generator.streaming.meter import Meter
 from generator.tokenizers import KINDS
@@ -285,16 +285,16 @@ def test_planted_lines_are_found() -> None:
 
 
 @pytest.fixture
-def shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shards:
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TokenDataset:
     monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     texts = {"train": ["to be or not to be", "that is the question"], "validation": ["to be, that is"]}
     return prepare(Given(texts), progress=False)
 
 
-def test_an_index_takes_four_bytes_a_token(shards: Shards, tmp_path: Path) -> None:
+def test_an_index_takes_four_bytes_a_token(dataset: TokenDataset, tmp_path: Path) -> None:
     scores = [tune(random_tune(np.random.default_rng(seed), 30)) for seed in range(5)]
     music = Given({"train": scores, "validation": scores[:1]}, "music")
-    for found in (shards, prepare(music, progress=False), prepare(music, "performance", progress=False)):
+    for found in (dataset, prepare(music, progress=False), prepare(music, "performance", progress=False)):
         before = {path.name for path in found.folder.iterdir()}
         open_index(found, progress=False)
         new = [path for path in found.folder.iterdir() if path.name not in before]
@@ -303,9 +303,9 @@ def test_an_index_takes_four_bytes_a_token(shards: Shards, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("how", ["cut", "odd", "flipped", "beyond", "swapped", "twice", "empty", "missing", "kept"])
-def test_a_damaged_index_is_built_again(shards: Shards, how: str) -> None:
-    open_index(shards, progress=False)
-    path = shards.folder / FILE
+def test_a_damaged_index_is_built_again(dataset: TokenDataset, how: str) -> None:
+    open_index(dataset, progress=False)
+    path = dataset.folder / FILE
     good = path.read_bytes()
     values = np.frombuffer(good, "<u4").copy()
     match how:
@@ -326,16 +326,16 @@ def test_a_damaged_index_is_built_again(shards: Shards, how: str) -> None:
         path.unlink()
     else:
         os.utime(path, (1, 1))
-    index = open_index(shards, progress=False)
+    index = open_index(dataset, progress=False)
     assert path.read_bytes() == good
     assert (path.stat().st_mtime == 1) == (how == "kept")
     assert index.runs(index.tokenizer.encode("is the question")[:-1]).lengths[-1] == 15
 
 
-def test_no_room_for_an_index(shards: Shards) -> None:
-    (shards.folder / FILE).mkdir()
+def test_no_room_for_an_index(dataset: TokenDataset) -> None:
+    (dataset.folder / FILE).mkdir()
     with pytest.raises(CarouselError, match=f"{FILE}: .*choose another name"):
-        open_index(shards, progress=False)
+        open_index(dataset, progress=False)
 
 
 def test_an_unknown_kind_of_tokens() -> None:

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from generator.corpora import download, folder, open_corpus, parallel, splits
 from generator.corpora.archives import FramesCorpus, MaestroCorpus
 from generator.corpora.base import Corpus, Facts, Piece
+from generator.corpora.dataset import prepare
 from generator.corpora.music21_package import Music21Corpus, _title_key
-from generator.corpora.shards import prepare
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music import midi
 from generator.music.score import Note, Score, Tempo, TimeSignature, Voice
 
@@ -241,8 +241,8 @@ def test_a_file_name_may_be_any_bytes(tmp_path: Path, monkeypatch: pytest.Monkey
     for name in (b"\xff.txt", "Ärger 日本.txt".encode()):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("a text")
     monkeypatch.setenv(download.CACHE, str(tmp_path / "cache"))
-    shards = prepare(open_corpus(tmp_path), progress=False)
-    assert {name for split in shards.splits for name in shards.split(split).names} == {"\ufffd.txt", "Ärger 日本.txt"}
+    dataset = prepare(open_corpus(tmp_path), progress=False)
+    assert {name for split in dataset.splits for name in dataset.split(split).names} == {"\ufffd.txt", "Ärger 日本.txt"}
 
 
 # Folders of music

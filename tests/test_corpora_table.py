@@ -9,7 +9,7 @@ import pytest
 
 from generator import corpora
 from generator.corpora import download, entries, open_corpus
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.tokenizers import KINDS
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from generator.corpora import download
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 
 
 @pytest.fixture

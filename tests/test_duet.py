@@ -15,9 +15,10 @@ from typing import Any
 import mido
 import pytest
 
-from generator import Snapshot, duet, sample
+from generator import Snapshot, sample
+from generator.live import duet
+from generator.live.port import Port
 from generator.music.score import Clock, Note
-from generator.sinks.port import Port
 from generator.streaming.engine import Model, load
 from tests.conftest import ROOT, tiny
 from tests.test_readme import FENCE

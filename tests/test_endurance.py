@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from benchmarks import endurance
 from benchmarks.features import names
 from generator.corpora import open_corpus
-from generator.corpora.shards import prepare
+from generator.corpora.dataset import prepare
 from generator.music import midi
 from generator.music.score import Note, PieceEnd, Score, Voice
 from generator.streaming.engine import Model, load
@@ -150,9 +150,9 @@ def test_what_is_planted_in_real_music_is_found() -> None:
 
 
 def stuck_pieces(corpus: str, tokenizer: Any, step: int = 1) -> dict[str, set[str]]:
-    shards = prepare(open_corpus(corpus), tokenizer, progress=False)
+    dataset = prepare(open_corpus(corpus), tokenizer, progress=False)
     found = {}
-    for split in map(shards.split, shards.splits):
+    for split in map(dataset.split, dataset.splits):
         for index in range(0, len(split), step):
             if where := stretches(tokenizer.decode(split[index])):
                 found[split.names[index]] = {one.kind for one in where}

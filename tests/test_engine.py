@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.streaming.batch import CHUNK, Batch, Job
 from generator.streaming.engine import Engine, Model
 from generator.streaming.stream import Stream

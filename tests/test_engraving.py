@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music import engraving, notation
 from generator.music.layout import lay_out, values
 from generator.music.score import Note, PieceEnd, Score, Tempo, TimeSignature, Voice

@@ -18,14 +18,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from generator import dynamic, evaluate
+from generator import evaluate
+from generator.analysis import dynamic
 from generator.corpora import open_corpus
-from generator.corpora.shards import Shards, prepare
-from generator.errors import CarouselError
+from generator.corpora.dataset import TokenDataset, prepare
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import DynamicOptions
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.lstm import LanguageModel
-from generator.options import DynamicOptions
 from generator.streaming.engine import Model
 from generator.tokenizers.char import CharTokenizer
 from tests.conftest import ROOT, random_checkpoint, tiny
@@ -41,7 +42,7 @@ def model() -> Model:
 
 
 @pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
     """A text whose second half says one thing again and again."""
     folder = tmp_path_factory.mktemp("text")
     text = folder / "text.txt"
@@ -76,9 +77,9 @@ def test_a_window_knows_nothing_of_what_came_before(model: Model, window: int, l
     )
 
 
-def test_each_convention_is_a_row_of_its_own(model: Model, shards: Shards) -> None:
+def test_each_convention_is_a_row_of_its_own(model: Model, dataset: TokenDataset) -> None:
     rows = [
-        evaluate.evaluate(model.checkpoint, shards, "validation", **how)
+        evaluate.evaluate(model.checkpoint, dataset, "validation", **how)
         for how in ({}, {"window": 7}, {"window": 10**9}, {"adapting": FAST})
     ]
     assert len({row["convention"] for row in rows}) == 4
@@ -121,10 +122,10 @@ def test_without_a_rate_nothing_is_learned(model: Model) -> None:
     assert adapt(model, TOKENS, DynamicOptions(rate=0)) == pytest.approx(static, abs=1e-4)
 
 
-def test_what_comes_again_is_learned_and_the_checkpoint_stays(model: Model, shards: Shards) -> None:
+def test_what_comes_again_is_learned_and_the_checkpoint_stays(model: Model, dataset: TokenDataset) -> None:
     before = model.checkpoint.fingerprint
-    static = evaluate.evaluate(model.checkpoint, shards, "validation")["nats_per_token"]
-    learned = evaluate.evaluate(model.checkpoint, shards, "validation", adapting=FAST)["nats_per_token"]
+    static = evaluate.evaluate(model.checkpoint, dataset, "validation")["nats_per_token"]
+    learned = evaluate.evaluate(model.checkpoint, dataset, "validation", adapting=FAST)["nats_per_token"]
     assert learned < static - 0.2
     weights = {name: weight.copy() for name, weight in model.checkpoint.weights.items()}
     assert Checkpoint(model.config, weights, model.tokenizer).fingerprint == before

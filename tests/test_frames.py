@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from generator.corpora import download, open_corpus
 from generator.corpora.archives import FramesCorpus
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.score import Note, PieceEnd, Score, Tempo, Voice
 from generator.tokenizers.frames import MOST_FRAMES, FramesTokenizer
 from generator.tokenizers.frames_grammar import (

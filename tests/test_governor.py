@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import generator
-from generator import CarouselError, Snapshot, Stream, sample, takes
+from generator import CarouselError, Snapshot, Stream, sample
+from generator.cli import takes
+from generator.foundation.options import SamplingOptions
 from generator.music.score import Clock, Tempo
-from generator.options import SamplingOptions
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.governor import EVERY, HOTTEST, MOST, Governor, lifted
 from generator.tokenizers.loop_detector import LONGEST_CYCLE

@@ -10,7 +10,7 @@ import pytest
 
 from generator import sample
 from generator.corpora.download import CACHE
-from generator.options import flag
+from generator.foundation.options import flag
 from generator.streaming.constraints import NAMES
 from tests.conftest import ROOT
 from tests.test_readme import FENCE
@@ -47,7 +47,7 @@ def test_a_guide_runs_from_top_to_bottom(
         for line in block["text"].splitlines() if block["language"] == "console" else ():
             assert line.startswith(COMMAND)
             assert sample.main(shlex.split(line.removeprefix(COMMAND))) == 0, capsys.readouterr().err
-            assert "yielded" not in capsys.readouterr().err
+            assert "relaxed" not in capsys.readouterr().err
 
 
 @pytest.mark.timeout(600)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from generator import jit
+from generator.foundation import jit
 from tests.conftest import ROOT, SHIPPED, tiny
 
 WALK = """
@@ -76,10 +76,16 @@ def test_who_reads_files_needs_no_torch() -> None:
 def test_compiled_code_is_kept_by_all_that_it_is_made_of(tmp_path: Path) -> None:
     """Constants that other files define are compiled in; what no compiled loop can reach compiles nothing anew."""
     kept = {path.relative_to(ROOT / "generator").as_posix() for path in jit.sources(ROOT / "generator")}
-    assert {"tokenizers/score_vocabulary.py", "options.py", "music/keys.py", "streaming/rng.py", "jit.py"} <= kept
-    assert not kept & {"app.py", "sample.py", "trainer.py", "web/routes.py", "music/engraving.py"}
+    assert {
+        "tokenizers/score_vocabulary.py",
+        "foundation/options.py",
+        "music/keys.py",
+        "streaming/rng.py",
+        "foundation/jit.py",
+    } <= kept
+    assert not kept & {"app.py", "sample.py", "training/trainer.py", "web/routes.py", "music/engraving.py"}
     (tmp_path / "loop.py").write_text(
-        "from generator.jit import compiled\nfrom generator.a import (\n    b,\n    LENGTH,\n)\n"
+        "from generator.foundation.jit import compiled\nfrom generator.a import (\n    b,\n    LENGTH,\n)\n"
     )
     for name in ("a/__init__.py", "a/b.py", "a/c.py", "d.py", "other.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -99,7 +105,7 @@ def test_a_stream_starts_without_what_only_training_needs(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_somebody_names_is_kept_by_source_too(tmp_path: Path) -> None:
-    code = "import generator.jit, numba; print(numba.config.CACHE_DIR)"
+    code = "import generator.foundation.jit, numba; print(numba.config.CACHE_DIR)"
     assert run(code, NUMBA_CACHE_DIR=str(tmp_path)).stdout.strip() == str(tmp_path / jit.folder_of(ROOT / "generator"))
 
 

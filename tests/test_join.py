@@ -12,14 +12,14 @@ import torch
 
 from generator import join as command
 from generator import train
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
-from generator.model.joined import join
+from generator.model.ensemble import join
 from generator.model.lstm import LanguageModel
-from generator.run_folder import STATE
 from generator.streaming.engine import Model
 from generator.tokenizers.char import CharTokenizer
+from generator.training.run_folder import STATE
 from tests.conftest import random_checkpoint, tiny
 
 TOKENIZER = CharTokenizer("\n abc")

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generator.foundation.options import SamplingOptions
 from generator.music import midi
 from generator.music.score import Note, Score
-from generator.options import SamplingOptions
 from generator.streaming.batch import CHUNK, Job, Result
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.snapshot import Snapshot

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import generator
-from generator import takes
+from generator.cli import takes
 from generator.music import midi
 from generator.music.score import Note, Score, Tempo, Voice
 from generator.streaming.lengths import last_tick, until_seconds

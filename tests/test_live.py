@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from generator import takes
-from generator.errors import CarouselError
+from generator.cli import takes
+from generator.foundation.errors import CarouselError
 from generator.music import midi
 from generator.music.score import Tempo
 from generator.streaming.engine import Model, load
@@ -206,7 +206,7 @@ def test_what_nobody_can_obey_changes_nothing(music: Model, text: Model) -> None
     take.set(key="primer", voices_at_once=2)
     chunk = take.pull(2, horizon + 10)
     assert chunk["options"]["key"] != "primer" and chunk["options"]["voices_at_once"] == 2
-    assert set(chunk["yielded"]) <= {"voices_at_once", "key"}
+    assert set(chunk["relaxed"]) <= {"voices_at_once", "key"}
     lines = LiveText(text.stream(), "a")
     lines.pull(0, 10)
     lines.set(characters="ab ")

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from generator import prepare, sample, train
-from generator.losses import WHEN_PRIMING, Omission, Report, Sentence, cause, sentences
+from generator.foundation.omissions import WHEN_PRIMING, Omission, Report, Sentence, cause, sentences
 from tests.conftest import ROOT
 
 BACH = ROOT / "checkpoints" / "bach"

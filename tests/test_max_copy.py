@@ -18,9 +18,9 @@ from generator import sample
 from generator.corpora import open_corpus
 from generator.corpora.copies import Index, open_index
 from generator.corpora.copies.reading import LENGTH, MOST_AT, PLACE, in_order
+from generator.corpora.dataset import prepare
 from generator.corpora.download import CACHE
-from generator.corpora.shards import prepare
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.score import PieceEnd, Score
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.snapshot import Snapshot
@@ -99,7 +99,7 @@ def test_copies_are_heard_and_can_be_forbidden(name: str) -> None:
     place = free.meter.where_longest()
     assert place is not None
     assert place.piece == "piece 0"
-    assert kept.yielded == {}
+    assert kept.relaxed == {}
     assert kept.meter.longest == longest_common(tokenizer, training, made, 3 * LIMIT) == LIMIT
     piece = tokenizer.collect(made)
     if isinstance(piece, Score):
@@ -178,7 +178,7 @@ def test_what_is_forced_yields_and_says_so() -> None:
     every = "".join(first + second for first in tokenizer.characters for second in tokenizer.characters)
     stream = Engine(model, index=index_of(tokenizer, [every])).stream(seed=1, max_copy=1, at_end="never")
     stream.pull(50)
-    assert stream.yielded["max_copy"] > 40
+    assert stream.relaxed["max_copy"] > 40
 
 
 def test_without_the_corpus_nothing_is_limited() -> None:
@@ -224,9 +224,9 @@ def test_a_take_of_a_stream_that_is_only_listened_to_needs_no_corpus(tmp_path: P
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    shards = prepare(Given(TEXTS), progress=False)
+    dataset = prepare(Given(TEXTS), progress=False)
     (tmp_path / "corpus.txt").write_text("to be or not to be, that is the question\n" * 40)
-    random_checkpoint(shards.tokenizer).save(tmp_path / "tiny")
+    random_checkpoint(dataset.tokenizer).save(tmp_path / "tiny")
 
     def run(*arguments: str) -> tuple[int, str]:
         status = sample.main(list(arguments))
@@ -255,9 +255,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 def test_no_longer_run_in_100000_notes(mirror: Path, name: str, corpus: str, temperature: float) -> None:
     """With the whole corpus, searched again as decoded notes."""
     model = model_of(name)
-    shards = prepare(open_corpus(corpus), model.tokenizer, progress=False)
-    engine = Engine(model, index=open_index(shards, progress=False))
-    split = shards.split("train")
+    dataset = prepare(open_corpus(corpus), model.tokenizer, progress=False)
+    engine = Engine(model, index=open_index(dataset, progress=False))
+    split = dataset.split("train")
     training = [model.tokenizer.decode(split[piece]).notes for piece in range(len(split))]
     known = set().union(*(windows(model.tokenizer, notes, 13) for notes in training))
     notes = 0
@@ -268,6 +268,6 @@ def test_no_longer_run_in_100000_notes(mirror: Path, name: str, corpus: str, tem
             events += new
             notes += len(in_order(model.tokenizer, new))
     for stream, events in zip(streams, made, strict=True):
-        assert stream.yielded == {}
+        assert stream.relaxed == {}
         assert not windows(model.tokenizer, events, 13) & known
     assert max(stream.meter.longest for stream in streams if stream.meter) == 12

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.corpora import open_corpus
-from generator.corpora.shards import prepare
-from generator.errors import CarouselError
+from generator.corpora.dataset import prepare
+from generator.foundation.errors import CarouselError
 from generator.music import midi
 from generator.music.score import Note, Score, Tempo, TimeSignature, Voice
 from generator.streaming.engine import Engine, load
@@ -50,7 +50,7 @@ def harmonised(text: str, seed: int = 1, **options: Any) -> tuple[Stream, Score]
     stream = model.stream(seed=seed, melody=text, at_end="stop", **options)
     piece = model.tokenizer.collect(stream.pull(4000))
     assert stream.ended
-    assert "melody" not in stream.yielded
+    assert "melody" not in stream.relaxed
     return stream, piece
 
 
@@ -71,7 +71,7 @@ def test_every_voice_can_have_the_melody(voice: str) -> None:
     assert piece.time_signatures == (TimeSignature(0, 3, 4),)
     last = piece.bars[-1].start_ticks
     assert last < max(start + length for start, length, _ in sung(piece, index)) <= last + 36
-    assert stream.yielded == {}
+    assert stream.relaxed == {}
 
 
 @st.composite
@@ -161,7 +161,7 @@ def test_after_the_melody_the_next_piece_is_free() -> None:
     assert sung(piece)[:7] == sung(tune())
     assert piece.piece_ends[0].start_ticks >= 96
     assert any(note.voice == 0 and note.start_ticks >= 96 for note in piece.notes)
-    assert stream.yielded == {}
+    assert stream.relaxed == {}
 
 
 def test_other_constraints_go_with_it() -> None:
@@ -169,7 +169,7 @@ def test_other_constraints_go_with_it() -> None:
     text = model.melody(tune(*(12,) * 31, pitches=(67, 69, 70, 72, 73)))  # with notes that D minor has not
     stream, piece = harmonised(text, key="D minor", ranges="Bass:40-50")
     assert sung(piece) == sung(tune(*(12,) * 31, pitches=(67, 69, 70, 72, 73)))
-    assert stream.yielded.keys() == {"key"}
+    assert stream.relaxed.keys() == {"key"}
     assert all(note.pitch % 12 in {2, 4, 5, 7, 9, 10, 0} for note in piece.notes if note.voice)
     assert all(40 <= note.pitch <= 50 for note in piece.notes if note.voice == 3)
 
@@ -337,11 +337,13 @@ def test_a_melody_set_too_late_yields_where_it_cannot_be_kept() -> None:
 @pytest.mark.timeout(3600)
 def test_twenty_held_out_sopranos_are_kept() -> None:
     model = load(ROOT / "checkpoints" / "bach")
-    shards = prepare(open_corpus("bach-chorales"), model.tokenizer, progress=False)
-    pieces = [model.tokenizer.decode(tokens) for split in ("validation", "test") for tokens in shards.split(split)][:20]
+    dataset = prepare(open_corpus("bach-chorales"), model.tokenizer, progress=False)
+    pieces = [model.tokenizer.decode(tokens) for split in ("validation", "test") for tokens in dataset.split(split)][
+        :20
+    ]
     assert len(pieces) == 20
     engine = model.engine()
     streams = [engine.stream(seed=1, at_end="stop", melody=model.melody(piece)) for piece in pieces]
     for piece, stream, events in zip(pieces, streams, engine.pull(streams, 20_000), strict=True):
         assert sung(model.tokenizer.collect(events)) == sung(piece)
-        assert stream.yielded == {}
+        assert stream.relaxed == {}

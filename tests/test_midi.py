@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.errors import CarouselError
-from generator.losses import omitted
+from generator.foundation.errors import CarouselError
+from generator.foundation.omissions import omitted
 from generator.music import midi
 from generator.music.score import Note, Pedal, Score, Tempo, TimeSignature, Voice
 from generator.music.voices import one_at_a_time, without_overlaps

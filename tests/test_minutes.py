@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from generator import card, minutes, train, trainer
-from generator.corpora.shards import Shards
+from generator import train
+from generator.corpora.dataset import TokenDataset
 from generator.evaluate import evaluate
+from generator.foundation.options import TrainingOptions
 from generator.model.lstm import LanguageModel
-from generator.options import TrainingOptions
-from generator.run_folder import METRICS, read_state
+from generator.training import card, minutes, trainer
+from generator.training.run_folder import METRICS, read_state
 
 COMPILING, DRAWING, UPDATE = 15.0, 1.0, 0.5
 
@@ -56,7 +57,7 @@ RECIPE: dict[str, Any] = {"hidden_size": 8, "embedding_dim": 8, "lanes": 2, "win
     ids=["quick to read", "slow to read", "slow and long"],
 )
 def test_a_run_takes_the_minutes_it_is_given(
-    novel: Shards,
+    novel: TokenDataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: Any,
@@ -76,7 +77,7 @@ def test_a_run_takes_the_minutes_it_is_given(
 
 
 def test_half_of_it_is_for_training_and_what_comes_on_top_is_said(
-    novel: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    novel: TokenDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     clock = Clock(monkeypatch, 0.02)
     made = train.train(novel, tmp_path / "model", TrainingOptions(minutes=0.5, **RECIPE))
@@ -89,7 +90,7 @@ def test_half_of_it_is_for_training_and_what_comes_on_top_is_said(
     assert "15 s of training, then about" in said and abs(over - told) < 2 * DRAWING
 
 
-def test_a_resumed_run_keeps_its_plan(novel: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_keeps_its_plan(novel: TokenDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Clock(monkeypatch, 0.02)
     train.train(novel, tmp_path / "model", TrainingOptions(minutes=2.0, **RECIPE))
     counters = read_state(tmp_path / "model")[0]["counters"]
@@ -97,7 +98,7 @@ def test_a_resumed_run_keeps_its_plan(novel: Shards, tmp_path: Path, monkeypatch
     assert read_state(tmp_path / "model")[0]["counters"] == counters, "there is nothing more to do"
 
 
-def test_lanes_are_scored_as_what_they_are(novel: Shards, tmp_path: Path) -> None:
+def test_lanes_are_scored_as_what_they_are(novel: TokenDataset, tmp_path: Path) -> None:
     options = TrainingOptions(steps=2, validations=1, **RECIPE)
     checkpoint = train.train(novel, tmp_path / "model", options)
     alone, beside = (evaluate(checkpoint, novel, "validation", lanes=lanes) for lanes in (1, 16))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.model import checkpoint as checkpoints
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig

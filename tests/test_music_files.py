@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music import files, midi
 from generator.sinks import write
 from tests.conftest import four_voices

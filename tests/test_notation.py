@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music import bars, notation
 from generator.music.bars import IrregularBars, Measure
 from generator.music.score import Note, Score, Tempo, TimeSignature

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from generator.analysis.originality import DOUBLE, WINDOWS, listen, originality
 from generator.corpora import open_corpus
+from generator.corpora.dataset import prepare
 from generator.corpora.download import CACHE
-from generator.corpora.shards import prepare
-from generator.errors import CarouselError
-from generator.originality import DOUBLE, WINDOWS, listen, originality
+from generator.foundation.errors import CarouselError
 from generator.streaming.engine import Model, load
 from generator.tokenizers.score import ScoreTokenizer
 from tests.conftest import ROOT, random_checkpoint, tiny
@@ -25,15 +25,15 @@ def test_the_figures_are_those_of_a_slow_search(tmp_path: Path, monkeypatch: pyt
     random = np.random.default_rng(3)
     texts = ["".join(random.choice(list("abc\n"), 400)) for _ in range(3)]
     corpus = Given({"train": texts[:2], "validation": [texts[2], texts[0][100:300]], "test": ["aaaaaaaa"]})
-    shards = prepare(corpus, progress=False)
-    model = Model(random_checkpoint(shards.tokenizer))
-    told = originality(model, shards, 1.0, streams=3, tokens=90)
+    dataset = prepare(corpus, progress=False)
+    model = Model(random_checkpoint(dataset.tokenizer))
+    told = originality(model, dataset, 1.0, streams=3, tokens=90)
     pieces = [
         piece
         for tokens in listen(model, 1.0, 3, 90)
-        for piece in "".join(shards.tokenizer.decode(np.array([t])) if t != 1 else "\r" for t in tokens).split("\r")
+        for piece in "".join(dataset.tokenizer.decode(np.array([t])) if t != 1 else "\r" for t in tokens).split("\r")
     ]
-    lengths = slow_runs(shards.tokenizer, texts[:2], pieces)
+    lengths = slow_runs(dataset.tokenizer, texts[:2], pieces)
     windows = [piece[end - 3 : end] for piece in pieces for end in range(3, len(piece) + 1)]
     share = sum(any(window in text for text in texts[:2]) for window in windows) / len(windows)
     assert told["generated"]["characters"] == len(lengths)
@@ -49,10 +49,10 @@ def test_doubles_are_no_yardstick(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     tunes = [tune(random_tune(random, 40)) for _ in range(4)]
     higher = tune([(note.pitch + 2, note.voice) for note in tunes[1].notes])
     corpus = Given({"train": tunes[:3], "validation": [tunes[3], higher]}, "music")
-    shards = prepare(corpus, ScoreTokenizer.fit([*tunes, WIDE]), progress=False)
-    told = originality(Model(random_checkpoint(shards.tokenizer)), shards, streams=2)
+    dataset = prepare(corpus, ScoreTokenizer.fit([*tunes, WIDE]), progress=False)
+    told = originality(Model(random_checkpoint(dataset.tokenizer)), dataset, streams=2)
     assert told["doubles_left_out"] == {"validation 1": "train 1, bar 1"}
-    assert told["tokens_each"] == -(-len(shards.split("validation").tokens) // 2)
+    assert told["tokens_each"] == -(-len(dataset.split("validation").tokens) // 2)
     assert told["held_out"]["notes"] == 80
     assert told["held_out"]["share_of_windows_found"] == 0
     assert told["times_held_out"] is None
@@ -60,11 +60,11 @@ def test_doubles_are_no_yardstick(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_figures_need_the_models_own_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE, str(tmp_path))
-    shards = prepare(Given(TEXTS), progress=False)
+    dataset = prepare(Given(TEXTS), progress=False)
     with pytest.raises(CarouselError, match="given: prepared for another tokenizer"):
-        originality(Model(tiny("char")), shards)
+        originality(Model(tiny("char")), dataset)
     with pytest.raises(CarouselError, match="0 streams of 5 tokens say nothing"):
-        originality(Model(random_checkpoint(shards.tokenizer)), shards, streams=0, tokens=5)
+        originality(Model(random_checkpoint(dataset.tokenizer)), dataset, streams=0, tokens=5)
 
 
 @pytest.mark.slow

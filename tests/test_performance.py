@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music import midi
 from generator.music.keys import KEYS
 from generator.music.score import Note, Pedal, Score, Tempo, Voice

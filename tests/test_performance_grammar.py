@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.keys import KEYS, above_plain
 from generator.music.score import Note, PieceEnd, Score
 from generator.tokenizers.base import Event, Mask, Tokens

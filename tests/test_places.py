@@ -9,8 +9,9 @@ import pytest
 
 import generator
 from generator import __main__ as carousel
-from generator import join, places
-from generator.errors import CarouselError
+from generator import join
+from generator.foundation import places
+from generator.foundation.errors import CarouselError
 from tests.conftest import ROOT, SHIPPED, tiny
 
 
@@ -20,7 +21,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("platformdirs.user_data_path", lambda *_, **__: tmp_path / "own")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr("generator.command.leave_quietly", lambda: None)  # this process is no command
+    monkeypatch.setattr("generator.cli.command.leave_quietly", lambda: None)  # this process is no command
     return tmp_path / "own" / "checkpoints"
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 from benchmarks import polyphony
-from generator.corpora.shards import prepare
+from generator.corpora.dataset import prepare
 from generator.model.frame_likelihood import frame_nats, frame_scores
 from generator.model.lstm import LanguageModel
 from generator.tokenizers.base import Tokens
@@ -247,6 +247,6 @@ def write(folder: Path, data: dict[str, Any]) -> Path:
 def test_pieces_without_frames_are_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
     path = write(tmp_path, {**GOOD, "test": [[], [[60, 60, 64.0], []]]})
-    shards = prepare(polyphony.FramesFile(path), progress=False)
-    assert shards.skipped == (("test 0", "it has no frames"),)
-    assert [rolled(shards.tokenizer.decode(piece)) for piece in shards.split("test")] == [[[60, 64], []]]
+    dataset = prepare(polyphony.FramesFile(path), progress=False)
+    assert dataset.skipped == (("test 0", "it has no frames"),)
+    assert [rolled(dataset.tokenizer.decode(piece)) for piece in dataset.split("test")] == [[[60, 64], []]]

@@ -14,8 +14,8 @@ import pytest
 
 from generator import prepare
 from generator.corpora import open_corpus
+from generator.corpora.dataset import prepare as make
 from generator.corpora.download import CACHE
-from generator.corpora.shards import prepare as make
 from generator.music import midi
 from tests.conftest import ROOT, four_voices
 
@@ -49,7 +49,7 @@ def test_a_folder_is_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str
         "    bad 00.mid: a damaged MIDI file",
         "    bad 09.mid: ",
         "    and 2 more\n",
-        f"kept in     {tmp_path / 'cache' / 'shards' / 'mine-'}",
+        f"kept in     {tmp_path / 'cache' / 'dataset' / 'mine-'}",
     ):
         assert words in out, out
     assert "bad 10.mid" not in out
@@ -64,20 +64,20 @@ def test_what_tokens_cannot_express_is_summed_up(tmp_path: Path, kind: str) -> N
         score = replace(straight, notes=tuple(sorted(swung, key=lambda note: note.start_ticks)))
         midi.write(score, tmp_path / f"{number}.mid")
     corpus = open_corpus(tmp_path)
-    shards = make(corpus, kind, progress=False)
-    reports = [asdict(shards.tokenizer.quantise(piece.content)[1]) for _, piece in corpus.read()]  # type: ignore[attr-defined]
+    dataset = make(corpus, kind, progress=False)
+    reports = [asdict(dataset.tokenizer.quantise(piece.content)[1]) for _, piece in corpus.read()]  # type: ignore[attr-defined]
     notes = sum(report["notes"] for report in reports)
-    assert shards.report.keys() == reports[0].keys()
-    for name, value in shards.report.items():
+    assert dataset.report.keys() == reports[0].keys()
+    for name, value in dataset.report.items():
         found = [report[name] for report in reports]
         if name.startswith("mean"):
             weighted = (report[name] * report["notes"] for report in reports)
             assert value == pytest.approx(sum(weighted) / notes) and min(found) <= value <= max(found)
         else:
             assert value == (max(found) if name.startswith("max") else sum(found)), name
-    assert shards.report["notes"] == notes > 0
-    assert max(value for name, value in shards.report.items() if "onset" in name) > 0
-    assert make(corpus, kind, progress=False).report == shards.report
+    assert dataset.report["notes"] == notes > 0
+    assert max(value for name, value in dataset.report.items() if "onset" in name) > 0
+    assert make(corpus, kind, progress=False).report == dataset.report
 
 
 def test_text_loses_what_only_the_validation_split_has(tmp_path: Path) -> None:

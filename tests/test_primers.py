@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.score import Note, Score
 from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import generator
-from generator import CarouselError, takes
+from generator import CarouselError
+from generator.cli import takes
 from generator.music import engraving, midi, origin
 from generator.music.score import Score
 from generator.streaming.origin import Cut, read_text

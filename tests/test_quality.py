@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from generator.corpora import open_corpus
-from generator.corpora.shards import prepare
+from generator.corpora.dataset import prepare
 from generator.music import midi
 from generator.streaming.engine import Model, load
 from tests.conftest import ROOT, four_voices, tiny
@@ -23,8 +23,8 @@ TEMPERATURE = 0.9
 def figures(name: str, corpus: str) -> dict[str, dict[str, Any]]:
     """Of a shipped checkpoint, beside its corpus."""
     model = load(ROOT / "checkpoints" / name)
-    shards = prepare(open_corpus(corpus), model.tokenizer, progress=False)
-    found: dict[str, dict[str, Any]] = benchmark.compare(model, shards, PIECES, temperature=TEMPERATURE)
+    dataset = prepare(open_corpus(corpus), model.tokenizer, progress=False)
+    found: dict[str, dict[str, Any]] = benchmark.compare(model, dataset, PIECES, temperature=TEMPERATURE)
     return found
 
 
@@ -51,8 +51,8 @@ def test_the_figures_of_what_is_known(tmp_path: Path, monkeypatch: pytest.Monkey
     for index in range(4):
         midi.write(four_voices(4 + index), tmp_path / f"{index}.mid")
     model = Model(tiny("score"))
-    shards = prepare(open_corpus(tmp_path), model.tokenizer, progress=False)
-    found = benchmark.compare(model, shards, 3, temperature=TEMPERATURE)
+    dataset = prepare(open_corpus(tmp_path), model.tokenizer, progress=False)
+    found = benchmark.compare(model, dataset, 3, temperature=TEMPERATURE)
     perfect = {"voices_sounding": 1.0, "notes_in_range": 1.0, "whole_bars": 1.0}
     assert perfect.items() <= found["train"].items() and perfect.items() <= found["validation"].items()
     assert (found["train"]["pieces"], found["validation"]["pieces"], found["generated"]["pieces"]) == (3, 1, 3)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from generator import evaluate
+from generator.analysis.rank import PRICES, rank
 from generator.corpora import open_corpus
-from generator.corpora.shards import prepare
+from generator.corpora.dataset import prepare
+from generator.foundation.options import TrainingOptions
 from generator.music import midi
 from generator.music.score import Note, Score, TimeSignature, Voice
-from generator.options import TrainingOptions
-from generator.rank import PRICES, rank
 from generator.streaming.engine import Model, load
 from generator.tokenizers.char import UNKNOWN
 from generator.train import train

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.web.routes import MAX_POSITION, number, text, whole
 
 NOTHING: list[Any] = [None, True, [], {}]

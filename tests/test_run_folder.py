@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from safetensors.torch import save
 
-from generator import join, train, trainer
-from generator.corpora.shards import Shards
-from generator.errors import CarouselError
+from generator import join, train
+from generator.corpora.dataset import TokenDataset
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import TrainingOptions
 from generator.model.checkpoint import Checkpoint
-from generator.options import TrainingOptions
-from generator.run_folder import LOCK, METRICS, STATE, claimed, read_state
+from generator.training import trainer
+from generator.training.run_folder import LOCK, METRICS, STATE, claimed, read_state
 from tests.conftest import ROOT, random_checkpoint, tiny
 
 CHECKPOINT = {"card.md", "config.json", "model.safetensors", "tokenizer.json"}
@@ -32,7 +33,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kept", [{"config.json"}, {"model.safetensors"}, {STATE}, {METRICS}])
-def test_what_is_there_is_not_replaced_unasked(novel: Shards, tmp_path: Path, capsys: Any, kept: set[str]) -> None:
+def test_what_is_there_is_not_replaced_unasked(
+    novel: TokenDataset, tmp_path: Path, capsys: Any, kept: set[str]
+) -> None:
     out = tmp_path / "model"
     out.mkdir()
     for name in kept:
@@ -51,7 +54,7 @@ def test_what_is_there_is_not_replaced_unasked(novel: Shards, tmp_path: Path, ca
 
 
 def test_what_is_replaced_stays_whole_until_the_first_validation(
-    novel: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    novel: TokenDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "model"
     tiny("char").save(out)
@@ -74,7 +77,7 @@ def test_what_is_replaced_stays_whole_until_the_first_validation(
     assert set(contents(out)) == CHECKPOINT | {STATE, METRICS}
 
 
-def test_a_run_that_has_ended_says_so_when_it_is_resumed(novel: Shards, tmp_path: Path, capsys: Any) -> None:
+def test_a_run_that_has_ended_says_so_when_it_is_resumed(novel: TokenDataset, tmp_path: Path, capsys: Any) -> None:
     before = train.train(novel, tmp_path / "model", OPTIONS)
     assert "reached its end" not in capsys.readouterr().err
     assert train.train(novel, tmp_path / "model", OPTIONS, resume=True).fingerprint == before.fingerprint
@@ -82,7 +85,7 @@ def test_a_run_that_has_ended_says_so_when_it_is_resumed(novel: Shards, tmp_path
 
 
 def test_a_crash_after_the_first_validation_is_resumed_to_the_bit(
-    novel: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    novel: TokenDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within the first minute too, and the card says meanwhile that the run is not finished."""
     whole = train.train(novel, tmp_path / "whole", OPTIONS)
@@ -113,7 +116,7 @@ def test_a_crash_after_the_first_validation_is_resumed_to_the_bit(
 
 
 def test_each_score_is_one_line_however_narrow_the_terminal(
-    novel: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    novel: TokenDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     train.train(novel, tmp_path / "model", OPTIONS)
@@ -134,7 +137,7 @@ def test_a_damaged_state_is_told_without_an_advice_that_destroys(tmp_path: Path,
 
 
 def test_a_run_that_is_resumed_before_its_first_validation_has_a_log_of_its_own(
-    novel: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    novel: TokenDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "model"
     train.train(novel, out, OPTIONS)
@@ -157,7 +160,7 @@ def test_a_run_that_is_resumed_before_its_first_validation_has_a_log_of_its_own(
 
 
 def test_a_run_without_one_valid_validation_says_so(
-    novel: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    novel: TokenDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And does not give its card to the checkpoint that was to be replaced."""
     tiny("char").save(tmp_path / "model")
@@ -170,7 +173,7 @@ def test_a_run_without_one_valid_validation_says_so(
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from generator.run_folder import claimed
+from generator.training.run_folder import claimed
 from generator.model.checkpoint import Checkpoint
 
 old, new, out = map(Path, sys.argv[1:])
@@ -222,11 +225,11 @@ def test_a_checkpoint_is_the_old_or_the_new_one_wherever_its_writer_is_killed(tm
     assert {tuple(row[5:]) for row in rows} == {tuple(sorted(CHECKPOINT))}
 
 
-def test_one_process_at_a_time(novel: Shards, tmp_path: Path, capsys: Any) -> None:
+def test_one_process_at_a_time(novel: TokenDataset, tmp_path: Path, capsys: Any) -> None:
     """And the lock of one that was killed is no lock."""
     out = tmp_path / "model"
     claim = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom generator.run_folder import claimed\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom generator.training.run_folder import claimed\n"
         "with claimed(Path(sys.argv[1]), replacing=False): print('mine', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(

@@ -254,24 +254,6 @@ def test_unknown_characters_in_a_primer_are_named(models: Path, capsys: pytest.C
     assert "世" in capsys.readouterr().err
 
 
-HELP = """
-import runpy, sys
-
-command, sys.argv[1:] = sys.argv[1], ["--help"]
-try:
-    runpy.run_module(f"generator.{command}", run_name="__main__", alter_sys=True)
-finally:
-    print("torch" in sys.modules, file=sys.stderr)
-"""
-
-
-@pytest.mark.parametrize("command", ["prepare", "train", "sample", "evaluate", "bench"])
-def test_help_shows_an_example(command: str) -> None:
-    done = subprocess.run([sys.executable, "-c", HELP, command], capture_output=True, text=True, cwd=ROOT)
-    assert (done.returncode, done.stderr) == (0, "False\n"), "it is there at once: torch takes seconds to import"
-    assert f"python -m generator.{command} " in done.stdout.split("options:")[0].split("\n", 1)[1]
-
-
 def test_evaluate_prints_one_object(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.errors import CarouselError
-from generator.options import SamplingOptions, flag
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions, flag
 from generator.streaming.rng import uniform
 from generator.streaming.sampling import draw, exp, weigh
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.streaming.batch import CHUNK, Batch, Job, Result
 from generator.streaming.engine import Engine, Model
 from generator.streaming.scheduler import Call

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.corpora import open_corpus
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.score import Bar, Note, PieceEnd, Score, Tempo, TimeSignature, Voice
 from generator.tokenizers.score import ScoreTokenizer
 from generator.tokenizers.score_grid import bars_of

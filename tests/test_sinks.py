@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from generator import sinks
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music import midi
 from generator.music.score import Note, Pedal, Score, Tempo, TimeSignature, Voice
 from generator.music.soundfont import general_midi

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.soundfont import Generator, Soundfont, Zone, general_midi
 
 G = Generator

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import CarouselError, Snapshot, Stream, takes
+from generator import CarouselError, Snapshot, Stream
+from generator.cli import takes
 from generator.music.score import Bar, Note, Pedal, Score, TimeSignature, Voice
 from generator.streaming.engine import Model, load
 from generator.streaming.origin import read_text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
 
 HEAVY = ("torch", "music21", "symusic", "mido", "rich", "filelock", "platformdirs", "requests")
@@ -38,3 +40,15 @@ def test_music_is_understood_without_what_reads_and_engraves_it() -> None:
 def test_a_text_is_drawn_without_what_it_does_not_need() -> None:
     code = "from generator import sample; assert sample.main(['checkpoints/shakespeare', '--tokens', '1']) == 0"
     assert not imported(code)
+
+
+@pytest.mark.parametrize("command", ["prepare", "train", "join", "sample", "evaluate", "bench"])
+def test_help_is_there_at_once_with_an_example(command: str) -> None:
+    code = f"""
+import contextlib, io, runpy
+sys.argv[1:] = ["--help"]
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as said:
+    runpy.run_module("generator.{command}", run_name="__main__", alter_sys=True)
+assert "python -m generator.{command} " in said.getvalue().split("options:")[0].split("\\n", 1)[1]
+"""
+    assert "torch" not in imported(code)

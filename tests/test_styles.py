@@ -19,10 +19,10 @@ from generator.corpora.batches import IGNORED, one_pass
 from generator.corpora.download import CACHE
 from generator.corpora.folder import style_of
 from generator.corpora.music21_package import style_in
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
 from generator.music import midi, notation
 from generator.music.score import Score, style_name
-from generator.options import SamplingOptions
 from generator.streaming.constraints import Constraints
 from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot
@@ -250,7 +250,7 @@ def test_a_stream_is_told_a_style_from_the_next_piece_on(kind: str, tmp_path: Pa
     stream.set(style=None)
     free = openings(stream, 20)
     assert any(not row.startswith("style") for row in free)
-    assert stream.yielded == {}
+    assert stream.relaxed == {}
     stream.snapshot().save(tmp_path / "a.take")
     take = Snapshot.load(tmp_path / "a.take")
     assert [options.style for _, options in take.timeline] == ["Slip Jig", "reel", None]
@@ -272,18 +272,18 @@ def test_an_unknown_style_is_told_those_that_are_known(kind: str) -> None:
 @pytest.mark.parametrize("name", ["char", "frames"])
 def test_text_and_frames_have_no_style(name: str) -> None:
     with pytest.raises(CarouselError, match=f"^style is not for a checkpoint of kind {name}"):
-        Constraints(TOKENIZERS[name]).plan(SamplingOptions(style="reel"))
+        Constraints(TOKENIZERS[name]).encode(SamplingOptions(style="reel"))
 
 
 def test_a_style_stands_beside_other_constraints() -> None:
     model = ending("score")
     stream = model.stream(seed=2, style="reel", key="D minor", density=4, tempo=120, melody=None, metre="4/4")
     assert openings(stream, 5) == ["style reel"] * 5
-    assert "style" not in stream.yielded
+    assert "style" not in stream.relaxed
     sung = model.stream(style="reel", melody=model.melody(four_voices(2)), at_end="stop")
     sung.pull(400)
     assert sung.ended
-    assert sung.yielded == {}
+    assert sung.relaxed == {}
     assert [note.pitch for note in sung.history().notes if note.voice == 0] == [
         note.pitch for note in four_voices(2).notes if note.voice == 0
     ]

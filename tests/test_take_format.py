@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from generator.errors import CarouselError
-from generator.options import SamplingOptions
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
 from generator.streaming import origin
 from generator.streaming.engine import Engine, Model
 from generator.streaming.origin import LARGEST_TOKEN, read_text

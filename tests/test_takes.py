@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 
 import generator
 from generator import CarouselError, Snapshot, Stream
+from generator.cli.takes import replay
+from generator.foundation.options import SamplingOptions
 from generator.music.score import Bar
-from generator.options import SamplingOptions
 from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Model, load
 from generator.streaming.origin import VERSION
 from generator.streaming.snapshot import NO_DIGEST
-from generator.takes import replay
 from tests.conftest import ROOT, SHIPPED, random_checkpoint, tiny
 from tests.strategies import constraints, some_sampling
 
@@ -119,7 +119,7 @@ SECOND = """
 import hashlib, sys
 from pathlib import Path
 from generator import sample
-from generator.takes import replay
+from generator.cli.takes import replay
 from generator.streaming.engine import load
 from generator.streaming.snapshot import Snapshot
 for name in sys.argv[1:]:

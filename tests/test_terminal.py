@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from generator import CarouselError, command, evaluate, prepare, sample
+from generator import CarouselError, evaluate, prepare, sample
+from generator.cli import command
 from generator.corpora import open_corpus
-from generator.corpora.shards import prepare as make
+from generator.corpora.dataset import prepare as make
+from generator.foundation.terminal import printable
 from generator.music import midi
 from generator.music.score import Voice
 from generator.streaming.engine import Model
-from generator.terminal import printable
 from generator.tokenizers.char import CharTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 from tests.conftest import ROOT, four_voices, random_checkpoint, tiny
@@ -82,18 +83,18 @@ def test_names_of_files_do_nothing_to_a_terminal(tmp_path: Path, capsys: pytest.
 
 def test_all_that_was_skipped_is_listed_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = evil_folder(tmp_path)
-    shards = make(open_corpus(folder), progress=False)
-    lines = shards.skipped_list.read_text(encoding="utf-8").split("\n")
+    dataset = make(open_corpus(folder), progress=False)
+    lines = dataset.skipped_list.read_text(encoding="utf-8").split("\n")
     shown = SHOWN.replace("/", "")
     assert [line.partition(": ")[0] for line in lines] == [*(f"bad{number:02}{shown}.mid" for number in range(12)), ""]
     assert all("a damaged MIDI file" in line for line in lines[:-1])
-    assert f"  skipped     12, listed in {printable(str(shards.skipped_list))}\n" in prepare.summary(shards)
+    assert f"  skipped     12, listed in {printable(str(dataset.skipped_list))}\n" in prepare.summary(dataset)
     for number in range(4):
         (folder / f"{number}.mid").write_bytes(b"MThd")
     assert prepare.main([str(folder)]) == 2, "nothing is left"
     errors = capsys.readouterr().err
     assert "16 were skipped" in errors and errors.count("\n") == 1
-    [new] = [path for path in shards.skipped_list.parent.iterdir() if path != shards.skipped_list]
+    [new] = [path for path in dataset.skipped_list.parent.iterdir() if path != dataset.skipped_list]
     assert f"{printable(str(new))} has all" in errors and new.read_text(encoding="utf-8").count("\n") == 16
     for path in folder.iterdir():
         path.unlink()

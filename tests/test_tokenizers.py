@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.keys import KEYS
 from generator.music.score import Note, Voice
 from generator.tokenizers import KINDS, from_json

@@ -16,16 +16,17 @@ import pytest
 import torch
 from rich.console import Console
 
-from generator import train, trainer
+from generator import train
 from generator.corpora import open_corpus
 from generator.corpora.batches import IGNORED, Batches, one_pass
-from generator.corpora.shards import prepare
-from generator.errors import CarouselError
+from generator.corpora.dataset import prepare
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import PRESETS, TrainingOptions
 from generator.model.checkpoint import Checkpoint
-from generator.options import PRESETS, TrainingOptions
 from generator.streaming.engine import load
 from generator.tokenizers.base import Tokenizer
 from generator.tokenizers.score import ScoreTokenizer
+from generator.training import trainer
 from tests.conftest import ROOT, four_voices, tiny
 
 
@@ -117,7 +118,14 @@ def test_training_learns_and_writes_a_whole_checkpoint(novel: Path, tmp_path: Pa
     assert len("".join(map(str, model.stream(seed=1).take(100)))) == 100
 
 
-QUICK = "import generator.train as t, generator.trainer as r, sys; r.SAVE_SECONDS = 0; sys.exit(t.main(sys.argv[1:]))"
+QUICK = """
+import sys
+from generator import train
+from generator.training import trainer
+
+trainer.SAVE_SECONDS = 0
+sys.exit(train.main(sys.argv[1:]))
+"""
 
 
 def start(novel: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
@@ -162,8 +170,8 @@ def test_a_stopped_run_resumes_to_the_same_weights(novel: Path, tmp_path: Path) 
 def run_of(novel: Path, out: Path, **changes: Any) -> trainer.Trainer:
     """A run that is ready to begin."""
     recipe = {"hidden_size": 24, "embedding_dim": 8, "lanes": 4, "window": 16, "steps": 40, **changes}
-    shards = prepare(open_corpus(novel), progress=False)
-    return trainer.Trainer(shards, out, TrainingOptions(**recipe), Console(quiet=True))
+    dataset = prepare(open_corpus(novel), progress=False)
+    return trainer.Trainer(dataset, out, TrainingOptions(**recipe), Console(quiet=True))
 
 
 @pytest.mark.parametrize("tied", [False, True])
@@ -236,8 +244,8 @@ def test_a_run_that_gets_no_better_stops(tmp_path: Path, monkeypatch: pytest.Mon
     said = " ".join(capsys.readouterr().err.split())
     assert f"stopped at step {counters['step']}: no better validation in the last 3; the best is kept" in said
     checkpoint = Checkpoint.load(out)
-    shards = prepare(open_corpus(path), checkpoint.tokenizer, progress=False)
-    tokens = shards.split("validation").tokens
+    dataset = prepare(open_corpus(path), checkpoint.tokenizer, progress=False)
+    tokens = dataset.split("validation").tokens
     lanes = min(trainer.VALIDATION_LANES, len(tokens) // 64)
     kept = checkpoint.model().negative_log_likelihood(tokens, checkpoint.tokenizer.start, lanes=lanes).mean()
     assert kept == pytest.approx(nats[0], abs=1e-5)
@@ -302,8 +310,8 @@ def test_music_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     folder.mkdir()
     for index in range(6):
         midi.write(four_voices(2 + index), folder / f"{index}.mid")
-    shards = prepare(open_corpus(str(folder)), progress=False)
+    dataset = prepare(open_corpus(str(folder)), progress=False)
     options = TrainingOptions(hidden_size=32, embedding_dim=16, lanes=2, window=32, steps=20, validations=2)
-    train.train(shards, tmp_path / "model", options)
+    train.train(dataset, tmp_path / "model", options)
     events = list(load(tmp_path / "model").stream(seed=1).take(100))
     assert events

@@ -13,7 +13,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.responses import Response
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.streaming.engine import Model
 from generator.web import routes, visitors
 from generator.web.live import LiveText

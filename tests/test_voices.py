@@ -12,7 +12,7 @@ import mido
 import pytest
 
 from generator.corpora import open_corpus
-from generator.corpora.shards import prepare
+from generator.corpora.dataset import prepare
 from generator.music import files, midi
 from generator.music.score import Note, Score, TimeSignature, Voice
 from generator.music.voices import distinct
@@ -188,8 +188,8 @@ def test_chorales_in_humdrum_whose_voices_are_named_alike(tmp_path: Path, monkey
         kern(folder, number)
     [piece] = files.read(folder / "00.krn")
     assert len({voice.name for voice in piece.voices}) == 1 and len(piece.notes) == 64
-    shards = prepare(open_corpus(folder), progress=False)
-    assert shards.report["notes"] == 12 * 64
+    dataset = prepare(open_corpus(folder), progress=False)
+    assert dataset.report["notes"] == 12 * 64
 
 
 def test_midi_files_whose_tracks_are_named_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,10 +199,10 @@ def test_midi_files_whose_tracks_are_named_alike(tmp_path: Path, monkeypatch: py
     for number in range(12):
         midi.write(named("Voice", "Voice", "Voice", "Voice", quarters=64), folder / f"{number:02}.mid")
     assert [track.name for track in mido.MidiFile(folder / "00.mid").tracks[1:]] == ["Voice"] * 4
-    shards = prepare(open_corpus(folder), progress=False)
-    assert shards.report["notes"] == 12 * 4 * 64
+    dataset = prepare(open_corpus(folder), progress=False)
+    assert dataset.report["notes"] == 12 * 4 * 64
     # A primer goes the same way, and what is written of it has four voices again.
-    model = Model(random_checkpoint(shards.tokenizer))
+    model = Model(random_checkpoint(dataset.tokenizer))
     past = model.stream(files.read(folder / "00.mid")[0]).history()
     assert sounds(past, 12) == sounds(named("Voice", "Voice", "Voice", "Voice", quarters=64))
     midi.write(past, tmp_path / "past.mid")

@@ -14,9 +14,9 @@ from generator.corpora.download import MIRROR, fetch, mirror_folder
 from generator.corpora.folder import FolderCorpus
 from generator.corpora.paths import all_files, named, open_path
 from generator.corpora.text import TextCorpus
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
+from generator.foundation.places import shipped
 from generator.music.score import Voice
-from generator.places import shipped
 
 __all__ = ["Corpus", "Facts", "Piece", "entries", "open_corpus"]
 

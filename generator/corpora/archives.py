@@ -12,7 +12,7 @@ from itertools import combinations
 from pathlib import Path
 
 from generator.corpora.base import Corpus, Facts, Piece, Progress, fingerprint
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music import midi
 from generator.music.score import Note, PieceEnd, Score, Tempo, Voice, style_name
 

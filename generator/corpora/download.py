@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from generator.corpora.progress import bar
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 
 MIRROR, CACHE = "CAROUSEL_MIRROR", "CAROUSEL_CACHE"
 MIRROR_DEPTH = 2
@@ -17,7 +17,7 @@ MIRROR_DEPTH = 2
 
 
 def cache_folder() -> Path:
-    """Where shards and downloads live: `CAROUSEL_CACHE`, by default the platform's cache folder."""
+    """Where token datasets and downloads live: `CAROUSEL_CACHE`, by default the platform's cache folder."""
     import platformdirs
 
     return Path(os.environ.get(CACHE) or platformdirs.user_cache_dir("carousel", appauthor=False)).expanduser()

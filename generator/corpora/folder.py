@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from generator.corpora.base import Corpus, Facts, Piece, Progress, fingerprint
 from generator.corpora.parallel import in_order
 from generator.corpora.splits import split_of, train_and_validation
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.files import MIDI, read_each
 from generator.music.score import Score, style_name
 

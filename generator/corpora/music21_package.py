@@ -15,8 +15,8 @@ import music21
 from generator.corpora.base import Corpus, Facts, Piece, Progress, fingerprint
 from generator.corpora.parallel import in_order
 from generator.corpora.splits import split_of
-from generator.errors import CarouselError
-from generator.losses import omissions_of
+from generator.foundation.errors import CarouselError
+from generator.foundation.omissions import omissions_of
 from generator.music import notation
 from generator.music.score import Score, Tempo, Voice
 from generator.music.voices import one_at_a_time

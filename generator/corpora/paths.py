@@ -8,7 +8,7 @@ from pathlib import Path
 
 from generator.corpora import folder, text
 from generator.corpora.base import Corpus, Facts
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.files import SUFFIXES
 
 LICENCE = "not stated: whoever owns the files decides"

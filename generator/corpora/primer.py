@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from generator.corpora.text import SUFFIXES, read_text
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
+from generator.foundation.terminal import tell
 from generator.music import files
 from generator.music.score import Score
-from generator.terminal import tell
 
 
 def read_primer(text: str, medium: str) -> str | Score:

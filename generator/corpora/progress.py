@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from generator.terminal import printable
+from generator.foundation.terminal import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

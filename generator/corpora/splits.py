@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 
 from generator.corpora.base import Piece
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 
 VALIDATION_FROM, TEST_FROM = 0.90, 0.95
 

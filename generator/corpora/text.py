@@ -7,7 +7,7 @@ from pathlib import Path
 
 from generator.corpora.base import Corpus, Facts, Piece, Progress, fingerprint
 from generator.corpora.splits import train_and_validation
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 
 SUFFIXES = (".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org")
 """What counts as text in a folder. A single file may have any name."""

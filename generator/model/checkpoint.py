@@ -14,12 +14,13 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from generator import places, tokenizers
-from generator.atomic import READY, atomic_folder, newest
-from generator.errors import CarouselError
+from generator import tokenizers
+from generator.foundation import places
+from generator.foundation.atomic import READY, atomic_folder, newest
+from generator.foundation.errors import CarouselError
+from generator.foundation.places import CONFIG
 from generator.model.config import ModelConfig
 from generator.model.state import Floats
-from generator.places import CONFIG
 from generator.tokenizers.base import Tokenizer
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 
 
 @dataclass(frozen=True, slots=True)

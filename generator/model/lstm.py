@@ -76,7 +76,7 @@ class LanguageModel(nn.Module):
         # compiler there, which takes seconds.
         with torch.device("meta" if weights else "cpu"):
             self.embedding = (
-                nn.Embedding.from_pretrained(weights["embedding.weight"], freeze=False)
+                nn.Embedding.from_pretrained(weights["embedding.weight"], freeze=False)  # type: ignore[no-untyped-call]
                 if weights
                 else nn.Embedding(config.vocab_size, config.embedding_dim)
             )
@@ -107,9 +107,9 @@ class LanguageModel(nn.Module):
     def forward(self, tokens: Tensor, state: LayerStates) -> tuple[Tensor, LayerStates]:
         """Read tokens (lanes, steps) from a state; return logits (lanes, steps, vocab_size) and the state after."""
         hidden, after = self.read(tokens, state)
-        return self.say(hidden), after
+        return self.logits(hidden), after
 
-    def say(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Tensor) -> Tensor:
         """Logits from what the last layer has read."""
         return self.output(self._drop(hidden, self.dropout.output))  # type: ignore[no-any-return]
 

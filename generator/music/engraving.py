@@ -20,7 +20,7 @@ import music21
 import pretty_midi
 import verovio
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.keys import likely
 from generator.music.layout import Layout, Staff, Value, lay_out, values
 from generator.music.origin import FIELD, NAME

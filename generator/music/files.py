@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from generator.errors import CarouselError
-from generator.losses import omissions_of
+from generator.foundation.errors import CarouselError
+from generator.foundation.omissions import omissions_of
 from generator.music import midi, notation
 from generator.music.score import Score
 

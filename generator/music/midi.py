@@ -17,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from generator.atomic import atomic_write
-from generator.errors import CarouselError
-from generator.losses import Omission, omissions_of
+from generator.foundation.atomic import atomic_write
+from generator.foundation.errors import CarouselError
+from generator.foundation.omissions import Omission, omissions_of
 from generator.music import repair
 from generator.music.origin import NAME
 from generator.music.score import MusicEvent, Note, Pedal, Score, Tempo, TimeSignature, Voice

@@ -20,8 +20,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from generator.errors import CarouselError
-from generator.losses import omissions_of
+from generator.foundation.errors import CarouselError
+from generator.foundation.omissions import omissions_of
 from generator.music import bars
 from generator.music.bars import IrregularBars, Measure
 from generator.music.score import (

@@ -6,7 +6,7 @@ import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 
 NAME = "carousel"
 FIELD = "miscellaneous-field"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from generator.losses import Omission, omissions_of
+from generator.foundation.omissions import Omission, omissions_of
 
 HEADER = 14
 HIGHEST = 127

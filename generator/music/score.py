@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from generator.losses import Omission
+from generator.foundation.omissions import Omission
 
 DEFAULT_VELOCITY = 80
 DEFAULT_TEMPO = 120.0

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 
 DRUM_BANK = 128
 FILTER_OPEN_CENTS = 13500

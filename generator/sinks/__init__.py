@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.score import Score
 
 SINKS: dict[str, tuple[type, str]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from generator.atomic import atomic_write
+from generator.foundation.atomic import atomic_write
 from generator.music import engraving
 from generator.music.score import Score
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from generator.atomic import atomic_write
-from generator.errors import CarouselError
+from generator.foundation.atomic import atomic_write
+from generator.foundation.errors import CarouselError
 
 
 def write(text: str, path: Path) -> None:

@@ -21,9 +21,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from generator.atomic import atomic_write
-from generator.errors import CarouselError
-from generator.jit import compiled
+from generator.foundation.atomic import atomic_write
+from generator.foundation.errors import CarouselError
+from generator.foundation.jit import compiled
 from generator.music.score import Score
 from generator.music.soundfont import Envelope, Soundfont, Zone, general_midi
 

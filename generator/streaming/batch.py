@@ -21,22 +21,22 @@ from generator.corpora.copies import Index
 from generator.corpora.copies.reading import SIZE
 from generator.corpora.copies.suffixes import advance as follow
 from generator.corpora.copies.suffixes import copying
-from generator.jit import compiled, specialised
+from generator.foundation.jit import compiled, specialised
+from generator.foundation.options import AT_END, SamplingOptions
 from generator.model.backends import Backend
 from generator.model.backends.memory import Network
 from generator.model.backends.memory import Rows as Memory
 from generator.model.state import Floats, State
-from generator.options import AT_END, SamplingOptions
 from generator.streaming.constraints import Constraints
 from generator.streaming.rng import uniform
 from generator.streaming.sampling import draw, weigh
-from generator.streaming.violations import PLANNED, close
+from generator.streaming.violations import CONSTRAINED, close
 from generator.tokenizers.base import Mask, Rows, Tokenizer
 
 CHUNK = 64
 """Tokens of one job at most; who wants more comes back, so nobody waits for long. With few more than these, text would
 no longer be compared with its past a job at a time (`loop_detector._bound`)."""
-POSITION, LEFT, SAID, GIVEN, SEED, TOP_K, ENDING = range(7)
+POSITION, LEFT, EMITTED, GIVEN, SEED, TOP_K, ENDING = range(7)
 TEMPERATURE, TOP_P, MIN_P = range(3)
 NEXT, NEVER, STOP = range(len(AT_END))
 
@@ -52,7 +52,7 @@ class Cursor:
     """At which the next token will stand."""
     grammar: Rows
     """The grammar's memory, (size,)."""
-    followed: Rows | None = None
+    match: Rows | None = None
     """The memory of the engine's index, (SIZE,); None without one."""
 
 
@@ -72,8 +72,8 @@ class Result:
 
     tokens: list[int]
     """Fewer than the job's `count` where a piece's end stopped the stream."""
-    yielded: list[int]
-    """For each token what constraints yielded, a bit for each in the order of `PRIORITIES`."""
+    relaxed: list[int]
+    """For each token the constraints that were relaxed, a bit for each in the order of `PRIORITIES`."""
     end: Cursor
 
 
@@ -86,17 +86,17 @@ class Jobs(NamedTuple):
     """(rows, 7): `POSITION` and what follows it."""
     filters: npt.NDArray[np.float64]
     """(rows, 3): `TEMPERATURE` and what follows it."""
-    said: Rows
+    emitted: Rows
     """(rows, CHUNK): the given tokens, and the answer."""
-    yielded: Rows
+    relaxed: Rows
     """(rows, CHUNK)."""
     grammar: Rows
     """(rows, size)."""
-    plans: Rows
+    constraints: Rows
     """(rows, size): of constraints."""
     limits: Rows
     """(rows,): of copies; 0 for none."""
-    followed: Rows
+    match: Rows
     """(rows, SIZE)."""
 
 
@@ -168,13 +168,13 @@ class Batch:
         ending = AT_END.index(options.at_end)
         arrays.counters[row] = start.position, job.count, 0, given, options.seed, options.top_k, ending
         arrays.filters[row] = options.temperature, options.top_p, options.min_p
-        arrays.said[row, :given] = job.given
-        plan = self._constraints.plan(options)
-        arrays.plans[row] = 0 if plan is None else plan
-        if plan is not None:
-            self._constraints.aim(arrays.plans[row], options, start.grammar)
-        if start.followed is not None:
-            arrays.followed[row] = start.followed
+        arrays.emitted[row, :given] = job.given
+        encoded = self._constraints.encode(options)
+        arrays.constraints[row] = 0 if encoded is None else encoded
+        if encoded is not None:
+            self._constraints.write_due(arrays.constraints[row], options, start.grammar)
+        if start.match is not None:
+            arrays.match[row] = start.match
         arrays.limits[row] = options.max_copy or 0
         self.jobs.append(job)
 
@@ -189,10 +189,10 @@ class Batch:
 
     def _finish(self, row: int) -> tuple[Job, Result]:
         job, last, arrays = self.jobs[row], len(self.jobs) - 1, self._arrays
-        position, _, said = arrays.counters[row, :GIVEN].tolist()
-        followed = None if job.start.followed is None else arrays.followed[row].copy()
-        end = Cursor(self._memory.save(row), int(arrays.tokens[row]), position, arrays.grammar[row].copy(), followed)
-        result = Result(arrays.said[row, :said].tolist(), arrays.yielded[row, :said].tolist(), end)
+        position, _, emitted = arrays.counters[row, :GIVEN].tolist()
+        match = None if job.start.match is None else arrays.match[row].copy()
+        end = Cursor(self._memory.save(row), int(arrays.tokens[row]), position, arrays.grammar[row].copy(), match)
+        result = Result(arrays.emitted[row, :emitted].tolist(), arrays.relaxed[row, :emitted].tolist(), end)
         if row < last:
             self._memory.move(last, row)
             for array in arrays:
@@ -218,7 +218,7 @@ allowed: Any
 advance: Any
 judge: Any
 forward = allowed = advance = judge = None
-FOLLOWED = False
+MATCHED = False
 """Whether a corpus is searched for copies. `specialised` replaces this and the functions above for `_advance`."""
 
 
@@ -236,43 +236,43 @@ def _advance(
     count: int,
 ) -> None:
     """Make the first `count` jobs longer, step by step, until one of them is finished."""
-    grammar, followed, tokens = jobs.grammar[:count], jobs.followed[:count], jobs.tokens[:count]
+    grammar, match, tokens = jobs.grammar[:count], jobs.match[:count], jobs.tokens[:count]
     masks, waiting, never, broken = desk.masks[:count], desk.waiting[:count], desk.never[:count], desk.broken[:count]
     limited = constrained = False
     for row in range(count):
         never[row] = jobs.counters[row, ENDING] == NEVER
         limited |= jobs.limits[row] > 0
-        constrained |= jobs.plans[row, PLANNED] != 0
+        constrained |= jobs.constraints[row, CONSTRAINED] != 0
     finished = False
     while not finished:
         drawing = False
         for row in range(count):
-            waiting[row] = jobs.counters[row, SAID] < jobs.counters[row, GIVEN]
+            waiting[row] = jobs.counters[row, EMITTED] < jobs.counters[row, GIVEN]
             drawing |= not waiting[row]
         forward(network, memory, tokens, count, desk.logits, drawing)
         broken[:] = 0
         if drawing:
             allowed(rules, grammar, masks)
-            if FOLLOWED and limited:
+            if MATCHED and limited:
                 copies = desk.copies[:count]
-                copying(copied, symbols, suffixes, followed, jobs.limits[:count], copies)
+                copying(copied, symbols, suffixes, match, jobs.limits[:count], copies)
                 close(copies, waiting, never, end, masks, broken)
             if constrained:
-                judge(rules, end, jobs.plans[:count], waiting, grammar, masks, desk.violations, broken)
+                judge(rules, end, jobs.constraints[:count], waiting, grammar, masks, desk.violations, broken)
         for row in range(count):
-            finished |= _say(row, jobs, desk, end)
+            finished |= _emit(row, jobs, desk, end)
         advance(rules, grammar, tokens)
-        if FOLLOWED:
-            follow(copied, symbols, suffixes, buckets, followed, tokens)
+        if MATCHED:
+            follow(copied, symbols, suffixes, buckets, match, tokens)
 
 
 @compiled
-def _say(row: int, jobs: Jobs, desk: Desk, end: int) -> bool:
+def _emit(row: int, jobs: Jobs, desk: Desk, end: int) -> bool:
     """The next token of a stream; returns whether its job is finished."""
     counters = jobs.counters[row]
-    at, ending = counters[SAID], counters[ENDING]
+    at, ending = counters[EMITTED], counters[ENDING]
     if desk.waiting[row]:
-        token = jobs.said[row, at]
+        token = jobs.emitted[row, at]
     else:
         mask = desk.masks[row]
         if ending == NEVER:
@@ -280,9 +280,9 @@ def _say(row: int, jobs: Jobs, desk: Desk, end: int) -> bool:
         temperature, top_p, min_p = jobs.filters[row]
         weigh(desk.logits[row], mask, temperature, counters[TOP_K], top_p, min_p, desk.weights, desk.order)
         token = draw(desk.weights, uniform(counters[SEED], counters[POSITION]))
-    jobs.tokens[row] = jobs.said[row, at] = token
-    jobs.yielded[row, at] = desk.broken[row]
-    counters[SAID] += 1
+    jobs.tokens[row] = jobs.emitted[row, at] = token
+    jobs.relaxed[row, at] = desk.broken[row]
+    counters[EMITTED] += 1
     counters[POSITION] += 1
     counters[LEFT] -= 1
     if not desk.waiting[row] and ending == STOP and token == end:
@@ -291,13 +291,13 @@ def _say(row: int, jobs: Jobs, desk: Desk, end: int) -> bool:
 
 
 @cache
-def _compiled_for(product: str, kind: str, followed: bool, *functions: Any) -> Any:
+def _compiled_for(product: str, kind: str, matched: bool, *functions: Any) -> Any:
     forward, allowed, advance, judge = functions
-    names = {"forward": forward, "allowed": allowed, "advance": advance, "judge": judge, "FOLLOWED": followed}
-    return specialised(_advance, f"{product}_{kind}{'_followed' if followed else ''}", **names)
+    names = {"forward": forward, "allowed": allowed, "advance": advance, "judge": judge, "MATCHED": matched}
+    return specialised(_advance, f"{product}_{kind}{'_matched' if matched else ''}", **names)
 
 
-def compiled_for(backend: Backend, tokenizer: Tokenizer, constraints: Constraints, followed: bool) -> Any:
+def compiled_for(backend: Backend, tokenizer: Tokenizer, constraints: Constraints, matched: bool) -> Any:
     """`_advance` for these."""
     rest = backend.forward, *tokenizer.grammar.loops, constraints.judge
-    return _compiled_for(backend.product, tokenizer.kind, followed, *rest)
+    return _compiled_for(backend.product, tokenizer.kind, matched, *rest)

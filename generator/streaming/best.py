@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.score import Bar, Note
 from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Model

@@ -17,10 +17,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from generator.corpora.copies import Index
-from generator.errors import CarouselError, Option, listed
-from generator.jit import compiled
+from generator.foundation.errors import CarouselError, Option, listed
+from generator.foundation.jit import compiled
+from generator.foundation.options import SamplingOptions
 from generator.music.keys import KEYS, likely
-from generator.options import SamplingOptions
 from generator.streaming import performance_constraints, score_constraints, text_constraints
 from generator.streaming.performance_constraints import PerformanceConstraints
 from generator.streaming.score_constraints import ScoreConstraints
@@ -33,9 +33,9 @@ from generator.tokenizers.score import ScoreTokenizer
 
 NAMES = (*PRIORITIES, "scale", "starts_with")
 """The options that are constraints."""
-PLANNED = tuple(name for name in NAMES if name != "max_copy")
+BY_KIND = tuple(name for name in NAMES if name != "max_copy")
 """Those that are matters of the tokenizer's kind."""
-_values = attrgetter(*PLANNED)
+_values = attrgetter(*BY_KIND)
 NOTHING = _values(SamplingOptions())
 INDEX = Option("the engine's index")
 NO_CORPUS = Option("max_copy"), " needs the corpus that is not to be copied; name it with ", INDEX
@@ -51,9 +51,9 @@ class Rules(Protocol):
 
     @property
     def size(self) -> int:
-        """int64s in a plan."""
+        """int64s of encoded constraints."""
 
-    def plan(self, options: SamplingOptions) -> Rows:
+    def encode(self, options: SamplingOptions) -> Rows:
         """What options ask for, shape (size,).
 
         Raises:
@@ -67,18 +67,18 @@ Judge = Callable[[Rows, int, Rows, Mask, Rows, Mask, Rows, Rows], None]
 Args:
     rules: of the grammar.
     end: the token that ends a piece.
-    plans: shape (n, `Rules.size`); rows whose plan is all 0 stay as they are.
+    constraints: shape (n, `Rules.size`); encoded, a row a stream; a row of zeros asks for nothing.
     waiting: streams whose next token is given, so that nothing is to be done; shape (n,).
     memory: of the grammar, shape (n, its size).
     masks: changed in place, none to be empty; shape (n, vocab_size).
     violations: room for numbers, shape (vocab_size,).
-    yielded: what yields, a bit for each constraint in the order of `PRIORITIES`; shape (n,).
+    relaxed: the constraints that are relaxed, a bit for each in the order of `PRIORITIES`; shape (n,).
 """
 
 
 @compiled
 def judge_nothing(
-    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, violations: Rows, yielded: Rows
+    rules: Rows, end: int, constraints: Rows, waiting: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
 ) -> None:
     """`Judge` for a tokenizer without constraints."""
 
@@ -101,7 +101,7 @@ class Constraints:
         self._tokenizer, self._index = tokenizer, index
         self._rules, self.judge = _rules(tokenizer)
         self.size = 1 if self._rules is None else self._rules.size
-        self._plans = lru_cache(maxsize=256)(self._make)
+        self._encoded = lru_cache(maxsize=256)(self._make)
 
     def settle(self, options: SamplingOptions, primer: Sequence[int]) -> SamplingOptions:
         """The options as a take records them, with the primer's key by name.
@@ -119,19 +119,19 @@ class Constraints:
             options = replace(options, key=KEYS[key])
         if options.melody and len(primer):
             raise CarouselError(Option("melody"), " begins with the stream; leave the primer out")
-        self.plan(options)
+        self.encode(options)
         return options
 
-    def plan(self, options: SamplingOptions) -> Rows | None:
+    def encode(self, options: SamplingOptions) -> Rows | None:
         """What the options ask for, shape (size,), read-only; None if nothing."""
         if options.max_copy and self._index is None:
             raise CarouselError(*NO_CORPUS)
         values = _values(options)
-        return None if values == NOTHING else self._plans(values, options.at_end)
+        return None if values == NOTHING else self._encoded(values, options.at_end)
 
     def _make(self, values: tuple[Any, ...], at_end: str) -> Rows | None:
         known = () if self._rules is None else self._rules.names
-        triples = zip(PLANNED, values, NOTHING, strict=True)
+        triples = zip(BY_KIND, values, NOTHING, strict=True)
         asked = {name: value for name, value, nothing in triples if value not in (nothing, "")}
         foreign = [name for name in asked if name not in known]
         if not asked:
@@ -139,14 +139,14 @@ class Constraints:
         if foreign or self._rules is None:
             kind, obeyed = self._tokenizer.kind, listed(known, ", ") or ["no constraints"]
             raise CarouselError(Option(foreign[0]), f" is not for a checkpoint of kind {kind}, which obeys ", *obeyed)
-        plan = self._rules.plan(SamplingOptions(at_end=at_end, **asked))
-        plan.flags.writeable = False
-        return plan
+        encoded = self._rules.encode(SamplingOptions(at_end=at_end, **asked))
+        encoded.flags.writeable = False
+        return encoded
 
-    def aim(self, plan: Rows, options: SamplingOptions, memory: Rows) -> None:
-        """Complete a copy of a plan, in place, for the next job of a stream with that memory, shape (its size,)."""
+    def write_due(self, encoded: Rows, options: SamplingOptions, memory: Rows) -> None:
+        """Write into a copy of encoded constraints what is due in a stream's next job; `memory` is its grammar's."""
         if options.melody and isinstance(self._rules, ScoreConstraints):
-            self._rules.aim(plan, options.melody, memory)
+            self._rules.write_due(encoded, options.melody, memory)
 
     def start(self, changes: Sequence[tuple[int, SamplingOptions]], begun: int, position: int) -> list[int]:
         """What is still to be said of the text that `starts_with` asks for, as tokens.

@@ -16,11 +16,11 @@ from operator import itemgetter
 from threading import get_ident
 from typing import Any, Self, TypeVar, cast
 
-from generator.errors import CarouselError
-from generator.options import SamplingOptions
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
 from generator.streaming.batch import CHUNK, Cursor, Job, Result
 from generator.streaming.governor import Governor, lifted
-from generator.streaming.origin import Change, Heard, heard_until
+from generator.streaming.origin import Change, Injection, injected_until
 from generator.streaming.runtime import Runtime
 from generator.streaming.snapshot import KEYFRAME_EVERY, Keyframe, Snapshot, thinned
 from generator.streaming.violations import named
@@ -56,8 +56,8 @@ class Reach:
 
     start: Cursor
     tokens: Sequence[int]
-    yielded: Sequence[int]
-    """What constraints yielded for each token, as `Result.yielded`."""
+    relaxed: Sequence[int]
+    """The constraints that were relaxed for each token, as `Result.relaxed`."""
     end: Cursor | None
     """The cursor after them; None where that is not known yet."""
     out: int = 0
@@ -105,22 +105,22 @@ class Course:
 
     def _restore(self, snapshot: Snapshot) -> None:
         """Be where a snapshot was taken."""
-        self._timeline, self._primer, self._heard = snapshot.timeline, snapshot.primer, snapshot.heard
-        self._yielded = dict(snapshot.yielded)
+        self._timeline, self._primer, self._injected = snapshot.timeline, snapshot.primer, snapshot.injected
+        self._relaxed = dict(snapshot.relaxed)
         self._decoder = self.engine.tokenizer.decoder(snapshot.decoder)
         self._governor = Governor(self._decoder, self.engine.tokenizer.medium == "text", snapshot.detector)
         self._written = snapshot.position
         """Up to here the timeline is written, and the governor has no say."""
         self._ahead = 1
         """How many tokens are drawn ahead next; while all of them are used up, twice as many each time."""
-        index, followed = self.engine.index, snapshot.followed
+        index, match = self.engine.index, snapshot.match
         start = Cursor(snapshot.state, snapshot.token, snapshot.position, self._decoder.memory.copy(), None)
         self._reach = Reach(start, (), (), start)
         if index is not None:
-            if followed is None or snapshot.corpus != index.key:  # what was said has to be heard first
-                followed = index.begin()
-                index.follow(followed, self._past_tokens())
-            start = replace(start, followed=followed)
+            if match is None or snapshot.corpus != index.key:  # it has to read the past first
+                match = index.begin()
+                index.follow(match, self._past_tokens())
+            start = replace(start, match=match)
             self._reach = Reach(start, (), (), start)
         self._torn = False
         """Whether an interrupt broke off what was being handed out."""
@@ -149,13 +149,13 @@ class Course:
             position=cursor.position,
             timeline=self._timeline,
             primer=self._primer,
-            heard=heard_until(self._heard, cursor.position),
+            injected=injected_until(self._injected, cursor.position),
             state=cursor.state,
             token=cursor.token,
             decoder=self._decoder.state(),
-            yielded=dict(self._yielded),
+            relaxed=dict(self._relaxed),
             corpus=self.engine.index.key if self.engine.index else "",
-            followed=cursor.followed,
+            match=cursor.match,
             detector=self._governor.detector.copy(),
         )
 
@@ -163,19 +163,19 @@ class Course:
         """All tokens so far."""
         if self._tokens is None:
             past = type(self).begin(self.engine, self._primer, self._timeline, self._progress)
-            for _ in past.replay(self.position, self._timeline, self._heard):
+            for _ in past.replay(self.position, self._timeline, self._injected):
                 pass
             self._tokens, self._keyframes = past._tokens, past._keyframes
         assert self._tokens is not None
         return self._tokens
 
-    def replay(self, until: int, timeline: tuple[Change, ...], heard: tuple[Heard, ...] = ()) -> Iterator[Event]:
+    def replay(self, until: int, timeline: tuple[Change, ...], injected: tuple[Injection, ...] = ()) -> Iterator[Event]:
         """Advance to a position under a recorded timeline and through what was heard; yield the events.
 
         Raises:
             CarouselError: a token was heard that the grammar does not allow there.
         """
-        self._heard, self._written = heard, until
+        self._injected, self._written = injected, until
         starts = [position for position, _ in timeline]
         for index, end in enumerate([*starts[1:], until], start=1):
             self._timeline = timeline[:index]
@@ -202,7 +202,7 @@ class Course:
             past._keyframes = keyframes
         else:
             past = type(self).begin(self.engine, self._primer, timeline, self._progress)
-        for _ in past.replay(target, timeline, heard_until(self._heard, target)):
+        for _ in past.replay(target, timeline, injected_until(self._injected, target)):
             pass
         kept = {"engine": self.engine, "_within": self._within}
         vars(self).update(vars(past) | kept)  # at once: an interrupt leaves the one or the other
@@ -211,9 +211,10 @@ class Course:
         """Undo what an interrupt broke off."""
         if self._torn:
             self._go_to(self.position)
-        if self._heard and self._heard[-1][0] + len(self._heard[-1][1]) > self.position:  # while it heard a phrase
+        start, phrase = self._injected[-1] if self._injected else (0, ())
+        if start + len(phrase) > self.position:  # within a phrase
             self._drop_ahead()
-            self._heard = heard_until(self._heard, self.position)
+            self._injected = injected_until(self._injected, self.position)
 
     def _cursor(self) -> Cursor:
         """The cursor at the position."""
@@ -223,7 +224,7 @@ class Course:
         if not reach.is_used_up or reach.end is None:
             job = Job(reach.start, self.options, reach.out, reach.tokens[: reach.out])
             end = self.engine.run([job])[0].end
-            reach = self._reach = Reach(end, reach.tokens[reach.out :], reach.yielded[reach.out :], reach.end)
+            reach = self._reach = Reach(end, reach.tokens[reach.out :], reach.relaxed[reach.out :], reach.end)
             return end
         return reach.end
 
@@ -231,7 +232,7 @@ class Course:
         """Forget what is drawn and not handed out."""
         reach = self._reach
         if not reach.is_used_up:
-            self._reach = replace(reach, tokens=reach.tokens[: reach.out], yielded=reach.yielded[: reach.out], end=None)
+            self._reach = replace(reach, tokens=reach.tokens[: reach.out], relaxed=reach.relaxed[: reach.out], end=None)
         self._ahead = 1
 
     def _job(self, tokens: int, given: Sequence[int] = ()) -> Job:
@@ -241,12 +242,12 @@ class Course:
             self._keyframes and start.position // KEYFRAME_EVERY == self._keyframes[-1].position // KEYFRAME_EVERY
         ):
             self._keyframes = [*thinned(self._keyframes, start.position), Keyframe.of(self._snapshot())]
-        heard, to_phrase = self._next_heard(start.position)
+        injected, to_phrase = self._next_injected(start.position)
         count = min(tokens, CHUNK, to_phrase)
-        if heard:
-            splice.check(self.engine.tokenizer, self._decoder, heard[:count])
-            count = min(count, len(heard))
-        given = given or heard or self.engine.constraints.start(self._timeline, len(self._primer), start.position)
+        if injected:
+            splice.check(self.engine.tokenizer, self._decoder, injected[:count])
+            count = min(count, len(injected))
+        given = given or injected or self.engine.constraints.start(self._timeline, len(self._primer), start.position)
         return Job(start, lifted(self.options), count, given[:count])
 
     def _job_ahead(self, tokens: int) -> Job:
@@ -255,16 +256,16 @@ class Course:
         self._ahead = min(2 * count, CHUNK)
         return self._job(count)
 
-    def _next_heard(self, position: int) -> tuple[Sequence[int], int]:
+    def _next_injected(self, position: int) -> tuple[Sequence[int], int]:
         """What was heard from a position on, and how far it is to the next phrase."""
-        index = bisect_right(self._heard, position, key=itemgetter(0))
-        to_phrase = self._heard[index][0] - position if index < len(self._heard) else CHUNK
-        start, tokens = self._heard[index - 1] if index else (0, ())
+        index = bisect_right(self._injected, position, key=itemgetter(0))
+        to_phrase = self._injected[index][0] - position if index < len(self._injected) else CHUNK
+        start, tokens = self._injected[index - 1] if index else (0, ())
         return tokens[position - start :], to_phrase
 
     def _arrive(self, job: Job, result: Result) -> None:
         """Have the tokens of a finished job to hand out."""
-        self._reach = Reach(job.start, result.tokens, result.yielded, result.end)
+        self._reach = Reach(job.start, result.tokens, result.relaxed, result.end)
 
     def _draw(self, job: Job) -> None:
         self._arrive(job, *self.engine.run([job]))
@@ -287,9 +288,9 @@ class Course:
             self._change(options, reach.position + count)
         if self._tokens is not None:
             self._tokens.extend(next_ones[:count])
-        for broken in filter(None, reach.yielded[reach.out : reach.out + count]):
+        for broken in filter(None, reach.relaxed[reach.out : reach.out + count]):
             for name in named(broken):
-                self._yielded[name] = self._yielded.get(name, 0) + 1
+                self._relaxed[name] = self._relaxed.get(name, 0) + 1
         self._reach = replace(reach, out=reach.out + count)
         if steered:  # what follows was drawn under other options
             self._drop_ahead()

@@ -10,12 +10,12 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from generator.errors import CarouselError, Option
+from generator.foundation.errors import CarouselError, Option
+from generator.foundation.options import SamplingOptions, changed
 from generator.model.backends import AUTO, name_of
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.music.score import Score
-from generator.options import SamplingOptions, changed
 from generator.streaming.course import Progress, quiet
 from generator.streaming.melody import of_score
 from generator.streaming.origin import UNSOUND
@@ -132,10 +132,10 @@ class Engine(Runtime):
                 raise ValueError("state")
             if not isinstance(snapshot.token, int) or snapshot.token not in range(self.tokenizer.vocab_size):
                 raise ValueError("token")
-            if not all(name in PRIORITIES and 0 <= count <= LARGEST_COUNT for name, count in snapshot.yielded.items()):
+            if not all(name in PRIORITIES and 0 <= count <= LARGEST_COUNT for name, count in snapshot.relaxed.items()):
                 raise ValueError("yielded")
-            if self.index is not None and snapshot.followed is not None and snapshot.corpus == self.index.key:
-                self.index.check(snapshot.followed)
+            if self.index is not None and snapshot.match is not None and snapshot.corpus == self.index.key:
+                self.index.check(snapshot.match)
             stream = Stream(self, snapshot, progress)
         except (CarouselError, *UNSOUND) as error:
             raise CarouselError(DAMAGED) from error

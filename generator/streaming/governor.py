@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from generator.options import SamplingOptions
+from generator.foundation.options import SamplingOptions
 from generator.tokenizers.base import Decoder, Event
 from generator.tokenizers.loop_detector import LoopDetector
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from generator.errors import CarouselError, Option
-from generator.jit import compiled
+from generator.foundation.errors import CarouselError, Option
+from generator.foundation.jit import compiled
 from generator.music.keys import KEYS, likely
 from generator.music.score import Note, Score, TimeSignature, pitch_name
 from generator.music.voices import distinct
@@ -39,7 +39,7 @@ from generator.tokenizers.score_grammar import (
     NOW,
     VALUE,
     latest_of,
-    moved,
+    transposition,
     voices,
 )
 from generator.tokenizers.score_grid import to_grid
@@ -75,12 +75,12 @@ class Melody:
     """What `WINDOW` says, in order of time; shape (events, 3)."""
 
     def begin(self, key: int) -> Rows:
-        """What the compiled loop reads, but for what `aim` writes; another key than the melody's if it is not -1."""
+        """What the compiled loop reads, but for what `write_due` writes; in another key unless `key` is -1."""
         tune = np.zeros(SIZE, np.int64)
         tune[:WINDOW] = 1, self.voice, self.key if key < 0 else key, self.notes[0].start_ticks, self.end_ticks, 0
         return tune
 
-    def aim(self, tune: Rows, now: int) -> None:
+    def write_due(self, tune: Rows, now: int) -> None:
         """Write the metre in force at a tick and the window of what follows."""
         tune[METRE_NOW] = [metre for tick, metre in self.metres if tick <= now][-1]
         ticks, is_metre = self.events[:, 0], self.events[:, 1] < 0
@@ -130,7 +130,7 @@ def of_melody(rules: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows) 
                 violations[token] = 0
             departs = value > singer if onset == row[NOW] else value == singer
         elif row[IN_VOICE] == singer:
-            said_now = pitch == value + moved(rules, row) if kind == kinds.PITCH else duration == value
+            said_now = pitch == value + transposition(rules, row) if kind == kinds.PITCH else duration == value
             departs = onset != row[NOW] or not said_now
         if departs:
             violations[token] |= MELODY
@@ -211,7 +211,7 @@ def _remedy(notes: Sequence[Note], low: int, high: int, transposed: int) -> tupl
     fitting = sorted(range(least, most + 1), key=lambda interval: (interval % 12 != 0, abs(interval)))
     if fitting:
         return Option("transpose"), f" {fitting[0]} brings it there"
-    return "its compass is too wide; try another ", Option("voice")
+    return "its range is too wide; try another ", Option("voice")
 
 
 def _voice(name: str, table: Table) -> int:

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
 from generator.model.backends import BACKENDS
-from generator.options import SamplingOptions
 from generator.tokenizers.base import LARGEST_COUNT, whole
 
 VERSION = 3
@@ -27,7 +27,7 @@ read too."""
 LARGEST_TOKEN = 2**16 - 1
 LARGEST_PRIMER = 2**24
 """Tokens; a text that unpacks to more is refused."""
-MOST_HEARD = 2**20
+MOST_INJECTED = 2**20
 """Tokens given mid-stream, in all."""
 LONGEST_NAME = 255
 GONE = ("bf16",)
@@ -35,7 +35,7 @@ GONE = ("bf16",)
 
 Change = tuple[int, SamplingOptions]
 """From this position on, these options hold."""
-Heard = tuple[int, tuple[int, ...]]
+Injection = tuple[int, tuple[int, ...]]
 """From this position on, these tokens were given, not drawn."""
 
 UNSOUND = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -67,7 +67,7 @@ class Origin:
     timeline: tuple[Change, ...]
     primer: tuple[int, ...]
     corpus: str
-    heard: tuple[Heard, ...] = field(default=(), kw_only=True)
+    injected: tuple[Injection, ...] = field(default=(), kw_only=True)
 
     @property
     def limited(self) -> bool:
@@ -97,16 +97,16 @@ class Origin:
             now = asdict(options)
             changes.append((position, {name: now[name] for name in now if before.get(name, ...) != now[name]}))
             before = now
-        heard = {"heard": [(position, _packed(tokens)) for position, tokens in self.heard]} if self.heard else {}
+        injected = [(position, _packed(tokens)) for position, tokens in self.injected]
         return {
-            "version": 2 if heard else 1,
+            "version": 2 if injected else 1,
             "checkpoint": self.checkpoint,
             "fingerprint": self.fingerprint,
             "backend": self.backend,
             "position": self.position,
             "timeline": changes,
             **({"corpus": self.corpus} if self.limited else {}),
-            **heard,
+            **({"heard": injected} if injected else {}),
         }
 
     def text(self, cut: Cut | None = None) -> str:
@@ -184,22 +184,22 @@ def checked(facts: dict[str, Any], primer: Sequence[int]) -> dict[str, Any]:
         "timeline": tuple(timeline),
         "primer": tuple(primer),
         "corpus": corpus,
-        "heard": _heard(facts.get("heard", []), len(primer), position),
+        "heard": _injected(facts.get("heard", []), len(primer), position),
     }
 
 
-def _heard(phrases: Any, start: int, until: int) -> tuple[Heard, ...]:
+def _injected(phrases: Any, start: int, until: int) -> tuple[Injection, ...]:
     """What was given between two positions, from outside."""
-    heard: list[Heard] = []
-    left = MOST_HEARD
+    injected: list[Injection] = []
+    left = MOST_INJECTED
     for at, packed in phrases:
         tokens = tuple(_unpacked(packed, left))
         whole(at, start, until - len(tokens))
         if not tokens:
             raise ValueError("heard")
-        heard.append((at, tokens))
+        injected.append((at, tokens))
         start, left = at + len(tokens), left - len(tokens)
-    return tuple(heard)
+    return tuple(injected)
 
 
 def lifts(timeline: Sequence[Change]) -> int:
@@ -208,9 +208,9 @@ def lifts(timeline: Sequence[Change]) -> int:
     return sum(now and not before for before, now in pairwise(lifted))
 
 
-def heard_until(heard: tuple[Heard, ...], position: int) -> tuple[Heard, ...]:
+def injected_until(injected: tuple[Injection, ...], position: int) -> tuple[Injection, ...]:
     """What was heard before a position."""
-    return tuple((start, tokens[: position - start]) for start, tokens in heard if start < position)
+    return tuple((start, tokens[: position - start]) for start, tokens in injected if start < position)
 
 
 def _is_digest(text: Any) -> bool:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from generator.errors import CarouselError, Option, listed
+from generator.foundation.errors import CarouselError, Option, listed
+from generator.foundation.options import SamplingOptions
 from generator.music.keys import KEYS, SCALES, read_key
-from generator.options import SamplingOptions
 from generator.streaming.violations import KEY, RANGES
 from generator.tokenizers.score_vocabulary import Part
 

@@ -9,7 +9,7 @@ from typing import NoReturn, Protocol
 from weakref import WeakSet
 
 from generator.corpora.copies import Index
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.model.backends import AUTO, prepare
 from generator.model.checkpoint import Checkpoint
 from generator.model.state import State
@@ -112,7 +112,7 @@ class Runtime:
             token=self.tokenizer.start,
             decoder=self.tokenizer.decoder().state(),
             corpus=self.index.key if self.index else "",
-            followed=self.index.begin() if self.index else None,
+            match=self.index.begin() if self.index else None,
         )
 
     def check(self, origin: Origin) -> None:
@@ -130,7 +130,7 @@ class Runtime:
         vocabulary = range(self.tokenizer.vocab_size)
         if not len(origin.primer) <= origin.position <= LARGEST_COUNT:
             raise CarouselError(DAMAGED)
-        given = chain(origin.primer, *(tokens for _, tokens in origin.heard))
+        given = chain(origin.primer, *(tokens for _, tokens in origin.injected))
         if not all(isinstance(token, int) and token in vocabulary for token in given):
             raise CarouselError(DAMAGED)
         if origin.limited and self.index is None:
@@ -142,7 +142,7 @@ class Runtime:
         decoder = self.tokenizer.decoder()
         try:
             for _, options in origin.timeline:
-                self.constraints.plan(options)
+                self.constraints.encode(options)
             decoder.feed_all(origin.primer)
             self.tokenizer.decoder(decoder.state())
         except (CarouselError, *UNSOUND) as error:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from generator.jit import compiled
+from generator.foundation.jit import compiled
 
 _LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
 """ln 2 in two parts, the first of which has room for being multiplied exactly (as in Sun's fdlibm, e_exp.c)."""

@@ -11,12 +11,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from generator.errors import CarouselError, Option
-from generator.jit import compiled
-from generator.options import SamplingOptions
+from generator.foundation.errors import CarouselError, Option
+from generator.foundation.jit import compiled
+from generator.foundation.options import SamplingOptions
 from generator.streaming import melody
 from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_violations
 from generator.streaming.violations import (
+    CONSTRAINED,
     DENSITY,
     KEY,
     KEY_ASKED,
@@ -27,13 +28,12 @@ from generator.streaming.violations import (
     NEVER_ENDS,
     NO_PARALLELS,
     PARALLELS,
-    PLANNED,
     RANGES,
     TABLE,
     TEMPO,
     TEMPO_ASKED,
     VOICES_AT_ONCE,
-    begin_plan,
+    encode_shared,
     keep_least,
     of_key,
     of_style,
@@ -63,7 +63,7 @@ from generator.tokenizers.score_grammar import (
     clock_at,
     end_of,
     latest_of,
-    moved,
+    transposition,
     voices,
 )
 from generator.tokenizers.score_vocabulary import Table
@@ -92,42 +92,42 @@ def is_parallel(rules: Rows, row: Rows, voice: int, pitch: int) -> bool:
 
 
 @compiled
-def of_note(rules: Rows, plan: Rows, row: Rows, voice: int, pitch: int) -> int:
+def of_note(rules: Rows, asked: Rows, row: Rows, voice: int, pitch: int) -> int:
     """What this pitch of this voice breaks now."""
-    violation = plan[TABLE + PITCHES * voice + pitch]
-    if plan[NO_PARALLELS] and is_parallel(rules, row, voice, pitch):
+    violation = asked[TABLE + PITCHES * voice + pitch]
+    if asked[NO_PARALLELS] and is_parallel(rules, row, voice, pitch):
         violation |= PARALLELS
     return int(violation)
 
 
 @compiled
-def of_voice(rules: Rows, plan: Rows, row: Rows, voice: int) -> int:
+def of_voice(rules: Rows, asked: Rows, row: Rows, voice: int) -> int:
     """What the best pitch that this voice may sound now breaks."""
     least = RANGES | KEY | PARALLELS
     past = min(row[AT_PITCH], rules[HIGH, voice] + 1) if voice == row[IN_VOICE] else rules[HIGH, voice] + 1
     for pitch in range(rules[LOW, voice], past):
         if row[end_of(rules, voice, pitch)] <= row[NOW]:
-            least = min(least, of_note(rules, plan, row, voice, pitch))
+            least = min(least, of_note(rules, asked, row, voice, pitch))
     return least
 
 
 @compiled
-def of_moment(plan: Rows, row: Rows, tick: int, full_until: int) -> int:
+def of_moment(asked: Rows, row: Rows, tick: int, full_until: int) -> int:
     """What any note that begins at a tick breaks."""
     violation = 0
     if tick < full_until:
         violation |= VOICES_AT_ONCE
-    if plan[MOST_A_SECOND]:
-        first = row[RECENT + plan[MOST_A_SECOND] - 1]
+    if asked[MOST_A_SECOND]:
+        first = row[RECENT + asked[MOST_A_SECOND] - 1]
         if clock_at(row, tick) - first < SECOND:
             violation |= DENSITY
     return violation
 
 
 @compiled
-def full_until(rules: Rows, plan: Rows, row: Rows) -> int:
+def full_until(rules: Rows, asked: Rows, row: Rows) -> int:
     """The tick from which on fewer notes sound than may."""
-    if plan[MOST_AT_ONCE] == 0:
+    if asked[MOST_AT_ONCE] == 0:
         return 0
     ends = row[end_of(rules, 0, rules[VALUE, rules[FIRST, kinds.PITCH]]) :]
     for place in range(len(ends)):
@@ -135,13 +135,13 @@ def full_until(rules: Rows, plan: Rows, row: Rows) -> int:
             later = 0
             for other in range(len(ends)):
                 later += ends[other] > ends[place] or (ends[other] == ends[place] and other < place)
-            if later == plan[MOST_AT_ONCE] - 1:
+            if later == asked[MOST_AT_ONCE] - 1:
                 return int(ends[place])
     return 0
 
 
 @compiled
-def find_free(rules: Rows, plan: Rows, row: Rows, but: int, free: Rows) -> None:
+def find_free(rules: Rows, asked: Rows, row: Rows, but: int, free: Rows) -> None:
     """From which tick on some voice `but` one may begin a note that breaks of ranges and key what `free`'s index says,
     (4,)."""
     free[:] = NEVER
@@ -149,7 +149,7 @@ def find_free(rules: Rows, plan: Rows, row: Rows, but: int, free: Rows) -> None:
         if voice == but:
             continue
         for pitch in range(rules[LOW, voice], rules[HIGH, voice] + 1):
-            broken = plan[TABLE + PITCHES * voice + pitch] // RANGES
+            broken = asked[TABLE + PITCHES * voice + pitch] // RANGES
             free[broken] = min(free[broken], max(row[FREE + voice], row[end_of(rules, voice, pitch)]))
 
 
@@ -163,18 +163,18 @@ def of_position(free: Rows, tick: int) -> int:
 
 
 @compiled
-def of_tokens(rules: Rows, plan: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows, free: Rows) -> None:
+def of_tokens(rules: Rows, asked: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows, free: Rows) -> None:
     """What each open token breaks."""
     last = row[LAST]
-    metre, tempo = plan[METRE_ASKED], plan[TEMPO_ASKED]
+    metre, tempo = asked[METRE_ASKED], asked[TEMPO_ASKED]
     due = 0  # what has to be said before the next bar line, and here may be
     if metre >= 0 and metre != row[IN_METRE] and last != kinds.TIME_SIGNATURE and last != kinds.TEMPO:
         due |= METRE
     if tempo > 0 and tempo != row[AT_TEMPO] and last != kinds.TEMPO:
         due |= TEMPO
-    full = full_until(rules, plan, row)
+    full = full_until(rules, asked, row)
     if last == kinds.BAR or last == kinds.DURATION:
-        find_free(rules, plan, row, tune[melody.SINGER] if tune[melody.GIVEN] else -1, free)
+        find_free(rules, asked, row, tune[melody.SINGER] if tune[melody.GIVEN] else -1, free)
     for token in range(len(mask)):
         if not mask[token]:
             continue
@@ -184,36 +184,36 @@ def of_tokens(rules: Rows, plan: Rows, tune: Rows, row: Rows, mask: Mask, violat
         elif kind == kinds.TEMPO:
             violation = due & METRE | (TEMPO if tempo > 0 and value != tempo else 0)
         elif kind == kinds.BAR:
-            violation = due | (of_key(plan, value) if row[IN_KEY] < 0 else 0)
+            violation = due | (of_key(asked, value) if row[IN_KEY] < 0 else 0)
         elif kind == kinds.END:
             violation = due
         elif kind == kinds.POSITION:
             tick = row[BAR_START] + value
-            violation = of_moment(plan, row, tick, full) | of_position(free, tick)
+            violation = of_moment(asked, row, tick, full) | of_position(free, tick)
         elif kind == kinds.VOICE:
-            violation = of_moment(plan, row, row[NOW], full) | of_voice(rules, plan, row, value)
+            violation = of_moment(asked, row, row[NOW], full) | of_voice(rules, asked, row, value)
         elif kind == kinds.PITCH:
-            violation = of_note(rules, plan, row, row[IN_VOICE], value + moved(rules, row))
+            violation = of_note(rules, asked, row, row[IN_VOICE], value + transposition(rules, row))
         if last == kinds.END:
-            violation |= of_style(plan, token, rules[FIRST, kinds.STYLE])
+            violation |= of_style(asked, token, rules[FIRST, kinds.STYLE])
         violations[token] = violation
 
 
 @compiled
 def judge(
-    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, violations: Rows, yielded: Rows
+    rules: Rows, end: int, constraints: Rows, waiting: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
 ) -> None:
     """`constraints.Judge`."""
     free = np.zeros(4, np.int64)
     for stream in range(len(memory)):
-        plan, mask = plans[stream], masks[stream]
-        if plan[PLANNED] and not waiting[stream]:
-            if plan[NEVER_ENDS]:
+        asked, mask = constraints[stream], masks[stream]
+        if asked[CONSTRAINED] and not waiting[stream]:
+            if asked[NEVER_ENDS]:
                 mask[end] = False
-            tune = plan[len(plan) - melody.SIZE :]
-            of_tokens(rules, plan, tune, memory[stream], mask, violations, free)
+            tune = asked[len(asked) - melody.SIZE :]
+            of_tokens(rules, asked, tune, memory[stream], mask, violations, free)
             melody.of_melody(rules, tune, memory[stream], mask, violations)
-            yielded[stream] |= keep_least(mask, violations)
+            relaxed[stream] |= keep_least(mask, violations)
 
 
 def nearest_tempo(table: Table, asked: float) -> int:
@@ -244,13 +244,13 @@ class ScoreConstraints:
         self.size = self._tune + melody.SIZE
         self._melodies = lru_cache(maxsize=256)(lambda text: melody.parse(text, tokenizer.table))
 
-    def plan(self, options: SamplingOptions) -> Rows:
+    def encode(self, options: SamplingOptions) -> Rows:
         table = self._table
-        plan = begin_plan(options, self.size - TABLE, table.styles)
-        plan[KEY_ASKED] = key_of(options)
-        plan[TABLE : self._tune] = pitch_violations(options, table.parts).ravel()
+        asked = encode_shared(options, self.size - TABLE, table.styles)
+        asked[KEY_ASKED] = key_of(options)
+        asked[TABLE : self._tune] = pitch_violations(options, table.parts).ravel()
         if options.melody:
-            plan[self._tune :] = self._melodies(options.melody).begin(key_of(options))
+            asked[self._tune :] = self._melodies(options.melody).begin(key_of(options))
             if options.at_end == "never":
                 raise CarouselError(Option("melody"), " comes to an end; leave ", Option("at_end"), " never out")
             if options.metre:
@@ -260,16 +260,16 @@ class ScoreConstraints:
             if options.metre not in names:
                 known = ", ".join(names)
                 raise CarouselError(Option("metre"), f" is {options.metre!r}; this checkpoint knows {known}")
-            plan[METRE_ASKED] = names.index(options.metre)
+            asked[METRE_ASKED] = names.index(options.metre)
         if options.tempo is not None:
-            plan[TEMPO_ASKED] = nearest_tempo(table, options.tempo)
+            asked[TEMPO_ASKED] = nearest_tempo(table, options.tempo)
         if not options.parallels:
             lines = sum(part.monophonic and not part.drum for part in table.parts)
             if lines < 2:
                 raise CarouselError(f"parallels take two voices of single notes or more to forbid; here are {lines}")
-            plan[NO_PARALLELS] = 1
-        return plan
+            asked[NO_PARALLELS] = 1
+        return asked
 
-    def aim(self, plan: Rows, text: str, memory: Rows) -> None:
-        """Complete the plan of a stream that has a melody for the next tokens, as many as one job has at most."""
-        self._melodies(text).aim(plan[self._tune :], int(memory[NOW]))
+    def write_due(self, asked: Rows, text: str, memory: Rows) -> None:
+        """Write into encoded constraints which notes of the melody are due within the next job."""
+        self._melodies(text).write_due(asked[self._tune :], int(memory[NOW]))

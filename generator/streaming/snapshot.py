@@ -18,8 +18,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from generator.atomic import atomic_write
-from generator.errors import CarouselError
+from generator.foundation.atomic import atomic_write
+from generator.foundation.errors import CarouselError
 from generator.model.state import State
 from generator.streaming.origin import LARGEST_TOKEN, OPTIONS, UNSOUND, Change, Origin, checked, refuse_newer
 from generator.tokenizers.base import LARGEST_COUNT, Rows, whole
@@ -41,7 +41,7 @@ class Snapshot(Origin):
     """A point in a stream's life: how it got there, and what it remembers.
 
     `token` is the last one so far, not yet fed to the model; `decoder` is the decoder's state, with the grammar's, the
-    clock and the notes that sound; `yielded` says how often each constraint has yielded; `followed` is what an index
+    clock and the notes that sound; `relaxed` says how often each constraint was relaxed; `match` is what an index
     remembers, and in a file only where it decides what comes; `detector` is what the governor has heard, None in a take
     that is older than it.
     """
@@ -49,8 +49,8 @@ class Snapshot(Origin):
     state: State
     token: int
     decoder: dict[str, Any]
-    yielded: dict[str, int] = field(default_factory=dict)
-    followed: Rows | None = None
+    relaxed: dict[str, int] = field(default_factory=dict)
+    match: Rows | None = None
     detector: LoopDetector | None = None
 
     def __repr__(self) -> str:
@@ -71,8 +71,8 @@ class Snapshot(Origin):
             **self.facts(),
             "token": self.token,
             "decoder": self.decoder,
-            "yielded": self.yielded,
-            **({"followed": self.followed.tolist()} if self.limited and self.followed is not None else {}),
+            "yielded": self.relaxed,
+            **({"followed": self.match.tolist()} if self.limited and self.match is not None else {}),
             **({"watch": self.detector.state()} if self.detector is not None else {}),
         }
         data = save(tensors, {"carousel": json.dumps(fields)})
@@ -119,20 +119,20 @@ def _read(data: bytes) -> Snapshot:
     h, c = tensors["h"], tensors["c"]
     if h.shape != c.shape or h.ndim != 2 or not np.isfinite([h, c]).all() or np.abs(h).max() > 1:
         raise ValueError("state")
-    yielded = dict(fields["yielded"])
-    if yielded.keys() - OPTIONS:
+    relaxed = dict(fields["yielded"])
+    if relaxed.keys() - OPTIONS:
         raise ValueError("yielded")
-    followed = fields.get("followed")
-    if followed is not None:
-        followed = np.array([whole(value, -LARGEST_COUNT, LARGEST_COUNT) for value in followed], np.int64)
+    match = fields.get("followed")
+    if match is not None:
+        match = np.array([whole(value, -LARGEST_COUNT, LARGEST_COUNT) for value in match], np.int64)
     detector = fields.get("watch")
     return Snapshot(
         **checked(fields, tensors["primer"].tolist()),
         state=State(h, c),
         token=whole(fields["token"], 0, LARGEST_TOKEN),
         decoder=dict(fields["decoder"]),
-        yielded={name: whole(count, 1, LARGEST_COUNT) for name, count in yielded.items()},
-        followed=followed,
+        relaxed={name: whole(count, 1, LARGEST_COUNT) for name, count in relaxed.items()},
+        match=match,
         detector=None if detector is None else LoopDetector.of(detector),
     )
 
@@ -143,7 +143,7 @@ class Keyframe:
 
     position: int
     kept: Snapshot | bytes
-    followed: Rows | None
+    match: Rows | None
     corpus: str
 
     @staticmethod
@@ -151,14 +151,14 @@ class Keyframe:
         place = snapshot.position // KEYFRAME_EVERY
         kept: Snapshot | bytes = snapshot
         if place and place % FOR_GOOD == 0:
-            alone = replace(snapshot, timeline=((0, snapshot.options),), primer=(), heard=(), followed=None)
+            alone = replace(snapshot, timeline=((0, snapshot.options),), primer=(), injected=(), match=None)
             kept = zlib.compress(alone.to_bytes())
-        return Keyframe(snapshot.position, kept, snapshot.followed, snapshot.corpus)
+        return Keyframe(snapshot.position, kept, snapshot.match, snapshot.corpus)
 
     def snapshot(self, timeline: tuple[Change, ...], primer: tuple[int, ...]) -> Snapshot:
         """The moment, of a stream with this timeline and primer."""
         found = _read(zlib.decompress(self.kept)) if isinstance(self.kept, bytes) else self.kept
-        return replace(found, timeline=timeline, primer=primer, followed=self.followed, corpus=self.corpus)
+        return replace(found, timeline=timeline, primer=primer, match=self.match, corpus=self.corpus)
 
 
 def thinned(keyframes: Sequence[Keyframe], position: int) -> list[Keyframe]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -9,13 +10,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import changed
 from generator.music.score import MusicEvent, Score
-from generator.options import changed
 from generator.streaming.batch import CHUNK
 from generator.streaming.course import Course, alone
 from generator.streaming.meter import Meter
-from generator.streaming.origin import MOST_HEARD, lifts
+from generator.streaming.origin import MOST_INJECTED, lifts
 from generator.streaming.runtime import Runtime
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers import splice
@@ -56,10 +57,16 @@ class Stream(Course):
         return self._decoder.now_ticks
 
     @property
-    def yielded(self) -> dict[str, int]:
-        """How often each constraint has yielded since the start, because no token kept to it; those that never had to
+    def relaxed(self) -> dict[str, int]:
+        """How often each constraint was relaxed since the start, because no token kept to it; those that never were
         are left out."""
-        return dict(self._yielded)
+        return dict(self._relaxed)
+
+    @property
+    def yielded(self) -> dict[str, int]:
+        """The old name of `relaxed`."""
+        warnings.warn("Stream.yielded is deprecated; use Stream.relaxed", DeprecationWarning, stacklevel=2)
+        return self.relaxed
 
     @property
     def lifts(self) -> int:
@@ -74,7 +81,7 @@ class Stream(Course):
     @alone
     def _meter(self) -> Meter | None:
         self._mend()
-        return None if self.engine.index is None else Meter(self.engine.index, self._cursor().followed)
+        return None if self.engine.index is None else Meter(self.engine.index, self._cursor().match)
 
     def allowed(self) -> Mask:
         """What the grammar lets come next, shape (vocab_size,). Read-only."""
@@ -158,7 +165,7 @@ class Stream(Course):
 
         Raises:
             CarouselError: it is of the wrong kind, too long, has nothing that this stream can say, or the stream would
-                have heard more than `MOST_HEARD` tokens. It has then at most finished the note that it had begun.
+                have heard more than `MOST_INJECTED` tokens. It has then at most finished the note that it had begun.
         """
         events: list[Event] = []
         piece = splice.checked(self.engine.tokenizer, piece, voice)
@@ -167,11 +174,11 @@ class Stream(Course):
             events += self._advance(1)
         decoder = self.engine.tokenizer.decoder(self._decoder.state())
         tokens = tuple(splice.spelled(self.engine.tokenizer, decoder, piece))
-        if sum(len(heard) for _, heard in self._heard) + len(tokens) > MOST_HEARD:
-            raise CarouselError(f"a stream hears {MOST_HEARD:,} tokens at most; begin a new one")
+        if sum(len(tokens) for _, tokens in self._injected) + len(tokens) > MOST_INJECTED:
+            raise CarouselError(f"a stream hears {MOST_INJECTED:,} tokens at most; begin a new one")
         self._drop_ahead()
         until = self.position + len(tokens)
-        self._heard = (*self._heard, (self.position, tokens))
+        self._injected = (*self._injected, (self.position, tokens))
         while self.position < until:
             events += self._advance(until - self.position)
         return events

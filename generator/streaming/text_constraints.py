@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from generator.errors import CarouselError, Option
-from generator.jit import compiled
-from generator.options import SamplingOptions
-from generator.streaming.violations import CHARACTERS, NEVER_ENDS, PLANNED, TABLE, begin_plan, keep_least
+from generator.foundation.errors import CarouselError, Option
+from generator.foundation.jit import compiled
+from generator.foundation.options import SamplingOptions
+from generator.streaming.violations import CHARACTERS, CONSTRAINED, NEVER_ENDS, TABLE, encode_shared, keep_least
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.char import UNKNOWN, CharTokenizer
 
@@ -17,15 +17,15 @@ SHOWN = 100
 
 @compiled
 def judge(
-    rules: Rows, end: int, plans: Rows, waiting: Mask, memory: Rows, masks: Mask, violations: Rows, yielded: Rows
+    rules: Rows, end: int, constraints: Rows, waiting: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
 ) -> None:
     """`constraints.Judge`."""
     for stream in range(len(masks)):
-        plan, mask = plans[stream], masks[stream]
-        if plan[PLANNED] and not waiting[stream]:
-            if plan[NEVER_ENDS]:
+        asked, mask = constraints[stream], masks[stream]
+        if asked[CONSTRAINED] and not waiting[stream]:
+            if asked[NEVER_ENDS]:
                 mask[end] = False
-            yielded[stream] |= keep_least(mask, plan[TABLE:])
+            relaxed[stream] |= keep_least(mask, asked[TABLE:])
 
 
 class TextConstraints:
@@ -37,14 +37,14 @@ class TextConstraints:
         self._tokenizer = tokenizer
         self.size = TABLE + tokenizer.vocab_size
 
-    def plan(self, options: SamplingOptions) -> Rows:
-        plan = begin_plan(options, self.size - TABLE)
+    def encode(self, options: SamplingOptions) -> Rows:
+        asked = encode_shared(options, self.size - TABLE)
         self._tokens("starts_with", options.starts_with)
         if options.characters:
-            plan[TABLE:] = CHARACTERS
-            plan[TABLE:][self._tokens("characters", options.characters)] = 0
-            plan[TABLE + self._tokenizer.end] = 0 if "\n" in options.characters else CHARACTERS  # it reads as one
-        return plan
+            asked[TABLE:] = CHARACTERS
+            asked[TABLE:][self._tokens("characters", options.characters)] = 0
+            asked[TABLE + self._tokenizer.end] = 0 if "\n" in options.characters else CHARACTERS  # it reads as one
+        return asked
 
     def _tokens(self, name: str, text: str | None) -> list[int]:
         tokens: list[int] = self._tokenizer.encode(text)[:-1].tolist() if text else []

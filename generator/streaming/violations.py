@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from generator.errors import CarouselError, Option
-from generator.jit import compiled
+from generator.foundation.errors import CarouselError, Option
+from generator.foundation.jit import compiled
+from generator.foundation.options import SamplingOptions
 from generator.music.score import style_name
-from generator.options import SamplingOptions
 from generator.tokenizers.base import Mask, Rows
 
 PRIORITIES = (
@@ -33,41 +33,41 @@ def named(broken: int) -> Iterator[str]:
     return (name for bit, name in enumerate(PRIORITIES) if broken >> bit & 1)
 
 
-# A plan is a stream's constraints in the form that compiled code reads: a row with these fields, which are 0 (metre,
+# A stream's constraints, encoded for compiled code, are a row with these fields, which are 0 (metre,
 # key and style: -1) where nothing is asked for, and then a table of violations, by token or by voice and pitch.
-PLANNED, NEVER_ENDS, METRE_ASKED, TEMPO_ASKED, KEY_ASKED, STYLE_ASKED = range(6)
+CONSTRAINED, NEVER_ENDS, METRE_ASKED, TEMPO_ASKED, KEY_ASKED, STYLE_ASKED = range(6)
 MOST_AT_ONCE, MOST_A_SECOND, NO_PARALLELS, TABLE = range(6, 10)
 
 
-def begin_plan(options: SamplingOptions, size: int, styles: tuple[str, ...] = ()) -> Rows:
-    """A plan with the constraints that several kinds of streams share, shape (TABLE + size,).
+def encode_shared(options: SamplingOptions, size: int, styles: tuple[str, ...] = ()) -> Rows:
+    """The constraints that several kinds of streams share, encoded, shape (TABLE + size,).
 
     Raises:
         CarouselError: the style is none of these.
     """
-    plan = np.zeros(TABLE + size, np.int64)
-    plan[PLANNED], plan[NEVER_ENDS] = 1, options.at_end == "never"
-    plan[METRE_ASKED] = plan[KEY_ASKED] = plan[STYLE_ASKED] = -1
+    asked = np.zeros(TABLE + size, np.int64)
+    asked[CONSTRAINED], asked[NEVER_ENDS] = 1, options.at_end == "never"
+    asked[METRE_ASKED] = asked[KEY_ASKED] = asked[STYLE_ASKED] = -1
     if options.style:
         style = style_name(options.style)
         if style not in styles:
             known = ", ".join(styles) or "no styles"
             raise CarouselError(Option("style"), f" is {options.style!r}; this checkpoint knows {known}")
-        plan[STYLE_ASKED] = styles.index(style)
-    plan[MOST_AT_ONCE], plan[MOST_A_SECOND] = options.voices_at_once or 0, options.density or 0
-    return plan
+        asked[STYLE_ASKED] = styles.index(style)
+    asked[MOST_AT_ONCE], asked[MOST_A_SECOND] = options.voices_at_once or 0, options.density or 0
+    return asked
 
 
 @compiled
-def of_style(plan: Rows, token: int, first_style: int) -> int:
+def of_style(asked: Rows, token: int, first_style: int) -> int:
     """The violation of a token at the start of a piece: any other than the style that is asked for."""
-    return STYLE if plan[STYLE_ASKED] >= 0 and token != first_style + plan[STYLE_ASKED] else 0
+    return STYLE if asked[STYLE_ASKED] >= 0 and token != first_style + asked[STYLE_ASKED] else 0
 
 
 @compiled
-def of_key(plan: Rows, key: int) -> int:
+def of_key(asked: Rows, key: int) -> int:
     """The violation of a key: any other than the one that is asked for."""
-    return KEY if plan[KEY_ASKED] >= 0 and key != plan[KEY_ASKED] else 0
+    return KEY if asked[KEY_ASKED] >= 0 and key != asked[KEY_ASKED] else 0
 
 
 @compiled
@@ -83,7 +83,7 @@ def keep_least(mask: Mask, violations: Rows) -> int:
 
 
 @compiled
-def close(copies: Mask, waiting: Mask, never: Mask, end: int, masks: Mask, yielded: Rows) -> None:
+def close(copies: Mask, waiting: Mask, never: Mask, end: int, masks: Mask, relaxed: Rows) -> None:
     """Close the tokens that would copy the corpus. It comes before all other constraints, so it has the highest
     priority. It is relaxed where no other token is left, for the grammar must be met in any case.
 
@@ -91,7 +91,7 @@ def close(copies: Mask, waiting: Mask, never: Mask, end: int, masks: Mask, yield
         copies: shape (n, vocab_size).
         waiting: streams whose next token is given, shape (n,).
         never: streams whose pieces never end, shape (n,): `end` is nothing that is left to them.
-        yielded: the relaxed constraints, a bit for each, shape (n,).
+        relaxed: the relaxed constraints, a bit for each, shape (n,).
     """
     for stream in range(len(masks)):
         if waiting[stream]:
@@ -106,4 +106,4 @@ def close(copies: Mask, waiting: Mask, never: Mask, end: int, masks: Mask, yield
             for token in range(masks.shape[1]):
                 masks[stream, token] = masks[stream, token] and not copies[stream, token]
         elif found:
-            yielded[stream] |= MAX_COPY
+            relaxed[stream] |= MAX_COPY

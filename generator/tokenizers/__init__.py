@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.tokenizers.base import Tokenizer
 from generator.tokenizers.char import CharTokenizer
 from generator.tokenizers.frames import FramesTokenizer

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from generator.losses import Report
+from generator.foundation.omissions import Report
 from generator.music.score import MusicEvent, Note, Voice
 
 Tokens = npt.NDArray[np.uint16]

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from generator.errors import CarouselError
-from generator.jit import compiled
-from generator.losses import Report, cause
+from generator.foundation.errors import CarouselError
+from generator.foundation.jit import compiled
+from generator.foundation.omissions import Report, cause
 from generator.music.score import Voice
 from generator.tokenizers.base import LARGEST_COUNT, Event, Grammar, GrammarDecoder, Mask, Rows, Tokens, whole
 

@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from generator.errors import CarouselError
-from generator.losses import Report, cause
+from generator.foundation.errors import CarouselError
+from generator.foundation.omissions import Report, cause
 from generator.music.score import DEFAULT_TEMPO, Score, Voice
 from generator.tokenizers.base import Tokens
 from generator.tokenizers.frames_grammar import (

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from generator.jit import compiled
+from generator.foundation.jit import compiled
 from generator.music.score import Note, PieceEnd, Tempo
 from generator.tokenizers.base import LARGEST_COUNT, Event, Grammar, GrammarDecoder, Mask, Rows, whole
 

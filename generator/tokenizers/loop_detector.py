@@ -29,7 +29,7 @@ from zlib import crc32
 
 import numpy as np
 
-from generator.jit import compiled
+from generator.foundation.jit import compiled
 from generator.music.score import Score
 from generator.tokenizers.base import LARGEST_COUNT, Rows, whole
 

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from generator.errors import CarouselError
-from generator.losses import Report, cause
+from generator.foundation.errors import CarouselError
+from generator.foundation.omissions import Report, cause
 from generator.music.keys import above_plain, likely
 from generator.music.score import Note, Pedal, PieceEnd, Score, Voice
 from generator.tokenizers.base import Tokens

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.keys import KEYS
 from generator.music.score import Note, Pedal, PieceEnd
 from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, whole
@@ -29,8 +29,8 @@ from generator.tokenizers.performance_grammar import (
     TICKS_PER_SECOND,
     VELOCITY,
     PerformanceGrammar,
-    moved,
     pitch_range,
+    transposition,
 )
 from generator.tokenizers.recent import ONSETS
 
@@ -101,7 +101,7 @@ class PerformanceDecoder(GrammarDecoder):
 
     def started(self, token: int, events: list[Event]) -> list[int]:
         kind, pitch = self._table.entries[token]
-        return [pitch + moved(self.memory)] if kind == NOTE_ON else []
+        return [pitch + transposition(self.memory)] if kind == NOTE_ON else []
 
     def feed(self, token: int) -> list[Event]:
         """Take one token; return the note, pedal change or end that it completes.
@@ -121,7 +121,7 @@ class PerformanceDecoder(GrammarDecoder):
         if kind == NOTE_OFF:
             note = value - self._table.written.start
             start, velocity = int(self._starts[note]), int(self._velocities[note])
-            events.append(Note(start, tick - start, value + moved(self.memory), velocity))
+            events.append(Note(start, tick - start, value + transposition(self.memory), velocity))
         elif kind == PEDAL:
             events.append(Pedal(tick, bool(value)))
         elif kind == END:

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from generator.errors import CarouselError
-from generator.jit import compiled
+from generator.foundation.errors import CarouselError
+from generator.foundation.jit import compiled
 from generator.music.keys import KEYS, above_plain
 from generator.tokenizers.base import Grammar, Mask, Rows
 from generator.tokenizers.recent import ONSETS, remember
@@ -116,7 +116,7 @@ SILENT = 2**62
 
 
 @compiled
-def moved(row: Rows) -> int:
+def transposition(row: Rows) -> int:
     """What to add to a pitch as it is written."""
     return int(above_plain(row[IN_KEY])) if row[IN_KEY] >= 0 else 0
 
@@ -166,7 +166,7 @@ def open_kind(rules: Rows, mask: Mask, kind: int) -> None:
 @compiled
 def pitch_range(rules: Rows, row: Rows) -> tuple[int, int]:
     """The piano's lowest note, and the one past its highest, as indices into the pitches as they are written."""
-    by = moved(row)
+    by = transposition(row)
     return BELOW - by, int(rules[PAST, IS_ON] - rules[FIRST, IS_ON]) - ABOVE - by
 
 

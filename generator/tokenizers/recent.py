@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from generator.jit import compiled
-from generator.options import MOST_NOTES_A_SECOND
+from generator.foundation.jit import compiled
+from generator.foundation.options import MOST_NOTES_A_SECOND
 from generator.tokenizers.base import Rows
 
 ONSETS = MOST_NOTES_A_SECOND

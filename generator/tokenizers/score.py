@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from generator.errors import CarouselError
-from generator.losses import Report
+from generator.foundation.errors import CarouselError
+from generator.foundation.omissions import Report
 from generator.music.keys import KEYS, above_c, likely, transposed
 from generator.music.score import DEFAULT_TEMPO, Note, Score, Tempo, TimeSignature, Voice
 from generator.music.voices import distinct

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from generator.jit import compiled
+from generator.foundation.jit import compiled
 from generator.music.keys import above_c
 from generator.tokenizers.base import Grammar, Mask, Rows
 from generator.tokenizers.recent import ONSETS, remember
@@ -97,7 +97,7 @@ def end_of(rules: Rows, voice: int, pitch: int) -> int:
 
 
 @compiled
-def moved(rules: Rows, row: Rows) -> int:
+def transposition(rules: Rows, row: Rows) -> int:
     """What to add to a pitch as it is written."""
     return 0 if rules[DRUM, row[IN_VOICE]] else int(above_c(row[IN_KEY]))
 
@@ -170,7 +170,7 @@ def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
             row[AT_PITCH] = row[AT_PITCH] if row[IN_VOICE] == value else ABOVE
             row[IN_VOICE] = value
         elif kind == PITCH:
-            row[AT_PITCH] = value + moved(rules, row)
+            row[AT_PITCH] = value + transposition(rules, row)
         elif kind == DURATION:
             row[NOTES] += 1
             lowest, highest = rules[VALUE, rules[FIRST, PITCH]], rules[VALUE, rules[PAST, PITCH] - 1]
@@ -231,7 +231,7 @@ def open_voices(rules: Rows, row: Rows, mask: Mask) -> None:
 @compiled
 def open_pitches(rules: Rows, row: Rows, mask: Mask) -> None:
     voice = row[IN_VOICE]
-    base = rules[FIRST, PITCH] - rules[VALUE, rules[FIRST, PITCH]] - moved(rules, row)
+    base = rules[FIRST, PITCH] - rules[VALUE, rules[FIRST, PITCH]] - transposition(rules, row)
     for pitch in range(rules[LOW, voice], min(row[AT_PITCH], rules[HIGH, voice] + 1)):
         mask[base + pitch] = row[end_of(rules, voice, pitch)] <= row[NOW]
 

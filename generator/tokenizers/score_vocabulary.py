@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.keys import KEYS
 from generator.music.score import TimeSignature, Voice
 from generator.tokenizers.styles import check

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.keys import above_c
 from generator.music.score import Note, Score, Tempo, TimeSignature
 from generator.music.voices import distinct

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.score import style_name
 
 LEAST_PIECES = 10

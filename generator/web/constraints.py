@@ -12,10 +12,10 @@ from typing import Any
 
 import streamlit as st
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
 from generator.music.keys import KEYS, SCALES, read_key
 from generator.music.score import Score, pitch_name, style_name
-from generator.options import SamplingOptions
 from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model
 from generator.streaming.performance_constraints import part_of
@@ -76,7 +76,7 @@ def constrained(medium: str, model: Model) -> dict[str, Any]:
 
     def obeys(**options: Any) -> bool:
         try:
-            can.plan(SamplingOptions(**options))
+            can.encode(SamplingOptions(**options))
         except CarouselError:
             return False
         return True

@@ -8,12 +8,12 @@ from typing import Any
 
 import streamlit as st
 
-from generator.errors import CarouselError
-from generator.losses import Sentence
+from generator.cli.reporting import melody_losses
+from generator.foundation.errors import CarouselError
+from generator.foundation.omissions import Sentence
+from generator.foundation.options import SamplingOptions
 from generator.music import files
 from generator.music.score import Score
-from generator.options import SamplingOptions
-from generator.reporting import melody_losses
 from generator.streaming.engine import Model
 from generator.streaming.melody import brought
 from generator.streaming.pitch_constraints import pitch_violations

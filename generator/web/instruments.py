@@ -13,7 +13,7 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.soundfont import Envelope, Zone, general_midi
 
 LEFT_OUT = ("name", "samples", "sample_start")

@@ -18,7 +18,7 @@ from operator import itemgetter
 from threading import Lock
 from typing import Any, ClassVar, Self
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Event
 
@@ -97,7 +97,7 @@ class Live(ABC):
             self._sequence += 1
             options = asdict(self._stream.options)
             options.pop("melody")  # the page has no use for it, and it can be long
-            told = {"yielded": self._stream.yielded, "lifts": self._stream.lifts}
+            told = {"relaxed": self._stream.relaxed, "lifts": self._stream.lifts}
             state = {"options": options, **told, "ended": self._stream.ended}
             self._last = {"seq": self._sequence, **self._chunk(), **state}
             return self._last

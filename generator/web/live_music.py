@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from generator.cli.takes import piece_of
 from generator.music.score import Bar, Clock, MusicEvent, Note, Pedal, PieceEnd, Score, Tempo, TimeSignature
 from generator.streaming.origin import Cut
 from generator.streaming.stream import Stream
-from generator.takes import piece_of
 from generator.web.live import Live
 
 MAX_EVENTS = 100_000

@@ -15,10 +15,10 @@ from typing import Any
 
 import streamlit as st
 
-from generator import places
-from generator.errors import CarouselError
+from generator.foundation import places
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
 from generator.model.checkpoint import TOKENIZER
-from generator.options import SamplingOptions
 from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model, load
 from generator.streaming.snapshot import Snapshot
@@ -82,7 +82,9 @@ def wish(medium: str, model: Model, options: dict[str, Any]) -> None:
         if live and isinstance(upload, Snapshot):
             st.caption("The widgets wait for the next start, which goes on from the uploaded take.")
         settled = SamplingOptions(**options)
-        Constraints(model.tokenizer).plan(replace(settled, key=None, scale=None) if settled.key == PRIMER else settled)
+        Constraints(model.tokenizer).encode(
+            replace(settled, key=None, scale=None) if settled.key == PRIMER else settled
+        )
 
 
 @st.fragment

@@ -8,15 +8,15 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from generator import reporting
+from generator.cli import reporting
+from generator.cli.takes import TAKE
 from generator.corpora import text
 from generator.corpora.primer import read_primer
-from generator.errors import CarouselError, Option
-from generator.losses import Sentence, many
+from generator.foundation.errors import CarouselError, Option
+from generator.foundation.omissions import Sentence, many
 from generator.music import files
 from generator.music.score import Score
 from generator.streaming.snapshot import Snapshot
-from generator.takes import TAKE
 from generator.tokenizers.base import Tokenizer
 
 SUFFIXES = {"music": (*files.SUFFIXES, TAKE), "text": (*text.SUFFIXES, TAKE)}

@@ -24,7 +24,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.sinks import write
 from generator.web.instruments import pack
 from generator.web.live import Live

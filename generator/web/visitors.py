@@ -15,7 +15,7 @@ from itertools import count
 from threading import Lock
 from typing import Any
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.web.live import MAX_CHARACTERS, Live
 from generator.web.live_music import MAX_EVENTS
 

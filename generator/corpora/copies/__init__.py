@@ -1,6 +1,6 @@
 """Is it copied? An index of a corpus's training split, which finds the longest run that it shares with a stream.
 
-The index is a suffix array over characters, or over the intervals between notes. It lies beside the shards as
+The index is a suffix array over characters, or over the intervals between notes. It lies beside the tokens as
 `train.suffixes`, one uint32, little-endian, for each symbol: at most four bytes a training token. The symbols
 themselves are read from the tokens. Whatever is there is checked in full when it is opened, and made anew if it is not
 exactly the sorted suffixes.
@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from generator.atomic import atomic_write
 from generator.corpora.copies.reading import (
     ABOVE_C,
     ALPHABET,
@@ -49,10 +48,11 @@ from generator.corpora.copies.suffixes import (
     is_sorted,
     sort_suffixes,
 )
+from generator.corpora.dataset import Split, TokenDataset
 from generator.corpora.download import CACHE
 from generator.corpora.progress import bar
-from generator.corpora.shards import Shards, Split
-from generator.errors import CarouselError
+from generator.foundation.atomic import atomic_write
+from generator.foundation.errors import CarouselError
 from generator.tokenizers.base import LARGEST_COUNT, Event, Mask, Rows, Tokenizer, Tokens
 
 FILE = "train.suffixes"
@@ -90,7 +90,7 @@ class Index:
     ) -> None:
         self.tokenizer = tokenizer
         self.key = key
-        """`Shards.key`: indices with equal keys find the same."""
+        """`TokenDataset.key`: indices with equal keys find the same."""
         self._split = split
         self._rules = rules(tokenizer)
         counts = np.bincount(symbols, minlength=int(self._rules[FIGURES, ALPHABET]))
@@ -188,7 +188,7 @@ class Index:
         return np.flatnonzero(self._symbols == self._rules[FIGURES, BREAK])
 
 
-def open_index(shards: Shards, progress: bool = True) -> Index:
+def open_index(dataset: TokenDataset, progress: bool = True) -> Index:
     """The index of a corpus's training split, out of the cache or newly built.
 
     Args:
@@ -200,14 +200,16 @@ def open_index(shards: Shards, progress: bool = True) -> Index:
     """
     from rich.progress import TaskProgressColumn, TimeElapsedColumn
 
-    split, path = shards.split("train"), shards.folder / FILE
-    table = rules(shards.tokenizer)
+    split, path = dataset.split("train"), dataset.folder / FILE
+    table = rules(dataset.tokenizer)
     symbols, stop = symbols_of(table, split.tokens), int(table[FIGURES, BREAK])
     suffixes = _load(path, symbols, stop)
     if suffixes is None:
         if len(symbols) >= 2**32:
-            raise CarouselError(f"{shards.facts.name}: an index holds at most {2**32:,} symbols; take a smaller corpus")
-        label = f"{Path(shards.facts.name).name}: indexing"
+            raise CarouselError(
+                f"{dataset.facts.name}: an index holds at most {2**32:,} symbols; take a smaller corpus"
+            )
+        label = f"{Path(dataset.facts.name).name}: indexing"
         with bar(label, TaskProgressColumn(), TimeElapsedColumn(), visible=progress) as show:
             made = sort_suffixes(symbols, stop, lambda done, total: show(completed=done, total=total))
         with atomic_write(path) as file:
@@ -215,7 +217,7 @@ def open_index(shards: Shards, progress: bool = True) -> Index:
         suffixes = _load(path, symbols, stop)
         if suffixes is None:
             raise CarouselError(f"{path}: what was written cannot be read back; check the disk or set {CACHE}")
-    return Index(split, shards.tokenizer, suffixes, symbols, shards.key)
+    return Index(split, dataset.tokenizer, suffixes, symbols, dataset.key)
 
 
 def _load(path: Path, symbols: npt.NDArray[np.uint16], stop: int) -> Suffixes | None:

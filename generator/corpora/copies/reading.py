@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from generator.errors import CarouselError
-from generator.jit import compiled
+from generator.foundation.errors import CarouselError
+from generator.foundation.jit import compiled
 from generator.music.keys import above_c
 from generator.music.score import Note, PieceEnd
 from generator.tokenizers import score_vocabulary

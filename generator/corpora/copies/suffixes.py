@@ -33,7 +33,7 @@ from generator.corpora.copies.reading import (
     Symbols,
     symbol_of,
 )
-from generator.jit import compiled
+from generator.foundation.jit import compiled
 from generator.tokenizers.base import Mask, Rows
 
 Suffixes = npt.NDArray[np.uint32]

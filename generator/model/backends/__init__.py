@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from generator.errors import CarouselError
-from generator.jit import specialised
+from generator.foundation.errors import CarouselError
+from generator.foundation.jit import specialised
 from generator.model.backends import cell, fp32, int8
 from generator.model.backends.layout import PANEL, TERMS, blocked, laid, padded
 from generator.model.backends.memory import Memory, Network

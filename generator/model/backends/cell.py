@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from generator.jit import compiled
+from generator.foundation.jit import compiled
 from generator.model.backends.layout import BLOCK, GATES, PANEL
 from generator.model.backends.memory import Network, Rows, as_multiplied, put
 from generator.model.backends.products import plain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from generator.jit import compiled
+from generator.foundation.jit import compiled
 from generator.model.backends.layout import PANEL, Sums, laid
 from generator.model.backends.memory import Network
 from generator.model.state import Floats

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from generator.jit import compiled
+from generator.foundation.jit import compiled
 from generator.model.backends.layout import laid, pack
 from generator.model.backends.memory import H_SCALE, Network
 from generator.model.state import Floats

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from generator.jit import compiled
+from generator.foundation.jit import compiled
 from generator.model.backends.layout import BLOCK, GATES, SHIFT, TERMS, UNITS, aligned, padded
 from generator.model.config import ModelConfig
 from generator.model.state import Floats, State

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from generator.jit import AVAILABLE, specialised
+from generator.foundation.jit import AVAILABLE, specialised
 from generator.model.backends.layout import GROUP, PANEL, SHIFT, TERMS, Bytes, Sums, Weights, pack
 
 if AVAILABLE:

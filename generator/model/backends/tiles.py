@@ -25,7 +25,7 @@ from numba.core import cgutils as untyped_cgutils
 from numba.core import codegen as untyped_codegen
 from numba.extending import intrinsic
 
-from generator.jit import numba
+from generator.foundation.jit import numba
 from generator.model.backends.layout import GROUP, PANEL
 
 cgutils: Any = untyped_cgutils

@@ -102,7 +102,7 @@ class Stage {
 
   begin(live) {
     this.live = live;
-    this.interventions({ yielded: {}, lifts: 0 });
+    this.interventions({ relaxed: {}, lifts: 0 });
     this.sequence = 0;
     this.state = "playing";
     this.view.begin(live);
@@ -142,9 +142,9 @@ class Stage {
   }
 
   /* What had to give way, and how often the governor stepped in, quietly. */
-  interventions({ yielded, lifts }) {
+  interventions({ relaxed, lifts }) {
     const times = (count) => (count === 1 ? "once" : `${count.toLocaleString("en")} times`);
-    const words = Object.entries(yielded).map(([name, count]) => `${name.replaceAll("_", " ")} ${times(count)}`);
+    const words = Object.entries(relaxed).map(([name, count]) => `${name.replaceAll("_", " ")} ${times(count)}`);
     const lines = words.length ? [`Had to give way, where nothing else could follow: ${words.join(", ")}.`] : [];
     if (lifts) lines.push(`The governor stepped in ${times(lifts)}, at a loop or silence.`);
     const line = this.find(".interventions");

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from generator.errors import CarouselError, Option
+from generator.foundation.errors import CarouselError, Option
+from generator.foundation.options import DynamicOptions
 from generator.model.lstm import Dropout, LanguageModel
-from generator.options import DynamicOptions
 
 STRETCHES, SEGMENTS = 10, 30
 """The usual gradient is measured over so many stretches of the training split, evenly apart, of so many segments."""

@@ -55,7 +55,7 @@ def folder_of(package: Path) -> str:
 
 
 if numba is not None:
-    _package = Path(__file__).parent
+    _package = Path(__file__).parents[1]
     numba.config.CACHE_DIR = os.path.join(numba.config.CACHE_DIR or _package / "__pycache__", folder_of(_package))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.state import Floats

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.json"
 """Every checkpoint has this file."""

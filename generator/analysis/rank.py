@@ -21,7 +21,7 @@ from rich.progress import TaskProgressColumn
 
 from generator.corpora.progress import bar
 from generator.corpora.text import read_text
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music import files
 from generator.music.score import Note, Score, pitch_name
 from generator.streaming.engine import Model, load

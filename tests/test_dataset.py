@@ -1,4 +1,4 @@
-"""Shards: what was encoded is what is read, built once, whole or not at all."""
+"""TokenDataset: what was encoded is what is read, built once, whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 
 from generator.corpora import open_corpus
 from generator.corpora.base import Piece, Progress
+from generator.corpora.dataset import INDEX, TokenDataset, _sources, prepare
 from generator.corpora.download import CACHE
-from generator.corpora.shards import INDEX, Shards, _sources, prepare
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 from generator.music.score import Note, Score, Voice
 from generator.tokenizers import fit
 from generator.tokenizers.char import CharTokenizer
@@ -29,23 +29,23 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def spelled(shards: Shards) -> dict[str, list[str]]:
-    return {name: [shards.tokenizer.decode(piece) for piece in shards.split(name)] for name in shards.splits}
+def spelled(dataset: TokenDataset) -> dict[str, list[str]]:
+    return {name: [dataset.tokenizer.decode(piece) for piece in dataset.split(name)] for name in dataset.splits}
 
 
 def test_what_is_encoded_is_what_is_read() -> None:
     corpus = Given(TEXTS)
-    shards = prepare(corpus, progress=False)
-    assert spelled(shards) == {split: [f"{text}\n" for text in texts] for split, texts in TEXTS.items()}
-    train = shards.split("train")
+    dataset = prepare(corpus, progress=False)
+    assert spelled(dataset) == {split: [f"{text}\n" for text in texts] for split, texts in TEXTS.items()}
+    train = dataset.split("train")
     assert isinstance(train.tokens, np.memmap)
     assert train.tokens.dtype == np.uint16
     assert train.offsets.tolist() == [0, 6, 13]
     assert train.names == ("train 0", "train 1")
     assert len(train) == 2
-    assert [piece[-1] for piece in train] == [shards.tokenizer.end] * 2
+    assert [piece[-1] for piece in train] == [dataset.tokenizer.end] * 2
     assert np.array_equal(train[-1], train[1])
-    assert shards.skipped == (("lost.txt", "it was lost"),)
+    assert dataset.skipped == (("lost.txt", "it was lost"),)
     with pytest.raises(ValueError, match="read-only"):
         train.tokens[0] = 1
     with pytest.raises(IndexError):
@@ -55,13 +55,13 @@ def test_what_is_encoded_is_what_is_read() -> None:
         assert beginning.offsets.tolist() == offsets and len(beginning) == len(offsets) - 1
         assert np.array_equal(beginning.tokens, train.tokens[:tokens])
     with pytest.raises(CarouselError, match="given has no split dev; choose one of train, validation, test"):
-        shards.split("dev")
+        dataset.split("dev")
 
 
 def test_the_vocabulary_is_the_training_splits() -> None:
-    shards = prepare(Given(TEXTS), progress=False)
-    assert isinstance(shards.tokenizer, CharTokenizer)
-    assert shards.tokenizer.characters == " benort"
+    dataset = prepare(Given(TEXTS), progress=False)
+    assert isinstance(dataset.tokenizer, CharTokenizer)
+    assert dataset.tokenizer.characters == " benort"
     assert spelled(prepare(Given({**TEXTS, "test": ["that"]}), progress=False))["test"] == ["t\ufffd\ufffdt\n"]
 
 
@@ -74,21 +74,21 @@ def test_a_corpus_is_read_once_and_then_never_again() -> None:
     assert corpus.skipped == [("lost.txt", "it was lost")]
 
 
-def test_another_corpus_or_tokenizer_is_another_shard() -> None:
-    shards = [
+def test_another_corpus_or_tokenizer_is_another_dataset() -> None:
+    made = [
         prepare(Given(TEXTS), progress=False),
         prepare(Given({**TEXTS, "train": ["to be", "or nought"]}), progress=False),
         prepare(Given(TEXTS), CharTokenizer("abc"), progress=False),
     ]
-    assert len({shard.folder for shard in shards}) == len({shard.key for shard in shards}) == 3
-    assert shards[2].tokenizer.to_json() == CharTokenizer("abc").to_json()
+    assert len({dataset.folder for dataset in made}) == len({dataset.key for dataset in made}) == 3
+    assert made[2].tokenizer.to_json() == CharTokenizer("abc").to_json()
 
 
 @pytest.mark.parametrize("how", ["cut", "flipped", "missing", "garbage"])
-def test_a_damaged_shard_is_built_again(how: str) -> None:
+def test_a_damaged_dataset_is_built_again(how: str) -> None:
     corpus = Given(TEXTS)
-    shards = prepare(corpus, progress=False)
-    path = shards.folder / ("train.tokens" if how in ("cut", "flipped") else INDEX)
+    dataset = prepare(corpus, progress=False)
+    path = dataset.folder / ("train.tokens" if how in ("cut", "flipped") else INDEX)
     data = bytearray(path.read_bytes())
     data[3] ^= 1
     if how == "missing":
@@ -98,15 +98,15 @@ def test_a_damaged_shard_is_built_again(how: str) -> None:
     again = prepare(corpus, progress=False)
     assert corpus.reads == 2
     assert spelled(again) == spelled(prepare(Given(TEXTS), progress=False))
-    assert [path.name for path in shards.folder.parent.iterdir()] == [shards.folder.name]
+    assert [path.name for path in dataset.folder.parent.iterdir()] == [dataset.folder.name]
 
 
 def test_what_cannot_be_encoded_is_skipped_and_named() -> None:
     silent = Score(480, (Voice("Flute"),), ())
     corpus = Given({"train": [four_voices(), silent], "validation": [four_voices()], "test": [silent]}, "music")
-    shards = prepare(corpus, progress=False)
-    assert shards.splits == ("train", "validation")
-    assert [name for name, _ in shards.skipped] == ["lost.txt", "train 1", "test 0"]
+    dataset = prepare(corpus, progress=False)
+    assert dataset.splits == ("train", "validation")
+    assert [name for name, _ in dataset.skipped] == ["lost.txt", "train 1", "test 0"]
     with pytest.raises(CarouselError, match="no piece for the validation split; 2 were skipped, first lost"):
         prepare(Given({"train": [four_voices()], "validation": [silent]}, "music"), progress=False)
 
@@ -115,9 +115,9 @@ def test_a_performance_is_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch) ->
     """Its pieces are read once for their styles, and once more to be encoded one by one."""
     note = Note(0, 480, 60)
     corpus = Given({"train": [Score(480, (Voice("Piano"),), (note,))] * 3, "validation": [four_voices()]}, "music")
-    shards = prepare(corpus, "performance", progress=False)
+    dataset = prepare(corpus, "performance", progress=False)
     assert corpus.reads == 2
-    assert shards.tokenizer.to_json() == fit("performance", []).to_json()
+    assert dataset.tokenizer.to_json() == fit("performance", []).to_json()
 
 
 def test_text_is_not_for_a_music_tokenizer() -> None:
@@ -146,8 +146,8 @@ BUILD = """
 import resource, signal, sys
 from generator.corpora import open_corpus
 from generator.corpora.base import Piece, Progress
-from generator.corpora.shards import prepare
-from generator.errors import CarouselError
+from generator.corpora.dataset import prepare
+from generator.foundation.errors import CarouselError
 limit = int(sys.argv[2])
 if limit:  # as on a full disk, a write stops half way
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -181,7 +181,7 @@ def test_two_may_build_at_the_same_time(tmp_path: Path, cache: Path) -> None:
 
 WAITED_FOR = """
 import sys
-from generator.corpora.shards import prepare
+from generator.corpora.dataset import prepare
 from tests.given import TEXTS, Given
 
 class Slow(Given):
@@ -220,10 +220,10 @@ def test_what_a_killed_process_began_goes_and_what_a_living_one_builds_stays(cac
     assert len(begun) == 4, "a folder and a lock each"
     processes[0].kill()
     processes[0].communicate()
-    shards = prepare(Given(TEXTS), progress=False)
+    dataset = prepare(Given(TEXTS), progress=False)
     assert len(begun & set((cache / "shards").iterdir())) == 2
     assert processes[1].communicate("go on\n")[0].split()[1] == "1"
-    assert len(list((cache / "shards").iterdir())) == 2 and shards.folder.exists()
+    assert len(list((cache / "shards").iterdir())) == 2 and dataset.folder.exists()
 
 
 def test_a_cache_that_cannot_be_locked_names_the_variable(cache: Path) -> None:
@@ -238,14 +238,14 @@ def test_a_real_folder_of_performances(asap: list[Path], tmp_path: Path) -> None
     for number, path in enumerate(asap[::240]):
         (tmp_path / f"{number}.mid").write_bytes(path.read_bytes())
     (tmp_path / "broken.mid").write_bytes(b"MThd")
-    shards = prepare(open_corpus(tmp_path), progress=False)
-    assert shards.tokenizer.kind == "performance"
-    assert sum(len(shards.split(name)) for name in shards.splits) == 4
-    assert [name for name, _ in shards.skipped] == ["broken.mid"]
+    dataset = prepare(open_corpus(tmp_path), progress=False)
+    assert dataset.tokenizer.kind == "performance"
+    assert sum(len(dataset.split(name)) for name in dataset.splits) == 4
+    assert [name for name, _ in dataset.skipped] == ["broken.mid"]
 
 
-def test_shards_are_built_anew_when_the_code_that_reads_pieces_changes() -> None:
-    code = "import sys, generator.corpora.shards as _\nfor name in sorted(sys.modules): print(name)"
+def test_a_dataset_is_built_anew_when_the_code_that_reads_pieces_changes() -> None:
+    code = "import sys, generator.corpora.dataset as _\nfor name in sorted(sys.modules): print(name)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     modules = {
         Path(*name.split(".")[1:]).with_suffix(".py") for name in loaded.split() if name.startswith("generator.")

@@ -6,8 +6,8 @@ from typing import Any
 
 import mido
 
-from generator.errors import CarouselError
-from generator.terminal import tell
+from generator.foundation.errors import CarouselError
+from generator.foundation.terminal import tell
 
 LOOK_SECONDS = 1.0
 """Between looks at the ports that there are."""

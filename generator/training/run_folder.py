@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from safetensors import SafetensorError, safe_open
 
-from generator.atomic import make_folder, newest, tidy
-from generator.errors import CarouselError
-from generator.locks import alone
+from generator.foundation.atomic import make_folder, newest, tidy
+from generator.foundation.errors import CarouselError
+from generator.foundation.locks import alone
+from generator.foundation.places import CONFIG
 from generator.model.checkpoint import CARD, TOKENIZER, WEIGHTS
-from generator.places import CONFIG
 
 if TYPE_CHECKING:
     from torch import Tensor

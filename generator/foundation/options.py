@@ -9,7 +9,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from generator.errors import CarouselError, Option
+from generator.foundation.errors import CarouselError, Option
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from generator.corpora.copies import Index, Runs, open_index
-from generator.corpora.shards import Shards
-from generator.errors import CarouselError
+from generator.corpora.dataset import TokenDataset
+from generator.foundation.errors import CarouselError
 from generator.streaming.engine import Model
 from generator.tokenizers.base import Tokens
 
@@ -26,12 +26,12 @@ STREAMS = 32
 
 
 def originality(
-    model: Model, shards: Shards, temperature: float = 1.0, streams: int = STREAMS, tokens: int | None = None
+    model: Model, dataset: TokenDataset, temperature: float = 1.0, streams: int = STREAMS, tokens: int | None = None
 ) -> dict[str, Any]:
     """What `evaluate --originality` prints.
 
     Args:
-        shards: the corpus that the model was trained on, in the model's own tokens.
+        dataset: the corpus that the model was trained on, in the model's own tokens.
         streams: how many, with the seeds 0, 1, 2 …, each from a cold start.
         tokens: of each stream; None for as many in all as are held out. Of the held-out pieces no more are measured
             than the streams say.
@@ -40,12 +40,12 @@ def originality(
         CarouselError: an option is out of its bounds, the corpus is in other tokens than the model's, or its index
             cannot be made.
     """
-    if shards.tokenizer.to_json() != model.tokenizer.to_json():
-        raise CarouselError(f"{shards.facts.name}: prepared for another tokenizer; give the model's own")
+    if dataset.tokenizer.to_json() != model.tokenizer.to_json():
+        raise CarouselError(f"{dataset.facts.name}: prepared for another tokenizer; give the model's own")
     if streams < 1 or (tokens is not None and tokens < 1):
         raise CarouselError(f"{streams} streams of {tokens} tokens say nothing; give at least 1 of each")
-    index = open_index(shards)
-    parts = [shards.split(name) for name in shards.splits if name != "train"]
+    index = open_index(dataset)
+    parts = [dataset.split(name) for name in dataset.splits if name != "train"]
     tokens = tokens or -(-sum(len(part.tokens) for part in parts) // streams)
     others: list[Tokens] = [np.zeros(0, np.uint16)]
     doubles: dict[str, str] = {}
@@ -60,7 +60,7 @@ def originality(
     held_out = [index.runs(np.concatenate(others)[: streams * tokens])]
     ours, theirs = (_share(index, *found) for found in (generated, held_out))
     return {
-        "corpus": shards.facts.name,
+        "corpus": dataset.facts.name,
         "temperature": temperature,
         "streams": streams,
         "tokens_each": tokens,

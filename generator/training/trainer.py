@@ -27,19 +27,19 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
-from generator import card, minutes
-from generator.atomic import atomic_folder
 from generator.corpora.batches import IGNORED, Batches, one_pass
+from generator.corpora.dataset import TokenDataset
 from generator.corpora.progress import bar
-from generator.corpora.shards import Shards
-from generator.errors import CarouselError, Option, listed
+from generator.foundation.atomic import atomic_folder
+from generator.foundation.errors import CarouselError, Option, listed
+from generator.foundation.options import TrainingOptions
+from generator.foundation.terminal import printable
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.lstm import Dropout, LanguageModel
-from generator.options import TrainingOptions
-from generator.run_folder import METRICS, STATE, read_state
 from generator.streaming.engine import Model
-from generator.terminal import printable
+from generator.training import card, minutes
+from generator.training.run_folder import METRICS, STATE, read_state
 
 SAVE_SECONDS = 60
 VALIDATION_LANES = 16
@@ -52,14 +52,14 @@ LEAST_WINDOWS = 32
 
 
 class Trainer:
-    """A run on a corpus's shards, into a folder."""
+    """A run on a token dataset, into a folder."""
 
     def __init__(
-        self, shards: Shards, out: Path, options: TrainingOptions, console: Console, made_by: str = ""
+        self, dataset: TokenDataset, out: Path, options: TrainingOptions, console: Console, made_by: str = ""
     ) -> None:
         self.began = time.monotonic()
-        self.shards, self.out, self.options, self.console, self.made_by = shards, out, options, console, made_by
-        self.tokenizer = shards.tokenizer
+        self.dataset, self.out, self.options, self.console, self.made_by = dataset, out, options, console, made_by
+        self.tokenizer = dataset.tokenizer
         torch.manual_seed(options.seed)
         dropout = Dropout(
             options.dropout_embedding, options.dropout_layers, options.dropout_output, options.dropout_weights
@@ -74,7 +74,7 @@ class Trainer:
         )
         self.average = AveragedModel(self.model, multi_avg_fn=self._average).eval()
         self.averaged: LanguageModel = self.average.module  # type: ignore[assignment]
-        train = shards.split("train")
+        train = dataset.split("train")
         self.pieces = [train[index] for index in range(len(train))]
         self.lanes = min(options.lanes, max(1, len(train.tokens) // (options.window * LEAST_WINDOWS)))
         self.batches = self._pass(0)
@@ -144,7 +144,7 @@ class Trainer:
         self.model.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
             hidden, state = self.model.read(inputs, self.state)
-            logits = self.model.say(hidden)
+            logits = self.model.logits(hidden)
         loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
         self.optimizer.zero_grad(set_to_none=True)
         (loss + self._penalty(hidden)).backward()  # type: ignore[no-untyped-call]
@@ -166,7 +166,7 @@ class Trainer:
 
     def validate(self) -> float:
         """Nats a token over the validation split, in lanes (quick; `evaluate` reads it as one stream)."""
-        tokens = self.shards.split("validation").tokens[: self.reading]
+        tokens = self.dataset.split("validation").tokens[: self.reading]
         lanes = max(1, min(VALIDATION_LANES, len(tokens) // 64))
         return float(self.averaged.negative_log_likelihood(tokens, self.tokenizer.start, lanes=lanes).mean())
 
@@ -179,7 +179,7 @@ class Trainer:
         if self.options.minutes is None or self.step:
             return
         asked, spent = self.limit, time.monotonic() - self.began
-        plan = minutes.plan(asked, spent, self._checkpoint(), self.shards, VALIDATION_LANES)
+        plan = minutes.plan(asked, spent, self._checkpoint(), self.dataset, VALIDATION_LANES)
         self.limit, self.reading = plan.training, plan.reading
         self.validations = min(self.validations, plan.validations)
         over = time.monotonic() - self.began + plan.training + plan.closing - asked
@@ -280,7 +280,7 @@ class Trainer:
         metadata = {
             "counters": self._counters(),
             "options": asdict(self.options),
-            "corpus": self.shards.key,
+            "corpus": self.dataset.key,
             "made_by": self.made_by,
         }
         with atomic_folder(self.out) as made:
@@ -294,7 +294,7 @@ class Trainer:
     def _card(self, checkpoint: Checkpoint) -> str:
         """The card that holds until the run has ended."""
         so_far = f"Not finished: {self.step:,} updates so far. The same command with --resume goes on."
-        return card.write(checkpoint, self.shards.facts, [], self.made_by, so_far)
+        return card.write(checkpoint, self.dataset.facts, [], self.made_by, so_far)
 
     def load(self) -> None:
         """Go on where `save` left off.
@@ -304,7 +304,7 @@ class Trainer:
         """
         path = self.out / STATE
         metadata, tensors = read_state(self.out)
-        if metadata.get("corpus") != self.shards.key:
+        if metadata.get("corpus") != self.dataset.key:
             raise CarouselError(f"{path}: trained on other data; restore the corpus or choose another --out")
         try:
             self._restore(metadata, tensors)

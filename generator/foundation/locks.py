@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 
 
 @contextmanager

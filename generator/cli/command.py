@@ -16,8 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from generator.errors import CarouselError
-from generator.terminal import tell
+from generator.foundation.errors import CarouselError
+from generator.foundation.terminal import tell
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells count it."""
@@ -35,7 +35,8 @@ def leave_quietly() -> None:
 
 
 # A command that is the program, as in `python -m generator.sample`, imports this module first.
-if getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", "").rpartition(".")[0] == __package__:
+_program = getattr(sys.modules["__main__"], "__spec__", None)
+if _program is not None and _program.name.rpartition(".")[0] == "generator":
     leave_quietly()
 
 
@@ -102,7 +103,7 @@ def _same(path: Path, other: Path) -> bool:
 
 
 def _tell_before_compiling() -> None:
-    from generator import jit  # what commands import takes a second, and a Ctrl-C meanwhile is to be quiet
+    from generator.foundation import jit  # what commands import takes a second, and a Ctrl-C meanwhile is to be quiet
 
     jit.tell_before_compiling(lambda: tell("compiling for this CPU, once; it takes up to half a minute"))
 
@@ -123,7 +124,7 @@ def run(
             sys.stdout.reconfigure(errors="backslashreplace")
         work(given)
     except CarouselError as error:
-        from generator.options import flag  # as `_tell_before_compiling`
+        from generator.foundation.options import flag  # as `_tell_before_compiling`
 
         tell(f"{arguments_parser.prog}: {error.worded(flag)}")
         return 2

@@ -31,15 +31,15 @@ import numpy as np
 import numpy.typing as npt
 
 import generator.tokenizers
-from generator.atomic import atomic_write
 from generator.corpora.base import Corpus, Facts, Piece, Progress
 from generator.corpora.download import CACHE, cache_folder
 from generator.corpora.progress import bar
-from generator.errors import CarouselError
-from generator.locks import alone
-from generator.losses import Omission, summed
+from generator.foundation.atomic import atomic_write
+from generator.foundation.errors import CarouselError
+from generator.foundation.locks import alone
+from generator.foundation.omissions import Omission, summed
+from generator.foundation.terminal import printable, tell
 from generator.music.score import Score
-from generator.terminal import printable, tell
 from generator.tokenizers.base import Tokenizer, Tokens
 from generator.tokenizers.performance import PerformanceTokenizer
 
@@ -75,7 +75,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Shards:
+class TokenDataset:
     """A corpus as tokens."""
 
     folder: Path
@@ -114,8 +114,8 @@ class Shards:
         return self._splits[name]
 
 
-def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: bool = True) -> Shards:
-    """The corpus's shards, out of the cache or newly built.
+def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: bool = True) -> TokenDataset:
+    """The corpus as tokens, out of the cache or newly built.
 
     Args:
         tokenizer: one to encode with, or the kind to fit to the training split; None for what suits the corpus.
@@ -134,8 +134,8 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
     wanted = tokenizer if isinstance(tokenizer, str) else json.dumps(tokenizer.to_json(), sort_keys=True)
     digest = hashlib.sha256("\0".join((str(FORMAT), corpus.fingerprint(), wanted, _code())).encode()).hexdigest()
     folder = cache_folder() / "shards" / f"{Path(corpus.name).stem[:40]}-{digest[:16]}"
-    shards = _load(folder, corpus.facts)
-    if shards is None:
+    dataset = _load(folder, corpus.facts)
+    if dataset is None:
 
         def wait() -> None:
             if progress:
@@ -143,9 +143,9 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
 
         _make_place(folder.parent)
         with _alone(folder, wait):
-            shards = _load(folder, corpus.facts) or _built(corpus, tokenizer, folder, progress)
-    corpus.skipped = list(shards.skipped)
-    return shards
+            dataset = _load(folder, corpus.facts) or _built(corpus, tokenizer, folder, progress)
+    corpus.skipped = list(dataset.skipped)
+    return dataset
 
 
 def _code() -> str:
@@ -165,7 +165,7 @@ def _sources() -> list[Path]:
 
 
 def _make_place(parent: Path) -> None:
-    """Make the folder of all shards, and remove in it what killed processes have begun."""
+    """Make the folder of all datasets, and remove in it what killed processes have begun."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -181,12 +181,12 @@ def _make_place(parent: Path) -> None:
 
 
 def _alone(folder: Path, busy: Callable[[], object]) -> AbstractContextManager[None]:
-    """Keep the place of some shards from other processes."""
+    """Keep the place of a dataset from other processes."""
     return alone(folder.with_name(f".{folder.name}.lock"), busy, f"set {CACHE} to another folder")
 
 
-def _built(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: bool) -> Shards:
-    """Build the shards; a damaged folder that is there goes."""
+def _built(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: bool) -> TokenDataset:
+    """Build the dataset; a damaged folder that is there goes."""
     from rich.progress import TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     times = (TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left"))
@@ -204,10 +204,10 @@ def _built(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: b
             made.rename(folder)
     except OSError as error:
         raise _refused(folder, error) from error
-    shards = _load(folder, corpus.facts)
-    if shards is None:
+    dataset = _load(folder, corpus.facts)
+    if dataset is None:
         raise CarouselError(f"{folder}: what was written cannot be read back; check the disk or set {CACHE}")
-    return shards
+    return dataset
 
 
 def _refused(path: Path, error: OSError) -> CarouselError:
@@ -228,7 +228,7 @@ def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: P
     else:
         pieces = corpus.read(progress)
     if tokenizer.vocab_size > 2**16:
-        raise CarouselError(f"{corpus.name}: {tokenizer.vocab_size} different tokens; shards hold at most {2**16}")
+        raise CarouselError(f"{corpus.name}: {tokenizer.vocab_size} different tokens; a dataset holds at most {2**16}")
     files = {split: (folder / f"{split}.tokens").open("wb") for split in corpus.splits}
     offsets: dict[str, list[int]] = {split: [0] for split in corpus.splits}
     names: dict[str, list[str]] = {split: [] for split in corpus.splits}
@@ -310,8 +310,8 @@ def _total(reports: list[dict[str, float]]) -> dict[str, float]:
     return total
 
 
-def _load(folder: Path, facts: Facts) -> Shards | None:
-    """The shards in a folder, or None where there are none or they are damaged."""
+def _load(folder: Path, facts: Facts) -> TokenDataset | None:
+    """The dataset in a folder, or None where there is none or it is damaged."""
     try:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if any(_sha256(folder / name) != expected for name, expected in index["sha256"].items()):
@@ -325,7 +325,7 @@ def _load(folder: Path, facts: Facts) -> Shards | None:
             for split, names in index["splits"].items()
         }
         content = json.dumps([index["tokenizer"], index["splits"], index["sha256"]], sort_keys=True)
-        return Shards(
+        return TokenDataset(
             folder,
             facts,
             generator.tokenizers.from_json(index["tokenizer"]),

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from generator import card
-from generator.corpora.shards import Shards
+from generator.corpora.dataset import TokenDataset
 from generator.model.checkpoint import Checkpoint
 from generator.model.lstm import LanguageModel
 from generator.streaming.engine import Model
+from generator.training import card
 
 READING_SHARE = 0.1
 """At most this share of the run goes into its validations but for the last, and at most as much into the scores."""
@@ -36,7 +36,7 @@ class Plan:
     split as one stream."""
 
 
-def plan(asked: float, spent: float, checkpoint: Checkpoint, shards: Shards, lanes: int) -> Plan:
+def plan(asked: float, spent: float, checkpoint: Checkpoint, dataset: TokenDataset, lanes: int) -> Plan:
     """The plan for a run that is asked to take so many seconds, of which some are spent.
 
     Args:
@@ -44,11 +44,11 @@ def plan(asked: float, spent: float, checkpoint: Checkpoint, shards: Shards, lan
         lanes: into how many streams the validation split is cut.
     """
     begun, model = time.monotonic(), checkpoint.model()
-    sizes = {name: len(shards.split(name).tokens) for name in ("validation", "test") if name in shards.splits}
+    sizes = {name: len(dataset.split(name).tokens) for name in ("validation", "test") if name in dataset.splits}
     share = READING_SHARE * asked
     drawing = _seconds(lambda: draw(checkpoint))
-    scores = sum(sizes.values()) * _seconds_a_token(model, shards, 1)
-    beside = _seconds_a_token(model, shards, lanes)
+    scores = sum(sizes.values()) * _seconds_a_token(model, dataset, 1)
+    beside = _seconds_a_token(model, dataset, lanes)
     reading = None
     if scores > share:
         reading = max(int(share / len(sizes) / beside), lanes * TRIAL_STEPS)
@@ -66,10 +66,10 @@ def draw(checkpoint: Checkpoint) -> None:
     card.sample(Model(checkpoint), tokens)
 
 
-def _seconds_a_token(model: LanguageModel, shards: Shards, lanes: int) -> float:
+def _seconds_a_token(model: LanguageModel, dataset: TokenDataset, lanes: int) -> float:
     """How long it takes to read a token in so many streams side by side."""
-    tokens = shards.split("validation").tokens[: lanes * TRIAL_STEPS]
-    read = partial(model.negative_log_likelihood, tokens, shards.tokenizer.start, lanes=min(lanes, len(tokens)))
+    tokens = dataset.split("validation").tokens[: lanes * TRIAL_STEPS]
+    read = partial(model.negative_log_likelihood, tokens, dataset.tokenizer.start, lanes=min(lanes, len(tokens)))
     return _seconds(read) / len(tokens)
 
 

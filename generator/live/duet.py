@@ -19,12 +19,12 @@ from math import ceil
 import mido
 import numpy as np
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
+from generator.foundation.terminal import tell
+from generator.live.port import SUSTAIN, Port
 from generator.music.midi import DRUM_CHANNEL, channels
 from generator.music.score import DEFAULT_TEMPO, Bar, Clock, Note, Pedal, Score, Tempo, TimeSignature, Voice
-from generator.sinks.port import SUSTAIN, Port
 from generator.streaming.stream import Stream
-from generator.terminal import tell
 from generator.tokenizers.base import Event
 
 AHEAD_SECONDS = 1.5

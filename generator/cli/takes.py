@@ -10,22 +10,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from generator import places, sinks
-from generator.command import keep_apart
+from generator import sinks
+from generator.cli.command import keep_apart
 from generator.corpora import open_corpus
 from generator.corpora.copies import open_index
+from generator.corpora.dataset import prepare
 from generator.corpora.progress import when_slow
-from generator.corpora.shards import prepare
-from generator.errors import CarouselError
+from generator.foundation import places
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
+from generator.foundation.terminal import printable, tell
 from generator.model.checkpoint import Checkpoint
 from generator.music import origin as provenance
 from generator.music.score import Score
-from generator.options import SamplingOptions
 from generator.streaming.engine import Engine, Model, load
-from generator.streaming.origin import Change, Cut, Heard, Origin, read_text
+from generator.streaming.origin import Change, Cut, Injection, Origin, read_text
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
-from generator.terminal import printable, tell
 from generator.tokenizers.base import Event, Tokenizer
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
     before = path.read_bytes()
     with when_slow() as progress:
         stream = Stream.begin(engine, origin.primer, origin.timeline, progress)
-        events = [*stream.past(), *stream.replay(origin.position, origin.timeline, origin.heard)]
+        events = [*stream.past(), *stream.replay(origin.position, origin.timeline, origin.injected)]
     with TemporaryDirectory() as folder:
         target = output or Path(folder) / path.name
         if as_take:
@@ -167,7 +168,7 @@ class Branch:
     """A stretch of a stream that nobody touched: what ends in it, and what changes go on from it."""
 
     ends: list[tuple[int, str]] = field(default_factory=list)
-    changes: dict[Change | Heard, Branch] = field(default_factory=dict)
+    changes: dict[Change | Injection, Branch] = field(default_factory=dict)
 
 
 Root = tuple[str, str, tuple[int, ...]]
@@ -181,7 +182,7 @@ def grow(origins: Iterable[tuple[str, Origin]]) -> dict[Root, Branch]:
         branch = roots.setdefault((origin.fingerprint, origin.backend, origin.primer), Branch())
         # What was changed before the first token was drawn, was never in force.
         timeline = {max(position, len(origin.primer)): options for position, options in origin.timeline}
-        touched: list[Change | Heard] = sorted([*timeline.items(), *origin.heard], key=itemgetter(0))
+        touched: list[Change | Injection] = sorted([*timeline.items(), *origin.injected], key=itemgetter(0))
         for change in touched:
             branch = branch.changes.setdefault(change, Branch())
         branch.ends.append((origin.position, name))
@@ -208,12 +209,12 @@ def draw(branch: Branch, tree: Tree) -> None:
             waiting.append((following, after, tree.add(Text(printable("; ".join(lines))))))
 
 
-def in_force(before: SamplingOptions | None, change: Change | Heard) -> SamplingOptions | None:
+def in_force(before: SamplingOptions | None, change: Change | Injection) -> SamplingOptions | None:
     """The options after a change."""
     return before if isinstance(change[1], tuple) else change[1]
 
 
-def difference(before: SamplingOptions | None, change: Change | Heard) -> str:
+def difference(before: SamplingOptions | None, change: Change | Injection) -> str:
     """What a change changes, as words; a first one, beside the seed, of what is not the default."""
     if isinstance(change[1], tuple):
         return f"at {change[0]:,}: hears {len(change[1]):,} tokens"

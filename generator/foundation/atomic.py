@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from generator.errors import CarouselError
+from generator.foundation.errors import CarouselError
 
 READY = ".ready"
 """The folder of files that are whole, on the way to their places."""

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from generator.losses import WHEN_PRIMING, Sentence, many, omitted, sentences
+from generator.analysis.originality import WINDOWS
+from generator.foundation.omissions import WHEN_PRIMING, Sentence, many, omitted, sentences
+from generator.foundation.options import flag
+from generator.foundation.terminal import tell
 from generator.music.score import Bar, Score
-from generator.options import flag
-from generator.originality import WINDOWS
 from generator.streaming.course import Progress
 from generator.streaming.score_constraints import nearest_tempo
 from generator.streaming.stream import Stream
-from generator.terminal import tell
 from generator.tokenizers.base import Event, Tokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
@@ -125,7 +125,7 @@ def times(count: int) -> str:
 
 def tell_steps(stream: Stream) -> None:
     """Report how often constraints were relaxed, and how often the governor stepped in."""
-    for name, count in stream.yielded.items():
-        tell(f"{flag(name)} yielded {times(count)}, where nothing could follow that keeps to it")
+    for name, count in stream.relaxed.items():
+        tell(f"{flag(name)} was relaxed {times(count)}, where nothing could follow that keeps to it")
     if count := stream.lifts:
         tell(f"the governor stepped in {times(count)}, where it came near to a loop or to silence")

@@ -1,0 +1,1 @@
+"""What the commands share: parsing, reports on standard error, takes as files."""

@@ -1,0 +1,1 @@
+"""A stream on MIDI ports, together with a musician."""
