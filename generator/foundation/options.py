@@ -49,8 +49,9 @@ def validate(options: Any) -> None:
     Raises:
         CarouselError: a value is of another type, is out of its bounds, or is not among its choices.
     """
-    for spec in fields(options):
-        value = getattr(options, spec.name)
+    kind: type = type(options)
+    for spec in fields(kind):
+        value, wanted = getattr(options, spec.name), _types(kind)[spec.name]
         name = Option(spec.name)
         low, high, choices = (spec.metadata.get(key) for key in ("minimum", "maximum", "choices"))
         if value is None and spec.default is None:
@@ -59,10 +60,10 @@ def validate(options: Any) -> None:
             if value not in choices:
                 raise CarouselError(name, f" is {value!r}; choose one of {', '.join(choices)}")
             continue
-        kind = _types(type(options))[spec.name]
-        fits = isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (kind is bool)
-        if not fits or (isinstance(value, float) and not math.isfinite(value)):
-            raise CarouselError(name, f" is {value!r}; give {_WORDS[kind]}")
+        fits = isinstance(value, (int, float) if wanted is float else wanted)
+        confused = isinstance(value, bool) != (wanted is bool)
+        if not fits or confused or (isinstance(value, float) and not math.isfinite(value)):
+            raise CarouselError(name, f" is {value!r}; give {_WORDS[wanted]}")
         if (low is not None and value < low) or (high is not None and value > high):
             raise CarouselError(name, f" is {value}; {bounds_text(spec)}")
 
