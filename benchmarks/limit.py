@@ -51,8 +51,8 @@ from benchmarks.step import stepping
 from generator.cli import command
 from generator.foundation.jit import compiled, specialised
 from generator.model.backends import BACKENDS, fp32
-from generator.model.backends.layout import BLOCK, GATES, PANEL, TERMS, aligned, laid, pack, padded
-from generator.model.backends.memory import APART
+from generator.model.backends.layout import BLOCK, GATES, PANEL, TERMS, aligned, aligned_copy, pack, padded
+from generator.model.backends.memory import ROW_PADDING
 from generator.model.backends.products import fitting
 from generator.model.config import ModelConfig
 from generator.streaming.batch import CHUNK, Batch
@@ -104,9 +104,9 @@ def multiplying(shapes: list[tuple[int, int]], streams: int, backend: str) -> Wo
     for outputs, terms in ((padded(outputs, PANEL), padded(terms, TERMS)) for outputs, terms in shapes):
         matrix = random.integers(-127, 128, (outputs, terms), np.int8)
         weights, starts = pack(matrix)
-        packed = laid(weights if is_int8 else fp32.pack(matrix).astype(np.float32))
-        h = laid(random.integers(1, 256, (streams, terms)).astype(np.uint8 if is_int8 else np.float32))
-        sums = aligned((streams, GATES * BLOCK + APART), np.int32 if is_int8 else np.float32)
+        packed = aligned_copy(weights if is_int8 else fp32.pack(matrix).astype(np.float32))
+        h = aligned_copy(random.integers(1, 256, (streams, terms)).astype(np.uint8 if is_int8 else np.float32))
+        sums = aligned((streams, GATES * BLOCK + ROW_PADDING), np.int32 if is_int8 else np.float32)
         cut = PANEL if len(cases) == len(shapes) - 1 else GATES * BLOCK  # the output layer comes last
         cases.append((h, streams, packed, terms, starts, outputs, sums, cut))
 

@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 WEIGHTS, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "card.md"
 MADE_FOR = "made_for"
-"""The key in the weights' metadata that says which sizes and tokenizer they were trained with (SHA-256)."""
+"""The key in the metadata of the weights for the SHA-256 of the config and tokenizer that they were trained with."""
 FINGERPRINT = "fingerprint"
-"""The key in `config.json`, beside the sizes, that says which weights belong to it: a flipped bit is noticed."""
+"""The key in `config.json` for the checkpoint's fingerprint, by which `load` notices damaged weights."""
 LARGEST_JSON = 64 * 2**20
-"""Bytes; a larger JSON file is refused unread."""
+"""The maximum size of a JSON file in bytes."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that a trained model is: sizes, weights by torch's names (fp32), tokenizer and card."""
+    """A trained model: sizes, weights (fp32, by their names in torch), tokenizer, and model card (Markdown)."""
 
     config: ModelConfig
     weights: dict[str, Floats]
@@ -47,7 +47,7 @@ class Checkpoint:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over sizes, tokenizer and weights, hexadecimal: the identity that a take names."""
+        """The SHA-256 of sizes, tokenizer and weights, hexadecimal, by which a take identifies its checkpoint."""
         digest = hashlib.sha256(_canonical(self.config.to_json()) + _canonical(self.tokenizer.to_json()))
         for name in sorted(self.weights):
             digest.update(name.encode())
@@ -56,12 +56,12 @@ class Checkpoint:
 
     @staticmethod
     def of(model: LanguageModel, tokenizer: Tokenizer, card: str = "", name: str = "") -> Checkpoint:
-        """The present state of a model that is being trained."""
+        """A checkpoint of a model in training, with copies of its weights."""
         weights = {key: value.numpy(force=True).copy() for key, value in model.state_dict().items()}
         return Checkpoint(model.config, weights, tokenizer, card, name)
 
     def model(self) -> LanguageModel:
-        """The model in its form for reading whole sequences, in evaluation mode."""
+        """The model as a torch module, in evaluation mode."""
         import torch
 
         from generator.model.lstm import LanguageModel
@@ -70,12 +70,12 @@ class Checkpoint:
         return LanguageModel(self.config, weights=weights).eval()
 
     def save(self, folder: str | Path, kept_as: type[np.float32 | np.float16] = np.float32) -> None:
-        """Replace the four files of a checkpoint in a folder, together or not at all; the folder is made."""
+        """Replace the four files of a checkpoint in a folder, all or none; the folder is created if it is missing."""
         with atomic_folder(Path(folder)) as made:
             self.write(made, kept_as)
 
     def write(self, folder: Path, kept_as: type[np.float32 | np.float16] = np.float32) -> None:
-        """Write the four files into a folder that is there, the weights as fp32 or rounded to fp16."""
+        """Write the four files into an existing folder, the weights as fp32 or rounded to fp16."""
         weights = {name: np.ascontiguousarray(value, kept_as) for name, value in self.weights.items()}
         rounded = replace(self, weights={name: value.astype(np.float32) for name, value in weights.items()})
         config = {**self.config.to_json(), FINGERPRINT: rounded.fingerprint}
@@ -87,10 +87,11 @@ class Checkpoint:
 
     @staticmethod
     def load(folder: str | Path) -> Checkpoint:
-        """Read and check a checkpoint, given by its folder, or by its name as `places.checkpoint` finds it.
+        """Read and validate a checkpoint, given by its folder or by a name that `places.checkpoint` finds.
 
         Raises:
-            CarouselError: a file is missing, cut off, damaged or foreign, or the parts do not fit one another.
+            CarouselError: a file is missing, truncated, damaged or of another format, or the files do not belong
+                together.
         """
         folder = places.checkpoint(folder)
         while True:
@@ -98,7 +99,7 @@ class Checkpoint:
             try:
                 return Checkpoint._load(folder)
             except CarouselError:
-                if _stamps(folder) == seen:  # else a training run has just replaced what was being read
+                if _stamps(folder) == seen:  # otherwise a training run replaced the files meanwhile
                     raise
 
     @staticmethod
@@ -108,7 +109,7 @@ class Checkpoint:
             known = f"there are {', '.join(names)}; " if names else ""
             raise CarouselError(f"{folder}: no such checkpoint; {known}train one with: {places.command('train')}")
         data = _read_json(folder / CONFIG)
-        expected = data.pop(FINGERPRINT, None)  # older checkpoints have none
+        expected = data.pop(FINGERPRINT, None)  # checkpoints of older versions have none
         unknown = set(data) - {spec.name for spec in fields(ModelConfig)}
         if unknown:
             raise CarouselError(f"{folder / CONFIG}: unknown key {sorted(unknown)[0]!r}; it needs a newer Carousel")
@@ -137,7 +138,7 @@ class Checkpoint:
 
 
 def _stamps(folder: Path) -> list[tuple[int, int] | None]:
-    """What changes where a file of a checkpoint is replaced: its number and its time in the file system."""
+    """The inode and modification time of each file, which change when a file is replaced; None if it is missing."""
 
     def stamp(path: Path) -> tuple[int, int] | None:
         try:
@@ -150,6 +151,7 @@ def _stamps(folder: Path) -> list[tuple[int, int] | None]:
 
 
 def _canonical(value: Any) -> bytes:
+    """A JSON value in the one form that is hashed."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
 
 
@@ -190,7 +192,7 @@ def _read_weights(path: Path, config: ModelConfig, made_for: str) -> dict[str, F
         metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
     except SafetensorError as error:
         raise CarouselError(f"{path}: cut off or not a safetensors file; restore the checkpoint") from error
-    except KeyError as error:  # of a type that NumPy does not have
+    except KeyError as error:  # a number type that NumPy does not have
         raise CarouselError(f"{path}: holds numbers of type {error}; write them as F32 or F16") from error
     for name, shape in expected.items():
         if name not in weights:

@@ -1,4 +1,4 @@
-"""The sizes of a model, and the shapes that its weights have for it."""
+"""The sizes of a model, and the shapes of its weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ModelConfig:
     """The sizes of a model, as in `config.json`.
 
     Raises:
-        CarouselError: a size is not a positive whole number, or is too large to be meant.
+        CarouselError: a size is not a positive whole number or is implausibly large, or `tied` does not fit the sizes.
     """
 
     vocab_size: int
@@ -35,7 +35,7 @@ class ModelConfig:
         return asdict(self)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each tensor of a `LanguageModel`, by its name."""
+        """The shape of each tensor of a `LanguageModel`, by the tensor's name."""
         gates = 4 * self.hidden_size
         found: dict[str, tuple[int, ...]] = {"embedding.weight": (self.vocab_size, self.embedding_dim)}
         for layer in range(self.num_layers):

@@ -1,9 +1,9 @@
-"""Several models as one: an LSTM whose logits are the mean of theirs.
+"""An ensemble as one model: an LSTM whose logits are the mean of its members' logits.
 
-The members lie side by side. Each weight matrix has them as blocks on its diagonal, so no member reads another one, and
-the output layer reads all of them at the share of one. The mean of logits is the logarithm of the geometric mean of the
-members' distributions, normalised: a product of experts (Hinton 2002). Models that were trained apart err apart, so
-their mean errs less; and what comes out is an LSTM like any other.
+The matrices of the LSTM layers are block-diagonal with the members' matrices as blocks, so the members do not interact.
+The output layer averages: it is the members' output layers side by side, divided by their number. The mean of logits
+gives the normalised geometric mean of the members' distributions, a product of experts (Hinton 2002). The errors of
+models that were trained separately are partly independent, so the mean has a smaller error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GATES = 4
 
 
 def join(members: Sequence[Checkpoint]) -> Checkpoint:
-    """One checkpoint that says what its members say together.
+    """The ensemble of these checkpoints, as a checkpoint without a card and a name.
 
     Raises:
         CarouselError: there are none, or they differ in their tokenizer or their number of layers.
@@ -31,7 +31,9 @@ def join(members: Sequence[Checkpoint]) -> Checkpoint:
     first = members[0]
     for member in members[1:]:
         if member.tokenizer.to_json() != first.tokenizer.to_json():
-            raise CarouselError(f"{member.name} and {first.name} speak in other tokens; join checkpoints of one corpus")
+            raise CarouselError(
+                f"{member.name} and {first.name} have different tokenizers; join checkpoints of one corpus"
+            )
         if member.config.num_layers != first.config.num_layers:
             raise CarouselError(f"{member.name} and {first.name} differ in their number of layers; train them alike")
     config = ModelConfig(
@@ -54,12 +56,12 @@ def join(members: Sequence[Checkpoint]) -> Checkpoint:
             weights[tensor] = np.mean(all_of(tensor), axis=0)
         else:
             gates = zip(*(np.split(part, GATES) for part in all_of(tensor)), strict=True)
-            weights[tensor] = np.concatenate([_side_by_side(gate) for gate in gates])
+            weights[tensor] = np.concatenate([_block_diagonal(gate) for gate in gates])
     return Checkpoint(config, weights, first.tokenizer)
 
 
-def _side_by_side(parts: Sequence[Floats]) -> Floats:
-    """Vectors one after the other; matrices as blocks on a diagonal, with zeros around them."""
+def _block_diagonal(parts: Sequence[Floats]) -> Floats:
+    """Concatenate vectors, or put matrices on the diagonal of a larger one that is otherwise zero."""
     if parts[0].ndim == 1:
         return np.concatenate(parts)
     whole = np.zeros(np.sum([part.shape for part in parts], axis=0), np.float32)

@@ -1,8 +1,9 @@
-"""The likelihood of frames (Boulanger-Lewandowski and others, 2012): nats a frame, each piece read from a zero state.
+"""The log-likelihood of frames of a piano roll (Boulanger-Lewandowski et al. 2012), with a zero state for each piece.
 
-A frame's probability given the past is the product of its tokens' probabilities, each renormalised over what the
-grammar allows but the piece's end, which no frame is: so all the 2^88 frames that could come sum to 1. What is known
-before the first frame, that the piece is not transposed, costs nothing, and neither does the end.
+The probability of a frame given the past is the product of its tokens' probabilities. Each of these is renormalised
+over the tokens that the grammar allows, without the end of the piece, which is not part of a frame. So the
+probabilities of all 2^88 possible frames sum to 1. The tokens before the first frame (the piece is not transposed) and
+the end of the piece are not counted.
 """
 
 from __future__ import annotations
@@ -21,20 +22,27 @@ from generator.tokenizers.frames_grammar import FRAME
 
 CONVENTION = "nats a frame, over all frames; each piece from a zero state; masked by the grammar, without the END token"
 LANES = 128
-"""Pieces read side by side."""
+"""Pieces in a batch."""
 WINDOW = 128
-"""Steps at a time."""
+"""Steps that are computed at a time."""
 
 Nats = npt.NDArray[np.float64]
 
 
 def frame_scores(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> dict[str, Any]:
-    """`frames`, `nats_per_frame` and `nats_per_frame_without_first`, over encoded pieces together."""
+    """The scores of encoded pieces, as `summed`."""
     return summed(frame_nats(model, tokenizer, pieces))
 
 
 def summed(pieces: Sequence[Nats]) -> dict[str, Any]:
-    """The scores of pieces, each given as the nats of its frames; `None` for those of no frame."""
+    """`frames`, `nats_per_frame` and `nats_per_frame_without_first` over all pieces together.
+
+    Args:
+        pieces: the negative log-likelihood of each frame of each piece in nats, shape (frames,).
+
+    Returns:
+        Means over all frames, and over all frames but the first of each piece (None if there are no others).
+    """
     first = sum(float(piece[0]) for piece in pieces)
     nats = sum(float(piece.sum()) for piece in pieces)
     frames = sum(map(len, pieces))
@@ -48,20 +56,22 @@ def summed(pieces: Sequence[Nats]) -> dict[str, Any]:
 
 def frame_nats(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> list[Nats]:
     """The negative log-likelihood of each frame in nats: for each encoded piece an array of shape (frames,)."""
-    order = sorted(range(len(pieces)), key=lambda index: len(pieces[index]))  # neighbours are of like length
+    order = sorted(
+        range(len(pieces)), key=lambda index: len(pieces[index])
+    )  # so that a batch has pieces of similar length
     found: dict[int, Nats] = {}
     for left in range(0, len(order), LANES):
         lanes = order[left : left + LANES]
-        for index, nats in zip(lanes, _side_by_side(model, tokenizer, [pieces[i] for i in lanes]), strict=True):
+        for index, nats in zip(lanes, _token_nats(model, tokenizer, [pieces[i] for i in lanes]), strict=True):
             ends = np.flatnonzero(pieces[index][1:-1] == FRAME)
             found[index] = np.add.reduceat(nats[: ends[-1] + 1], np.append(0, ends[:-1] + 1))
     return [found[index] for index in range(len(pieces))]
 
 
 @torch.no_grad()
-def _side_by_side(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> Nats:
-    """The negative log-likelihood of each token but a piece's first and last, (pieces, longest - 2), filled up with
-    zeros."""
+def _token_nats(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> Nats:
+    """The negative log-likelihood of each token of each piece except the first and the last one, padded with zeros,
+    shape (pieces, longest - 2)."""
     count, steps = len(pieces), max(map(len, pieces)) - 2
     tokens = np.full((count, steps + 1), FRAME, dtype=np.int64)
     for row, piece in zip(tokens, pieces, strict=True):

@@ -1,6 +1,6 @@
 """The language model: embedding, stacked LSTM, output layer, with torch's `nn.LSTM` weights and gate order.
 
-This is the form for training and for reading whole sequences. Streaming uses `model/backends/`, one token at a time.
+It is used for training and for scoring whole sequences. Streaming uses `model/backends/`, one token at a time.
 """
 
 from __future__ import annotations
@@ -22,25 +22,26 @@ from generator.model.state import State
 LayerStates = list[tuple[Tensor, Tensor]]
 """(h, c) of each layer, each of shape (lanes, hidden_size)."""
 WINDOWS_AT_ONCE = 32
-"""Windows that are scored side by side."""
+"""Windows in a batch when windows are scored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dropout:
-    """Shares that training drops, each with one mask per sequence (Gal and Ghahramani 2016; Merity et al. 2018)."""
+    """Dropout rates, with one mask per sequence (Gal and Ghahramani 2016; Merity et al. 2018)."""
 
     embedding: float = 0.0
     layers: float = 0.0
     output: float = 0.0
     weights: float = 0.0
-    """The share of the recurrent weights themselves that is dropped (weight-drop)."""
+    """The rate for the recurrent weights themselves (weight-drop)."""
 
 
 def initialise(lstm: nn.LSTM, time_scale: int = 0) -> None:
-    """Orthogonal recurrent weights, and biases that let a new cell keep what it has.
+    """Initialise with orthogonal recurrent weights, Xavier input weights and positive forget-gate biases.
 
-    Forget-gate biases are 1; or, with a time scale of T steps, the logarithm of a number drawn from 1 to T - 1, and
-    the input gates' biases their negatives, so that cells forget over all spans up to T (Tallec and Ollivier 2018).
+    Without a time scale the forget-gate biases are 1. With a time scale of T steps they are log(u), u uniform between 1
+    and T - 1, and the input-gate biases are -log(u), so that the cells' time constants cover all spans up to T (Tallec
+    and Ollivier 2018).
     """
     hidden = lstm.hidden_size
     for name, parameter in lstm.named_parameters():
@@ -59,7 +60,7 @@ def initialise(lstm: nn.LSTM, time_scale: int = 0) -> None:
 
 
 class LanguageModel(nn.Module):
-    """Next-token logits from tokens and a carried state."""
+    """Computes next-token logits from tokens and a carried state."""
 
     def __init__(
         self,
@@ -68,12 +69,12 @@ class LanguageModel(nn.Module):
         time_scale: int = 0,
         weights: dict[str, Tensor] | None = None,
     ) -> None:
-        """Draw the weights at random, or take these, by the names in `state_dict`."""
+        """Initialise the weights at random, or use `weights`, which are named as in `state_dict`."""
         super().__init__()
         self.config = config
         self.dropout = dropout or Dropout()
-        # On the device "meta" torch draws no random numbers; but for those of an embedding it would import its
-        # compiler there, which takes seconds.
+        # On the device "meta" torch draws no random numbers for weights that are replaced anyway. The embedding is made
+        # from its weights, because torch would import its compiler to initialise one there, which takes seconds.
         with torch.device("meta" if weights else "cpu"):
             self.embedding = (
                 nn.Embedding.from_pretrained(weights["embedding.weight"], freeze=False)  # type: ignore[no-untyped-call]
@@ -110,11 +111,11 @@ class LanguageModel(nn.Module):
         return self.logits(hidden), after
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits from what the last layer has read."""
+        """The logits for outputs of the last LSTM layer, (lanes, steps, hidden_size)."""
         return self.output(self._drop(hidden, self.dropout.output))  # type: ignore[no-any-return]
 
     def read(self, tokens: Tensor, state: LayerStates) -> tuple[Tensor, LayerStates]:
-        """As `forward`, without the output layer: the last layer's h at each step, (lanes, steps, hidden_size)."""
+        """As `forward`, but return the last layer's h at each step, (lanes, steps, hidden_size), instead of logits."""
         x = self._drop(self.embedding(tokens), self.dropout.embedding)
         after: LayerStates = []
         for layer in range(self.config.num_layers):
@@ -138,11 +139,14 @@ class LanguageModel(nn.Module):
         lanes: int = 1,
         progress: Callable[[int, int], None] | None = None,
     ) -> npt.NDArray[np.float64]:
-        """Negative log-likelihood of each token in nats, (tokens,), read as one carried stream from `start` and a
-        state, zero if none is given.
+        """The negative log-likelihood of each token in nats, (tokens,), with the state carried from token to token.
 
-        With more lanes the tokens are cut into that many streams of equal length, each read from a zero state (faster);
-        up to lanes - 1 tokens at the end are then left out. `progress` is told tokens read and tokens in all.
+        Args:
+            start: the token before the first one.
+            state: the state before `start` is read, by default zero; only with one lane.
+            lanes: cut the tokens into so many sequences of equal length that are read in parallel, which is faster.
+                Each starts from a zero state and the token before it. Up to lanes - 1 tokens at the end are left out.
+            progress: called with the number of tokens read and of all tokens.
         """
         steps = len(tokens) // lanes
         targets = torch.from_numpy(np.asarray(tokens[: lanes * steps], dtype=np.int64)).view(lanes, steps)
@@ -161,8 +165,9 @@ class LanguageModel(nn.Module):
         window: int,
         progress: Callable[[int, int], None] | None = None,
     ) -> npt.NDArray[np.float64]:
-        """Negative log-likelihood of each token in nats, (tokens,), where each window of so many tokens is read from
-        `start` and a zero state, as if nothing came before it; the last window may be shorter."""
+        """The negative log-likelihood of each token in nats, (tokens,), where each window of `window` tokens is read
+        from `start` and a zero state, as if nothing came before it. The last window may be shorter. `progress` is
+        called with the number of tokens read and of all tokens."""
         found = []
         cuts = [*range(0, len(tokens), WINDOWS_AT_ONCE * window), len(tokens) // window * window, len(tokens)]
         for left, right in pairwise(sorted(set(cuts))):
@@ -179,8 +184,8 @@ class LanguageModel(nn.Module):
         progress: Callable[[int, int], None] | None = None,
         state: LayerStates | None = None,
     ) -> Tensor:
-        """Negative log-likelihood of `targets` (lanes, steps), each lane read from its `first` token, (lanes, 1), and
-        a state."""
+        """The negative log-likelihood of `targets`, (lanes, steps), if each lane reads its `first` token, (lanes, 1),
+        and then the targets, from `state`, by default zero."""
         inputs = torch.cat([first, targets[:, :-1]], dim=1)
         state = state or self.zero_state(len(targets))
         found = []
@@ -193,7 +198,7 @@ class LanguageModel(nn.Module):
         return torch.cat(found, dim=1).double()
 
     def _drop(self, x: Tensor, share: float) -> Tensor:
-        """One mask for all steps of a sequence."""
+        """Apply dropout to x, (lanes, steps, features), with one mask for all steps of a lane."""
         if not self.training or not share:
             return x
         mask = torch.empty(x.shape[0], 1, x.shape[2], dtype=x.dtype).bernoulli_(1 - share)

@@ -1,4 +1,4 @@
-"""The memory of a stream as an immutable value: h and c of every layer."""
+"""The recurrent state of a stream as an immutable value: h and c of every layer."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ class State:
 
     @staticmethod
     def zero(layers: int, hidden_size: int) -> State:
-        """What a cold stream remembers: nothing."""
+        """The state before the first token."""
         shape = (layers, hidden_size)
         return State(np.zeros(shape, np.float32), np.zeros(shape, np.float32))

@@ -1,4 +1,4 @@
-"""One step of the LSTM, fast: prepare the weights once, then step a batch of streams, each one token further."""
+"""Fast inference for the LSTM: prepare the weights once, then step a batch of streams by one token at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from generator.foundation.errors import CarouselError
 from generator.foundation.jit import specialised
 from generator.model.backends import cell, fp32, int8
-from generator.model.backends.layout import PANEL, TERMS, blocked, laid, padded
+from generator.model.backends.layout import PANEL, TERMS, aligned_copy, blocked, padded
 from generator.model.backends.memory import Memory, Network
 from generator.model.backends.products import fitting
 from generator.model.checkpoint import Checkpoint
@@ -24,33 +24,38 @@ __all__ = ["AUTO", "BACKENDS", "Backend", "Memory", "name_of", "negative_log_lik
 
 BACKENDS = ("int8", "fp32")
 AUTO = "auto"
-"""int8, whose takes sound alike on every machine; how it multiplies is what the CPU decides (`Backend.product`)."""
+"""Stands for int8, which gives the same tokens on every machine, whichever product the CPU uses."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """Weights prepared for stepping. Threads may share it, each with a memory of its own."""
+    """The prepared weights of a model. Threads may share it if each has its own memory."""
 
     name: str
     product: str
-    """How it multiplies on this CPU."""
+    """The name of the matrix product for this CPU."""
     config: ModelConfig
     network: Network
     forward: Callable[..., None]
-    """`cell.forward`, compiled for its product."""
+    """`cell.forward`, compiled with that product."""
 
     def memory(self, rows: int) -> Memory:
-        """Room for so many streams, all cold."""
+        """The memory for `rows` streams, all in the zero state."""
         return Memory(self.config, rows, np.uint8 if self.name == "int8" else np.float32)
 
     def step(self, tokens: npt.NDArray[np.int64], memory: Memory, logits: Floats) -> None:
-        """Feed the first n streams a token each: `tokens` (n,), the first n rows of `memory` change in place, and the
-        first n rows of `logits`, fp32 (rows, vocab_size), are written."""
+        """Feed one token to each of the first n streams.
+
+        Args:
+            tokens: shape (n,).
+            memory: its first n rows are changed in place.
+            logits: its first n rows are written, shape (n or more, vocab_size).
+        """
         self.forward(self.network, memory.rows, tokens, len(tokens), logits, True)
 
 
 def name_of(backend: str) -> str:
-    """The backend that a name stands for.
+    """The name of a backend, with `auto` resolved.
 
     Raises:
         CarouselError: there is no such backend.
@@ -62,7 +67,7 @@ def name_of(backend: str) -> str:
 
 
 def prepare(name: str, checkpoint: Checkpoint) -> Backend:
-    """The backend of that name with the checkpoint's weights.
+    """Prepare the weights of a checkpoint for the backend of that name.
 
     Raises:
         CarouselError: there is no such backend.
@@ -71,7 +76,7 @@ def prepare(name: str, checkpoint: Checkpoint) -> Backend:
     weights, layers = checkpoint.weights, range(config.num_layers)
     biases = np.stack([weights[f"lstm.bias_ih_l{n}"] + weights[f"lstm.bias_hh_l{n}"] for n in layers])
     table = int8.input_table(weights["embedding.weight"], weights["lstm.weight_ih_l0"], biases[0])
-    table, biases = (laid(blocked(gates.T, config.hidden_size).T) for gates in (table, biases))
+    table, biases = (aligned_copy(blocked(gates.T, config.hidden_size).T) for gates in (table, biases))
     rest = _matrices(checkpoint), table, biases, weights["output.bias"]
     if name == "fp32":
         return Backend(name, name, config, fp32.network(*rest), _forward(name, fp32.product))
@@ -85,7 +90,8 @@ def _forward(name: str, product: Callable[..., None]) -> Callable[..., None]:
 
 
 def _matrices(checkpoint: Checkpoint) -> list[Floats]:
-    """What each layer and the output layer multiply their line of `memory.Rows.h` with, (outputs, terms), padded."""
+    """The matrix of each layer and of the output layer, padded, (outputs, terms); it multiplies a row of
+    `memory.Rows.h`, so the input weights and the recurrent weights of a layer stand side by side."""
     weights, config = checkpoint.weights, checkpoint.config
     hidden = config.hidden_size
     side = padded(hidden, TERMS)
@@ -105,18 +111,18 @@ def _matrices(checkpoint: Checkpoint) -> list[Floats]:
 def negative_log_likelihood(
     backend: Backend, tokens: npt.NDArray[np.integer[Any]], start: int
 ) -> npt.NDArray[np.float64]:
-    """The negative log-likelihood of each token in nats, (tokens,), read as one carried stream from `start` and a zero
-    state, by the steps that a stream takes."""
+    """The negative log-likelihood of each token in nats, (tokens,), with a carried state, computed by the same steps as
+    in a stream. The first token follows `start` and a zero state."""
     memory = backend.memory(1)
     inputs = np.concatenate([[start], tokens[:-1]]).astype(np.int64)
     nats = np.empty(len(tokens), np.float64)
     logits = np.empty((256, backend.config.vocab_size), np.float32)
     for first in range(0, len(tokens), len(logits)):
-        said = tokens[first : first + len(logits)]
-        for step in range(len(said)):
+        targets = tokens[first : first + len(logits)]
+        for step in range(len(targets)):
             backend.step(inputs[first + step : first + step + 1], memory, logits[step : step + 1])
-        part = logits[: len(said)].astype(np.float64)
+        part = logits[: len(targets)].astype(np.float64)
         largest = part.max(axis=1)
         total = largest + np.log(np.exp(part - largest[:, None]).sum(axis=1))
-        nats[first : first + len(said)] = total - part[np.arange(len(said)), said]
+        nats[first : first + len(targets)] = total - part[np.arange(len(targets)), targets]
     return nats

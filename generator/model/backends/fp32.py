@@ -1,11 +1,11 @@
-"""The reference: the same equations over fp32 products, summed term by term, so in one order on every CPU."""
+"""The fp32 backend, a reference: the same equations with fp32 products, summed in the same order on every CPU."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from generator.foundation.jit import compiled
-from generator.model.backends.layout import PANEL, Sums, laid
+from generator.model.backends.layout import PANEL, Sums, aligned_copy
 from generator.model.backends.memory import Network
 from generator.model.state import Floats
 
@@ -13,12 +13,12 @@ from generator.model.state import Floats
 def network(matrices: list[Floats], table: Floats, biases: Floats, bias: Floats) -> Network:
     """Weights prepared for fp32 products."""
     outputs = sum(map(len, matrices))
-    packed = laid(np.concatenate([pack(matrix) for matrix in matrices]))
+    packed = aligned_copy(np.concatenate([pack(matrix) for matrix in matrices]))
     return Network(packed, np.zeros(outputs, np.int32), np.ones(outputs, np.float32), table, biases, bias)
 
 
 def pack(matrix: Floats) -> Floats:
-    """A matrix (outputs, terms), the outputs a multiple of `PANEL`, as one row in the order in which it is read."""
+    """Flatten a matrix (outputs, terms) into the order in which `product` reads it; `PANEL` divides outputs."""
     return matrix.reshape(-1, PANEL, matrix.shape[1]).transpose(0, 2, 1).ravel()
 
 
@@ -26,7 +26,7 @@ def pack(matrix: Floats) -> Floats:
 def product(
     h: Floats, rows: int, packed: Floats, at: int, terms: int, starts: Sums, outputs: int, sums: Floats
 ) -> None:
-    """As `products.Product`, term by term."""
+    """A `products.Product` in fp32; `starts` is not used."""
     sums[:rows, :outputs] = 0
     for column in range(0, outputs, PANEL):
         for term in range(terms):

@@ -1,7 +1,7 @@
-"""The fast backend: int8 weights with one scale a row, int8 h with the constant scale 127, int32 sums, c in fp32.
+"""The fast backend: int8 weights with one scale per row, int8 h with the constant scale 127, int32 sums, fp32 c.
 
-Sums of whole numbers are exact, so a stream gets the same logits in any company; what follows them has one order of
-IEEE operations (`cell`), and the tables are summed in one order too, so it gets the same logits on any CPU.
+Integer sums are exact, so the logits of a stream do not depend on the other streams in its batch. The other operations
+are IEEE operations in a fixed order (`cell`, `input_table`), so the logits do not depend on the CPU either.
 """
 
 from __future__ import annotations
@@ -10,26 +10,27 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.foundation.jit import compiled
-from generator.model.backends.layout import laid, pack
+from generator.model.backends.layout import aligned_copy, pack
 from generator.model.backends.memory import H_SCALE, Network
 from generator.model.state import Floats
 
 SMALLEST = 1e-30
-"""A row whose values are all below it counts as zeros; dividing them could go below what fp32 can hold."""
+"""Rows whose values are all smaller are set to zero, because their scale could underflow in fp32."""
 
 
 def network(matrices: list[Floats], table: Floats, biases: Floats, bias: Floats) -> Network:
     """Weights prepared for int8 products."""
-    quantised = [quantise(matrix) for matrix in matrices]
-    packed, starts = zip(*(pack(whole) for whole, _ in quantised), strict=True)
-    scales = np.concatenate([scales for _, scales in quantised])
-    return Network(laid(np.concatenate(packed)), laid(np.concatenate(starts)), laid(scales), table, biases, bias)
+    parts = [(*pack(whole), scales) for whole, scales in map(quantise, matrices)]
+    packed, starts, scales = (aligned_copy(np.concatenate(part)) for part in zip(*parts, strict=True))
+    return Network(packed, starts, scales, table, biases, bias)
 
 
 def quantise(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
-    """A matrix (rows, terms) as whole numbers of at most 127, and what a sum with h as int8 is multiplied with, a row.
+    """Quantise a matrix (rows, terms), each row to -127…127 by its largest magnitude.
 
-    A row of nothing but zeros, or nearly so, has scale 0.
+    Returns:
+        The int8 matrix, and for each row the scale that turns its product with the int8 h into fp32, shape (rows,); 0
+        for a row of zeros.
     """
     largest = np.abs(matrix).max(axis=1)
     largest[largest < SMALLEST] = 0
@@ -39,7 +40,8 @@ def quantise(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
 
 
 def input_table(embedding: Floats, weight: Floats, bias: Floats) -> Floats:
-    """What each token adds to layer 0's gates, (vocab_size, 4·hidden): summed as float64 in the order of the terms."""
+    """The input of layer 0's gates for each token: embedding @ weight.T + bias, shape (vocab_size, 4·hidden), summed as
+    float64 in the order of the terms."""
     table = np.empty((len(embedding), len(weight)), np.float32)
     _add_terms(np.ascontiguousarray(embedding), np.ascontiguousarray(weight.T), bias, np.empty(len(weight)), table)
     return table

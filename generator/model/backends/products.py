@@ -1,4 +1,4 @@
-"""Products of int8 matrices with h, exact on every CPU. Weights are packed once, as the CPU's vectors read them."""
+"""Exact products of int8 matrices with h: the CPU's fastest one is chosen, and all of them read the same layout."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ if AVAILABLE:
     from generator.model.backends import tiles
 
 Product = Callable[[Bytes, int, Weights, int, int, Sums, int, Sums], None]
-"""(h, rows, packed, at, terms, starts, outputs, sums): multiplies the first rows of h, (any, terms or more), with the
-matrix (outputs, terms) that is packed from byte `at` on, into the first columns of sums, (any, outputs or more)."""
+"""product(h, rows, packed, at, terms, starts, outputs, sums): sums = starts + h @ matrix.T, in integers.
+
+Args:
+    h: uint8, (rows or more, terms or more).
+    packed: all matrices, flat; the matrix (outputs, terms) begins at byte `at`.
+    starts: (outputs or more,).
+    sums: int32, written, (rows or more, outputs or more).
+"""
 
 
-# `specialised` replaces these: how many rows the tiles of `_by_vectors` have, and the tiles, as they fit the CPU.
+# `specialised` replaces these by the CPU's tiles for `_by_vectors`, and by their numbers of rows.
 MOST = FOUR = THREE = TWO = 2**31
 most_tile: Any
 four_tile: Any
@@ -32,7 +38,7 @@ most_tile = four_tile = three_tile = two_tile = one_tile = None
 def _by_vectors(
     h: Bytes, rows: int, packed: Weights, at: int, terms: int, starts: Sums, outputs: int, sums: Sums
 ) -> None:
-    """`Product` by tiles."""
+    """A `Product` made of tiles with vector instructions."""
     groups = terms // GROUP
     for column in range(0, outputs, PANEL):
         here, row = at + column * terms, 0
@@ -52,8 +58,8 @@ def _by_vectors(
             one_tile(h, row, packed, here, groups, starts, column, sums)
 
 
-# And these: for `_by_matrix_unit` the rows of its smaller tile, of which the larger has twice as many; what multiplies
-# fewer rows; and what `tiles` has for the unit.
+# `specialised` replaces these for `_by_matrix_unit`: the rows of its smaller tile (the larger one has twice as many),
+# the product for fewer rows, and the functions and tiles of the unit.
 UNIT = 2**31
 by_vectors: Any
 prepare: Any
@@ -66,7 +72,7 @@ by_vectors = prepare = release = large_tile = small_tile = None
 def _by_matrix_unit(
     h: Bytes, rows: int, packed: Weights, at: int, terms: int, starts: Sums, outputs: int, sums: Sums
 ) -> None:
-    """`Product` by a matrix unit where rows are many. The last tile takes some rows once more."""
+    """A `Product` that uses a matrix unit if there are many rows. The last tile may compute some rows a second time."""
     if rows < UNIT:
         by_vectors(h, rows, packed, at, terms, starts, outputs, sums)
         return
@@ -84,7 +90,7 @@ def _by_matrix_unit(
 
 
 def plain(h: Bytes, rows: int, packed: Weights, at: int, terms: int, starts: Sums, outputs: int, sums: Sums) -> None:
-    """`Product` without compiled code."""
+    """A `Product` in NumPy; float64 is exact for these sums."""
     groups = packed[at : at + outputs * terms].reshape(outputs // PANEL, terms // GROUP, PANEL, GROUP)
     matrix = groups.transpose(0, 2, 1, 3).reshape(outputs, terms)
     sums[:rows, :outputs] = h[:rows, :terms].astype(np.float64) @ matrix.T.astype(np.float64) + starts[:outputs]
@@ -92,7 +98,7 @@ def plain(h: Bytes, rows: int, packed: Weights, at: int, terms: int, starts: Sum
 
 @cache
 def product(vectors: str) -> Product:
-    """`Product` by one kind of `tiles.VECTORS`."""
+    """The `Product` with one kind of `tiles.VECTORS`."""
     kind = tiles.VECTORS[vectors]
     made = {rows: tiles.tile(kind, rows) for rows in kind.rows}
     names: dict[str, Any] = {"one_tile": made[1]}
@@ -104,7 +110,7 @@ def product(vectors: str) -> Product:
 
 @cache
 def matrix_product(vectors: str) -> Product:
-    """`Product` by the CPU's matrix unit, with few rows by these vectors."""
+    """The `Product` with the CPU's matrix unit; with few rows it uses these vectors."""
     return specialised(
         _by_matrix_unit,
         vectors,
@@ -119,7 +125,7 @@ def matrix_product(vectors: str) -> Product:
 
 @cache
 def fitting() -> tuple[str, Product]:
-    """The fastest product that is exact here, and its name."""
+    """The name of the fastest product that is exact on this CPU, and the product."""
     if not AVAILABLE:
         return "numpy", plain
     vectors = tiles.fitting()
@@ -129,7 +135,7 @@ def fitting() -> tuple[str, Product]:
 
 
 def exact(found: Product) -> bool:
-    """Whether a product is right, with the largest values too, in one row and in many."""
+    """Whether a product gives the right sums for various numbers of rows, and for extreme values."""
     random = np.random.default_rng(0)
     matrix = random.integers(-127, 128, (2 * PANEL, 2 * TERMS), np.int8)
     matrix[:2] = [[127], [-127]]
