@@ -99,7 +99,7 @@ def judge(rules: Constraints, tokenizer: Tokenizer, plan: Any, memory: Any, mask
     """One stream's mask, changed in place, and what relaxed."""
     relaxed, room = np.zeros(1, np.int64), np.zeros(tokenizer.vocab_size, np.int64)
     rest = memory[np.newaxis], mask[np.newaxis], room, relaxed
-    rules.judge(tokenizer.grammar.rules, tokenizer.end, plan[np.newaxis], np.zeros(1, np.bool_), *rest)
+    rules.restrict(tokenizer.grammar.rules, tokenizer.end, plan[np.newaxis], np.zeros(1, np.bool_), *rest)
     return [int(relaxed[0]) >> bit & 1 for bit in range(len(PRIORITIES))]
 
 
@@ -174,7 +174,7 @@ def test_the_weaker_one_yields() -> None:
 REFUSED = [
     ("bach", {"key": "H minor"}, "--key is 'H minor'"),
     ("bach", {"key": "D"}, "such as 'D minor'"),
-    ("bach", {"scale": "dorian"}, "--scale stands over a tonic"),
+    ("bach", {"scale": "dorian"}, "--scale needs a tonic"),
     ("bach", {"key": "D minor", "scale": "sad"}, "choose one of major, minor, harmonic minor"),
     ("bach", {"ranges": "Flute:60-70"}, "the voices here are Soprano, Alto, Tenor, Bass"),
     ("bach", {"ranges": "Soprano:30-40"}, "--ranges leaves Soprano no pitch; it has those from 57 to 81"),

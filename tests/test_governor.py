@@ -272,7 +272,7 @@ def test_a_watch_that_has_heard_the_future_is_refused(tmp_path: Path) -> None:
 def test_an_interrupt_while_it_steps_in_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stream goes on from where its past says that it is."""
     stream = model("char").stream(seed=2, temperature=0.05)
-    hear, lifts = stream._governor.hear, 0
+    hear, lifts = stream._governor.feed, 0
 
     def interrupted(*arguments: Any) -> Any:
         nonlocal lifts
@@ -283,7 +283,7 @@ def test_an_interrupt_while_it_steps_in_loses_nothing(monkeypatch: pytest.Monkey
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(stream._governor, "hear", interrupted)
+        patch.setattr(stream._governor, "feed", interrupted)
         with pytest.raises(KeyboardInterrupt):
             stream.pull(2000)
     past = list(stream.past())

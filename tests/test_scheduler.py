@@ -165,7 +165,7 @@ def test_who_has_stopped_waiting_costs_nothing_and_keeps_nobody() -> None:
     call = Call([given_up._job(5)])
     call.wanted = False
     with engine._scheduler._lock:
-        engine._scheduler._line.append((call, call.jobs[0]))
+        engine._scheduler._queue.append((call, call.jobs[0]))
     assert later.pull(80) == list(Engine(Model(tiny("char"))).stream(seed=2).take(80))
     assert not call._results
 

@@ -19,7 +19,7 @@ from generator import CarouselError, Engine, write
 from generator.music.score import Bar, PieceEnd, Score
 from generator.streaming.batch import CHUNK, Job, Result
 from generator.streaming.engine import Model
-from generator.streaming.snapshot import FOR_GOOD, KEYFRAME_EVERY
+from generator.streaming.snapshot import KEYFRAME_EVERY, PERMANENT_EVERY
 from generator.tokenizers.performance_grammar import NOTE_OFF, PEDAL, VOCABULARY
 from tests.conftest import four_voices, random_checkpoint, tiny
 
@@ -50,7 +50,7 @@ def test_keyframes_are_few_and_a_rewind_re_runs_little(monkeypatch: pytest.Monke
     model = Model(tiny("char"))
     stream = model.stream(seed=4)
     text = "".join(map(str, stream.pull(300 * CHUNK)))
-    assert len(stream._keyframes) <= 10 + stream.position // (KEYFRAME_EVERY * FOR_GOOD)
+    assert len(stream._keyframes) <= 10 + stream.position // (KEYFRAME_EVERY * PERMANENT_EVERY)
     stepped = 0
     run = Engine.run
 
@@ -63,7 +63,7 @@ def test_keyframes_are_few_and_a_rewind_re_runs_little(monkeypatch: pytest.Monke
     for back in (3, 100, 2000, 10_000):
         stepped, here = 0, stream.position
         stream.rewind(back)
-        assert stepped <= min(back, FOR_GOOD * KEYFRAME_EVERY) + KEYFRAME_EVERY
+        assert stepped <= min(back, PERMANENT_EVERY * KEYFRAME_EVERY) + KEYFRAME_EVERY
         assert stream.position == here - back
         assert "".join(map(str, stream.pull(50)))[:back] == text[here - back :][:50]
 
@@ -212,13 +212,13 @@ def test_an_interrupt_while_a_stream_hears_itself_loses_nothing(kind: str, monke
     model = Model(tiny(kind))
     stream = model.stream(seed=2)
     said = stream.pull(100)
-    hear = stream._governor.hear
+    hear = stream._governor.feed
 
     def interrupted(*heard: Any) -> Any:
         hear(*heard)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stream._governor, "hear", interrupted)
+    monkeypatch.setattr(stream._governor, "feed", interrupted)
     with pytest.raises(KeyboardInterrupt):
         stream.pull(200)
     straight = model.stream(seed=2)
@@ -260,14 +260,14 @@ def replace_origin(piece: Any) -> Any:
 def test_a_long_way_back_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model(tiny("score"))
     stream = model.stream(seed=4)
-    events = stream.pull(5 * KEYFRAME_EVERY * FOR_GOOD)
+    events = stream.pull(5 * KEYFRAME_EVERY * PERMANENT_EVERY)
     small = [keyframe.position // KEYFRAME_EVERY for keyframe in stream._keyframes if isinstance(keyframe.kept, bytes)]
-    assert small == [place * FOR_GOOD for place in (1, 2, 3, 4)], "those that are kept for good"
+    assert small == [place * PERMANENT_EVERY for place in (1, 2, 3, 4)], "those that are kept for good"
     sizes = counting(monkeypatch)
-    stream.rewind(3 * KEYFRAME_EVERY * FOR_GOOD + 7)
-    assert sum(sizes) <= KEYFRAME_EVERY * FOR_GOOD
-    assert stream.position == 2 * KEYFRAME_EVERY * FOR_GOOD - 7
-    assert list(stream.past()) + stream.pull(3 * KEYFRAME_EVERY * FOR_GOOD + 7) == events
+    stream.rewind(3 * KEYFRAME_EVERY * PERMANENT_EVERY + 7)
+    assert sum(sizes) <= KEYFRAME_EVERY * PERMANENT_EVERY
+    assert stream.position == 2 * KEYFRAME_EVERY * PERMANENT_EVERY - 7
+    assert list(stream.past()) + stream.pull(3 * KEYFRAME_EVERY * PERMANENT_EVERY + 7) == events
 
 
 def test_tokens_are_drawn_ahead_and_dropped_when_options_change(fake: Model, monkeypatch: pytest.MonkeyPatch) -> None:

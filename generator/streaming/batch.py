@@ -1,10 +1,11 @@
-"""The streams that are stepped together: row i of every array is one of them, and a step makes each one token longer.
+"""A batch steps many streams together: row i of every array is one stream, and each step adds one token to every row.
 
-A job is a value: where a stream stands, and how many tokens it wants. It lies in a row until they are drawn; what comes
-of it is another value. Rows are packed: the last one moves into a gap. No row reads another one.
+A job (a stream's cursor, its options and a number of tokens) occupies a row until its tokens are drawn, and then gives
+a result. The occupied rows are always the first ones: when a job leaves, the last row moves into its place. Rows do not
+depend on each other.
 
-This is the only code that runs for every token. It is compiled for each kind of tokenizer and product, and called once
-for many steps.
+This is the only code that runs for every token. It is compiled once per kind of tokenizer and matrix product; one call
+makes many steps.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from generator.corpora.copies import Index
 from generator.corpora.copies.reading import SIZE
-from generator.corpora.copies.suffixes import advance as follow
+from generator.corpora.copies.suffixes import advance as advance_match
 from generator.corpora.copies.suffixes import copying
 from generator.foundation.jit import compiled, specialised
 from generator.foundation.options import AT_END, SamplingOptions
@@ -30,35 +31,34 @@ from generator.model.state import Floats, State
 from generator.streaming.constraints import Constraints
 from generator.streaming.rng import uniform
 from generator.streaming.sampling import draw, weigh
-from generator.streaming.violations import CONSTRAINED, close
+from generator.streaming.violations import CONSTRAINED, close_copies
 from generator.tokenizers.base import Mask, Rows, Tokenizer
 
 CHUNK = 64
-"""Tokens of one job at most; who wants more comes back, so nobody waits for long. With few more than these, text would
-no longer be compared with its past a job at a time (`loop_detector._bound`)."""
+"""The maximum number of tokens of one job, so that no stream waits long for a row. With slightly more, the loop
+detector could not process the text of a job in one piece (`loop_detector._bound`)."""
 POSITION, LEFT, EMITTED, GIVEN, SEED, TOP_K, ENDING = range(7)
-TEMPERATURE, TOP_P, MIN_P = range(3)
 NEXT, NEVER, STOP = range(len(AT_END))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cursor:
-    """Where a stream stands: all that its next token depends on, beside the options."""
+    """The state of a stream between two tokens: with the options it determines the next token."""
 
     state: State
     token: int
-    """The last one, not yet fed to the model."""
+    """The last token, which the model has not read yet."""
     position: int
-    """At which the next token will stand."""
+    """The position of the next token."""
     grammar: Rows
-    """The grammar's memory, (size,)."""
+    """The grammar's memory, (grammar.size,)."""
     match: Rows | None = None
-    """The memory of the engine's index, (SIZE,); None without one."""
+    """The memory of the search for copies in the engine's index, (SIZE,); None without an index."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """Up to `CHUNK` more tokens from a cursor: first the given ones, then drawn ones, `count` in all."""
+    """A request for `count` tokens from a cursor, at most `CHUNK`: first the `given` ones, then drawn ones."""
 
     start: Cursor
     options: SamplingOptions
@@ -68,70 +68,71 @@ class Job:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """What came of a job."""
+    """The tokens of a finished job, and the cursor after them."""
 
     tokens: list[int]
-    """Fewer than the job's `count` where a piece's end stopped the stream."""
+    """Fewer than the job's `count` if the end of a piece stopped the stream."""
     relaxed: list[int]
-    """For each token the constraints that were relaxed, a bit for each in the order of `PRIORITIES`."""
+    """For each token the constraints that were relaxed: bit i stands for `PRIORITIES[i]`."""
     end: Cursor
 
 
-class Jobs(NamedTuple):
-    """Jobs under way, for compiled code: row i of each array is one."""
+class JobArrays(NamedTuple):
+    """The running jobs as arrays for compiled code: row i of each array belongs to job i."""
 
     tokens: Rows
-    """(rows,): each stream's last token."""
+    """The last token of each stream, (rows,)."""
     counters: Rows
-    """(rows, 7): `POSITION` and what follows it."""
+    """Integers per job, with the columns `POSITION` to `ENDING`, (rows, 7)."""
     filters: npt.NDArray[np.float64]
-    """(rows, 3): `TEMPERATURE` and what follows it."""
+    """The options `temperature`, `top_p` and `min_p`, (rows, 3)."""
     emitted: Rows
-    """(rows, CHUNK): the given tokens, and the answer."""
+    """The given tokens, followed by the drawn ones, (rows, CHUNK)."""
     relaxed: Rows
-    """(rows, CHUNK)."""
+    """The constraints that were relaxed for each token, as in `Result.relaxed`, (rows, CHUNK)."""
     grammar: Rows
-    """(rows, size)."""
+    """The memory of the grammar, (rows, grammar.size)."""
     constraints: Rows
-    """(rows, size): of constraints."""
+    """Encoded constraints, (rows, constraints.size); a row of zeros has none."""
     limits: Rows
-    """(rows,): of copies; 0 for none."""
+    """The option `max_copy`, 0 for no limit, (rows,)."""
     match: Rows
-    """(rows, SIZE)."""
+    """The memory of the search for copies, (rows, SIZE)."""
 
 
-class Desk(NamedTuple):
-    """Room for the work on one step of all rows."""
+class Workspace(NamedTuple):
+    """Arrays that each step overwrites. The first three have the shape (rows, vocab_size); the last three serve one row
+    at a time and have the shape (vocab_size,)."""
 
     logits: Floats
     masks: Mask
+    """The tokens that may be drawn."""
     copies: Mask
-    """Each (rows, vocab_size)."""
-    waiting: Mask
-    """(rows,): whether the next token is given."""
-    never: Mask
-    """(rows,): whether pieces never end."""
-    broken: Rows
-    """(rows,): what yields at this step."""
+    """The tokens that would make a copy longer than `max_copy`."""
+    given: Mask
+    """Whether the next token is given, (rows,)."""
+    never_ends: Mask
+    """Whether the stream has `at_end="never"`, (rows,)."""
+    relaxed: Rows
+    """The constraints that are relaxed in this step, as bits, (rows,)."""
     weights: npt.NDArray[np.float64]
     order: Rows
     violations: Rows
-    """Each (vocab_size,)."""
 
 
 class Batch:
-    """Up to `rows` jobs under way. Not thread-safe."""
+    """Runs up to `rows` jobs at a time. Not thread-safe."""
 
     def __init__(
         self, backend: Backend, tokenizer: Tokenizer, rows: int, constraints: Constraints, index: Index | None = None
     ) -> None:
-        """Without an `index`, no copies are looked for."""
+        """Allocate the arrays. Without an `index` there is no search for copies."""
         self.jobs: list[Job] = []
         self.rows = rows
         grammar, vocab_size = tokenizer.grammar, tokenizer.vocab_size
         self._memory = backend.memory(rows)
         self._constraints = constraints
-        self._arrays = Jobs(
+        self._arrays = JobArrays(
             np.zeros(rows, np.int64),
             np.zeros((rows, 7), np.int64),
             np.zeros((rows, 3), np.float64),
@@ -142,7 +143,7 @@ class Batch:
             np.zeros(rows, np.int64),
             np.zeros((rows, SIZE), np.int64),
         )
-        desk = Desk(
+        work = Workspace(
             np.zeros((rows, vocab_size), np.float32),
             np.zeros((rows, vocab_size), np.bool_),
             np.zeros((rows, vocab_size), np.bool_),
@@ -153,14 +154,14 @@ class Batch:
             np.zeros(vocab_size, np.int64),
             np.zeros(vocab_size, np.int64),
         )
-        corpus = index.arrays if index else EMPTY_CORPUS
-        self._rest = backend.network, self._memory.rows, self._arrays, desk, grammar.rules, tokenizer.end, *corpus
+        corpus = index.arrays if index else EMPTY
+        self._arguments = backend.network, self._memory.rows, self._arrays, work, grammar.rules, tokenizer.end, *corpus
         self._run = compiled_for(backend, tokenizer, constraints, index is not None)
 
     def add(self, job: Job) -> None:
-        """Take a job up; there must be a free row."""
+        """Put a job into a free row; there must be one."""
         row, options, start, arrays = len(self.jobs), job.options, job.start, self._arrays
-        assert 1 <= job.count <= CHUNK and len(job.given) <= job.count  # compiled code trusts it
+        assert 1 <= job.count <= CHUNK and len(job.given) <= job.count  # compiled code does not check
         self._memory.load(row, start.state)
         arrays.grammar[row] = start.grammar
         arrays.tokens[row] = start.token
@@ -171,19 +172,18 @@ class Batch:
         arrays.emitted[row, :given] = job.given
         encoded = self._constraints.encode(options)
         arrays.constraints[row] = 0 if encoded is None else encoded
-        if encoded is not None:
-            self._constraints.write_due(arrays.constraints[row], options, start.grammar)
+        self._constraints.write_melody_window(arrays.constraints[row], options, start.grammar)
         if start.match is not None:
             arrays.match[row] = start.match
         arrays.limits[row] = options.max_copy or 0
         self.jobs.append(job)
 
     def step(self) -> list[tuple[Job, Result]]:
-        """Make all jobs longer until the first is finished; those that are finished leave, with what came of them."""
+        """Draw tokens for all jobs until at least one has finished; remove and return the finished ones."""
         count = len(self.jobs)
         if count == 0:
             return []
-        self._run(*self._rest, count)
+        self._run(*self._arguments, count)
         finished = np.flatnonzero(self._arrays.counters[:count, LEFT] == 0)[::-1].tolist()
         return [self._finish(row) for row in finished]
 
@@ -202,31 +202,23 @@ class Batch:
         return job, result
 
 
-def _nothing(size: int, dtype: type[np.integer[Any]]) -> npt.NDArray[Any]:
-    """An array of the type that a corpus's has, which is mapped from disk."""
-    array = np.zeros(size, dtype)
-    array.flags.writeable = False
-    return array
-
-
-EMPTY_CORPUS = np.zeros((3, 5), np.int64), _nothing(0, np.uint16), _nothing(0, np.uint32), np.zeros(0, np.int64)
-"""In the place of `Index.arrays`."""
-
+EMPTY = np.zeros((3, 5), np.int64), np.frombuffer(b"", np.uint16), np.frombuffer(b"", np.uint32), np.zeros(0, np.int64)
+"""What replaces `Index.arrays` if there is no index: arrays of the same types for numba, so two are read-only."""
 
 forward: Any
 allowed: Any
 advance: Any
-judge: Any
-forward = allowed = advance = judge = None
+restrict: Any
+forward = allowed = advance = restrict = None
 MATCHED = False
-"""Whether a corpus is searched for copies. `specialised` replaces this and the functions above for `_advance`."""
+"""Whether there is a search for copies. `specialised` replaces this and the four functions above in `_advance`."""
 
 
 def _advance(
     network: Network,
     memory: Memory,
-    jobs: Jobs,
-    desk: Desk,
+    jobs: JobArrays,
+    work: Workspace,
     rules: Rows,
     end: int,
     copied: Rows,
@@ -235,69 +227,70 @@ def _advance(
     buckets: Rows,
     count: int,
 ) -> None:
-    """Make the first `count` jobs longer, step by step, until one of them is finished."""
+    """Step the first `count` jobs until one of them has finished."""
     grammar, match, tokens = jobs.grammar[:count], jobs.match[:count], jobs.tokens[:count]
-    masks, waiting, never, broken = desk.masks[:count], desk.waiting[:count], desk.never[:count], desk.broken[:count]
+    masks, relaxed = work.masks[:count], work.relaxed[:count]
+    given, never_ends = work.given[:count], work.never_ends[:count]
     limited = constrained = False
     for row in range(count):
-        never[row] = jobs.counters[row, ENDING] == NEVER
+        never_ends[row] = jobs.counters[row, ENDING] == NEVER
         limited |= jobs.limits[row] > 0
         constrained |= jobs.constraints[row, CONSTRAINED] != 0
     finished = False
     while not finished:
         drawing = False
         for row in range(count):
-            waiting[row] = jobs.counters[row, EMITTED] < jobs.counters[row, GIVEN]
-            drawing |= not waiting[row]
-        forward(network, memory, tokens, count, desk.logits, drawing)
-        broken[:] = 0
+            given[row] = jobs.counters[row, EMITTED] < jobs.counters[row, GIVEN]
+            drawing |= not given[row]
+        forward(network, memory, tokens, count, work.logits, drawing)
+        relaxed[:] = 0
         if drawing:
             allowed(rules, grammar, masks)
             if MATCHED and limited:
-                copies = desk.copies[:count]
+                copies = work.copies[:count]
                 copying(copied, symbols, suffixes, match, jobs.limits[:count], copies)
-                close(copies, waiting, never, end, masks, broken)
+                close_copies(copies, given, never_ends, end, masks, relaxed)
             if constrained:
-                judge(rules, end, jobs.constraints[:count], waiting, grammar, masks, desk.violations, broken)
+                restrict(rules, end, jobs.constraints[:count], given, grammar, masks, work.violations, relaxed)
         for row in range(count):
-            finished |= _emit(row, jobs, desk, end)
+            finished |= _emit(row, jobs, work, end)
         advance(rules, grammar, tokens)
         if MATCHED:
-            follow(copied, symbols, suffixes, buckets, match, tokens)
+            advance_match(copied, symbols, suffixes, buckets, match, tokens)
 
 
 @compiled
-def _emit(row: int, jobs: Jobs, desk: Desk, end: int) -> bool:
-    """The next token of a stream; returns whether its job is finished."""
+def _emit(row: int, jobs: JobArrays, work: Workspace, end: int) -> bool:
+    """Choose the next token of a row and store it; return whether its job has finished."""
     counters = jobs.counters[row]
     at, ending = counters[EMITTED], counters[ENDING]
-    if desk.waiting[row]:
+    if work.given[row]:
         token = jobs.emitted[row, at]
     else:
-        mask = desk.masks[row]
+        mask = work.masks[row]
         if ending == NEVER:
             mask[end] = False
         temperature, top_p, min_p = jobs.filters[row]
-        weigh(desk.logits[row], mask, temperature, counters[TOP_K], top_p, min_p, desk.weights, desk.order)
-        token = draw(desk.weights, uniform(counters[SEED], counters[POSITION]))
+        weigh(work.logits[row], mask, temperature, counters[TOP_K], top_p, min_p, work.weights, work.order)
+        token = draw(work.weights, uniform(counters[SEED], counters[POSITION]))
     jobs.tokens[row] = jobs.emitted[row, at] = token
-    jobs.relaxed[row, at] = desk.broken[row]
+    jobs.relaxed[row, at] = work.relaxed[row]
     counters[EMITTED] += 1
     counters[POSITION] += 1
     counters[LEFT] -= 1
-    if not desk.waiting[row] and ending == STOP and token == end:
+    if not work.given[row] and ending == STOP and token == end:
         counters[LEFT] = 0
     return bool(counters[LEFT] == 0)
 
 
 @cache
 def _compiled_for(product: str, kind: str, matched: bool, *functions: Any) -> Any:
-    forward, allowed, advance, judge = functions
-    names = {"forward": forward, "allowed": allowed, "advance": advance, "judge": judge, "MATCHED": matched}
+    forward, allowed, advance, restrict = functions
+    names = {"forward": forward, "allowed": allowed, "advance": advance, "restrict": restrict, "MATCHED": matched}
     return specialised(_advance, f"{product}_{kind}{'_matched' if matched else ''}", **names)
 
 
 def compiled_for(backend: Backend, tokenizer: Tokenizer, constraints: Constraints, matched: bool) -> Any:
-    """`_advance` for these."""
-    rest = backend.forward, *tokenizer.grammar.loops, constraints.judge
+    """`_advance`, compiled for this combination."""
+    rest = backend.forward, *tokenizer.grammar.loops, constraints.restrict
     return _compiled_for(backend.product, tokenizer.kind, matched, *rest)

@@ -1,8 +1,7 @@
-"""The best of several continuations: drawn side by side from one moment, each with a seed of its own, and weighed.
+"""The best of several continuations of a stream, each drawn with a seed of its own and then ranked.
 
-What is weighed is the model's own negative log-likelihood of what was said, a note or a character, without masks and
-filters, in fp32. So a harmony counts for how likely the model finds it together with its melody, not for how often it
-was let choose.
+They are ranked by the model's negative log-likelihood of their tokens in fp32, without masks and filters, per note or
+character. So a harmony is ranked by how likely it is together with its melody, whether its tokens were drawn or forced.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A seed, and what it leads to."""
+    """The continuation that a seed leads to."""
 
     seed: int
     tokens: int
     units: int
-    """Notes or characters."""
+    """The number of notes or characters."""
     nats: float
-    """The negative log-likelihood of all tokens."""
+    """The negative log-likelihood of all its tokens."""
 
     @property
     def nats_per_unit(self) -> float:
@@ -44,17 +43,18 @@ class Candidate:
 def candidates(
     model: Model, stream: Stream, count: int, *, tokens: int | None = None, bars: int | None = None
 ) -> list[Candidate]:
-    """Continuations of a stream, from the best to the worst; of equal ones the lower seed first.
+    """Rank `count` continuations of a stream, from the best to the worst; of equal ones the lower seed comes first.
 
-    The stream does not notice. `stream.set(seed=best.seed)` makes it say what the best one says. Seeds count up from
-    the stream's own. Between other machines, likelihoods may differ in their last digits.
+    The stream itself does not advance; `stream.set(seed=best.seed)` makes it continue like the best one. Seeds count up
+    from the stream's own. Likelihoods may differ between machines in their last digits.
 
     Args:
-        tokens: how far they go at most.
-        bars: or how many bars; without both, up to the piece's end, where the stream must stop.
+        tokens: the maximum number of tokens of a continuation.
+        bars: the number of bars instead. Without both, continuations go to the end of the piece, and the stream needs
+            `at_end="stop"`.
 
     Raises:
-        CarouselError: the continuations have no end, or the engine does not take so many streams.
+        CarouselError: the stream has ended, the continuations have no end, or the engine cannot take so many streams.
     """
     if stream.ended:
         raise CarouselError("this stream has ended, and nothing continues it; rewind it first")
@@ -63,40 +63,41 @@ def candidates(
     here = stream.snapshot()
     seeds = [(here.options.seed + index) % 2**63 for index in range(count)]
     forks = [stream.fork(seed=seed) for seed in seeds]
-    said: list[list[int]] = [[] for _ in forks]
-    lines = [0] * count
+    drawn: list[list[int]] = [[] for _ in forks]
+    bar_lines = [0] * count
     while going := [
         index
         for index, fork in enumerate(forks)
-        if not fork.ended and len(said[index]) != tokens and (bars is None or lines[index] <= bars)
+        if not fork.ended and len(drawn[index]) != tokens and (bars is None or bar_lines[index] <= bars)
     ]:
-        # Those that go on have all said as much.
-        step = CHUNK if tokens is None else tokens - len(said[going[0]])
-        drawn = draw(stream.engine, [forks[index] for index in going], step)
-        for index, (more, events) in zip(going, drawn, strict=True):
-            lines[index] += sum(isinstance(event, Bar) for event in events)
-            said[index] += more
+        # All forks that go on have drawn the same number of tokens.
+        step = CHUNK if tokens is None else tokens - len(drawn[going[0]])
+        steps = draw(stream.engine, [forks[index] for index in going], step)
+        for index, (more, events) in zip(going, steps, strict=True):
+            bar_lines[index] += sum(isinstance(event, Bar) for event in events)
+            drawn[index] += more
     reader = model.checkpoint.model()
     found = [
-        weigh(reader, here, seed, *until_bars(model.tokenizer, here, continuation, bars))
-        for seed, continuation in zip(seeds, said, strict=True)
+        rate(reader, here, seed, *cut_at_bars(model.tokenizer, here, continuation, bars))
+        for seed, continuation in zip(seeds, drawn, strict=True)
     ]
     return sorted(found, key=lambda candidate: (candidate.nats_per_unit, candidate.seed))
 
 
-def until_bars(tokenizer: Tokenizer, here: Snapshot, said: Sequence[int], bars: int | None) -> tuple[list[int], int]:
-    """The tokens before the bar line that follows so many bars, all without a number; and their notes or characters."""
-    decoder, units, lines = tokenizer.decoder(here.decoder), 0, 0
-    for index, token in enumerate(said):
+def cut_at_bars(tokenizer: Tokenizer, here: Snapshot, tokens: Sequence[int], bars: int | None) -> tuple[list[int], int]:
+    """The tokens before the bar line that ends the last of `bars` bars (all if it is None), and how many notes or
+    characters they have."""
+    decoder, units, bar_lines = tokenizer.decoder(here.decoder), 0, 0
+    for index, token in enumerate(tokens):
         events = decoder.feed(token)
-        lines += sum(isinstance(event, Bar) for event in events)
-        if bars is not None and lines > bars:
-            return list(said[:index]), units
+        bar_lines += sum(isinstance(event, Bar) for event in events)
+        if bars is not None and bar_lines > bars:
+            return list(tokens[:index]), units
         units += sum(isinstance(event, Note | str) for event in events)
-    return list(said), units
+    return list(tokens), units
 
 
-def weigh(reader: LanguageModel, here: Snapshot, seed: int, said: Sequence[int], units: int) -> Candidate:
-    """The negative log-likelihood of what was said from a moment on."""
-    nats = reader.negative_log_likelihood(np.array(said), here.token, state=here.state)
-    return Candidate(seed, len(said), units, float(nats.sum()))
+def rate(reader: LanguageModel, here: Snapshot, seed: int, tokens: Sequence[int], units: int) -> Candidate:
+    """The candidate for tokens that continue a snapshot."""
+    nats = reader.negative_log_likelihood(np.array(tokens), here.token, state=here.state)
+    return Candidate(seed, len(tokens), units, float(nats.sum()))

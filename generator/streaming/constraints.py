@@ -1,9 +1,9 @@
-"""Musical control of a running stream: options that close some of the tokens that the grammar leaves open.
+"""Control of a running stream: constraints are options that forbid some of the tokens that the grammar allows.
 
 A constraint is a field of `SamplingOptions`, so it can be changed while the stream runs and is recorded in the take. It
-is a function of the options and of the grammar's memory, which holds what a constraint has to know of the past; so it
-needs no state of its own. Only `max_copy` asks the index of a corpus, which has a memory too. `violations.py` says what
-happens where no token keeps to all of them.
+is a function of the options and of the grammar's memory, which holds all that it needs of the past, so it has no state
+of its own. Only `max_copy` also needs the index of a corpus, whose search has its own memory. `violations.py` describes
+what happens if no token meets all constraints.
 """
 
 from __future__ import annotations
@@ -32,82 +32,82 @@ from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
 NAMES = (*PRIORITIES, "scale", "starts_with")
-"""The options that are constraints."""
-BY_KIND = tuple(name for name in NAMES if name != "max_copy")
-"""Those that are matters of the tokenizer's kind."""
-_values = attrgetter(*BY_KIND)
-NOTHING = _values(SamplingOptions())
+"""All options that are constraints."""
+KIND_NAMES = tuple(name for name in NAMES if name != "max_copy")
+"""The constraints that depend on the kind of tokenizer: all but `max_copy`."""
+_values = attrgetter(*KIND_NAMES)
+DEFAULTS = _values(SamplingOptions())
 INDEX = Option("the engine's index")
 NO_CORPUS = Option("max_copy"), " needs the corpus that is not to be copied; name it with ", INDEX
 PRIMER = "primer"
-"""In the place of a key: the primer's."""
+"""The value of the option `key` that stands for the primer's key."""
 
 
-class Rules(Protocol):
-    """What constraints mean to one kind of tokenizer, for many streams at once."""
+class Encoder(Protocol):
+    """Encodes the constraints of one kind of tokenizer for compiled code."""
 
     names: ClassVar[tuple[str, ...]]
-    """The options that it understands."""
+    """The options that this kind supports."""
 
     @property
     def size(self) -> int:
-        """int64s of encoded constraints."""
+        """The length of an encoded row."""
 
     def encode(self, options: SamplingOptions) -> Rows:
-        """What options ask for, shape (size,).
+        """The constraints among the options as one row of integers, shape (size,).
 
         Raises:
-            CarouselError: they cannot be read, or contradict each other or the vocabulary.
+            CarouselError: an option is malformed, contradicts another one or is impossible with the vocabulary.
         """
 
 
-Judge = Callable[[Rows, int, Rows, Mask, Rows, Mask, Rows, Rows], None]
-"""Compiled: closes tokens in the grammar's masks, for many streams at once.
+Restrict = Callable[[Rows, int, Rows, Mask, Rows, Mask, Rows, Rows], None]
+"""A compiled function that forbids tokens in the masks of n streams.
 
 Args:
-    rules: of the grammar.
+    rules: the grammar's rules.
     end: the token that ends a piece.
-    constraints: shape (n, `Rules.size`); encoded, a row a stream; a row of zeros asks for nothing.
-    waiting: streams whose next token is given, so that nothing is to be done; shape (n,).
-    memory: of the grammar, shape (n, its size).
-    masks: changed in place, none to be empty; shape (n, vocab_size).
-    violations: room for numbers, shape (vocab_size,).
-    relaxed: the constraints that are relaxed, a bit for each in the order of `PRIORITIES`; shape (n,).
+    constraints: encoded constraints, shape (n, `Encoder.size`); a row of zeros has none.
+    given: whether a stream's next token is given, so that nothing is drawn, shape (n,).
+    memory: the grammar's memory, shape (n, grammar.size).
+    masks: the tokens that may be drawn, changed in place; no row becomes empty; shape (n, vocab_size).
+    violations: overwritten, shape (vocab_size,).
+    relaxed: the relaxed constraints; bit i, which stands for `PRIORITIES[i]`, is set in place; shape (n,).
 """
 
 
 @compiled
-def judge_nothing(
-    rules: Rows, end: int, constraints: Rows, waiting: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
+def restrict_nothing(
+    rules: Rows, end: int, constraints: Rows, given: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
 ) -> None:
-    """`Judge` for a tokenizer without constraints."""
+    """`Restrict` for a tokenizer without constraints."""
 
 
-def _rules(tokenizer: Tokenizer) -> tuple[Rules | None, Judge]:
+def _encoder(tokenizer: Tokenizer) -> tuple[Encoder | None, Restrict]:
     if isinstance(tokenizer, ScoreTokenizer):
-        return ScoreConstraints(tokenizer), score_constraints.judge
+        return ScoreConstraints(tokenizer), score_constraints.restrict
     if isinstance(tokenizer, PerformanceTokenizer):
-        return PerformanceConstraints(tokenizer), performance_constraints.judge
+        return PerformanceConstraints(tokenizer), performance_constraints.restrict
     if isinstance(tokenizer, CharTokenizer):
-        return TextConstraints(tokenizer), text_constraints.judge
-    return None, judge_nothing
+        return TextConstraints(tokenizer), text_constraints.restrict
+    return None, restrict_nothing
 
 
 class Constraints:
-    """Those that streams of one tokenizer can be under. Threads may share it."""
+    """The constraints that one tokenizer supports. Threads may share an instance."""
 
     def __init__(self, tokenizer: Tokenizer, index: Index | None = None) -> None:
-        """With the index of a corpus, streams can be kept from copying it."""
+        """`max_copy` needs the `index` of the corpus that is not to be copied."""
         self._tokenizer, self._index = tokenizer, index
-        self._rules, self.judge = _rules(tokenizer)
-        self.size = 1 if self._rules is None else self._rules.size
-        self._encoded = lru_cache(maxsize=256)(self._make)
+        self._encoder, self.restrict = _encoder(tokenizer)
+        self.size = 1 if self._encoder is None else self._encoder.size
+        self._encode = lru_cache(maxsize=256)(self._encode_values)
 
     def settle(self, options: SamplingOptions, primer: Sequence[int]) -> SamplingOptions:
-        """The options as a take records them, with the primer's key by name.
+        """The options as a take records them, in which the key `primer` is replaced by the key of the primer.
 
         Raises:
-            CarouselError: a constraint cannot be read, is not for this kind of stream, or contradicts another one.
+            CarouselError: a constraint is malformed, is not supported by this tokenizer, or contradicts another one.
         """
         if options.key == PRIMER and self._tokenizer.medium == "music":
             piece = self._tokenizer.decode(np.array(primer, np.uint16))
@@ -123,38 +123,39 @@ class Constraints:
         return options
 
     def encode(self, options: SamplingOptions) -> Rows | None:
-        """What the options ask for, shape (size,), read-only; None if nothing."""
+        """The encoded constraints, read-only, shape (size,), or None without any; raises as `settle`."""
         if options.max_copy and self._index is None:
             raise CarouselError(*NO_CORPUS)
         values = _values(options)
-        return None if values == NOTHING else self._encoded(values, options.at_end)
+        return None if values == DEFAULTS else self._encode(values, options.at_end)
 
-    def _make(self, values: tuple[Any, ...], at_end: str) -> Rows | None:
-        known = () if self._rules is None else self._rules.names
-        triples = zip(BY_KIND, values, NOTHING, strict=True)
+    def _encode_values(self, values: tuple[Any, ...], at_end: str) -> Rows | None:
+        known = () if self._encoder is None else self._encoder.names
+        triples = zip(KIND_NAMES, values, DEFAULTS, strict=True)
         asked = {name: value for name, value, nothing in triples if value not in (nothing, "")}
         foreign = [name for name in asked if name not in known]
         if not asked:
             return None
-        if foreign or self._rules is None:
+        if foreign or self._encoder is None:
             kind, obeyed = self._tokenizer.kind, listed(known, ", ") or ["no constraints"]
             raise CarouselError(Option(foreign[0]), f" is not for a checkpoint of kind {kind}, which obeys ", *obeyed)
-        encoded = self._rules.encode(SamplingOptions(at_end=at_end, **asked))
+        encoded = self._encoder.encode(SamplingOptions(at_end=at_end, **asked))
         encoded.flags.writeable = False
         return encoded
 
-    def write_due(self, encoded: Rows, options: SamplingOptions, memory: Rows) -> None:
-        """Write into a copy of encoded constraints what is due in a stream's next job; `memory` is its grammar's."""
-        if options.melody and isinstance(self._rules, ScoreConstraints):
-            self._rules.write_due(encoded, options.melody, memory)
+    def write_melody_window(self, encoded: Rows, options: SamplingOptions, memory: Rows) -> None:
+        """Write the next events of the option `melody`, if it is set, into encoded constraints; these suffice for one
+        job of a stream with this memory of the grammar."""
+        if options.melody and isinstance(self._encoder, ScoreConstraints):
+            self._encoder.write_melody_window(encoded, options.melody, memory)
 
-    def start(self, changes: Sequence[tuple[int, SamplingOptions]], begun: int, position: int) -> list[int]:
-        """What is still to be said of the text that `starts_with` asks for, as tokens.
+    def starting_text(self, changes: Sequence[tuple[int, SamplingOptions]], begun: int, position: int) -> list[int]:
+        """The tokens of the text `starts_with` that the stream has not emitted yet.
 
         Args:
             changes: the stream's timeline.
-            begun: the position after the primer, before which no text can have been asked for.
-            position: of the next token.
+            begun: the position after the primer, where the text can begin at the earliest.
+            position: the position of the next token.
         """
         text = changes[-1][1].starts_with
         if not text:

@@ -1,8 +1,8 @@
-"""How a stream gets its tokens: drawn some ahead of the one who listens, and handed out one by one.
+"""How a stream gets its tokens: they are drawn some tokens ahead into a buffer, and handed out one by one.
 
-Each token depends on its position, the options there and what came before, so nothing that was drawn ahead is wrong;
-what was drawn under options that are changed then, or past a phrase that is heard, is dropped. To go anywhere, back or
-into the midst of what is ahead, is one thing: to start from a moment before it that was kept, and to draw up to there.
+A token depends only on its position, the options there and the tokens before it, so drawing ahead changes nothing. If
+the options change or a phrase is injected, the rest of the buffer is discarded. There is one way to go to another
+position, for example to rewind: restore the last keyframe before it, and draw again from there.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from generator.streaming.governor import Governor, lifted
 from generator.streaming.origin import Change, Injection, injected_until
 from generator.streaming.runtime import Runtime
 from generator.streaming.snapshot import KEYFRAME_EVERY, Keyframe, Snapshot, thinned
-from generator.streaming.violations import named
+from generator.streaming.violations import names_of
 from generator.tokenizers import splice
 from generator.tokenizers.base import Event
 
 F = TypeVar("F", bound=Callable[..., Any])
 Progress = Callable[..., None]
-"""Is told what a stream goes through, how many tokens of it are done, and how many there are (`progress.when_slow`)."""
+"""A callback with a description of slow work, the tokens done so far and the tokens in all (`progress.when_slow`)."""
 
 
 def quiet(what: str, done: int, total: int) -> None:
-    """A `Progress` that nobody sees."""
+    """A `Progress` that does nothing."""
 
 
-def alone(method: F) -> F:
-    """A method of a stream that refuses to run while another thread is within one."""
+def exclusive(method: F) -> F:
+    """Decorate a method of a stream: it raises a CarouselError while another thread runs such a method."""
 
     @wraps(method)
     def checked(stream: Course, *args: Any, **kwargs: Any) -> Any:
@@ -51,44 +51,44 @@ def alone(method: F) -> F:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reach:
-    """Tokens that follow a cursor, of which the first `out` have been handed out."""
+class Buffer:
+    """Drawn tokens that follow the cursor `start`; the first `used` of them have been handed out."""
 
     start: Cursor
     tokens: Sequence[int]
     relaxed: Sequence[int]
-    """The constraints that were relaxed for each token, as `Result.relaxed`."""
+    """The constraints that were relaxed for each token, as in `Result.relaxed`."""
     end: Cursor | None
-    """The cursor after them; None where that is not known yet."""
-    out: int = 0
+    """The cursor after all of these tokens, None if it is not known."""
+    used: int = 0
 
     @property
     def position(self) -> int:
-        """Of the next token that is handed out."""
-        return self.start.position + self.out
+        """The position of the next token to hand out."""
+        return self.start.position + self.used
 
     @property
     def is_used_up(self) -> bool:
-        return self.out == len(self.tokens)
+        return self.used == len(self.tokens)
 
 
 class Course:
-    """The way of one stream through its tokens."""
+    """A stream without its public methods: its tokens, its timeline of options, and how it goes to other positions."""
 
     def __init__(self, engine: Runtime, snapshot: Snapshot, progress: Progress = quiet) -> None:
         self.engine, self._progress = engine, progress
-        self._within: dict[str, int] = {}
+        self._user: dict[str, int] = {}
         self._keyframes = [Keyframe.of(snapshot)]
         self._tokens = None if snapshot.position else array("H")
-        """All so far, the primer's included; None where they are not known yet, as after a take."""
+        """All tokens so far, the primer's included; None if they are not known, as in a stream from a take."""
         self._restore(snapshot)
 
     @classmethod
     def begin(
         cls, engine: Runtime, primer: Sequence[int], timeline: tuple[Change, ...], progress: Progress = quiet
     ) -> Self:
-        """A stream that has gone through a primer; options hold from position 0."""
-        stream = cls(engine, engine.zero(timeline), progress)
+        """A stream that has read a primer."""
+        stream = cls(engine, engine.initial_snapshot(timeline), progress)
         for _ in stream.read(primer):
             pass
         stream._primer = tuple(primer)
@@ -97,46 +97,46 @@ class Course:
 
     def _enter(self) -> None:
         here = get_ident()
-        if self._within.setdefault("thread", here) != here:
+        if self._user.setdefault("thread", here) != here:
             raise CarouselError("two threads use one stream at once; give each its own, with fork()")
 
     def _leave(self) -> None:
-        self._within.clear()
+        self._user.clear()
 
     def _restore(self, snapshot: Snapshot) -> None:
-        """Be where a snapshot was taken."""
+        """Set the whole state from a snapshot."""
         self._timeline, self._primer, self._injected = snapshot.timeline, snapshot.primer, snapshot.injected
         self._relaxed = dict(snapshot.relaxed)
         self._decoder = self.engine.tokenizer.decoder(snapshot.decoder)
         self._governor = Governor(self._decoder, self.engine.tokenizer.medium == "text", snapshot.detector)
-        self._written = snapshot.position
-        """Up to here the timeline is written, and the governor has no say."""
+        self._fixed_until = snapshot.position
+        """Up to this position the timeline is recorded already, so the governor may not change it."""
         self._ahead = 1
-        """How many tokens are drawn ahead next; while all of them are used up, twice as many each time."""
+        """The number of tokens to draw next; it doubles each time the whole buffer was used."""
         index, match = self.engine.index, snapshot.match
         start = Cursor(snapshot.state, snapshot.token, snapshot.position, self._decoder.memory.copy(), None)
-        self._reach = Reach(start, (), (), start)
+        self._buffer = Buffer(start, (), (), start)
         if index is not None:
-            if match is None or snapshot.corpus != index.key:  # it has to read the past first
+            if match is None or snapshot.corpus != index.key:  # the search has to read the past first
                 match = index.begin()
                 index.follow(match, self._past_tokens())
             start = replace(start, match=match)
-            self._reach = Reach(start, (), (), start)
-        self._torn = False
-        """Whether an interrupt broke off what was being handed out."""
+            self._buffer = Buffer(start, (), (), start)
+        self._interrupted = False
+        """Whether an interrupt stopped `_hand_out` halfway."""
 
     @property
     def options(self) -> SamplingOptions:
-        """The options in force."""
+        """The options for the next token."""
         return self._timeline[-1][1]
 
     @property
     def position(self) -> int:
-        """Tokens so far, the primer's included."""
-        return self._reach.position
+        """The number of tokens so far, the primer's included."""
+        return self._buffer.position
 
     def _change(self, options: SamplingOptions, position: int) -> None:
-        """Have these options in force from there on."""
+        """Add a change of options to the timeline."""
         kept = self._timeline[:-1] if self._timeline[-1][0] == position else self._timeline
         self._timeline = (*kept, (position, options))
 
@@ -160,7 +160,7 @@ class Course:
         )
 
     def _past_tokens(self) -> array[int]:
-        """All tokens so far."""
+        """All tokens so far; they are drawn again if they are not known."""
         if self._tokens is None:
             past = type(self).begin(self.engine, self._primer, self._timeline, self._progress)
             for _ in past.replay(self.position, self._timeline, self._injected):
@@ -170,12 +170,12 @@ class Course:
         return self._tokens
 
     def replay(self, until: int, timeline: tuple[Change, ...], injected: tuple[Injection, ...] = ()) -> Iterator[Event]:
-        """Advance to a position under a recorded timeline and through what was heard; yield the events.
+        """Advance to a position under a recorded timeline and with recorded injections; yield the events.
 
         Raises:
-            CarouselError: a token was heard that the grammar does not allow there.
+            CarouselError: the grammar does not allow an injected token there.
         """
-        self._injected, self._written = injected, until
+        self._injected, self._fixed_until = injected, until
         starts = [position for position, _ in timeline]
         for index, end in enumerate([*starts[1:], until], start=1):
             self._timeline = timeline[:index]
@@ -185,15 +185,15 @@ class Course:
         self._timeline = timeline
 
     def read(self, tokens: Sequence[int]) -> Iterator[Event]:
-        """Go through given tokens, as a primer does; yield the events that they complete."""
+        """Advance through given tokens, such as a primer; yield the events that they complete."""
         start = self.position
-        self._written = start + len(tokens)
+        self._fixed_until = start + len(tokens)
         while (done := self.position - start) < len(tokens):
             yield from self._advance(len(tokens) - done, tokens[done : done + CHUNK])
             self._progress("reading the primer", self.position - start, len(tokens))
 
     def _go_to(self, target: int) -> None:
-        """Be at an earlier position, or, whole again, at the present one."""
+        """Go back to an earlier position, or restore a consistent state at the present one."""
         timeline = tuple(change for change in self._timeline if change[0] <= target)
         keyframes = [keyframe for keyframe in self._keyframes if keyframe.position <= target]
         if keyframes:
@@ -204,95 +204,96 @@ class Course:
             past = type(self).begin(self.engine, self._primer, timeline, self._progress)
         for _ in past.replay(target, timeline, injected_until(self._injected, target)):
             pass
-        kept = {"engine": self.engine, "_within": self._within}
-        vars(self).update(vars(past) | kept)  # at once: an interrupt leaves the one or the other
+        kept = {"engine": self.engine, "_user": self._user}
+        vars(self).update(vars(past) | kept)  # one call, so an interrupt comes before or after it
 
-    def _mend(self) -> None:
-        """Undo what an interrupt broke off."""
-        if self._torn:
+    def _repair(self) -> None:
+        """Make the state consistent again after an interrupt."""
+        if self._interrupted:
             self._go_to(self.position)
         start, phrase = self._injected[-1] if self._injected else (0, ())
-        if start + len(phrase) > self.position:  # within a phrase
+        if start + len(phrase) > self.position:  # the interrupt came within an injected phrase
             self._drop_ahead()
             self._injected = injected_until(self._injected, self.position)
 
     def _cursor(self) -> Cursor:
-        """The cursor at the position."""
-        reach = self._reach
-        if reach.out == 0:
-            return reach.start
-        if not reach.is_used_up or reach.end is None:
-            job = Job(reach.start, self.options, reach.out, reach.tokens[: reach.out])
+        """The cursor at the present position; within the buffer it is computed by feeding the used tokens again."""
+        buffer = self._buffer
+        if buffer.used == 0:
+            return buffer.start
+        if not buffer.is_used_up or buffer.end is None:
+            job = Job(buffer.start, self.options, buffer.used, buffer.tokens[: buffer.used])
             end = self.engine.run([job])[0].end
-            reach = self._reach = Reach(end, reach.tokens[reach.out :], reach.relaxed[reach.out :], reach.end)
+            buffer = self._buffer = Buffer(end, buffer.tokens[buffer.used :], buffer.relaxed[buffer.used :], buffer.end)
             return end
-        return reach.end
+        return buffer.end
 
     def _drop_ahead(self) -> None:
-        """Forget what is drawn and not handed out."""
-        reach = self._reach
-        if not reach.is_used_up:
-            self._reach = replace(reach, tokens=reach.tokens[: reach.out], relaxed=reach.relaxed[: reach.out], end=None)
+        """Discard the tokens that were drawn and not handed out."""
+        buffer = self._buffer
+        if not buffer.is_used_up:
+            tokens, relaxed = buffer.tokens[: buffer.used], buffer.relaxed[: buffer.used]
+            self._buffer = replace(buffer, tokens=tokens, relaxed=relaxed, end=None)
         self._ahead = 1
 
     def _job(self, tokens: int, given: Sequence[int] = ()) -> Job:
-        """The next tokens, at most so many, as work for the engine, where none are left to hand out."""
-        start = self._cursor()
-        if not given and not (
-            self._keyframes and start.position // KEYFRAME_EVERY == self._keyframes[-1].position // KEYFRAME_EVERY
-        ):
+        """The job that refills the used-up buffer with up to `tokens` tokens."""
+        start, constraints = self._cursor(), self.engine.constraints
+        places = [keyframe.position // KEYFRAME_EVERY for keyframe in self._keyframes[-1:]]
+        if not given and start.position // KEYFRAME_EVERY not in places:
             self._keyframes = [*thinned(self._keyframes, start.position), Keyframe.of(self._snapshot())]
         injected, to_phrase = self._next_injected(start.position)
         count = min(tokens, CHUNK, to_phrase)
         if injected:
             splice.check(self.engine.tokenizer, self._decoder, injected[:count])
             count = min(count, len(injected))
-        given = given or injected or self.engine.constraints.start(self._timeline, len(self._primer), start.position)
+        given = given or injected or constraints.starting_text(self._timeline, len(self._primer), start.position)
         return Job(start, lifted(self.options), count, given[:count])
 
     def _job_ahead(self, tokens: int) -> Job:
-        """As `_job`, or more tokens, twice as many as the last time: all of those have been used up."""
+        """As `_job`, but with more tokens if the buffer was used up before: up to twice as many as the last time."""
         count = max(tokens, self._ahead)
         self._ahead = min(2 * count, CHUNK)
         return self._job(count)
 
     def _next_injected(self, position: int) -> tuple[Sequence[int], int]:
-        """What was heard from a position on, and how far it is to the next phrase."""
+        """The injected tokens from a position on, and the number of tokens until the next injection (`CHUNK` if there
+        is none)."""
         index = bisect_right(self._injected, position, key=itemgetter(0))
         to_phrase = self._injected[index][0] - position if index < len(self._injected) else CHUNK
         start, tokens = self._injected[index - 1] if index else (0, ())
         return tokens[position - start :], to_phrase
 
-    def _arrive(self, job: Job, result: Result) -> None:
-        """Have the tokens of a finished job to hand out."""
-        self._reach = Reach(job.start, result.tokens, result.relaxed, result.end)
+    def _receive(self, job: Job, result: Result) -> None:
+        """Fill the buffer with the result of a job."""
+        self._buffer = Buffer(job.start, result.tokens, result.relaxed, result.end)
 
     def _draw(self, job: Job) -> None:
-        self._arrive(job, *self.engine.run([job]))
+        self._receive(job, *self.engine.run([job]))
 
     def _advance(self, tokens: int, given: Sequence[int] = ()) -> list[Event]:
-        """Hand out at most so many tokens, as many as are at hand; draw them where there are none."""
-        if self._reach.is_used_up:
+        """Hand out up to `tokens` tokens from the buffer, which is refilled if it is used up; return the events."""
+        if self._buffer.is_used_up:
             self._draw(self._job(tokens, given))
         return self._hand_out(tokens)[1]
 
     def _hand_out(self, tokens: int) -> tuple[Sequence[int], list[Event]]:
-        """Go on by at most so many of the tokens at hand, as far as the governor lets them pass; return them, and the
-        events that they complete."""
-        reach, governor = self._reach, self._governor
-        next_ones = reach.tokens[reach.out : reach.out + tokens]
-        self._torn = True
-        events, count, options = governor.hear(next_ones, reach.position, self._written, self.options)
+        """Advance by up to `tokens` tokens of the buffer, but not past one after which the governor changes options.
+        Return these tokens and the events that they complete."""
+        buffer, governor = self._buffer, self._governor
+        next_ones = buffer.tokens[buffer.used : buffer.used + tokens]
+        self._interrupted = True
+        events, count, options = governor.feed(next_ones, buffer.position, self._fixed_until, self.options)
         steered = options is not self.options
         if steered:
-            self._change(options, reach.position + count)
+            self._change(options, buffer.position + count)
         if self._tokens is not None:
             self._tokens.extend(next_ones[:count])
-        for broken in filter(None, reach.relaxed[reach.out : reach.out + count]):
-            for name in named(broken):
+        for broken in filter(None, buffer.relaxed[buffer.used : buffer.used + count]):
+            for name in names_of(broken):
                 self._relaxed[name] = self._relaxed.get(name, 0) + 1
-        self._reach = replace(reach, out=reach.out + count)
-        if steered:  # what follows was drawn under other options
+        self._buffer = replace(buffer, used=buffer.used + count)
+        if steered:  # the rest was drawn under other options
             self._drop_ahead()
-        self._torn = False
+        self._interrupted = False
         return next_ones[:count], events

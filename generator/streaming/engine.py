@@ -1,4 +1,4 @@
-"""Where streams meet the model: a loaded checkpoint, and the engine that draws for many streams together."""
+"""The public classes `Model`, a loaded checkpoint, and `Engine`, which draws tokens for many streams together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from generator.model.config import ModelConfig
 from generator.music.score import Score
 from generator.streaming.course import Progress, quiet
 from generator.streaming.melody import of_score
-from generator.streaming.origin import UNSOUND
+from generator.streaming.origin import READ_ERRORS
 from generator.streaming.runtime import DAMAGED, Runtime
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream, draw
@@ -57,7 +57,7 @@ class Model:
         raise CarouselError("a model cannot be pickled; send the path of its checkpoint, and load it there")
 
     def engine(self, backend: str = AUTO) -> Engine:
-        """This model's own engine on a backend, made when it is first asked for."""
+        """This model's engine with a backend, created at the first call; CarouselError if there is no such backend."""
         name = name_of(backend)
         with self._lock:
             if name not in self._engines:
@@ -65,7 +65,7 @@ class Model:
             return self._engines[name]
 
     def stream(self, prime: Any = None, **options: Any) -> Stream:
-        """Start a stream; `options` are fields of `SamplingOptions`, `prime` a `str` or `Score` to go on from.
+        """Start a stream; `options` are fields of `SamplingOptions`, `prime` is a `str` or `Score` to continue.
 
         Raises:
             CarouselError: an option is out of its bounds, or the primer does not fit the model.
@@ -73,18 +73,18 @@ class Model:
         return self.engine().stream(prime, **options)
 
     def resume(self, snapshot: Snapshot, **options: Any) -> Stream:
-        """Go on from a snapshot, with changed options if any are given.
+        """Start a stream that continues a snapshot, with changed options if any are given.
 
         Raises:
-            CarouselError: the snapshot belongs to another checkpoint.
+            CarouselError: the snapshot belongs to another checkpoint or is damaged, or an option is out of its bounds.
         """
         return self.engine(_checked_snapshot(snapshot).backend).resume(snapshot, **options)
 
     def melody(self, score: Score, voice: str | None = None, transpose: int = 0) -> str:
-        """A score's melody as the option `melody` takes it, as `streaming.melody.of_score`.
+        """The melody of a score as text for the option `melody`; see `streaming.melody.of_score`.
 
         Raises:
-            CarouselError: the model cannot say it, or speaks no written music.
+            CarouselError: the vocabulary cannot express it, or this is no model of written music.
         """
         if not isinstance(self.tokenizer, ScoreTokenizer):
             kind = self.tokenizer.kind
@@ -92,7 +92,11 @@ class Model:
         return of_score(_of_medium(score, self.tokenizer), self.tokenizer.table, voice, transpose)
 
     def score(self, piece: Any) -> npt.NDArray[np.float64]:
-        """The negative log-likelihood of each token of a piece (`str`, `Score`, list of events) in nats, (tokens,)."""
+        """The negative log-likelihood of each token of a piece (`str`, `Score`, list of events) in nats, (tokens,).
+
+        Raises:
+            CarouselError: the piece is of the wrong kind, or the vocabulary cannot express it.
+        """
         if isinstance(piece, list):
             piece = self.tokenizer.collect(piece)
         tokens = self.tokenizer.encode(_of_medium(piece, self.tokenizer))
@@ -100,23 +104,24 @@ class Model:
 
 
 def load(folder: str | Path) -> Model:
-    """Load a checkpoint by its folder, or by its name: one in `checkpoints/` here, the user's own, or a shipped one.
+    """Load a checkpoint by its folder or by its name, which is looked up in `checkpoints/` here, then in the user's
+    folder, then among the shipped ones.
 
     Raises:
-        CarouselError: a file in it is missing, broken or does not fit the others.
+        CarouselError: a file is missing or damaged, or does not fit the others.
     """
     return Model(Checkpoint.load(folder))
 
 
 class Engine(Runtime):
-    """Draws for the streams of one model together, in any number, from any number of threads.
+    """Draws tokens for all streams of one model together, and may be called from any number of threads.
 
-    No stream changes what another one says (with int8, to the last bit). The line is first come, first served, and no
-    job is longer than `CHUNK` tokens.
+    Streams do not influence each other (with int8, to the last bit). Jobs are served in the order of their arrival, and
+    none is longer than `CHUNK` tokens.
     """
 
     def stream(self, prime: Any = None, *, progress: Progress = quiet, **options: Any) -> Stream:
-        """Start a stream, as `Model.stream`; `progress` is told what it goes through, of a long primer or past."""
+        """Start a stream, as `Model.stream`; `progress` is called while a long primer is read or a past drawn again."""
         primer = () if prime is None else self._encode(prime)
         timeline = ((0, self.constraints.settle(changed(SamplingOptions(), options), primer)),)
         stream = Stream.begin(self, primer, timeline, progress)
@@ -124,7 +129,7 @@ class Engine(Runtime):
         return stream
 
     def resume(self, snapshot: Snapshot, *, progress: Progress = quiet, **options: Any) -> Stream:
-        """Go on from a snapshot, as `Model.resume`; `progress` as in `stream`."""
+        """Continue a snapshot, as `Model.resume`; `progress` as in `stream`."""
         _checked_snapshot(snapshot)
         self.check(snapshot)
         try:
@@ -137,7 +142,7 @@ class Engine(Runtime):
             if self.index is not None and snapshot.match is not None and snapshot.corpus == self.index.key:
                 self.index.check(snapshot.match)
             stream = Stream(self, snapshot, progress)
-        except (CarouselError, *UNSOUND) as error:
+        except (CarouselError, *READ_ERRORS) as error:
             raise CarouselError(DAMAGED) from error
         if options:
             stream.set(**options)
@@ -145,7 +150,7 @@ class Engine(Runtime):
         return stream
 
     def pull(self, streams: Sequence[Stream], tokens: int) -> list[list[Event]]:
-        """Advance each stream by up to `tokens` tokens, side by side; return the events that each one completed.
+        """Advance all these streams together by up to `tokens` tokens; return the events that each one completed.
 
         Raises:
             CarouselError: a stream is given twice, or belongs to another engine; a number is negative.
@@ -153,7 +158,7 @@ class Engine(Runtime):
         return [events for _, events in self.draw(streams, tokens)]
 
     def draw(self, streams: Sequence[Stream], tokens: int) -> list[tuple[list[int], list[Event]]]:
-        """As `pull`, and the tokens too: for each stream a pair."""
+        """As `pull`, but return a pair of tokens and events for each stream."""
         return draw(self, streams, tokens)
 
     def _encode(self, prime: Any) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Until when: the events of a stream up to so many tokens, bars or seconds."""
+"""The events of a stream up to a number of tokens, bars or seconds."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ ROUNDING_SECONDS = 1e-9
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What one token gave."""
+class Step:
+    """A step of one token and the events that it completed."""
 
     position: int
-    """Of the stream before the token."""
+    """The stream's position before the token."""
     horizon_ticks: int
-    """Of the stream after it."""
+    """The stream's horizon after the token."""
     events: list[Event]
 
 
-def in_chunks(stream: Stream, size: int) -> Iterator[Drawn]:
-    """Token by token, but drawn so many at a time; 0: as many as are used up."""
+def in_chunks(stream: Stream, size: int) -> Iterator[Step]:
+    """Step through a stream until it ends. Tokens are drawn `size` at a time (0: see `Stream.step`)."""
     while not stream.ended:
         position = stream.position
         events = stream.step(size)
-        yield Drawn(position, stream.horizon_ticks, events)
+        yield Step(position, stream.horizon_ticks, events)
 
 
 def until_tokens(stream: Stream, count: int | None, size: int) -> Iterator[Event]:
-    """The events of that many tokens, or all there will ever be."""
+    """The events of the next `count` tokens, or all events if it is None."""
     for drawn in islice(in_chunks(stream, size), count):
         yield from drawn.events
 
 
 def until_bars(stream: Stream, count: int, size: int) -> Iterator[Event]:
-    """The events of that many bars. The bar line that follows them is undone, so that the stream can go on with it."""
+    """The events of the next `count` bars. The bar line after them is undone, so the stream will repeat it."""
     for drawn in in_chunks(stream, size):
         count -= any(isinstance(event, Bar) for event in drawn.events)
         if count < 0:
@@ -49,7 +49,8 @@ def until_bars(stream: Stream, count: int, size: int) -> Iterator[Event]:
 
 
 def until_seconds(stream: Stream, limit: float, clock: Clock, size: int) -> Iterator[Event]:
-    """The events that start before a time, in seconds from the start of the stream."""
+    """The events that start before `limit`, in seconds from the start of the stream; `clock` is at the stream's present
+    tempo and is advanced. The stream is rewound to just after the token that reached the limit."""
     for drawn in in_chunks(stream, size):
         for event in drawn.events:
             assert not isinstance(event, str)
@@ -63,10 +64,10 @@ def until_seconds(stream: Stream, limit: float, clock: Clock, size: int) -> Iter
 
 
 def last_end(events: Iterable[Event]) -> int:
-    """The tick where the last of the notes among these events ends; 0 without notes."""
+    """The largest end of a note among these events, in ticks; 0 without notes."""
     return max((event.end_ticks for event in events if isinstance(event, Note)), default=0)
 
 
 def last_tick(clock: Clock, seconds: float) -> int:
-    """The last tick that is not after this time."""
+    """The last tick that is not after a time in seconds from the start of the stream."""
     return clock.ticks(seconds + ROUNDING_SECONDS) - 1

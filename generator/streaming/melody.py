@@ -1,149 +1,43 @@
-"""A given melody: one voice's notes, which a stream says note for note while the model writes the other voices.
+"""The text of the option `melody`: read from takes and command lines, and made from scores.
 
-As an option it is text, so that takes record it: `voice; key; events`, events in order of time and separated by blanks:
-`tick=numerator/denominator` for a metre, `tick:duration:pitch` for a note, in ticks of a twelfth of a quarter from the
-stream's start, pitches as in MIDI. So `Soprano; G major; 0=4/4 36:12:67 48:24:71` begins with a pickup.
-
-What may be said follows from that and from the grammar's memory alone. The voice speaks where the melody has an onset,
-and says its pitch and length; time does not pass an onset that is not yet said, nor a bar line the bar's last one; bar
-lines name the melody's key, metres are the melody's; no voice begins before it does; the piece ends with the bar in
-which the melody ends. Somebody who obeys from the start never comes to a place where nothing may follow.
+The text is `voice; key; events`, with events in order of time and separated by blanks: `tick=numerator/denominator` for
+a metre and `tick:duration:pitch` for a note. Ticks are twelfths of a quarter from the stream's start, pitches are MIDI
+pitches. For example, `Soprano; G major; 0=4/4 36:12:67 48:24:71` begins with a pickup.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from generator.foundation.errors import CarouselError, Option
-from generator.foundation.jit import compiled
 from generator.music.keys import KEYS, likely
 from generator.music.score import Note, Score, TimeSignature, pitch_name
 from generator.music.voices import distinct
-from generator.streaming.violations import MELODY
+from generator.streaming.melody_constraint import NEVER, Melody
 from generator.tokenizers import score_vocabulary as kinds
-from generator.tokenizers.base import Mask, Rows
-from generator.tokenizers.score_grammar import (
-    BAR_START,
-    BAR_TICKS,
-    FREE,
-    IN_KEY,
-    IN_METRE,
-    IN_VOICE,
-    KIND,
-    NOW,
-    VALUE,
-    latest_of,
-    transposition,
-    voices,
-)
 from generator.tokenizers.score_grid import to_grid
 from generator.tokenizers.score_vocabulary import TICKS_PER_QUARTER, Table
 
 LONGEST = 2**17
-"""Characters of a melody as text: some ten thousand notes."""
+"""The maximum number of characters, enough for some ten thousand notes."""
 NEAR = 2
-"""Ticks by which a note may be shortened or lengthened to fit the vocabulary, as played notes have to be."""
-NEVER = 2**62
-"""A tick that does not come."""
-
-# What the compiled loop reads of a melody: the fields, then a window of its events from the job's first token on,
-# (tick, pitch, duration) for a note and (tick, -1, index) for a metre, which is as many as `CHUNK` tokens can reach: a
-# note takes four tokens, a metre with its bar line two.
-GIVEN, SINGER, TUNE_KEY, BEGINS, ENDS, METRE_NOW, WINDOW = range(7)
-EVENTS = 36
-SIZE = WINDOW + 3 * EVENTS
-
-
-@dataclass(frozen=True)
-class Melody:
-    """A melody that a vocabulary can say; `voice`, `key` and metres as indices, ticks of a twelfth of a quarter."""
-
-    voice: int
-    key: int
-    metres: tuple[tuple[int, int], ...]
-    """(tick, metre), the first at 0."""
-    notes: tuple[Note, ...]
-    end_ticks: int
-    """Of the bar in which it ends."""
-    events: Rows
-    """What `WINDOW` says, in order of time; shape (events, 3)."""
-
-    def begin(self, key: int) -> Rows:
-        """What the compiled loop reads, but for what `write_due` writes; in another key unless `key` is -1."""
-        tune = np.zeros(SIZE, np.int64)
-        tune[:WINDOW] = 1, self.voice, self.key if key < 0 else key, self.notes[0].start_ticks, self.end_ticks, 0
-        return tune
-
-    def write_due(self, tune: Rows, now: int) -> None:
-        """Write the metre in force at a tick and the window of what follows."""
-        tune[METRE_NOW] = [metre for tick, metre in self.metres if tick <= now][-1]
-        ticks, is_metre = self.events[:, 0], self.events[:, 1] < 0
-        window = self.events[(ticks > now) | ((ticks == now) & ~is_metre)][:EVENTS]
-        tune[WINDOW:] = NEVER
-        tune[WINDOW : WINDOW + window.size] = window.ravel()
-
-
-@compiled
-def of_melody(rules: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows) -> None:
-    """Add to what each open token breaks that it departs from the melody; what has to be said breaks nothing else."""
-    if not tune[GIVEN] or row[NOW] >= tune[ENDS]:
-        return
-    singer, line = tune[SINGER], row[BAR_START] + row[BAR_TICKS]
-    said = row[latest_of(rules, singer)]
-    onset, pitch, duration, metre = NEVER, 0, 0, tune[METRE_NOW]
-    for event in range(WINDOW, SIZE, 3):
-        tick = tune[event]
-        if tune[event + 1] < 0:
-            metre = tune[event + 2] if tick <= line else metre
-        elif onset == NEVER and tick > said and tick >= row[NOW]:
-            onset, pitch, duration = tick, tune[event + 1], tune[event + 2]
-    others = NEVER  # the tick at which another voice is free
-    for voice in range(voices(rules)):
-        if voice != singer:
-            others = min(others, row[FREE + voice])
-    early = onset < line or line >= tune[ENDS]  # for a bar line
-    for token in range(len(mask)):
-        if not mask[token]:
-            continue
-        kind, value, departs = rules[KIND, token], rules[VALUE, token], False
-        if kind == kinds.TIME_SIGNATURE:
-            departs = early or value != metre
-        elif kind == kinds.TEMPO:
-            departs = early or row[IN_METRE] != metre
-        elif kind == kinds.BAR:
-            departs = early or row[IN_METRE] != metre or (row[IN_KEY] < 0 and value != tune[TUNE_KEY])
-        elif kind == kinds.END:
-            departs = onset < line or line < tune[ENDS]
-        elif kind == kinds.POSITION:
-            tick = row[BAR_START] + value
-            if tick == onset:
-                violations[token] = 0
-            departs = tick > onset or tick < tune[BEGINS] or (tick < onset and others > tick)
-        elif kind == kinds.VOICE:
-            if onset == row[NOW] and value == singer:
-                violations[token] = 0
-            departs = value > singer if onset == row[NOW] else value == singer
-        elif row[IN_VOICE] == singer:
-            said_now = pitch == value + transposition(rules, row) if kind == kinds.PITCH else duration == value
-            departs = onset != row[NOW] or not said_now
-        if departs:
-            violations[token] |= MELODY
-
-
-# Text
+"""The maximum number of ticks by which a note is shortened or lengthened to fit the vocabulary."""
 
 
 def parse(text: str, table: Table, transposed: int = 0) -> Melody:
-    """A melody from its text.
+    """Parse the text of a melody.
+
+    Args:
+        transposed: semitones by which the notes were transposed, for the advice in an error message.
 
     Raises:
-        CarouselError: it is no such text, or the vocabulary has not what it says; the message names the place.
+        CarouselError: the text is malformed, or the vocabulary cannot express it; the message names the bar and beat.
     """
     head = text.rsplit(";", 2) if len(text) <= LONGEST else []
     if len(head) != 3 or head[1].strip() not in KEYS:
@@ -204,8 +98,8 @@ def _check(metres: Sequence[tuple[int, int]], notes: Sequence[Note], table: Tabl
 
 
 def _remedy(notes: Sequence[Note], low: int, high: int, transposed: int) -> tuple[str, ...]:
-    """How to bring a melody, which has been transposed already, into a range: by octaves if that does, else by as
-    little as does."""
+    """Advice on how to bring a melody, already transposed by `transposed`, into a range: by the fewest octaves if
+    octaves suffice, else by the fewest semitones."""
     least = low - min(note.pitch for note in notes) + transposed
     most = high - max(note.pitch for note in notes) + transposed
     fitting = sorted(range(least, most + 1), key=lambda interval: (interval % 12 != 0, abs(interval)))
@@ -215,7 +109,7 @@ def _remedy(notes: Sequence[Note], low: int, high: int, transposed: int) -> tupl
 
 
 def _voice(name: str, table: Table) -> int:
-    """The index of a voice that can have the melody."""
+    """The index of the voice with this name, which may not be drums; CarouselError if there is none."""
     names = {part.name.lower(): index for index, part in enumerate(table.parts) if not part.drum}
     if name.lower() not in names:
         known = ", ".join(part.name for part in table.parts if not part.drum) or "none but drums"
@@ -224,7 +118,7 @@ def _voice(name: str, table: Table) -> int:
 
 
 def _in_bar(tick: int, metres: Sequence[tuple[int, int]], table: Table) -> tuple[int, int, int]:
-    """The bar at a tick, from 1; how far into it the tick is; and the index of its metre."""
+    """The number of the bar at a tick, from 1; the ticks since its start; and the index of its metre."""
     bars, start, metre = 1, 0, metres[0][1]
     for after, following in metres[1:]:
         if after > tick:
@@ -235,25 +129,26 @@ def _in_bar(tick: int, metres: Sequence[tuple[int, int]], table: Table) -> tuple
 
 
 def _place(tick: int, metres: Sequence[tuple[int, int]], table: Table) -> str:
+    """The bar and beat of a tick, for an error message."""
     bar, into, metre = _in_bar(tick, metres, table)
     beat = 1 + into * table.metres[metre][1] / (4 * TICKS_PER_QUARTER)
     return f"bar {bar}, beat {beat:.4g}"
 
 
-# Scores
-
-
 def of_score(score: Score, table: Table, voice: str | None = None, transpose: int = 0) -> str:
-    """The melody of a score as text, on the vocabulary's grid. A note's start is rounded to a twelfth of a quarter; its
-    length goes to the nearest one that the vocabulary has, if that is at most `NEAR` ticks away.
+    """The melody of a score as text, on the vocabulary's grid.
+
+    The start of a note is rounded to a twelfth of a quarter. Its duration becomes the nearest one in the vocabulary if
+    that is at most `NEAR` ticks away.
 
     Args:
-        voice: of the vocabulary, which is to have the melody; without it, the first one. If the score has a voice of
-            that name, the melody is that one; otherwise it is the first of single notes.
+        voice: the voice of the vocabulary that gets the melody, by default the first one. If the score has a voice with
+            that name, this is the melody; otherwise the melody is the score's first voice without chords.
         transpose: semitones.
 
     Raises:
-        CarouselError: there is no such voice, or the vocabulary cannot express the melody; the message names the place.
+        CarouselError: there is no such voice, or the vocabulary cannot express the melody; the message names the bar
+            and beat.
     """
     parts = [part for part in table.parts if not part.drum]
     if voice is None and parts:
@@ -285,7 +180,7 @@ def of_score(score: Score, table: Table, voice: str | None = None, transpose: in
     words = [(metre.start_ticks, f"={metre.numerator}/{metre.denominator}") for metre in metres]
     lengths = table.columns[kinds.DURATION]
     for note, after in zip(line, [*line[1:], None], strict=True):
-        # A note that hardly reaches into the next one is played, not meant so; `parse` refuses all others.
+        # A small overlap with the next note comes from playing and is cut off; `parse` refuses a larger one.
         room = NEVER if after is None or _clash(note, after) else after.start_ticks - note.start_ticks
         fitting = lengths[(lengths <= room) & (np.abs(lengths - note.duration_ticks) <= NEAR)]
         away = np.abs(fitting - note.duration_ticks)
@@ -300,16 +195,17 @@ def of_score(score: Score, table: Table, voice: str | None = None, transpose: in
 
 
 def brought(score: Score, text: str) -> dict[str, Any]:
-    """The options that the melody of a score brings, where nothing else is asked: itself as `text`, that the stream
-    ends with it, and the score's first tempo, if it has one."""
+    """The default options for harmonising the melody `text` of a score: the melody itself, that the stream stops at its
+    end, and the first tempo of the score if it has one."""
     tempo = {"tempo": min(1000.0, max(1.0, score.tempos[0].quarters_per_minute))} if score.tempos else {}
     return {"melody": text, "at_end": "stop", **tempo}
 
 
 def _clash(note: Note, after: Note) -> bool:
+    """Whether two successive notes sound together for more than `NEAR` ticks, or start together."""
     return note.end_ticks > after.start_ticks + NEAR or note.start_ticks == after.start_ticks
 
 
 def _chords(line: Sequence[Note]) -> bool:
-    """Whether two notes sound at once."""
+    """Whether any two successive notes clash."""
     return any(_clash(note, after) for note, after in pairwise(line))

@@ -1,4 +1,4 @@
-"""How much of what a stream says right now is copied: it listens along, and finds the run in the training set."""
+"""A meter follows a stream and measures how much of its latest output also stands in the training set."""
 
 from __future__ import annotations
 
@@ -9,48 +9,49 @@ from generator.tokenizers.base import Event, Rows, Tokens
 
 
 class Meter:
-    """The run that a stream is in: the longest that it has just said and that also stands in the training set.
+    """Measures a stream's current run: its longest suffix that also stands in the training set.
 
-    One meter is fed either tokens or events, in portions of any size; large ones cost less a token. All that it
-    remembers is one row of int64, `memory`, shape (SIZE,).
+    A meter is fed either tokens or events, in portions of any size; large portions cost less per token. Its only state
+    is `memory`, a row of integers with the shape (SIZE,).
     """
 
     def __init__(self, index: Index, memory: Rows | None = None) -> None:
-        """Begin with the stream, or where `memory` is."""
+        """Start at the beginning of a stream, or go on from a copy of another meter's `memory`."""
         self._index = index
         self.memory: Rows = index.begin() if memory is None else memory.copy()
 
     @property
     def unit(self) -> str:
-        """What runs are counted in: `characters` or `notes`."""
+        """The unit of run lengths, `characters` or `notes`."""
         return self._index.unit
 
     def feed(self, tokens: Sequence[int] | Tokens) -> Runs:
-        """Take a stream's next tokens; return the runs that end with each of their notes or characters."""
+        """Feed the stream's next tokens; return the runs that end with each of their notes or characters."""
         return self._index.follow(self.memory, tokens)
 
     def hear(self, events: Sequence[Event]) -> Runs:
-        """Take a stream's next events instead; other than notes, characters and ends of pieces, they are left out.
+        """Feed the stream's next events instead; only notes, characters and ends of pieces count.
 
-        A note of a performance is an event when it ends, yet its place is where it starts. So music comes in portions
-        of which none holds a note from before the last one in an earlier portion, as below a stream's `horizon_ticks`.
+        A note of a performance becomes an event when it ends, but the index orders notes by their start. So no portion
+        may contain a note that starts before a note of an earlier portion; events that start before the stream's
+        `horizon_ticks` are safe to feed.
         """
         return self.feed(self._index.spelled(events))
 
     @property
     def run(self) -> int:
-        """In notes or characters. A single note always stands in the training set."""
+        """The length of the current run in notes or characters. A single note always counts as copied."""
         return self._index.run(self.memory)
 
     def where(self) -> Place | None:
-        """Where the run begins; None where there is nothing to find. Of music a piece is decoded."""
+        """Where the current run begins in the training set, None without a run. For music this decodes a piece."""
         return self._index.where(self.memory)
 
     @property
     def longest(self) -> int:
-        """The longest run so far, in notes or characters."""
+        """The length of the longest run so far, in notes or characters."""
         return self._index.longest(self.memory)
 
     def where_longest(self) -> Place | None:
-        """Where that one begins, as `where`."""
+        """Where the longest run begins in the training set, as `where`."""
         return self._index.where_longest(self.memory)

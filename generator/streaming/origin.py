@@ -1,6 +1,6 @@
-"""Where a stream comes from: all that its past can be drawn again from, as a value and as a line of text.
+"""The origin of a stream: everything that is needed to draw its past again, as a value and as a line of text.
 
-A take holds it, and the MIDI and MusicXML files that a stream is written to carry it. `docs/take.md` describes both.
+Takes contain it, and so do the MIDI and MusicXML files to which a stream is written. `docs/take.md` describes both.
 """
 
 from __future__ import annotations
@@ -22,43 +22,42 @@ from generator.model.backends import BACKENDS
 from generator.tokenizers.base import LARGEST_COUNT, whole
 
 VERSION = 3
-"""The newest, of a file of music that was cut; else 2 where something was given mid-stream; else 1, which older ones
-read too."""
+"""The newest version of the format. Writers use the oldest version that suffices, so that older readers understand it:
+3 for a music file that was cut, 2 with injected tokens, else 1."""
 LARGEST_TOKEN = 2**16 - 1
 LARGEST_PRIMER = 2**24
-"""Tokens; a text that unpacks to more is refused."""
+"""The maximum number of tokens in a primer."""
 MOST_INJECTED = 2**20
-"""Tokens given mid-stream, in all."""
+"""The maximum number of injected tokens in a stream."""
 LONGEST_NAME = 255
-GONE = ("bf16",)
-"""Backends of older versions."""
+REMOVED_BACKENDS = ("bf16",)
 
 Change = tuple[int, SamplingOptions]
-"""From this position on, these options hold."""
+"""A position, and the options that hold from there on."""
 Injection = tuple[int, tuple[int, ...]]
-"""From this position on, these tokens were given, not drawn."""
+"""A position, and the tokens from there on that were given to the stream (`Stream.listen`) instead of drawn."""
 
-UNSOUND = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What reading a value from outside may raise where it is not what it should be."""
+READ_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""The exceptions that reading malformed data may raise."""
 OPTIONS = {spec.name for spec in fields(SamplingOptions)}
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where a file of music ends before its stream: no event of it starts at this tick or later."""
+    """The end of a music file that stops before its stream does: no event starts at `ticks` or later."""
 
     ticks: int
     overhangs: bool = False
-    """Whether notes that began before go on, and silence counts for nothing, as was the custom before version 3; else
-    notes are cut off there, and the file lasts until then."""
+    """If true, as before version 3, notes sound past the cut and the file may end before it. Otherwise notes are cut
+    off there, and the file lasts until there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
-    """`checkpoint` is the name of its folder and helps to find it, `fingerprint` is what it is known by. `position`
-    counts the tokens, the primer's included; `timeline` begins at position 0 and holds every change of options; `heard`
-    holds what was given since, in order of position; `corpus` is the key of the index that was asked for copies, empty
-    where there was none."""
+    """`fingerprint` identifies the checkpoint; `checkpoint` is the name of its folder, which helps to find it.
+    `position` counts the tokens, the primer's included. `timeline` has every change of options in order, from position
+    0 on, and `injected` the injected tokens in order. `corpus` is the key of the index for `max_copy`, empty without
+    one."""
 
     checkpoint: str
     fingerprint: str
@@ -71,7 +70,7 @@ class Origin:
 
     @property
     def limited(self) -> bool:
-        """Whether copies were ever forbidden, so that nothing can be drawn again without the corpus."""
+        """Whether `max_copy` was ever set, so that drawing again needs the corpus."""
         return any(options.max_copy for _, options in self.timeline)
 
     @property
@@ -81,16 +80,16 @@ class Origin:
 
     @property
     def lifts(self) -> int:
-        """How often the governor stepped in."""
+        """How often the governor began to raise the temperature."""
         return lifts(self.timeline)
 
     @property
     def wanted(self) -> str:
-        """The checkpoint that it needs, for a message."""
+        """The checkpoint that is needed, for an error message."""
         return f"{self.checkpoint or 'without a name'} (fingerprint {self.fingerprint[:16]}…)"
 
     def facts(self) -> dict[str, Any]:
-        """All but the primer, as a JSON object; of the timeline what each change changed."""
+        """All but the primer as a JSON object, in which a change of the timeline has only the options that differ."""
         changes: list[tuple[int, dict[str, Any]]] = []
         before: dict[str, Any] = {}
         for position, options in self.timeline:
@@ -110,7 +109,7 @@ class Origin:
         }
 
     def text(self, cut: Cut | None = None) -> str:
-        """As one line of ASCII, for a file of music, which may be cut."""
+        """The origin as one line of ASCII, for a music file with this cut."""
         facts = {**self.facts(), "until_ticks": cut.ticks if cut else None, "primer": _packed(self.primer)}
         if cut and not cut.overhangs:
             facts["version"] = VERSION
@@ -118,10 +117,10 @@ class Origin:
 
 
 def read_text(text: str) -> tuple[Origin, Cut | None]:
-    """An origin from its text, and where the file is cut.
+    """Read the result of `Origin.text`.
 
     Raises:
-        CarouselError: it is not such a text, was edited, or comes from a newer version.
+        CarouselError: the text is malformed, was edited, or comes from a newer version.
     """
     try:
         facts = json.loads(text)
@@ -134,22 +133,22 @@ def read_text(text: str) -> tuple[Origin, Cut | None]:
         if until_ticks is not None:
             cut = Cut(whole(until_ticks, 0, LARGEST_COUNT), overhangs=facts["version"] < VERSION)
         return Origin(**checked(facts, _unpacked(primer, LARGEST_PRIMER))), cut
-    except UNSOUND as error:
+    except READ_ERRORS as error:
         raise CarouselError("its provenance is damaged; without it nothing can be drawn again") from error
 
 
 def refuse_newer(facts: Any) -> None:
-    """Raise a CarouselError if these were written by a version that this one does not know."""
+    """Raise a CarouselError if the format is newer than `VERSION`."""
     if whole(facts["version"], 1, LARGEST_COUNT) > VERSION:
         raise CarouselError("made by a newer Carousel; update this one")
 
 
 def checked(facts: dict[str, Any], primer: Sequence[int]) -> dict[str, Any]:
-    """The fields of an `Origin` from `Origin.facts` and its primer, which may come from anywhere.
+    """Validate the result of `Origin.facts` and a primer, and return the fields of an `Origin`.
 
     Raises:
-        CarouselError: an option is unknown, as of a newer version, or out of its bounds.
-        ValueError: or another one of `UNSOUND`: something else is not as it should be.
+        CarouselError: an option or backend is unknown, or an option is out of its bounds.
+        READ_ERRORS: something else is malformed.
     """
     name, fingerprint, backend = facts["checkpoint"], facts["fingerprint"], facts["backend"]
     if not isinstance(name, str) or len(name) > LONGEST_NAME or not name.isprintable():
@@ -159,7 +158,7 @@ def checked(facts: dict[str, Any], primer: Sequence[int]) -> dict[str, Any]:
         raise ValueError("fingerprint")
     if corpus != "" and not _is_digest(corpus):
         raise ValueError("corpus")
-    if backend in GONE:
+    if backend in REMOVED_BACKENDS:
         raise CarouselError(f"made with the backend {backend}, which is gone; draw it anew")
     if backend not in BACKENDS:
         raise CarouselError(f"made with the backend {str(backend)[:20]!r} of a newer Carousel; update this one")
@@ -189,7 +188,7 @@ def checked(facts: dict[str, Any], primer: Sequence[int]) -> dict[str, Any]:
 
 
 def _injected(phrases: Any, start: int, until: int) -> tuple[Injection, ...]:
-    """What was given between two positions, from outside."""
+    """Validate injections that have to lie between the positions `start` and `until`."""
     injected: list[Injection] = []
     left = MOST_INJECTED
     for at, packed in phrases:
@@ -203,13 +202,13 @@ def _injected(phrases: Any, start: int, until: int) -> tuple[Injection, ...]:
 
 
 def lifts(timeline: Sequence[Change]) -> int:
-    """How often the governor stepped in."""
+    """How often the governor began to raise the temperature."""
     lifted = [False, *(options.lift > 0 for _, options in timeline)]
     return sum(now and not before for before, now in pairwise(lifted))
 
 
 def injected_until(injected: tuple[Injection, ...], position: int) -> tuple[Injection, ...]:
-    """What was heard before a position."""
+    """The injected tokens before a position."""
     return tuple((start, tokens[: position - start]) for start, tokens in injected if start < position)
 
 
@@ -222,7 +221,7 @@ def _digest(facts: dict[str, Any]) -> str:
 
 
 def _packed(tokens: tuple[int, ...]) -> str:
-    # There is one bzip2, and it writes the same bytes everywhere; of zlib there are several.
+    # bzip2 has one implementation, so it writes the same bytes everywhere; zlib has several.
     return base64.b64encode(bz2.compress(np.array(tokens, "<u2").tobytes())).decode() if tokens else ""
 
 

@@ -1,4 +1,4 @@
-"""Constraints on piano performances: what each token would break, from the memory of the performance grammar."""
+"""Constraints on piano performances: the violation of each token, from the memory of the performance grammar."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from generator.streaming.violations import (
     RANGES,
     TABLE,
     VOICES_AT_ONCE,
+    close_violating,
     encode_shared,
-    keep_least,
-    of_key,
-    of_style,
+    key_violation,
+    style_violation,
 )
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.performance import PerformanceTokenizer
@@ -50,18 +50,19 @@ from generator.tokenizers.score_vocabulary import Part
 
 
 @compiled
-def of_tokens(rules: Rows, asked: Rows, row: Rows, mask: Mask, violations: Rows) -> None:
-    """What each open token breaks. A velocity is judged by the best note that may follow it."""
+def write_violations(rules: Rows, asked: Rows, row: Rows, mask: Mask, violations: Rows) -> None:
+    """Write the violation of each allowed token; that of a velocity is the smallest one among the notes that may
+    follow it."""
     by = transposition(row)
     low, past = pitch_range(rules, row)
-    first = TABLE + rules[VALUE, rules[FIRST, IS_ON]] + by  # in `asked`, the pitch that is written lowest
+    first = TABLE + rules[VALUE, rules[FIRST, IS_ON]] + by  # where `asked` has the violation of the lowest pitch
     sounding, note = 0, RANGES | KEY
     for at in range(low, past):
         if row[STARTS + at] != SILENT:
             sounding += 1
         elif at >= row[FLOOR]:
             note = min(note, asked[first + at])
-    now, wait = 0, 0  # what any note that begins now breaks; ticks until the next one may
+    now, wait = 0, 0  # the violation of every note that begins now; the ticks for which `density` forbids notes
     if 0 < asked[MOST_AT_ONCE] <= sounding:
         now |= VOICES_AT_ONCE
     if asked[MOST_A_SECOND]:
@@ -78,43 +79,42 @@ def of_tokens(rules: Rows, asked: Rows, row: Rows, mask: Mask, violations: Rows)
         elif kind == IS_VELOCITY:
             violation = now | note
         elif kind == IS_SHIFT and sounding == 0 and value < min(wait, longest):
-            violation = DENSITY  # nothing but the pedal could follow
+            violation = DENSITY  # no note could follow it, only the pedal
         elif kind == IS_KEY:
-            violation = of_key(asked, value)
+            violation = key_violation(asked, value)
         if kind_before == IS_END:
-            violation |= of_style(asked, token, rules[FIRST, IS_STYLE])
+            violation |= style_violation(asked, token, rules[FIRST, IS_STYLE])
         violations[token] = violation
 
 
 @compiled
-def judge(
-    rules: Rows, end: int, constraints: Rows, waiting: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
+def restrict(
+    rules: Rows, end: int, constraints: Rows, given: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
 ) -> None:
-    """`constraints.Judge`."""
+    """See `constraints.Restrict`."""
     for stream in range(len(memory)):
         asked, mask = constraints[stream], masks[stream]
-        if asked[CONSTRAINED] and not waiting[stream]:
+        if asked[CONSTRAINED] and not given[stream]:
             if asked[NEVER_ENDS]:
                 mask[end] = False
-            of_tokens(rules, asked, memory[stream], mask, violations)
-            relaxed[stream] |= keep_least(mask, violations)
+            write_violations(rules, asked, memory[stream], mask, violations)
+            relaxed[stream] |= close_violating(mask, violations)
 
 
 def part_of(tokenizer: PerformanceTokenizer) -> Part:
-    """The piano as the one voice of a vocabulary."""
+    """The piano as the only part of a score vocabulary, with the tokenizer's range of pitches."""
     voice, table = tokenizer.voices[0], tokenizer.table
     return Part(voice.name, voice.program, voice.drum, False, table.lowest, table.highest)
 
 
 class PerformanceConstraints:
-    """Those of one vocabulary."""
+    """Encodes the constraints on performances for one vocabulary."""
 
     names: ClassVar[tuple[str, ...]] = ("style", "key", "scale", "ranges", "voices_at_once", "density")
 
     def __init__(self, tokenizer: PerformanceTokenizer) -> None:
         self.size = TABLE + PITCHES
-        self._rules, self._end, self._styles = tokenizer.grammar.rules, tokenizer.end, tokenizer.styles
-        self._part = part_of(tokenizer)
+        self._part, self._styles = part_of(tokenizer), tokenizer.styles
 
     def encode(self, options: SamplingOptions) -> Rows:
         asked = encode_shared(options, PITCHES, self._styles)

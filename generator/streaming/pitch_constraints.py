@@ -1,4 +1,4 @@
-"""The pitches that a key and ranges leave to each voice."""
+"""The options `key`, `scale` and `ranges`: which pitches of each voice violate them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ PITCHES = 128
 
 
 def key_of(options: SamplingOptions) -> int:
-    """The index into `KEYS` that the options name, -1 for none.
+    """The index into `KEYS` of the option `key`, -1 if it is not set.
 
     Raises:
-        CarouselError: it is no key, or the scale is none or stands over no key.
+        CarouselError: `key` or `scale` is malformed, or there is a scale without a key.
     """
     if options.scale and options.scale not in SCALES:
         raise CarouselError(Option("scale"), f" is {options.scale!r}; choose one of {', '.join(SCALES)}")
     if options.scale and not options.key:
-        raise CarouselError(Option("scale"), " stands over a tonic; give ", Option("key"), " too, such as 'D minor'")
+        raise CarouselError(Option("scale"), " needs a tonic; give ", Option("key"), " too, such as 'D minor'")
     try:
         return read_key(options.key) if options.key else -1
     except ValueError as error:
@@ -37,10 +37,10 @@ def key_of(options: SamplingOptions) -> int:
 
 
 def pitch_violations(options: SamplingOptions, parts: Sequence[Part]) -> npt.NDArray[np.int64]:
-    """What each pitch of each voice breaks of key and ranges, shape (voices, 128). Drums have no key.
+    """The violation of each pitch of each voice by `key` and `ranges`, shape (voices, 128). Drums have no key.
 
     Raises:
-        CarouselError: no voice is left any pitch, or one that `ranges` names is not.
+        CarouselError: an option is malformed, no voice has a pitch left, or a voice that `ranges` names has none.
     """
     violations = np.zeros((len(parts), PITCHES), np.int64)
     pitches = np.arange(PITCHES)
@@ -62,7 +62,7 @@ def pitch_violations(options: SamplingOptions, parts: Sequence[Part]) -> npt.NDA
 
 
 def _ranges(text: str | None, parts: Sequence[Part]) -> list[tuple[int | None, int, int]]:
-    """(voice, lowest, highest) of each entry, in order; without a voice it is for all but drums."""
+    """(voice, lowest, highest) of each entry of the option `ranges`; the voice None stands for all but drums."""
     found: list[tuple[int | None, int, int]] = []
     names = [part.name.lower() for part in parts]
     for entry in text.split(",") if text else ():

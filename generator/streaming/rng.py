@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of (seed, position): nothing to save, nothing to share, any position at once."""
+"""Random numbers as a pure function of (seed, position), so there is no generator state to save or to share."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def _mix(z: np.uint64) -> np.uint64:
 
 @compiled
 def uniform(seed: int, position: int) -> float:
-    """The number in [0, 1), with 53 random bits, that belongs to this seed at this position."""
+    """A number in [0, 1) with 53 random bits: element `position` of the SplitMix64 sequence that begins at the mixed
+    seed."""
     mixed = _mix(_mix(np.uint64(seed)) + _GOLDEN * (np.uint64(position) + _ONE))
     return float(mixed >> _SHIFTS[3]) * 2.0**-53

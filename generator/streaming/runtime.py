@@ -1,4 +1,4 @@
-"""What streams of one model have in common: its tokenizer, its constraints, and the threads that draw their tokens."""
+"""The part of an engine that its streams need: the tokenizer, the constraints, and the threads that draw tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from generator.model.checkpoint import Checkpoint
 from generator.model.state import State
 from generator.streaming.batch import Batch, Job, Result
 from generator.streaming.constraints import NO_CORPUS, Constraints
-from generator.streaming.origin import UNSOUND, Change, Origin
+from generator.streaming.origin import READ_ERRORS, Change, Origin
 from generator.streaming.scheduler import Scheduler
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers.base import LARGEST_COUNT
@@ -23,8 +23,8 @@ from generator.tokenizers.base import LARGEST_COUNT
 DAMAGED = "this take does not fit its checkpoint; it was damaged or edited"
 
 
-class Loaded(Protocol):
-    """What an engine is made for: `engine.Model` is one."""
+class HasCheckpoint(Protocol):
+    """What an engine needs of a model (`engine.Model`)."""
 
     @property
     def checkpoint(self) -> Checkpoint: ...
@@ -35,7 +35,7 @@ class Runtime:
 
     def __init__(
         self,
-        model: Loaded,
+        model: HasCheckpoint,
         backend: str = AUTO,
         *,
         rows: int = 256,
@@ -43,17 +43,19 @@ class Runtime:
         index: Index | None = None,
         threads: int | None = None,
     ) -> None:
-        """Prepare the weights.
+        """Prepare the weights for a backend.
 
         Args:
             backend: `int8`, `fp32`, or `auto`.
-            rows: streams that one thread steps together at most.
-            limit: streams alive at most. One that waits takes the room of its state, and at most three bytes a token.
-            index: of a corpus in this model's tokens: each stream then has a `meter`, and obeys `max_copy`.
-            threads: that may step at a time; by default one a core, as far as there is work for them.
+            rows: the maximum number of streams that one thread steps together.
+            limit: the maximum number of streams alive. An idle stream takes the memory of its state, and at most three
+                bytes per token.
+            index: the index of a corpus in this model's tokens. With it each stream has a `meter` and supports
+                `max_copy`.
+            threads: the maximum number of threads, by default one per core.
 
         Raises:
-            CarouselError: it is no model, there is no such backend, the index is of other tokens, or one of `rows` and
+            CarouselError: `model` is no model, there is no such backend, the index has another tokenizer, or `rows` or
                 `threads` is not a positive whole number.
         """
         if not hasattr(model, "checkpoint"):
@@ -85,22 +87,22 @@ class Runtime:
         return f"<{name}: {self.backend.name} by {self.backend.product}, {len(self._streams)} streams>"
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
-        """The results of these jobs, which are drawn side by side, with those that other threads want."""
+        """Run jobs together with those of other threads; return the results in the order of the jobs."""
         return self._scheduler.run(jobs)
 
     def admit(self, stream: object) -> None:
-        """Count a new stream.
+        """Count a new stream as alive.
 
         Raises:
-            CarouselError: there are as many as there may be.
+            CarouselError: `limit` streams are alive already.
         """
         with self._lock:
             if len(self._streams) >= self.limit:
                 raise CarouselError(f"{self.limit} streams are alive, and this engine takes no more; let some go")
             self._streams.add(stream)
 
-    def zero(self, timeline: tuple[Change, ...]) -> Snapshot:
-        """The moment before the first token."""
+    def initial_snapshot(self, timeline: tuple[Change, ...]) -> Snapshot:
+        """The state before the first token."""
         return Snapshot(
             checkpoint=self.name,
             fingerprint=self.fingerprint,
@@ -116,10 +118,10 @@ class Runtime:
         )
 
     def check(self, origin: Origin) -> None:
-        """Find out whether this engine drew what has that origin, and can draw it again: compiled code trusts it then.
+        """Check that this engine can draw the past of a stream again. Compiled code does not check the values itself.
 
         Raises:
-            CarouselError: it was made with another checkpoint, backend or corpus, or is not sound.
+            CarouselError: the stream was made with another checkpoint, backend or corpus, or the origin is damaged.
         """
         if origin.fingerprint != self.fingerprint:
             raise CarouselError(f"it needs the checkpoint {origin.wanted}, not {self.name}; load that one")
@@ -145,5 +147,5 @@ class Runtime:
                 self.constraints.encode(options)
             decoder.feed_all(origin.primer)
             self.tokenizer.decoder(decoder.state())
-        except (CarouselError, *UNSOUND) as error:
+        except (CarouselError, *READ_ERRORS) as error:
             raise CarouselError(DAMAGED) from error

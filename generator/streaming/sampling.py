@@ -1,15 +1,15 @@
-"""Logits to a token, in this order:
+"""Draw a token from logits, in these steps:
 
-1. mask: what the grammar forbids has probability 0;
-2. temperature: logits are divided by it; at 0 the likeliest token is taken (the lowest id among equals);
-3. top-k: the k likeliest stay;
-4. top-p: of these the likeliest that together reach p (Holtzman et al. 2020); the first to reach it stays;
-5. min-p: of these those of at least p times the largest probability (Nguyen et al. 2024);
-6. a uniform number draws from the cumulative sum of what stays, in the order of ids.
+1. mask: tokens that the grammar forbids get probability 0;
+2. temperature: logits are divided by it; at 0 the likeliest token is taken (of equal ones the lowest id);
+3. top-k: keep the k likeliest tokens;
+4. top-p: of these keep the fewest likeliest whose probabilities sum to p or more (Holtzman et al. 2020);
+5. min-p: of these keep the ones with at least p times the largest probability (Nguyen et al. 2024);
+6. draw: a uniform number picks a token from the cumulative sum of the kept probabilities, in the order of ids.
 
-In float64, each sum in one order, with an exponential made of IEEE operations: the same token on every CPU. The
-cumulative sum goes by eights, which do not wait for one another, and token by token from the eight that passes the
-number on.
+All of it is float64 with a fixed order of summation and an exponential made of IEEE operations, so that every CPU draws
+the same token. The draw sums blocks of eight tokens, which a CPU can do in parallel; within the block in which the
+cumulative sum passes the number it goes token by token.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import numpy.typing as npt
 from generator.foundation.jit import compiled
 
 _LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
-"""ln 2 in two parts, the first of which has room for being multiplied exactly (as in Sun's fdlibm, e_exp.c)."""
+"""ln 2 as a sum; the first part has so few digits that its product with a small integer is exact (fdlibm, e_exp.c)."""
 _ROUND = np.float64(3 << 51)
-"""Added to a float it leaves the nearest whole number in the last bits; taken off again, that number as a float."""
+"""Adding this rounds a float to an integer in its low bits; subtracting it again gives that integer as a float."""
 _ONE_BITS, _ROUND_BITS = np.float64(1).view(np.int64), _ROUND.view(np.int64)
 _LOWEST = -708.0
 _MAGNITUDE, _LEAST_INT32 = np.int32(2**31 - 1), np.int32(-(2**31))
@@ -30,7 +30,8 @@ _MAGNITUDE, _LEAST_INT32 = np.int32(2**31 - 1), np.int32(-(2**31))
 
 @compiled
 def exp(x: np.float64) -> np.float64:
-    """e to the power of x, for x of at most 0; 0 below -708. The series to the thirteenth power, within 1e-15."""
+    """e to the power of x for x <= 0, and 0 for x below -708: the Taylor series up to the 13th power, which has a
+    relative error below 1e-15, after a range reduction by powers of 2."""
     low = x < _LOWEST
     x = max(x, np.float64(_LOWEST))
     rounded = x * _LOG2_E + _ROUND
@@ -58,8 +59,8 @@ def weigh(
     weights: npt.NDArray[np.float64],
     order: npt.NDArray[np.int64],
 ) -> None:
-    """One stream's probabilities into `weights`, in proportion: the likeliest token has 1. `order` is for work; each
-    has the shape (vocab_size,)."""
+    """Write one stream's probabilities into `weights`, scaled so that the likeliest token has 1. All arrays have the
+    shape (vocab_size,); `order` is overwritten."""
     largest = np.float64(_largest(logits, allowed))
     if temperature == 0:
         weights[:] = 0.0
@@ -68,7 +69,7 @@ def weigh(
                 weights[token] = 1.0
                 break
         return
-    # The largest logit is taken off before the division, so that a tiny temperature cannot overflow.
+    # Subtract the largest logit before the division, so that a tiny temperature cannot overflow.
     divisor = max(temperature, 1e-6)
     count = 0
     for token in range(len(logits)):
@@ -84,31 +85,31 @@ def weigh(
 
 
 @compiled
-def _ordered(bits: np.int32) -> np.int32:
-    """A float's bits as a whole number that is the larger the larger the float is; applied again, the bits. -0.0 comes
-    before 0.0, and NaN has no place."""
+def _sortable(bits: np.int32) -> np.int32:
+    """Map a float's bits to an integer that sorts like the float (-0.0 before 0.0; not for NaN). It is its own
+    inverse."""
     return bits ^ ((bits >> np.int32(31)) & _MAGNITUDE)
 
 
 @compiled
 def _largest(logits: npt.NDArray[np.float32], allowed: npt.NDArray[np.bool_]) -> np.float32:
-    """The largest logit that is allowed, found as a whole number: a search among floats would not vectorise."""
+    """The largest allowed logit, compared as integers, because LLVM would not vectorise a maximum of floats."""
     bits = logits.view(np.int32)
     largest = _LEAST_INT32
     for token in range(len(bits)):
-        largest = max(largest, _ordered(bits[token]) if allowed[token] else _LEAST_INT32)
-    return np.int32(_ordered(largest)).view(np.float32)
+        largest = max(largest, _sortable(bits[token]) if allowed[token] else _LEAST_INT32)
+    return np.int32(_sortable(largest)).view(np.float32)
 
 
 @compiled
-def _sift(weights: npt.NDArray[np.float64], heap: npt.NDArray[np.int64], at: int, size: int) -> None:
-    """Let a token sink in a heap with the least likely one on top; of equals the higher id counts as less likely."""
+def _sift_down(weights: npt.NDArray[np.float64], heap: npt.NDArray[np.int64], at: int, size: int) -> None:
+    """Restore a heap with the least likely token on top, where only the token at `at` may be out of place."""
     token = heap[at]
     while 2 * at + 1 < size:
         child = 2 * at + 1
-        if child + 1 < size and _less(weights, heap[child + 1], heap[child]):
+        if child + 1 < size and _less_likely(weights, heap[child + 1], heap[child]):
             child += 1
-        if not _less(weights, heap[child], token):
+        if not _less_likely(weights, heap[child], token):
             break
         heap[at] = heap[child]
         at = child
@@ -116,30 +117,31 @@ def _sift(weights: npt.NDArray[np.float64], heap: npt.NDArray[np.int64], at: int
 
 
 @compiled
-def _less(weights: npt.NDArray[np.float64], one: int, other: int) -> bool:
+def _less_likely(weights: npt.NDArray[np.float64], one: int, other: int) -> bool:
+    """Whether token `one` ranks below `other`; of equal ones the higher id ranks lower."""
     return bool(weights[one] < weights[other] or (weights[one] == weights[other] and one > other))
 
 
 @compiled
 def _sort(weights: npt.NDArray[np.float64], order: npt.NDArray[np.int64]) -> int:
-    """Write the possible tokens into `order`, the likeliest first, of equals the lower id; returns how many there are.
-    By heapsort (Williams 1964): numba would compile NumPy's for seconds."""
+    """Write the tokens with a positive weight into `order`, the likeliest first; return their number. It is heapsort
+    (Williams 1964), because numba would take seconds to compile NumPy's sort."""
     size = 0
     for token in range(len(weights)):
         if weights[token] > 0:
             order[size] = token
             size += 1
     for at in range(size // 2 - 1, -1, -1):
-        _sift(weights, order, at, size)
+        _sift_down(weights, order, at, size)
     for last in range(size - 1, 0, -1):
         order[0], order[last] = order[last], order[0]
-        _sift(weights, order, 0, last)
+        _sift_down(weights, order, 0, last)
     return size
 
 
 @compiled
 def _keep_likeliest(weights: npt.NDArray[np.float64], top_k: int, top_p: float, order: npt.NDArray[np.int64]) -> None:
-    """Top-k and top-p: what does not stay gets weight 0."""
+    """Apply top-k and top-p: set the weights of all other tokens to 0."""
     size = _sort(weights, order)
     most = min(top_k, size) if top_k else size
     total = 0.0
@@ -155,7 +157,7 @@ def _keep_likeliest(weights: npt.NDArray[np.float64], top_k: int, top_p: float, 
 
 @compiled
 def _sum_of_eight(weights: npt.NDArray[np.float64], at: int) -> np.float64:
-    """Of eight weights, from there on."""
+    """The sum of `weights[at : at + 8]`."""
     one, two = weights[at] + weights[at + 1], weights[at + 2] + weights[at + 3]
     three, four = weights[at + 4] + weights[at + 5], weights[at + 6] + weights[at + 7]
     return np.float64((one + two) + (three + four))
@@ -163,7 +165,7 @@ def _sum_of_eight(weights: npt.NDArray[np.float64], at: int) -> np.float64:
 
 @compiled
 def draw(weights: npt.NDArray[np.float64], number: float) -> int:
-    """The token at which the cumulative sum of weights passes `number`, in [0, 1), times their total."""
+    """The token at which the cumulative sum of the weights exceeds their total times `number`, which is in [0, 1)."""
     eights = len(weights) // 8 * 8
     total = 0.0
     for at in range(0, eights, 8):
@@ -178,7 +180,7 @@ def draw(weights: npt.NDArray[np.float64], number: float) -> int:
         reached += weights[token]
         if weights[token] > 0 and reached > number * total:
             return token
-    # Rounding may carry a number near 1 past the last possible token.
+    # With a number near 1, rounding may keep the sum from exceeding it: take the last possible token.
     last = len(weights) - 1
     while last > 0 and weights[last] == 0:
         last -= 1

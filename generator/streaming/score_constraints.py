@@ -1,7 +1,7 @@
-"""Constraints on written music: what each token would break, from the memory of the score grammar.
+"""Constraints on written music: the violation of each token, computed from the memory of the score grammar.
 
-A voice or a position is judged by the best note that may follow it, so no dead end is entered: a token violates a
-constraint only if all that it leads to does.
+The violation of a voice or a position token is the smallest one among the notes that may follow it. So a token violates
+a constraint only if every continuation does, and the stream cannot enter a dead end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from generator.foundation.errors import CarouselError, Option
 from generator.foundation.jit import compiled
 from generator.foundation.options import SamplingOptions
-from generator.streaming import melody
+from generator.streaming import melody, melody_constraint
+from generator.streaming.melody_constraint import HAS_MELODY, MELODY_VOICE, NEVER, add_melody_violations
 from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_violations
 from generator.streaming.violations import (
     CONSTRAINED,
@@ -33,58 +34,33 @@ from generator.streaming.violations import (
     TEMPO,
     TEMPO_ASKED,
     VOICES_AT_ONCE,
+    close_violating,
     encode_shared,
-    keep_least,
-    of_key,
-    of_style,
+    key_violation,
+    style_violation,
 )
+from generator.tokenizers import score_grammar as grammar
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.score import ScoreTokenizer
-from generator.tokenizers.score_grammar import (
-    AT_PITCH,
-    AT_TEMPO,
-    BAR_START,
-    DRUM,
-    FIRST,
-    FREE,
-    HIGH,
-    IN_KEY,
-    IN_METRE,
-    IN_VOICE,
-    KIND,
-    LAST,
-    LOW,
-    MONOPHONIC,
-    NOW,
-    RECENT,
-    SECOND,
-    VALUE,
-    clock_at,
-    end_of,
-    latest_of,
-    transposition,
-    voices,
-)
 from generator.tokenizers.score_vocabulary import Table
-
-NEVER = 2**62
-"""A tick that does not come."""
 
 
 @compiled
 def is_parallel(rules: Rows, row: Rows, voice: int, pitch: int) -> bool:
-    """Whether this note would move with a voice that has moved now too from a fifth to a fifth, or from an octave or
-    unison to one; octaves between them, crossings and directions make no difference, as in music21's
-    `VoiceLeadingQuartet.parallelFifth`, `parallelOctave` and `parallelUnison`."""
-    before = row[latest_of(rules, voice) + 1]
-    if not rules[MONOPHONIC, voice] or rules[DRUM, voice] or before < 0 or before == pitch:
+    """Whether this note makes parallel fifths, octaves or unisons with another voice that has moved at the same tick.
+
+    Intervals count modulo the octave, and crossings and directions do not matter, as in music21's
+    `VoiceLeadingQuartet.parallelFifth`, `parallelOctave` and `parallelUnison`.
+    """
+    before = row[grammar.latest_of(rules, voice) + 1]
+    if not rules[grammar.MONOPHONIC, voice] or rules[grammar.DRUM, voice] or before < 0 or before == pitch:
         return False
-    for other in range(voices(rules)):
-        latest = latest_of(rules, other)
+    for other in range(grammar.voices(rules)):
+        latest = grammar.latest_of(rules, other)
         now, then = row[latest + 1], row[latest + 2]
-        moves = row[latest] == row[NOW] and then >= 0 and then != now
-        if other != voice and moves and rules[MONOPHONIC, other] and not rules[DRUM, other]:
+        moves = row[latest] == row[grammar.NOW] and then >= 0 and then != now
+        if other != voice and moves and rules[grammar.MONOPHONIC, other] and not rules[grammar.DRUM, other]:
             interval = abs(pitch - now) % 12
             if (interval == 0 or interval == 7) and interval == abs(before - then) % 12:
                 return True
@@ -92,8 +68,8 @@ def is_parallel(rules: Rows, row: Rows, voice: int, pitch: int) -> bool:
 
 
 @compiled
-def of_note(rules: Rows, asked: Rows, row: Rows, voice: int, pitch: int) -> int:
-    """What this pitch of this voice breaks now."""
+def note_violation(rules: Rows, asked: Rows, row: Rows, voice: int, pitch: int) -> int:
+    """The violation of a note with this voice and pitch at the current tick."""
     violation = asked[TABLE + PITCHES * voice + pitch]
     if asked[NO_PARALLELS] and is_parallel(rules, row, voice, pitch):
         violation |= PARALLELS
@@ -101,37 +77,39 @@ def of_note(rules: Rows, asked: Rows, row: Rows, voice: int, pitch: int) -> int:
 
 
 @compiled
-def of_voice(rules: Rows, asked: Rows, row: Rows, voice: int) -> int:
-    """What the best pitch that this voice may sound now breaks."""
+def voice_violation(rules: Rows, asked: Rows, row: Rows, voice: int) -> int:
+    """The smallest violation among the notes that this voice may begin at the current tick."""
     least = RANGES | KEY | PARALLELS
-    past = min(row[AT_PITCH], rules[HIGH, voice] + 1) if voice == row[IN_VOICE] else rules[HIGH, voice] + 1
-    for pitch in range(rules[LOW, voice], past):
-        if row[end_of(rules, voice, pitch)] <= row[NOW]:
-            least = min(least, of_note(rules, asked, row, voice, pitch))
+    past = rules[grammar.HIGH, voice] + 1
+    if voice == row[grammar.IN_VOICE]:  # the pitches of a chord fall
+        past = min(row[grammar.AT_PITCH], past)
+    for pitch in range(rules[grammar.LOW, voice], past):
+        if row[grammar.end_of(rules, voice, pitch)] <= row[grammar.NOW]:
+            least = min(least, note_violation(rules, asked, row, voice, pitch))
     return least
 
 
 @compiled
-def of_moment(asked: Rows, row: Rows, tick: int, full_until: int) -> int:
-    """What any note that begins at a tick breaks."""
+def onset_violation(asked: Rows, row: Rows, tick: int, full_until: int) -> int:
+    """The violation that every note which starts at `tick` has: of `voices_at_once` and `density`."""
     violation = 0
     if tick < full_until:
         violation |= VOICES_AT_ONCE
     if asked[MOST_A_SECOND]:
-        first = row[RECENT + asked[MOST_A_SECOND] - 1]
-        if clock_at(row, tick) - first < SECOND:
+        first = row[grammar.RECENT + asked[MOST_A_SECOND] - 1]
+        if grammar.clock_at(row, tick) - first < grammar.SECOND:
             violation |= DENSITY
     return violation
 
 
 @compiled
 def full_until(rules: Rows, asked: Rows, row: Rows) -> int:
-    """The tick from which on fewer notes sound than may."""
+    """The first tick at which fewer notes sound than `voices_at_once` allows."""
     if asked[MOST_AT_ONCE] == 0:
         return 0
-    ends = row[end_of(rules, 0, rules[VALUE, rules[FIRST, kinds.PITCH]]) :]
+    ends = row[grammar.end_of(rules, 0, rules[grammar.VALUE, rules[grammar.FIRST, kinds.PITCH]]) :]
     for place in range(len(ends)):
-        if ends[place] > row[NOW]:
+        if ends[place] > row[grammar.NOW]:
             later = 0
             for other in range(len(ends)):
                 later += ends[other] > ends[place] or (ends[other] == ends[place] and other < place)
@@ -141,89 +119,91 @@ def full_until(rules: Rows, asked: Rows, row: Rows) -> int:
 
 
 @compiled
-def find_free(rules: Rows, asked: Rows, row: Rows, but: int, free: Rows) -> None:
-    """From which tick on some voice `but` one may begin a note that breaks of ranges and key what `free`'s index says,
-    (4,)."""
+def find_earliest_onsets(rules: Rows, asked: Rows, row: Rows, excluded: int, free: Rows) -> None:
+    """Fill `free[mask]` with the earliest tick at which any voice except `excluded` can start a note that violates
+    exactly `mask` (bit 0: ranges, bit 1: key); shape (4,)."""
     free[:] = NEVER
-    for voice in range(voices(rules)):
-        if voice == but:
+    for voice in range(grammar.voices(rules)):
+        if voice == excluded:
             continue
-        for pitch in range(rules[LOW, voice], rules[HIGH, voice] + 1):
-            broken = asked[TABLE + PITCHES * voice + pitch] // RANGES
-            free[broken] = min(free[broken], max(row[FREE + voice], row[end_of(rules, voice, pitch)]))
+        for pitch in range(rules[grammar.LOW, voice], rules[grammar.HIGH, voice] + 1):
+            violated = asked[TABLE + PITCHES * voice + pitch] // RANGES
+            earliest = max(row[grammar.FREE + voice], row[grammar.end_of(rules, voice, pitch)])
+            free[violated] = min(free[violated], earliest)
 
 
 @compiled
-def of_position(free: Rows, tick: int) -> int:
-    """What the best pitch at a tick breaks of ranges and key."""
-    for broken in range(len(free)):
-        if free[broken] <= tick:
-            return broken * RANGES
+def position_violation(free: Rows, tick: int) -> int:
+    """The smallest violation of ranges and key among the notes that can start at `tick`."""
+    for violated in range(len(free)):
+        if free[violated] <= tick:
+            return violated * RANGES
     return RANGES | KEY
 
 
 @compiled
-def of_tokens(rules: Rows, asked: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows, free: Rows) -> None:
-    """What each open token breaks."""
-    last = row[LAST]
+def write_violations(rules: Rows, asked: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows, free: Rows) -> None:
+    """Write the violation of each allowed token; `free`, of shape (4,), is overwritten."""
+    last = row[grammar.LAST]
     metre, tempo = asked[METRE_ASKED], asked[TEMPO_ASKED]
-    due = 0  # what has to be said before the next bar line, and here may be
-    if metre >= 0 and metre != row[IN_METRE] and last != kinds.TIME_SIGNATURE and last != kinds.TEMPO:
+    due = 0  # the metre or tempo changes that have to come before the next bar line, and may come here
+    if metre >= 0 and metre != row[grammar.IN_METRE] and last != kinds.TIME_SIGNATURE and last != kinds.TEMPO:
         due |= METRE
-    if tempo > 0 and tempo != row[AT_TEMPO] and last != kinds.TEMPO:
+    if tempo > 0 and tempo != row[grammar.AT_TEMPO] and last != kinds.TEMPO:
         due |= TEMPO
     full = full_until(rules, asked, row)
     if last == kinds.BAR or last == kinds.DURATION:
-        find_free(rules, asked, row, tune[melody.SINGER] if tune[melody.GIVEN] else -1, free)
+        find_earliest_onsets(rules, asked, row, tune[MELODY_VOICE] if tune[HAS_MELODY] else -1, free)
     for token in range(len(mask)):
         if not mask[token]:
             continue
-        kind, value, violation = rules[KIND, token], rules[VALUE, token], 0
+        kind, value, violation = rules[grammar.KIND, token], rules[grammar.VALUE, token], 0
         if kind == kinds.TIME_SIGNATURE:
             violation = METRE if metre >= 0 and value != metre else 0
         elif kind == kinds.TEMPO:
             violation = due & METRE | (TEMPO if tempo > 0 and value != tempo else 0)
         elif kind == kinds.BAR:
-            violation = due | (of_key(asked, value) if row[IN_KEY] < 0 else 0)
+            violation = due | (key_violation(asked, value) if row[grammar.IN_KEY] < 0 else 0)
         elif kind == kinds.END:
             violation = due
         elif kind == kinds.POSITION:
-            tick = row[BAR_START] + value
-            violation = of_moment(asked, row, tick, full) | of_position(free, tick)
+            tick = row[grammar.BAR_START] + value
+            violation = onset_violation(asked, row, tick, full) | position_violation(free, tick)
         elif kind == kinds.VOICE:
-            violation = of_moment(asked, row, row[NOW], full) | of_voice(rules, asked, row, value)
+            violation = onset_violation(asked, row, row[grammar.NOW], full) | voice_violation(rules, asked, row, value)
         elif kind == kinds.PITCH:
-            violation = of_note(rules, asked, row, row[IN_VOICE], value + transposition(rules, row))
+            pitch = value + grammar.transposition(rules, row)
+            violation = note_violation(rules, asked, row, row[grammar.IN_VOICE], pitch)
         if last == kinds.END:
-            violation |= of_style(asked, token, rules[FIRST, kinds.STYLE])
+            violation |= style_violation(asked, token, rules[grammar.FIRST, kinds.STYLE])
         violations[token] = violation
 
 
 @compiled
-def judge(
-    rules: Rows, end: int, constraints: Rows, waiting: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
+def restrict(
+    rules: Rows, end: int, constraints: Rows, given: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
 ) -> None:
-    """`constraints.Judge`."""
+    """See `constraints.Restrict`."""
     free = np.zeros(4, np.int64)
     for stream in range(len(memory)):
         asked, mask = constraints[stream], masks[stream]
-        if asked[CONSTRAINED] and not waiting[stream]:
+        if asked[CONSTRAINED] and not given[stream]:
             if asked[NEVER_ENDS]:
                 mask[end] = False
-            tune = asked[len(asked) - melody.SIZE :]
-            of_tokens(rules, asked, tune, memory[stream], mask, violations, free)
-            melody.of_melody(rules, tune, memory[stream], mask, violations)
-            relaxed[stream] |= keep_least(mask, violations)
+            tune = asked[len(asked) - melody_constraint.SIZE :]
+            write_violations(rules, asked, tune, memory[stream], mask, violations, free)
+            add_melody_violations(rules, tune, memory[stream], mask, violations)
+            relaxed[stream] |= close_violating(mask, violations)
 
 
 def nearest_tempo(table: Table, asked: float) -> int:
-    """Of those in the vocabulary."""
+    """The tempo in the vocabulary that is nearest to `asked`, both in quarters a minute."""
     tempos = table.columns[kinds.TEMPO]
     return int(tempos[np.abs(tempos - asked).argmin()])
 
 
 class ScoreConstraints:
-    """Those of one vocabulary."""
+    """Encodes the constraints on written music for one vocabulary."""
 
     names: ClassVar[tuple[str, ...]] = (
         "melody",
@@ -239,18 +219,18 @@ class ScoreConstraints:
     )
 
     def __init__(self, tokenizer: ScoreTokenizer) -> None:
-        self._table, self._rules, self._end = tokenizer.table, tokenizer.grammar.rules, tokenizer.end
-        self._tune = TABLE + PITCHES * len(self._table.parts)
-        self.size = self._tune + melody.SIZE
+        self._table = tokenizer.table
+        self._melody_at = TABLE + PITCHES * len(self._table.parts)
+        self.size = self._melody_at + melody_constraint.SIZE
         self._melodies = lru_cache(maxsize=256)(lambda text: melody.parse(text, tokenizer.table))
 
     def encode(self, options: SamplingOptions) -> Rows:
         table = self._table
         asked = encode_shared(options, self.size - TABLE, table.styles)
         asked[KEY_ASKED] = key_of(options)
-        asked[TABLE : self._tune] = pitch_violations(options, table.parts).ravel()
+        asked[TABLE : self._melody_at] = pitch_violations(options, table.parts).ravel()
         if options.melody:
-            asked[self._tune :] = self._melodies(options.melody).begin(key_of(options))
+            asked[self._melody_at :] = self._melodies(options.melody).encode(key_of(options))
             if options.at_end == "never":
                 raise CarouselError(Option("melody"), " comes to an end; leave ", Option("at_end"), " never out")
             if options.metre:
@@ -266,10 +246,12 @@ class ScoreConstraints:
         if not options.parallels:
             lines = sum(part.monophonic and not part.drum for part in table.parts)
             if lines < 2:
-                raise CarouselError(f"parallels take two voices of single notes or more to forbid; here are {lines}")
+                raise CarouselError(
+                    f"parallels take two grammar.voices of single notes or more to forbid; here are {lines}"
+                )
             asked[NO_PARALLELS] = 1
         return asked
 
-    def write_due(self, asked: Rows, text: str, memory: Rows) -> None:
-        """Write into encoded constraints which notes of the melody are due within the next job."""
-        self._melodies(text).write_due(asked[self._tune :], int(memory[NOW]))
+    def write_melody_window(self, asked: Rows, text: str, memory: Rows) -> None:
+        """Write the next events of the melody `text` into encoded constraints, as many as one job can reach."""
+        self._melodies(text).write_window(asked[self._melody_at :], int(memory[grammar.NOW]))

@@ -1,7 +1,7 @@
-"""A stream's frozen value: everything that its future depends on, in a file of a few tens of KB (a take).
+"""Snapshots: everything that a stream's future depends on, as a value and as a file of some tens of KB (a take).
 
-The file is safetensors: tensors for h, c and the primer, and one JSON object with the rest. Every byte of it is under a
-digest. `docs/take.md` describes it byte for byte.
+A take is a safetensors file with tensors for h, c and the primer, and one JSON object with the rest. A digest covers
+every byte. `docs/take.md` describes the format.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from safetensors.numpy import load, save
 from generator.foundation.atomic import atomic_write
 from generator.foundation.errors import CarouselError
 from generator.model.state import State
-from generator.streaming.origin import LARGEST_TOKEN, OPTIONS, UNSOUND, Change, Origin, checked, refuse_newer
+from generator.streaming.origin import LARGEST_TOKEN, OPTIONS, READ_ERRORS, Change, Origin, checked, refuse_newer
 from generator.tokenizers.base import LARGEST_COUNT, Rows, whole
 from generator.tokenizers.loop_detector import LoopDetector
 
 LARGEST = 64 * 2**20
-"""Bytes; a larger file is refused unread."""
+"""The maximum size of a file in bytes."""
 KEYFRAME_EVERY = 256
-"""Tokens between two moments that a stream keeps for going back to; with many streams keeping one is not cheap."""
-FOR_GOOD = 32
-"""Of so many such moments one is never forgotten."""
+"""Tokens between two keyframes. Keyframes more often would be costly with many streams."""
+PERMANENT_EVERY = 32
+"""Every keyframe at a multiple of this is permanent: it is kept as long as its stream."""
 NO_DIGEST = "0" * 64
-"""In the digest's place while it is reckoned."""
+"""The placeholder for the digest while it is computed."""
 TENSORS = {"h": np.dtype(np.float32), "c": np.dtype(np.float32), "primer": np.dtype(np.int32)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot(Origin):
-    """A point in a stream's life: how it got there, and what it remembers.
+    """The state of a stream between two tokens, and its origin.
 
-    `token` is the last one so far, not yet fed to the model; `decoder` is the decoder's state, with the grammar's, the
-    clock and the notes that sound; `relaxed` says how often each constraint was relaxed; `match` is what an index
-    remembers, and in a file only where it decides what comes; `detector` is what the governor has heard, None in a take
-    that is older than it.
+    `token` is the last token, which the model has not read yet. `decoder` is the decoder's state, including the
+    grammar's memory, the clock and the sounding notes. `relaxed` counts how often each constraint was relaxed. `match`
+    is the memory of the search for copies; a file contains it only if `max_copy` was ever set. `detector` is the
+    governor's loop detector, None in takes older than the governor.
     """
 
     state: State
@@ -57,14 +57,14 @@ class Snapshot(Origin):
         return f"<Snapshot of {self.wanted} at token {self.position:,}>"
 
     def __eq__(self, other: object) -> bool:
-        """Whether the same follows from both."""
+        """Whether all of it is equal, bit for bit."""
         return isinstance(other, Snapshot) and self.to_bytes() == other.to_bytes()
 
     def __hash__(self) -> int:
         return hash(self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """As a take; the same snapshot gives the same bytes."""
+        """The bytes of the take; equal snapshots give equal bytes."""
         tensors = {"h": self.state.h, "c": self.state.c, "primer": np.array(self.primer, TENSORS["primer"])}
         fields = {
             "digest": NO_DIGEST,
@@ -79,7 +79,7 @@ class Snapshot(Origin):
         return data.replace(NO_DIGEST.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
 
     def save(self, path: str | Path) -> None:
-        """Write a take."""
+        """Write the take; CarouselError if the file cannot be written."""
         data = self.to_bytes()
         with atomic_write(path) as file:
             file.write(data)
@@ -89,7 +89,7 @@ class Snapshot(Origin):
         """Read a take.
 
         Raises:
-            CarouselError: the file is missing, cut off, changed, not a take, or from a newer version.
+            CarouselError: the file is missing, truncated, edited, not a take, or from a newer version.
         """
         path = Path(path)
         try:
@@ -102,7 +102,7 @@ class Snapshot(Origin):
             return _read(data)
         except CarouselError as error:
             raise CarouselError(f"{path}: ", *error.args) from error
-        except (SafetensorError, *UNSOUND) as error:
+        except (SafetensorError, *READ_ERRORS) as error:
             raise CarouselError(f"{path}: cut off or not a take; choose another file") from error
 
 
@@ -139,7 +139,7 @@ def _read(data: bytes) -> Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Keyframe:
-    """A moment that a stream keeps for going back to. What is kept for good is kept as small as it can be."""
+    """A point to which its stream can go back. Permanent keyframes are compressed."""
 
     position: int
     kept: Snapshot | bytes
@@ -150,23 +150,26 @@ class Keyframe:
     def of(snapshot: Snapshot) -> Keyframe:
         place = snapshot.position // KEYFRAME_EVERY
         kept: Snapshot | bytes = snapshot
-        if place and place % FOR_GOOD == 0:
+        if place and place % PERMANENT_EVERY == 0:
             alone = replace(snapshot, timeline=((0, snapshot.options),), primer=(), injected=(), match=None)
             kept = zlib.compress(alone.to_bytes())
         return Keyframe(snapshot.position, kept, snapshot.match, snapshot.corpus)
 
     def snapshot(self, timeline: tuple[Change, ...], primer: tuple[int, ...]) -> Snapshot:
-        """The moment, of a stream with this timeline and primer."""
+        """The snapshot, with the stream's timeline and primer, which keyframes do not store."""
         found = _read(zlib.decompress(self.kept)) if isinstance(self.kept, bytes) else self.kept
         return replace(found, timeline=timeline, primer=primer, match=self.match, corpus=self.corpus)
 
 
 def thinned(keyframes: Sequence[Keyframe], position: int) -> list[Keyframe]:
-    """The keyframes that a stream keeps once it has come to a position: one to each doubling of their age, and for good
-    every `FOR_GOOD`-th. So going back by n tokens draws about n again at most, or `FOR_GOOD` times `KEYFRAME_EVERY`."""
+    """The keyframes that a stream keeps at a position: one for each doubling of their age, and the permanent ones.
+
+    So going back by n tokens draws at most about n tokens again, and never more than `PERMANENT_EVERY` times
+    `KEYFRAME_EVERY`.
+    """
     now = position // KEYFRAME_EVERY
 
     def stays(place: int) -> bool:
-        return now > place and (place % FOR_GOOD == 0 or place % (1 << (now - place).bit_length() - 1) == 0)
+        return now > place and (place % PERMANENT_EVERY == 0 or place % (1 << (now - place).bit_length() - 1) == 0)
 
     return [keyframe for keyframe in keyframes if stays(keyframe.position // KEYFRAME_EVERY)]

@@ -1,4 +1,4 @@
-"""The handle that a user holds: an endless stream of events that can be steered, frozen, branched and rewound."""
+"""The public class `Stream`: an endless stream of events that can be steered, saved, forked and rewound."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from generator.foundation.errors import CarouselError
 from generator.foundation.options import changed
 from generator.music.score import MusicEvent, Score
 from generator.streaming.batch import CHUNK
-from generator.streaming.course import Course, alone
+from generator.streaming.course import Course, exclusive
 from generator.streaming.meter import Meter
 from generator.streaming.origin import MOST_INJECTED, lifts
 from generator.streaming.runtime import Runtime
@@ -24,9 +24,9 @@ from generator.tokenizers.base import Event, Mask
 
 
 class Stream(Course):
-    """Events without end, at a constant cost a token. One thread at a time may use it.
+    """An endless stream of events, at a constant cost per token. Only one thread at a time may use it.
 
-    `take` and iteration are lazy: a token has the options that are in force when its events are asked for.
+    `take` and iteration are lazy: each token has the options at the time when its events are requested.
     """
 
     def __repr__(self) -> str:
@@ -40,10 +40,10 @@ class Stream(Course):
 
     @property
     def ended(self) -> bool:
-        """Whether a piece's end has stopped the stream (`at_end="stop"`); with another `at_end` it goes on."""
-        reach = self._reach
-        last = reach.tokens[reach.out - 1] if reach.out else reach.start.token
-        at_end = last == self.engine.tokenizer.end and reach.position > len(self._primer)
+        """Whether the stream has stopped at the end of a piece, which it does only with `at_end="stop"`."""
+        buffer = self._buffer
+        last = buffer.tokens[buffer.used - 1] if buffer.used else buffer.start.token
+        at_end = last == self.engine.tokenizer.end and buffer.position > len(self._primer)
         return at_end and self.options.at_end == "stop"
 
     @property
@@ -53,13 +53,12 @@ class Stream(Course):
 
     @property
     def now_ticks(self) -> int:
-        """The current time: the next event, or the note that the next tokens begin, does not start before."""
+        """The current time: the next event, or the note that the next tokens begin, does not start before it."""
         return self._decoder.now_ticks
 
     @property
     def relaxed(self) -> dict[str, int]:
-        """How often each constraint was relaxed since the start, because no token kept to it; those that never were
-        are left out."""
+        """How often each constraint was relaxed since the start because no token met it, without zeros."""
         return dict(self._relaxed)
 
     @property
@@ -70,21 +69,21 @@ class Stream(Course):
 
     @property
     def lifts(self) -> int:
-        """How often the governor stepped in."""
+        """How often the governor began to raise the temperature."""
         return lifts(self._timeline)
 
     @property
     def meter(self) -> Meter | None:
-        """What of it, the primer included, stands in the corpus whose index the engine has; None without one."""
+        """Measures how much of the stream, primer included, stands in the engine's index; None without an index."""
         return self._meter()
 
-    @alone
+    @exclusive
     def _meter(self) -> Meter | None:
-        self._mend()
+        self._repair()
         return None if self.engine.index is None else Meter(self.engine.index, self._cursor().match)
 
     def allowed(self) -> Mask:
-        """What the grammar lets come next, shape (vocab_size,). Read-only."""
+        """The tokens that the grammar allows next, shape (vocab_size,). Read-only."""
         return self._decoder.allowed()
 
     def take(self, tokens: int) -> Iterator[Event]:
@@ -105,71 +104,71 @@ class Stream(Course):
             yield from self.step()
 
     def pull(self, tokens: int) -> list[Event]:
-        """Advance by up to `tokens` tokens at once, which is faster; return the events that they complete. Who pulls a
-        few at a time has more drawn at once, as `step` does.
+        """Advance by up to `tokens` tokens at once, which is faster than `take`; return the events that they complete.
+        With few tokens a call, more are drawn at once and kept for the next calls, as in `step`.
 
         Raises:
             CarouselError: the number is negative.
         """
         return draw(self.engine, [self], tokens, ahead=tokens < CHUNK)[0][1]
 
-    @alone
+    @exclusive
     def step(self, ahead: int = 0) -> list[Event]:
         """Advance by one token, and return the events that it completes.
 
         Args:
-            ahead: how many tokens are drawn at once where none is left, at most `CHUNK`; by default few at first, then
-                more and more as long as they are used up.
+            ahead: tokens to draw when none are left, at most `CHUNK`; by default 1, then twice as many each time.
 
         Raises:
             CarouselError: `ahead` is negative.
         """
         if ahead < 0:
             raise CarouselError(f"cannot draw {ahead} tokens ahead; give 0 or more")
-        self._mend()
-        if self._reach.is_used_up:
+        self._repair()
+        if self._buffer.is_used_up:
             self._draw(self._job(ahead) if ahead else self._job_ahead(1))
         return self._hand_out(1)[1]
 
-    @alone
+    @exclusive
     def set(self, **changes: Any) -> None:
-        """Change options from the next token on; it is recorded in the take, and takes the governor's lift back.
+        """Change options from the next token on and undo the governor's rise; takes record the change.
 
         Raises:
-            CarouselError: a value is out of its bounds, or a constraint is not for this stream.
+            CarouselError: a value is out of its bounds, or this stream does not support a constraint.
         """
         self._set(changes)
 
     def _set(self, changes: dict[str, Any]) -> None:
-        self._mend()
+        self._repair()
         options = self.engine.constraints.settle(changed(self.options, changes), self._primer)
         if options != self.options:
             self._drop_ahead()
             self._change(replace(options, lift=changes.get("lift", 0.0)), self.position)
 
-    @alone
+    @exclusive
     def listen(self, piece: str | Score | Sequence[MusicEvent], voice: str | None = None) -> list[Event]:
-        """Hear a phrase that somebody else plays or says, and go on from it; what was heard is recorded in the take.
+        """Inject a phrase that someone else plays or writes, and continue from it. Takes record its tokens.
 
-        A performance ends what sounds, then the phrase follows in its own seconds, in the key of the piece. Written
-        music finishes the bar; at the first bar line at which nothing sounds any more the phrase begins, on the grid,
-        in the metre, tempo and key of the stream, and the stream goes on at the bar line after it. Text is read as it
-        is. Events in a list are in the stream's ticks.
+        A performance ends its sounding notes, then the phrase follows with its own timing, in the key of the piece.
+        Written music finishes the bar; the phrase begins at the first bar line at which no note sounds, on the grid, in
+        the metre, tempo and key of the stream, and the stream continues at the bar line after it. Text is injected
+        unchanged. Events in a list have the stream's ticks.
 
         Args:
-            voice: the name of the one that plays it; else each voice of the phrase is taken by the one of its name, or
-                by the first that has its range and, for chords, can sound them.
+            voice: the name of the stream's voice that gets the phrase. By default each voice of the phrase becomes the
+                voice of the same name, or the first one with a suitable range (for chords, one that can have them).
 
         Returns:
-            The events that this completes: what the stream had begun to say, and the phrase.
+            The completed events: those of a note that was only partly written, and those of the phrase.
 
         Raises:
-            CarouselError: it is of the wrong kind, too long, has nothing that this stream can say, or the stream would
-                have heard more than `MOST_INJECTED` tokens. It has then at most finished the note that it had begun.
+            CarouselError: the phrase is of the wrong kind or too long, has nothing that this vocabulary can express, or
+                brings the stream's injected tokens above `MOST_INJECTED`. The stream has then not advanced, except that
+                a partly written note may be complete.
         """
         events: list[Event] = []
         piece = splice.checked(self.engine.tokenizer, piece, voice)
-        self._mend()
+        self._repair()
         while splice.is_half_said(self.engine.tokenizer, self._decoder):
             events += self._advance(1)
         decoder = self.engine.tokenizer.decoder(self._decoder.state())
@@ -183,20 +182,20 @@ class Stream(Course):
             events += self._advance(until - self.position)
         return events
 
-    @alone
+    @exclusive
     def snapshot(self) -> Snapshot:
-        """This moment as a value. The stream goes on; the value stays."""
-        self._mend()
+        """The present state as an immutable value."""
+        self._repair()
         return self._snapshot()
 
-    @alone
+    @exclusive
     def fork(self, **options: Any) -> Stream:
-        """Another stream that goes on from here, with changed options if any are given. This one does not notice.
+        """A new stream that continues from here, with changed options if any are given. This stream is unaffected.
 
         Raises:
-            CarouselError: a value is out of its bounds, or the engine has as many streams as it takes.
+            CarouselError: a value is out of its bounds, or the engine has as many streams as it can take.
         """
-        self._mend()
+        self._repair()
         fork = Stream(self.engine, self._snapshot())
         fork._tokens = None if self._tokens is None else self._tokens[:]
         fork._keyframes = [*self._keyframes, *fork._keyframes]
@@ -205,16 +204,16 @@ class Stream(Course):
         self.engine.admit(fork)
         return fork
 
-    @alone
+    @exclusive
     def rewind(self, tokens: int = 0, *, bars: int = 0) -> None:
-        """Go back by up to `tokens` tokens, or to before the last `bars` bar lines, but not into the primer; later
-        changes of options are forgotten.
+        """Go back by up to `tokens` tokens, or to before the last `bars` bar lines, but not into the primer. Changes of
+        options after that position are forgotten.
 
-        What lies between the last moment that was kept and there is drawn again: some thousand tokens at most, or as
-        many as it goes back. A stream that was resumed has kept none at first, and is drawn again from its beginning.
+        The tokens from the last keyframe to that position are drawn again: about as many as the stream goes back, and
+        some thousand at most. A resumed stream has no keyframes from before, so it may be drawn again from its start.
 
         Raises:
-            CarouselError: a number is negative, or there are no bars in what the stream says.
+            CarouselError: a number is negative, both are given, or the stream's tokens have no bars.
         """
         if min(tokens, bars) < 0:
             raise CarouselError(f"cannot rewind by {min(tokens, bars)}; give 0 or more")
@@ -222,37 +221,35 @@ class Stream(Course):
             raise CarouselError("rewind by tokens or by bars, not by both")
         if bars and self.engine.tokenizer.kind != "score":
             raise CarouselError("this checkpoint knows no bars; rewind by tokens")
-        self._mend()
+        self._repair()
         position = self._before_bars(bars) if bars else self.position - tokens
         self._go_to(max(len(self._primer), position))
 
     def _before_bars(self, bars: int) -> int:
-        """The position before the last so many bar lines, or the primer's end where there are fewer."""
+        """The position before the last `bars` bar lines; the end of the primer if there are fewer."""
         begun = len(self._primer)
         tokens = np.frombuffer(self._past_tokens(), np.uint16)[begun:]
         lines = np.flatnonzero(np.isin(tokens, self.engine.tokenizer.bar_lines))[-bars:]
         return begun + int(lines[0]) if len(lines) == bars else begun
 
     def past(self) -> Iterator[Event]:
-        """Every event since the start, primer included, decoded from the tokens. Those of a stream from a take are not
-        known, and are drawn again, once."""
-        yield from self._decoded(self._whole()[0])
+        """Every event since the start, primer included. A resumed stream first draws its past again, once."""
+        yield from self._decoded(self._tokens_and_snapshot()[0])
 
     def _decoded(self, tokens: array[int]) -> Iterator[Event]:
         decoder = self.engine.tokenizer.decoder()
         for at in range(0, len(tokens), CHUNK):
             yield from decoder.feed_all(tokens[at : at + CHUNK].tolist())
 
-    @alone
-    def _whole(self) -> tuple[array[int], Snapshot]:
-        """All tokens so far, and this moment."""
-        self._mend()
+    @exclusive
+    def _tokens_and_snapshot(self) -> tuple[array[int], Snapshot]:
+        """All tokens so far, and the present state."""
+        self._repair()
         return self._past_tokens()[:], self._snapshot()
 
     def history(self) -> Any:
-        """Everything since the start, primer included, as a `str` or a `Score`, decoded as `past`. A score knows its
-        origin, which the files that it is written to carry."""
-        tokens, here = self._whole()
+        """The events of `past` as a `str`, or as a `Score`, which has an origin that is written into music files."""
+        tokens, here = self._tokens_and_snapshot()
         piece = self.engine.tokenizer.collect(list(self._decoded(tokens)))
         return replace(piece, origin=here.text()) if isinstance(piece, Score) else piece
 
@@ -260,12 +257,12 @@ class Stream(Course):
 def draw(
     engine: Runtime, streams: Sequence[Stream], tokens: int, ahead: bool = False
 ) -> list[tuple[list[int], list[Event]]]:
-    """Advance streams of an engine by up to `tokens` tokens, side by side; for each one return these and the events
-    that they complete.
+    """Advance several streams of an engine together by up to `tokens` tokens; for each return these tokens and the
+    events that they complete.
 
     Args:
-        ahead: draw more at once where what was drawn is always used up, as `Stream.step` does. Who serves many streams
-            draws no more than is due, or those that are due together would wait for what is not.
+        ahead: draw more tokens than requested if earlier ones were used up, as in `Stream.step`. With many streams this
+            would delay those whose tokens are needed now.
 
     Raises:
         CarouselError: a stream is given twice, or belongs to another engine; the number is negative.
@@ -278,20 +275,20 @@ def draw(
         for stream in streams:
             stream._enter()
             entered.append(stream)
-            stream._mend()
+            stream._repair()
         targets = [stream.position + tokens for stream in streams]
         while going := [
             (index, stream)
             for index, stream in enumerate(streams)
             if stream.position < targets[index] and not stream.ended
         ]:
-            empty = [(index, stream) for index, stream in going if stream._reach.is_used_up]
+            empty = [(index, stream) for index, stream in going if stream._buffer.is_used_up]
             jobs = [
                 (stream._job_ahead if ahead else stream._job)(targets[index] - stream.position)
                 for index, stream in empty
             ]
             for (_, stream), job, result in zip(empty, jobs, engine.run(jobs), strict=True):
-                stream._arrive(job, result)
+                stream._receive(job, result)
             for index, stream in going:
                 more, events = stream._hand_out(targets[index] - stream.position)
                 drawn[index][0].extend(more)

@@ -1,4 +1,4 @@
-"""Constraints on text: the characters that may be said."""
+"""Constraints on text: the characters that a stream may use, and the text that it starts with."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from typing import ClassVar
 from generator.foundation.errors import CarouselError, Option
 from generator.foundation.jit import compiled
 from generator.foundation.options import SamplingOptions
-from generator.streaming.violations import CHARACTERS, CONSTRAINED, NEVER_ENDS, TABLE, encode_shared, keep_least
+from generator.streaming.violations import CHARACTERS, CONSTRAINED, NEVER_ENDS, TABLE, close_violating, encode_shared
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.char import UNKNOWN, CharTokenizer
 
-SHOWN = 100
-"""Characters of a vocabulary in a message, at most."""
+MOST_LISTED = 100
+"""The maximum number of characters that an error message lists."""
 
 
 @compiled
-def judge(
-    rules: Rows, end: int, constraints: Rows, waiting: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
+def restrict(
+    rules: Rows, end: int, constraints: Rows, given: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
 ) -> None:
-    """`constraints.Judge`."""
+    """See `constraints.Restrict`."""
     for stream in range(len(masks)):
         asked, mask = constraints[stream], masks[stream]
-        if asked[CONSTRAINED] and not waiting[stream]:
+        if asked[CONSTRAINED] and not given[stream]:
             if asked[NEVER_ENDS]:
                 mask[end] = False
-            relaxed[stream] |= keep_least(mask, asked[TABLE:])
+            relaxed[stream] |= close_violating(mask, asked[TABLE:])
 
 
 class TextConstraints:
-    """Those of one vocabulary."""
+    """Encodes the constraints on text for one vocabulary."""
 
     names: ClassVar[tuple[str, ...]] = ("starts_with", "characters")
 
@@ -39,11 +39,13 @@ class TextConstraints:
 
     def encode(self, options: SamplingOptions) -> Rows:
         asked = encode_shared(options, self.size - TABLE)
-        self._tokens("starts_with", options.starts_with)
+        self._tokens("starts_with", options.starts_with)  # raises if a character is unknown
         if options.characters:
             asked[TABLE:] = CHARACTERS
             asked[TABLE:][self._tokens("characters", options.characters)] = 0
-            asked[TABLE + self._tokenizer.end] = 0 if "\n" in options.characters else CHARACTERS  # it reads as one
+            asked[TABLE + self._tokenizer.end] = (
+                0 if "\n" in options.characters else CHARACTERS
+            )  # a piece's end reads as a line break
         return asked
 
     def _tokens(self, name: str, text: str | None) -> list[int]:
@@ -53,6 +55,6 @@ class TextConstraints:
             raise CarouselError(
                 Option(name),
                 f" has {' '.join(map(repr, sorted(unknown)))}, unknown to this checkpoint; "
-                f"it knows {self._tokenizer.characters[:SHOWN]!r}",
+                f"it knows {self._tokenizer.characters[:MOST_LISTED]!r}",
             )
         return tokens

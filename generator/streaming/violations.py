@@ -1,7 +1,7 @@
-"""Constraint violations: for each token one whole number, with a bit for each constraint that the token would violate.
+"""Constraint violations: for each token one integer, with a bit for each constraint that the token would violate.
 
 The constraint with the highest priority has the highest bit. Of the tokens that the grammar allows, those with the
-smallest number stay open, so a mask is never empty. Where the smallest number is not 0, its bits are the constraints
+smallest integer stay allowed, so a mask is never empty. If the smallest integer is not 0, its bits are the constraints
 that are relaxed for this token, because they cannot be met together with those of higher priority.
 """
 
@@ -22,28 +22,28 @@ PRIORITIES = (
     "melody",
     "max_copy",
 )
-"""The constraints, in ascending priority: the first is relaxed first."""
+"""All constraints in ascending priority: the first is relaxed first."""
 CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE, STYLE, MELODY, MAX_COPY = (
     1 << bit for bit in range(len(PRIORITIES))
 )
 
 
-def named(broken: int) -> Iterator[str]:
-    """The names of the violated constraints."""
-    return (name for bit, name in enumerate(PRIORITIES) if broken >> bit & 1)
+def names_of(violation: int) -> Iterator[str]:
+    """The names of the constraints whose bits are set."""
+    return (name for bit, name in enumerate(PRIORITIES) if violation >> bit & 1)
 
 
-# A stream's constraints, encoded for compiled code, are a row with these fields, which are 0 (metre,
-# key and style: -1) where nothing is asked for, and then a table of violations, by token or by voice and pitch.
+# A stream's encoded constraints are one row of integers: these fields, and from `TABLE` on a table of violations by
+# token (text) or by voice and pitch (music). A field is 0 (metre, key and style: -1) if the option is not set.
 CONSTRAINED, NEVER_ENDS, METRE_ASKED, TEMPO_ASKED, KEY_ASKED, STYLE_ASKED = range(6)
 MOST_AT_ONCE, MOST_A_SECOND, NO_PARALLELS, TABLE = range(6, 10)
 
 
 def encode_shared(options: SamplingOptions, size: int, styles: tuple[str, ...] = ()) -> Rows:
-    """The constraints that several kinds of streams share, encoded, shape (TABLE + size,).
+    """Encode the constraints that several kinds of tokenizers share, with a table of zeros; shape (TABLE + size,).
 
     Raises:
-        CarouselError: the style is none of these.
+        CarouselError: `options.style` is not in `styles`.
     """
     asked = np.zeros(TABLE + size, np.int64)
     asked[CONSTRAINED], asked[NEVER_ENDS] = 1, options.at_end == "never"
@@ -59,20 +59,20 @@ def encode_shared(options: SamplingOptions, size: int, styles: tuple[str, ...] =
 
 
 @compiled
-def of_style(asked: Rows, token: int, first_style: int) -> int:
-    """The violation of a token at the start of a piece: any other than the style that is asked for."""
+def style_violation(asked: Rows, token: int, first_style: int) -> int:
+    """The violation of a token at the start of a piece, where only the style that is asked for is right."""
     return STYLE if asked[STYLE_ASKED] >= 0 and token != first_style + asked[STYLE_ASKED] else 0
 
 
 @compiled
-def of_key(asked: Rows, key: int) -> int:
-    """The violation of a key: any other than the one that is asked for."""
+def key_violation(asked: Rows, key: int) -> int:
+    """The violation of a key token with this key."""
     return KEY if asked[KEY_ASKED] >= 0 and key != asked[KEY_ASKED] else 0
 
 
 @compiled
-def keep_least(mask: Mask, violations: Rows) -> int:
-    """Keep only the open tokens with the smallest violation; return it, for those constraints are relaxed."""
+def close_violating(mask: Mask, violations: Rows) -> int:
+    """Keep only the allowed tokens with the smallest violation; return it, since its constraints are relaxed."""
     least = 1 << len(PRIORITIES)
     for token in range(len(mask)):
         if mask[token]:
@@ -83,24 +83,25 @@ def keep_least(mask: Mask, violations: Rows) -> int:
 
 
 @compiled
-def close(copies: Mask, waiting: Mask, never: Mask, end: int, masks: Mask, relaxed: Rows) -> None:
-    """Close the tokens that would copy the corpus. It comes before all other constraints, so it has the highest
-    priority. It is relaxed where no other token is left, for the grammar must be met in any case.
+def close_copies(copies: Mask, given: Mask, never_ends: Mask, end: int, masks: Mask, relaxed: Rows) -> None:
+    """Forbid the tokens that would copy the corpus, before all other constraints are applied, so with the highest
+    priority. If the grammar allows no other token, mark `max_copy` as relaxed instead.
 
     Args:
-        copies: shape (n, vocab_size).
-        waiting: streams whose next token is given, shape (n,).
-        never: streams whose pieces never end, shape (n,): `end` is nothing that is left to them.
-        relaxed: the relaxed constraints, a bit for each, shape (n,).
+        copies: the tokens that would copy, shape (n, vocab_size).
+        given: whether a stream's next token is given, so that nothing is drawn, shape (n,).
+        never_ends: whether a stream may not draw the token `end`, shape (n,).
+        masks: the tokens that may be drawn, changed in place, shape (n, vocab_size).
+        relaxed: the relaxed constraints as bits, changed in place, shape (n,).
     """
     for stream in range(len(masks)):
-        if waiting[stream]:
+        if given[stream]:
             continue
         found = left = False
         for token in range(masks.shape[1]):
             if masks[stream, token] and copies[stream, token]:
                 found = True
-            elif masks[stream, token] and not (never[stream] and token == end):
+            elif masks[stream, token] and not (never_ends[stream] and token == end):
                 left = True
         if found and left:
             for token in range(masks.shape[1]):
