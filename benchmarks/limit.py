@@ -53,7 +53,7 @@ from generator.foundation.jit import compiled, specialised
 from generator.model.backends import BACKENDS, fp32
 from generator.model.backends.layout import BLOCK, GATES, PANEL, TERMS, aligned, aligned_copy, pack, padded
 from generator.model.backends.memory import ROW_PADDING
-from generator.model.backends.products import fitting
+from generator.model.backends.products import fastest_product
 from generator.model.config import ModelConfig
 from generator.streaming.batch import CHUNK, Batch
 from generator.streaming.engine import Model
@@ -99,7 +99,7 @@ def _by_blocks(h: Any, rows: int, packed: Any, terms: int, starts: Any, outputs:
 def multiplying(shapes: list[tuple[int, int]], streams: int, backend: str) -> Work:
     """The products of a step alone; `shapes` are those of the matrices, (outputs, terms)."""
     random, cases, is_int8 = np.random.default_rng(0), [], backend == "int8"
-    name, found = fitting() if is_int8 else (backend, fp32.product)
+    name, found = fastest_product() if is_int8 else (backend, fp32.product)
     multiply = specialised(_by_blocks, name, product_=found)
     for outputs, terms in ((padded(outputs, PANEL), padded(terms, TERMS)) for outputs, terms in shapes):
         matrix = random.integers(-127, 128, (outputs, terms), np.int8)

@@ -14,7 +14,7 @@ from generator.model.backends import BACKENDS, negative_log_likelihood, prepare,
 from generator.model.backends.cell import _cell
 from generator.model.backends.int8 import input_table, quantise
 from generator.model.backends.layout import BLOCK, GROUP, PANEL, SHIFT, UNITS, blocked, pack
-from generator.model.backends.products import exact, matrix_product, plain, product
+from generator.model.backends.products import is_exact, matrix_product, plain, product
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.lstm import LanguageModel
@@ -108,8 +108,8 @@ def test_every_kind_of_product_is_exact(kind: str) -> None:
     if kind not in usable():
         assert kind != "plain"
         return
-    found = matrix_product(tiles.fitting()) if kind == "amx" else product(kind)
-    assert exact(found)
+    found = matrix_product(tiles.fastest_vectors()) if kind == "amx" else product(kind)
+    assert is_exact(found)
     random = np.random.default_rng(1)
     for rows, outputs, terms in (
         (1, 64, 64),
@@ -132,7 +132,7 @@ def test_every_kind_of_product_is_exact(kind: str) -> None:
 def usable() -> list[str]:
     """The kinds of products that this CPU has."""
     kinds = list(tiles.VECTORS)
-    return [*(["amx"] if tiles.has_matrix_unit() else []), *kinds[kinds.index(tiles.fitting()) :]]
+    return [*(["amx"] if tiles.has_matrix_unit() else []), *kinds[kinds.index(tiles.fastest_vectors()) :]]
 
 
 def test_a_wrong_product_is_found_out() -> None:
@@ -147,15 +147,15 @@ def test_a_wrong_product_is_found_out() -> None:
         plain(*arguments)
         arguments[-1][-1, -1] += 1
 
-    assert exact(plain)
-    assert not exact(saturating)
-    assert not exact(off_by_one)
+    assert is_exact(plain)
+    assert not is_exact(saturating)
+    assert not is_exact(off_by_one)
 
 
 def test_a_product_that_is_not_exact_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    fast = products.fitting()[0]
-    monkeypatch.setattr(products, "exact", lambda found: found is product("plain"))
-    assert products.fitting.__wrapped__() == ("plain", product("plain")) and fast != "plain"
+    fast = products.fastest_product()[0]
+    monkeypatch.setattr(products, "is_exact", lambda found: found is product("plain"))
+    assert products.fastest_product.__wrapped__() == ("plain", product("plain")) and fast != "plain"
 
 
 def cells(gates: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

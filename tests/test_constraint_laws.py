@@ -185,7 +185,7 @@ REFUSED = [
     ("bach", {"ranges": "Bass:61-61", "key": "C major"}, "--ranges with --key leaves Bass no pitch"),
     ("bach", {"metre": "5/4"}, "this checkpoint knows 4/4, 3/4, 3/2, 12/8"),
     ("bach", {"metre": "waltz"}, "this checkpoint knows"),
-    ("bach", {"characters": "abc"}, "--characters is not for a checkpoint of kind score, which obeys --melody"),
+    ("bach", {"characters": "abc"}, "--characters is not for a checkpoint of kind score, which supports --melody"),
     ("folk", {"parallels": False}, "parallels take two voices of single notes or more to forbid; here are 1"),
     ("performance", {"parallels": False}, "--no-parallels is not for a checkpoint of kind performance"),
     ("performance", {"metre": "3/4"}, "--metre is not for a checkpoint of kind performance"),

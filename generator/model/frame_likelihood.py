@@ -56,9 +56,8 @@ def summed(pieces: Sequence[Nats]) -> dict[str, Any]:
 
 def frame_nats(model: LanguageModel, tokenizer: FramesTokenizer, pieces: Sequence[Tokens]) -> list[Nats]:
     """The negative log-likelihood of each frame in nats: for each encoded piece an array of shape (frames,)."""
-    order = sorted(
-        range(len(pieces)), key=lambda index: len(pieces[index])
-    )  # so that a batch has pieces of similar length
+    # Sort the pieces, so that those of a batch have similar lengths.
+    order = sorted(range(len(pieces)), key=lambda index: len(pieces[index]))
     found: dict[int, Nats] = {}
     for left in range(0, len(order), LANES):
         lanes = order[left : left + LANES]

@@ -25,8 +25,7 @@ from generator.corpora.copies.suffixes import copying
 from generator.foundation.jit import compiled, specialised
 from generator.foundation.options import AT_END, SamplingOptions
 from generator.model.backends import Backend
-from generator.model.backends.memory import Network
-from generator.model.backends.memory import Rows as Memory
+from generator.model.backends.memory import Network, StateArrays
 from generator.model.state import Floats, State
 from generator.streaming.constraints import Constraints
 from generator.streaming.rng import uniform
@@ -216,7 +215,7 @@ MATCHED = False
 
 def _advance(
     network: Network,
-    memory: Memory,
+    memory: StateArrays,
     jobs: JobArrays,
     work: Workspace,
     rules: Rows,

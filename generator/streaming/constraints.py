@@ -137,8 +137,8 @@ class Constraints:
         if not asked:
             return None
         if foreign or self._encoder is None:
-            kind, obeyed = self._tokenizer.kind, listed(known, ", ") or ["no constraints"]
-            raise CarouselError(Option(foreign[0]), f" is not for a checkpoint of kind {kind}, which obeys ", *obeyed)
+            others = f" is not for a checkpoint of kind {self._tokenizer.kind}, which supports "
+            raise CarouselError(Option(foreign[0]), others, *(listed(known, ", ") or ["no constraints"]))
         encoded = self._encoder.encode(SamplingOptions(at_end=at_end, **asked))
         encoded.flags.writeable = False
         return encoded

@@ -49,8 +49,8 @@ def until_bars(stream: Stream, count: int, size: int) -> Iterator[Event]:
 
 
 def until_seconds(stream: Stream, limit: float, clock: Clock, size: int) -> Iterator[Event]:
-    """The events that start before `limit`, in seconds from the start of the stream; `clock` is at the stream's present
-    tempo and is advanced. The stream is rewound to just after the token that reached the limit."""
+    """The events that start before `limit`, in seconds from the start of the stream by `clock`, which is told every new
+    tempo. The stream stops just after the token that reached the limit."""
     for drawn in in_chunks(stream, size):
         for event in drawn.events:
             assert not isinstance(event, str)

@@ -75,8 +75,8 @@ class Melody:
 
 @compiled
 def add_melody_violations(rules: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows) -> None:
-    """Add `MELODY` to the violations of the allowed tokens that depart from the melody. The tokens that begin a note of
-    the melody violate nothing else, because the melody has priority."""
+    """Add `MELODY` to the violations of the allowed tokens that depart from the melody `tune`, which is encoded. The
+    tokens that begin a note of the melody violate nothing else, because the melody has priority."""
     if not tune[HAS_MELODY] or row[NOW] >= tune[END_TICK]:
         return
     own, bar_end = tune[MELODY_VOICE], row[BAR_START] + row[BAR_TICKS]

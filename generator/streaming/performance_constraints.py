@@ -50,23 +50,23 @@ from generator.tokenizers.score_vocabulary import Part
 
 
 @compiled
-def write_violations(rules: Rows, asked: Rows, row: Rows, mask: Mask, violations: Rows) -> None:
+def write_violations(rules: Rows, encoded: Rows, row: Rows, mask: Mask, violations: Rows) -> None:
     """Write the violation of each allowed token; that of a velocity is the smallest one among the notes that may
     follow it."""
     by = transposition(row)
     low, past = pitch_range(rules, row)
-    first = TABLE + rules[VALUE, rules[FIRST, IS_ON]] + by  # where `asked` has the violation of the lowest pitch
+    first = TABLE + rules[VALUE, rules[FIRST, IS_ON]] + by  # where `encoded` has the violation of the lowest pitch
     sounding, note = 0, RANGES | KEY
     for at in range(low, past):
         if row[STARTS + at] != SILENT:
             sounding += 1
         elif at >= row[FLOOR]:
-            note = min(note, asked[first + at])
+            note = min(note, encoded[first + at])
     now, wait = 0, 0  # the violation of every note that begins now; the ticks for which `density` forbids notes
-    if 0 < asked[MOST_AT_ONCE] <= sounding:
+    if 0 < encoded[MOST_AT_ONCE] <= sounding:
         now |= VOICES_AT_ONCE
-    if asked[MOST_A_SECOND]:
-        wait = row[recent(rules) + asked[MOST_A_SECOND] - 1] + TICKS_PER_SECOND - row[TICK]
+    if encoded[MOST_A_SECOND]:
+        wait = row[recent(rules) + encoded[MOST_A_SECOND] - 1] + TICKS_PER_SECOND - row[TICK]
         if wait > 0:
             now |= DENSITY
     longest, kind_before = rules[PAST, IS_SHIFT] - rules[FIRST, IS_SHIFT], rules[KIND, row[LAST]]
@@ -75,15 +75,15 @@ def write_violations(rules: Rows, asked: Rows, row: Rows, mask: Mask, violations
             continue
         kind, value, violation = rules[KIND, token], rules[VALUE, token], 0
         if kind == IS_ON:
-            violation = now | asked[TABLE + value + by]
+            violation = now | encoded[TABLE + value + by]
         elif kind == IS_VELOCITY:
             violation = now | note
         elif kind == IS_SHIFT and sounding == 0 and value < min(wait, longest):
             violation = DENSITY  # no note could follow it, only the pedal
         elif kind == IS_KEY:
-            violation = key_violation(asked, value)
+            violation = key_violation(encoded, value)
         if kind_before == IS_END:
-            violation |= style_violation(asked, token, rules[FIRST, IS_STYLE])
+            violation |= style_violation(encoded, token, rules[FIRST, IS_STYLE])
         violations[token] = violation
 
 
@@ -93,11 +93,11 @@ def restrict(
 ) -> None:
     """See `constraints.Restrict`."""
     for stream in range(len(memory)):
-        asked, mask = constraints[stream], masks[stream]
-        if asked[CONSTRAINED] and not given[stream]:
-            if asked[NEVER_ENDS]:
+        encoded, mask = constraints[stream], masks[stream]
+        if encoded[CONSTRAINED] and not given[stream]:
+            if encoded[NEVER_ENDS]:
                 mask[end] = False
-            write_violations(rules, asked, memory[stream], mask, violations)
+            write_violations(rules, encoded, memory[stream], mask, violations)
             relaxed[stream] |= close_violating(mask, violations)
 
 
@@ -117,7 +117,7 @@ class PerformanceConstraints:
         self._part, self._styles = part_of(tokenizer), tokenizer.styles
 
     def encode(self, options: SamplingOptions) -> Rows:
-        asked = encode_shared(options, PITCHES, self._styles)
-        asked[KEY_ASKED] = key_of(options)
-        asked[TABLE:] = pitch_violations(options, [self._part])[0]
-        return asked
+        encoded = encode_shared(options, PITCHES, self._styles)
+        encoded[KEY_ASKED] = key_of(options)
+        encoded[TABLE:] = pitch_violations(options, [self._part])[0]
+        return encoded

@@ -68,16 +68,16 @@ def is_parallel(rules: Rows, row: Rows, voice: int, pitch: int) -> bool:
 
 
 @compiled
-def note_violation(rules: Rows, asked: Rows, row: Rows, voice: int, pitch: int) -> int:
+def note_violation(rules: Rows, encoded: Rows, row: Rows, voice: int, pitch: int) -> int:
     """The violation of a note with this voice and pitch at the current tick."""
-    violation = asked[TABLE + PITCHES * voice + pitch]
-    if asked[NO_PARALLELS] and is_parallel(rules, row, voice, pitch):
+    violation = encoded[TABLE + PITCHES * voice + pitch]
+    if encoded[NO_PARALLELS] and is_parallel(rules, row, voice, pitch):
         violation |= PARALLELS
     return int(violation)
 
 
 @compiled
-def voice_violation(rules: Rows, asked: Rows, row: Rows, voice: int) -> int:
+def voice_violation(rules: Rows, encoded: Rows, row: Rows, voice: int) -> int:
     """The smallest violation among the notes that this voice may begin at the current tick."""
     least = RANGES | KEY | PARALLELS
     past = rules[grammar.HIGH, voice] + 1
@@ -85,27 +85,27 @@ def voice_violation(rules: Rows, asked: Rows, row: Rows, voice: int) -> int:
         past = min(row[grammar.AT_PITCH], past)
     for pitch in range(rules[grammar.LOW, voice], past):
         if row[grammar.end_of(rules, voice, pitch)] <= row[grammar.NOW]:
-            least = min(least, note_violation(rules, asked, row, voice, pitch))
+            least = min(least, note_violation(rules, encoded, row, voice, pitch))
     return least
 
 
 @compiled
-def onset_violation(asked: Rows, row: Rows, tick: int, full_until: int) -> int:
+def onset_violation(encoded: Rows, row: Rows, tick: int, full_until: int) -> int:
     """The violation that every note which starts at `tick` has: of `voices_at_once` and `density`."""
     violation = 0
     if tick < full_until:
         violation |= VOICES_AT_ONCE
-    if asked[MOST_A_SECOND]:
-        first = row[grammar.RECENT + asked[MOST_A_SECOND] - 1]
+    if encoded[MOST_A_SECOND]:
+        first = row[grammar.RECENT + encoded[MOST_A_SECOND] - 1]
         if grammar.clock_at(row, tick) - first < grammar.SECOND:
             violation |= DENSITY
     return violation
 
 
 @compiled
-def full_until(rules: Rows, asked: Rows, row: Rows) -> int:
+def full_until(rules: Rows, encoded: Rows, row: Rows) -> int:
     """The first tick at which fewer notes sound than `voices_at_once` allows."""
-    if asked[MOST_AT_ONCE] == 0:
+    if encoded[MOST_AT_ONCE] == 0:
         return 0
     ends = row[grammar.end_of(rules, 0, rules[grammar.VALUE, rules[grammar.FIRST, kinds.PITCH]]) :]
     for place in range(len(ends)):
@@ -113,13 +113,13 @@ def full_until(rules: Rows, asked: Rows, row: Rows) -> int:
             later = 0
             for other in range(len(ends)):
                 later += ends[other] > ends[place] or (ends[other] == ends[place] and other < place)
-            if later == asked[MOST_AT_ONCE] - 1:
+            if later == encoded[MOST_AT_ONCE] - 1:
                 return int(ends[place])
     return 0
 
 
 @compiled
-def find_earliest_onsets(rules: Rows, asked: Rows, row: Rows, excluded: int, free: Rows) -> None:
+def find_earliest_onsets(rules: Rows, encoded: Rows, row: Rows, excluded: int, free: Rows) -> None:
     """Fill `free[mask]` with the earliest tick at which any voice except `excluded` can start a note that violates
     exactly `mask` (bit 0: ranges, bit 1: key); shape (4,)."""
     free[:] = NEVER
@@ -127,7 +127,7 @@ def find_earliest_onsets(rules: Rows, asked: Rows, row: Rows, excluded: int, fre
         if voice == excluded:
             continue
         for pitch in range(rules[grammar.LOW, voice], rules[grammar.HIGH, voice] + 1):
-            violated = asked[TABLE + PITCHES * voice + pitch] // RANGES
+            violated = encoded[TABLE + PITCHES * voice + pitch] // RANGES
             earliest = max(row[grammar.FREE + voice], row[grammar.end_of(rules, voice, pitch)])
             free[violated] = min(free[violated], earliest)
 
@@ -142,18 +142,20 @@ def position_violation(free: Rows, tick: int) -> int:
 
 
 @compiled
-def write_violations(rules: Rows, asked: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows, free: Rows) -> None:
+def write_violations(
+    rules: Rows, encoded: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows, free: Rows
+) -> None:
     """Write the violation of each allowed token; `free`, of shape (4,), is overwritten."""
     last = row[grammar.LAST]
-    metre, tempo = asked[METRE_ASKED], asked[TEMPO_ASKED]
+    metre, tempo = encoded[METRE_ASKED], encoded[TEMPO_ASKED]
     due = 0  # the metre or tempo changes that have to come before the next bar line, and may come here
     if metre >= 0 and metre != row[grammar.IN_METRE] and last != kinds.TIME_SIGNATURE and last != kinds.TEMPO:
         due |= METRE
     if tempo > 0 and tempo != row[grammar.AT_TEMPO] and last != kinds.TEMPO:
         due |= TEMPO
-    full = full_until(rules, asked, row)
+    full = full_until(rules, encoded, row)
     if last == kinds.BAR or last == kinds.DURATION:
-        find_earliest_onsets(rules, asked, row, tune[MELODY_VOICE] if tune[HAS_MELODY] else -1, free)
+        find_earliest_onsets(rules, encoded, row, tune[MELODY_VOICE] if tune[HAS_MELODY] else -1, free)
     for token in range(len(mask)):
         if not mask[token]:
             continue
@@ -163,19 +165,21 @@ def write_violations(rules: Rows, asked: Rows, tune: Rows, row: Rows, mask: Mask
         elif kind == kinds.TEMPO:
             violation = due & METRE | (TEMPO if tempo > 0 and value != tempo else 0)
         elif kind == kinds.BAR:
-            violation = due | (key_violation(asked, value) if row[grammar.IN_KEY] < 0 else 0)
+            violation = due | (key_violation(encoded, value) if row[grammar.IN_KEY] < 0 else 0)
         elif kind == kinds.END:
             violation = due
         elif kind == kinds.POSITION:
             tick = row[grammar.BAR_START] + value
-            violation = onset_violation(asked, row, tick, full) | position_violation(free, tick)
+            violation = onset_violation(encoded, row, tick, full) | position_violation(free, tick)
         elif kind == kinds.VOICE:
-            violation = onset_violation(asked, row, row[grammar.NOW], full) | voice_violation(rules, asked, row, value)
+            violation = onset_violation(encoded, row, row[grammar.NOW], full) | voice_violation(
+                rules, encoded, row, value
+            )
         elif kind == kinds.PITCH:
             pitch = value + grammar.transposition(rules, row)
-            violation = note_violation(rules, asked, row, row[grammar.IN_VOICE], pitch)
+            violation = note_violation(rules, encoded, row, row[grammar.IN_VOICE], pitch)
         if last == kinds.END:
-            violation |= style_violation(asked, token, rules[grammar.FIRST, kinds.STYLE])
+            violation |= style_violation(encoded, token, rules[grammar.FIRST, kinds.STYLE])
         violations[token] = violation
 
 
@@ -186,20 +190,20 @@ def restrict(
     """See `constraints.Restrict`."""
     free = np.zeros(4, np.int64)
     for stream in range(len(memory)):
-        asked, mask = constraints[stream], masks[stream]
-        if asked[CONSTRAINED] and not given[stream]:
-            if asked[NEVER_ENDS]:
+        encoded, mask = constraints[stream], masks[stream]
+        if encoded[CONSTRAINED] and not given[stream]:
+            if encoded[NEVER_ENDS]:
                 mask[end] = False
-            tune = asked[len(asked) - melody_constraint.SIZE :]
-            write_violations(rules, asked, tune, memory[stream], mask, violations, free)
+            tune = encoded[len(encoded) - melody_constraint.SIZE :]
+            write_violations(rules, encoded, tune, memory[stream], mask, violations, free)
             add_melody_violations(rules, tune, memory[stream], mask, violations)
             relaxed[stream] |= close_violating(mask, violations)
 
 
-def nearest_tempo(table: Table, asked: float) -> int:
-    """The tempo in the vocabulary that is nearest to `asked`, both in quarters a minute."""
+def nearest_tempo(table: Table, tempo: float) -> int:
+    """The tempo in the vocabulary that is nearest to `tempo`, both in quarters a minute."""
     tempos = table.columns[kinds.TEMPO]
-    return int(tempos[np.abs(tempos - asked).argmin()])
+    return int(tempos[np.abs(tempos - tempo).argmin()])
 
 
 class ScoreConstraints:
@@ -226,11 +230,11 @@ class ScoreConstraints:
 
     def encode(self, options: SamplingOptions) -> Rows:
         table = self._table
-        asked = encode_shared(options, self.size - TABLE, table.styles)
-        asked[KEY_ASKED] = key_of(options)
-        asked[TABLE : self._melody_at] = pitch_violations(options, table.parts).ravel()
+        encoded = encode_shared(options, self.size - TABLE, table.styles)
+        encoded[KEY_ASKED] = key_of(options)
+        encoded[TABLE : self._melody_at] = pitch_violations(options, table.parts).ravel()
         if options.melody:
-            asked[self._melody_at :] = self._melodies(options.melody).encode(key_of(options))
+            encoded[self._melody_at :] = self._melodies(options.melody).encode(key_of(options))
             if options.at_end == "never":
                 raise CarouselError(Option("melody"), " comes to an end; leave ", Option("at_end"), " never out")
             if options.metre:
@@ -240,18 +244,18 @@ class ScoreConstraints:
             if options.metre not in names:
                 known = ", ".join(names)
                 raise CarouselError(Option("metre"), f" is {options.metre!r}; this checkpoint knows {known}")
-            asked[METRE_ASKED] = names.index(options.metre)
+            encoded[METRE_ASKED] = names.index(options.metre)
         if options.tempo is not None:
-            asked[TEMPO_ASKED] = nearest_tempo(table, options.tempo)
+            encoded[TEMPO_ASKED] = nearest_tempo(table, options.tempo)
         if not options.parallels:
             lines = sum(part.monophonic and not part.drum for part in table.parts)
             if lines < 2:
                 raise CarouselError(
                     f"parallels take two grammar.voices of single notes or more to forbid; here are {lines}"
                 )
-            asked[NO_PARALLELS] = 1
-        return asked
+            encoded[NO_PARALLELS] = 1
+        return encoded
 
-    def write_melody_window(self, asked: Rows, text: str, memory: Rows) -> None:
+    def write_melody_window(self, encoded: Rows, text: str, memory: Rows) -> None:
         """Write the next events of the melody `text` into encoded constraints, as many as one job can reach."""
-        self._melodies(text).write_window(asked[self._melody_at :], int(memory[grammar.NOW]))
+        self._melodies(text).write_window(encoded[self._melody_at :], int(memory[grammar.NOW]))

@@ -174,7 +174,7 @@ class Stream(Course):
         decoder = self.engine.tokenizer.decoder(self._decoder.state())
         tokens = tuple(splice.spelled(self.engine.tokenizer, decoder, piece))
         if sum(len(tokens) for _, tokens in self._injected) + len(tokens) > MOST_INJECTED:
-            raise CarouselError(f"a stream hears {MOST_INJECTED:,} tokens at most; begin a new one")
+            raise CarouselError(f"listen takes {MOST_INJECTED:,} tokens in all; start a new stream")
         self._drop_ahead()
         until = self.position + len(tokens)
         self._injected = (*self._injected, (self.position, tokens))

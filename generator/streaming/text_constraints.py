@@ -21,11 +21,11 @@ def restrict(
 ) -> None:
     """See `constraints.Restrict`."""
     for stream in range(len(masks)):
-        asked, mask = constraints[stream], masks[stream]
-        if asked[CONSTRAINED] and not given[stream]:
-            if asked[NEVER_ENDS]:
+        encoded, mask = constraints[stream], masks[stream]
+        if encoded[CONSTRAINED] and not given[stream]:
+            if encoded[NEVER_ENDS]:
                 mask[end] = False
-            relaxed[stream] |= close_violating(mask, asked[TABLE:])
+            relaxed[stream] |= close_violating(mask, encoded[TABLE:])
 
 
 class TextConstraints:
@@ -38,15 +38,14 @@ class TextConstraints:
         self.size = TABLE + tokenizer.vocab_size
 
     def encode(self, options: SamplingOptions) -> Rows:
-        asked = encode_shared(options, self.size - TABLE)
+        encoded = encode_shared(options, self.size - TABLE)
         self._tokens("starts_with", options.starts_with)  # raises if a character is unknown
         if options.characters:
-            asked[TABLE:] = CHARACTERS
-            asked[TABLE:][self._tokens("characters", options.characters)] = 0
-            asked[TABLE + self._tokenizer.end] = (
-                0 if "\n" in options.characters else CHARACTERS
-            )  # a piece's end reads as a line break
-        return asked
+            encoded[TABLE:] = CHARACTERS
+            encoded[TABLE:][self._tokens("characters", options.characters)] = 0
+            # The end of a piece is decoded as a line break.
+            encoded[TABLE + self._tokenizer.end] = 0 if "\n" in options.characters else CHARACTERS
+        return encoded
 
     def _tokens(self, name: str, text: str | None) -> list[int]:
         tokens: list[int] = self._tokenizer.encode(text)[:-1].tolist() if text else []

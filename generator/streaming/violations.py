@@ -45,29 +45,29 @@ def encode_shared(options: SamplingOptions, size: int, styles: tuple[str, ...] =
     Raises:
         CarouselError: `options.style` is not in `styles`.
     """
-    asked = np.zeros(TABLE + size, np.int64)
-    asked[CONSTRAINED], asked[NEVER_ENDS] = 1, options.at_end == "never"
-    asked[METRE_ASKED] = asked[KEY_ASKED] = asked[STYLE_ASKED] = -1
+    encoded = np.zeros(TABLE + size, np.int64)
+    encoded[CONSTRAINED], encoded[NEVER_ENDS] = 1, options.at_end == "never"
+    encoded[METRE_ASKED] = encoded[KEY_ASKED] = encoded[STYLE_ASKED] = -1
     if options.style:
         style = style_name(options.style)
         if style not in styles:
             known = ", ".join(styles) or "no styles"
             raise CarouselError(Option("style"), f" is {options.style!r}; this checkpoint knows {known}")
-        asked[STYLE_ASKED] = styles.index(style)
-    asked[MOST_AT_ONCE], asked[MOST_A_SECOND] = options.voices_at_once or 0, options.density or 0
-    return asked
+        encoded[STYLE_ASKED] = styles.index(style)
+    encoded[MOST_AT_ONCE], encoded[MOST_A_SECOND] = options.voices_at_once or 0, options.density or 0
+    return encoded
 
 
 @compiled
-def style_violation(asked: Rows, token: int, first_style: int) -> int:
+def style_violation(encoded: Rows, token: int, first_style: int) -> int:
     """The violation of a token at the start of a piece, where only the style that is asked for is right."""
-    return STYLE if asked[STYLE_ASKED] >= 0 and token != first_style + asked[STYLE_ASKED] else 0
+    return STYLE if encoded[STYLE_ASKED] >= 0 and token != first_style + encoded[STYLE_ASKED] else 0
 
 
 @compiled
-def key_violation(asked: Rows, key: int) -> int:
+def key_violation(encoded: Rows, key: int) -> int:
     """The violation of a key token with this key."""
-    return KEY if asked[KEY_ASKED] >= 0 and key != asked[KEY_ASKED] else 0
+    return KEY if encoded[KEY_ASKED] >= 0 and key != encoded[KEY_ASKED] else 0
 
 
 @compiled

@@ -15,7 +15,7 @@ from generator.foundation.jit import specialised
 from generator.model.backends import cell, fp32, int8
 from generator.model.backends.layout import PANEL, TERMS, aligned_copy, blocked, padded
 from generator.model.backends.memory import Memory, Network
-from generator.model.backends.products import fitting
+from generator.model.backends.products import fastest_product
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.state import Floats
@@ -80,7 +80,7 @@ def prepare(name: str, checkpoint: Checkpoint) -> Backend:
     rest = _matrices(checkpoint), table, biases, weights["output.bias"]
     if name == "fp32":
         return Backend(name, name, config, fp32.network(*rest), _forward(name, fp32.product))
-    product_name, product = fitting()
+    product_name, product = fastest_product()
     return Backend(name, product_name, config, int8.network(*rest), _forward(product_name, product))
 
 
@@ -91,7 +91,7 @@ def _forward(name: str, product: Callable[..., None]) -> Callable[..., None]:
 
 def _matrices(checkpoint: Checkpoint) -> list[Floats]:
     """The matrix of each layer and of the output layer, padded, (outputs, terms); it multiplies a row of
-    `memory.Rows.h`, so the input weights and the recurrent weights of a layer stand side by side."""
+    `memory.StateArrays.h`, so the input weights and the recurrent weights of a layer stand side by side."""
     weights, config = checkpoint.weights, checkpoint.config
     hidden = config.hidden_size
     side = padded(hidden, TERMS)

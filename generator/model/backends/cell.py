@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from generator.foundation.jit import compiled
 from generator.model.backends.layout import BLOCK, GATES, PANEL
-from generator.model.backends.memory import Network, Rows, write_h, write_new_h
+from generator.model.backends.memory import Network, StateArrays, write_h, write_new_h
 from generator.model.backends.products import plain
 from generator.model.state import Floats
 
@@ -80,7 +80,7 @@ product: Any = plain
 
 
 def forward(
-    network: Network, rows: Rows, tokens: npt.NDArray[np.int64], count: int, logits: Floats, with_logits: bool
+    network: Network, rows: StateArrays, tokens: npt.NDArray[np.int64], count: int, logits: Floats, with_logits: bool
 ) -> None:
     """Feed one token to each of the first `count` streams.
 

@@ -41,7 +41,7 @@ class Network(NamedTuple):
     """The bias of the logits, (vocab_size,)."""
 
 
-class Rows(NamedTuple):
+class StateArrays(NamedTuple):
     """The states of streams, and arrays for intermediate results."""
 
     h: npt.NDArray[Any]
@@ -65,7 +65,7 @@ class Memory:
     def __init__(self, config: ModelConfig, rows: int, h_type: type[np.uint8 | np.float32]) -> None:
         layers, self._hidden = config.num_layers, config.hidden_size
         units = padded(self._hidden, UNITS)
-        self.rows = Rows(
+        self.rows = StateArrays(
             aligned((layers + 1, rows, 2 * padded(self._hidden, TERMS)), h_type),
             aligned((layers, rows, units), np.float32),
             aligned((rows, GATES * BLOCK + ROW_PADDING), np.int32 if h_type is np.uint8 else np.float32),
@@ -93,7 +93,7 @@ class Memory:
 
 @compiled
 def own_h_offset(layer: int, width: int) -> int:
-    """Where in its row of `Rows.h` a layer's own h begins."""
+    """Where in its row of `StateArrays.h` a layer's own h begins."""
     return width // 2 if layer else 0
 
 
@@ -110,7 +110,7 @@ def write_h(h: Floats, h_scale: np.float32, target: npt.NDArray[Any]) -> None:
 
 
 @compiled
-def write_new_h(rows: Rows, layer: int, row: int) -> None:
+def write_new_h(rows: StateArrays, layer: int, row: int) -> None:
     """Copy a layer's new h to where the layer reads it in the next step, and to where the next layer reads it in this
     step."""
     at = own_h_offset(layer, rows.h.shape[2])
@@ -121,7 +121,7 @@ def write_new_h(rows: Rows, layer: int, row: int) -> None:
 
 
 @compiled
-def load(rows: Rows, row: int, h: Floats, c: Floats) -> None:
+def load(rows: StateArrays, row: int, h: Floats, c: Floats) -> None:
     """Write a state into a row; h and c have the shape (layers, hidden)."""
     for layer in range(len(h)):
         write_h(h[layer], rows.h_scale, rows.new[row])
@@ -131,7 +131,7 @@ def load(rows: Rows, row: int, h: Floats, c: Floats) -> None:
 
 
 @compiled
-def save(rows: Rows, row: int, h: Floats, c: Floats) -> None:
+def save(rows: StateArrays, row: int, h: Floats, c: Floats) -> None:
     """Write the state in a row to h and c, (layers, hidden)."""
     layers, hidden = h.shape
     for layer in range(layers):

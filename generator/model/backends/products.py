@@ -60,7 +60,7 @@ def _by_vectors(
 
 # `specialised` replaces these for `_by_matrix_unit`: the rows of its smaller tile (the larger one has twice as many),
 # the product for fewer rows, and the functions and tiles of the unit.
-UNIT = 2**31
+UNIT_ROWS = 2**31
 by_vectors: Any
 prepare: Any
 release: Any
@@ -73,19 +73,19 @@ def _by_matrix_unit(
     h: Bytes, rows: int, packed: Weights, at: int, terms: int, starts: Sums, outputs: int, sums: Sums
 ) -> None:
     """A `Product` that uses a matrix unit if there are many rows. The last tile may compute some rows a second time."""
-    if rows < UNIT:
+    if rows < UNIT_ROWS:
         by_vectors(h, rows, packed, at, terms, starts, outputs, sums)
         return
     groups = terms // GROUP
     prepare()
     for column in range(0, outputs, PANEL):
         here, row = at + column * terms, 0
-        while rows - row >= 2 * UNIT:
+        while rows - row >= 2 * UNIT_ROWS:
             large_tile(h, row, packed, here, groups, starts, column, sums)
-            row += 2 * UNIT
+            row += 2 * UNIT_ROWS
         while rows > row:
-            small_tile(h, min(row, rows - UNIT), packed, here, groups, starts, column, sums)
-            row += UNIT
+            small_tile(h, min(row, rows - UNIT_ROWS), packed, here, groups, starts, column, sums)
+            row += UNIT_ROWS
     release()
 
 
@@ -114,7 +114,7 @@ def matrix_product(vectors: str) -> Product:
     return specialised(
         _by_matrix_unit,
         vectors,
-        UNIT=tiles.AMX_ROWS,
+        UNIT_ROWS=tiles.AMX_ROWS,
         by_vectors=product(vectors),
         prepare=tiles.prepare_matrix_unit,
         release=tiles.release_matrix_unit,
@@ -124,17 +124,17 @@ def matrix_product(vectors: str) -> Product:
 
 
 @cache
-def fitting() -> tuple[str, Product]:
+def fastest_product() -> tuple[str, Product]:
     """The name of the fastest product that is exact on this CPU, and the product."""
     if not AVAILABLE:
         return "numpy", plain
-    vectors = tiles.fitting()
-    if tiles.has_matrix_unit() and exact(matrix_product(vectors)):
+    vectors = tiles.fastest_vectors()
+    if tiles.has_matrix_unit() and is_exact(matrix_product(vectors)):
         return "amx", matrix_product(vectors)
-    return next((name, product(name)) for name in (vectors, "plain") if exact(product(name)))
+    return next((name, product(name)) for name in (vectors, "plain") if is_exact(product(name)))
 
 
-def exact(found: Product) -> bool:
+def is_exact(found: Product) -> bool:
     """Whether a product gives the right sums for various numbers of rows, and for extreme values."""
     random = np.random.default_rng(0)
     matrix = random.integers(-127, 128, (2 * PANEL, 2 * TERMS), np.int8)

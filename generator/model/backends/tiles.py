@@ -93,7 +93,7 @@ def features() -> set[str]:
     return {name.removeprefix("+") for name in found.split(",") if name.startswith("+")}
 
 
-def fitting() -> str:
+def fastest_vectors() -> str:
     """The name of the CPU's fastest kind of vectors."""
     found = features()
     if {"avx512vnni", "avx512f"} <= found:
@@ -111,7 +111,7 @@ def has_matrix_unit() -> bool:
 
 def tile(vectors: Vectors, rows: int) -> Any:
     """A tile with `rows` rows; see `as_intrinsic`."""
-    lanes, abreast = vectors.lanes, 2 if rows <= FEW_ROWS else 1
+    lanes, groups_at_once = vectors.lanes, 2 if rows <= FEW_ROWS else 1
     width = lanes * REGISTERS
     sums_type, bytes_type = ir.VectorType(INT32, lanes), ir.VectorType(BYTE, GROUP * lanes)
     undefined, first = ir.Constant(sums_type, ir.Undefined), ir.Constant(ir.VectorType(INT32, lanes), [0] * lanes)
@@ -124,8 +124,8 @@ def tile(vectors: Vectors, rows: int) -> Any:
 
         def add(part: int, number: Any, before: Sequence[Any]) -> list[Any]:
             results = list(before)
-            for group in range(abreast):
-                place = builder.add(builder.mul(number, INT64(abreast)), INT64(group))
+            for group in range(groups_at_once):
+                place = builder.add(builder.mul(number, INT64(groups_at_once)), INT64(group))
                 here = code.at(packed, builder.mul(place, INT64(GROUP * PANEL)))
                 weights = []
                 for register in range(REGISTERS):
@@ -143,20 +143,20 @@ def tile(vectors: Vectors, rows: int) -> Any:
                         results[at] = vectors.dot(code, results[at], four, weights[register])
             return results
 
-        rounds = builder.sdiv(groups, INT64(abreast))
+        rounds = builder.sdiv(groups, INT64(groups_at_once))
         for part in range(PANEL // width):
             columns = range(part * width, (part + 1) * width, lanes)
             begin = [
                 code.load(sums_type, code.at(starts, 4 * column)) if vectors.shifted else zero for column in columns
             ]
-            carried = [*begin * rows, *[zero] * (REGISTERS * rows * (abreast - 1))]
+            carried = [*begin * rows, *[zero] * (REGISTERS * rows * (groups_at_once - 1))]
             found = code.loop(rounds, carried, partial(add, part))
             for row in range(rows):
                 line = code.at(sums, builder.mul(INT64(row), sums_stride))
                 for register in range(REGISTERS):
                     at = row * REGISTERS + register
                     total = found[at]
-                    for group in range(1, abreast):
+                    for group in range(1, groups_at_once):
                         total = builder.add(total, found[group * rows * REGISTERS + at])
                     code.store(total, code.at(line, 4 * (part * width + register * lanes)))
 
@@ -170,7 +170,7 @@ def matrix_tile(rows: int) -> Any:
     registers hold sums of 16 rows and 16 outputs each; the others hold h and weights, 16 rows of 64 bytes each.
     """
     blocks = rows // AMX_ROWS
-    abreast = 4 // blocks  # columns of sums, such that the sums take four registers
+    columns_at_once = 4 // blocks  # columns of sums, such that the sums take four registers
 
     def write(code: Emitter, values: list[Any]) -> None:
         h, h_stride, packed, groups, starts, sums, sums_stride = values
@@ -185,23 +185,25 @@ def matrix_tile(rows: int) -> Any:
             for block, line in enumerate(lines):
                 load(4 + block, code.at(line, builder.mul(number, INT64(AMX_TERMS))), h_stride)
             here = code.at(packed, builder.mul(number, INT64(AMX_TERMS * PANEL)))
-            for column in range(abreast):
+            for column in range(columns_at_once):
                 weights = 4 + blocks + column % (4 - blocks)
                 load(weights, code.at(here, GROUP * AMX_OUTPUTS * (first + column)), INT64(GROUP * PANEL))
                 for block in range(blocks):
-                    register = BYTE(abreast * block + column)
+                    register = BYTE(columns_at_once * block + column)
                     code.call("llvm.x86.tdpbusd", nothing, register, BYTE(4 + block), BYTE(weights))
             return []
 
-        for first in range(0, PANEL // AMX_OUTPUTS, abreast):
-            for column in range(abreast):
+        for first in range(0, PANEL // AMX_OUTPUTS, columns_at_once):
+            for column in range(columns_at_once):
                 for block in range(blocks):
-                    load(abreast * block + column, code.at(starts, 4 * AMX_OUTPUTS * (first + column)), INT64(0))
+                    load(
+                        columns_at_once * block + column, code.at(starts, 4 * AMX_OUTPUTS * (first + column)), INT64(0)
+                    )
             code.loop(builder.sdiv(groups, INT64(AMX_TERMS // GROUP)), [], partial(add, first))
-            for column in range(abreast):
+            for column in range(columns_at_once):
                 for block in range(blocks):
                     address = code.at(found[block], 4 * AMX_OUTPUTS * (first + column))
-                    register = BYTE(abreast * block + column)
+                    register = BYTE(columns_at_once * block + column)
                     code.call("llvm.x86.tilestored64", nothing, register, address, sums_stride)
 
     return as_intrinsic(write)
