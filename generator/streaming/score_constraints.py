@@ -251,7 +251,7 @@ class ScoreConstraints:
             lines = sum(part.monophonic and not part.drum for part in table.parts)
             if lines < 2:
                 raise CarouselError(
-                    f"parallels take two grammar.voices of single notes or more to forbid; here are {lines}"
+                    f"parallels take two voices of single notes or more to forbid; here are {lines}"
                 )
             encoded[NO_PARALLELS] = 1
         return encoded
