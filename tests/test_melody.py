@@ -227,7 +227,7 @@ BROKEN = [
         (),
         "bar 1, beat 2: C6 is out of Soprano's range, A3 to A5; --transpose -12 brings",
     ),
-    (tune(12, 12, pitches=(40, 90)), (), "bar 1, beat 1: E2 is out of Soprano's range, A3 to A5; its compass is too"),
+    (tune(12, 12, pitches=(40, 90)), (), "bar 1, beat 1: E2 is out of Soprano's range, A3 to A5; its range is too"),
     (tune(12, pitches=(80,)), ("--voice", "bass"), "out of Bass's range, C2 to E4; --transpose -24 brings it there"),
     (tune(12), ("--voice", "Flute"), "the voices here are Soprano, Alto, Tenor, Bass"),
     (tune(12), ("--transpose", "99"), "leads out of what MIDI has"),

@@ -62,9 +62,9 @@ def test_whatever_is_played_the_grammar_allows_it_and_the_take_tells_it_again(
     events += stream.pull(40)
     assert list(stream.past()) == events
     take = stream.snapshot()
-    assert read_text(take.text())[0].heard == take.heard
+    assert read_text(take.text())[0].injected == take.injected
     decoder = stream.engine.tokenizer.decoder()
-    given_at = {start + at for start, tokens in take.heard for at in range(len(tokens))}
+    given_at = {start + at for start, tokens in take.injected for at in range(len(tokens))}
     for position, token in enumerate(said(stream)):
         assert position not in given_at or decoder.allowed()[token]
         decoder.feed(token)
@@ -72,14 +72,14 @@ def test_whatever_is_played_the_grammar_allows_it_and_the_take_tells_it_again(
     past = list(stream.past())
     assert past == events[: len(past)]
     assert past == list(model(name).resume(stream.snapshot()).past())
-    assert sum(len(tokens) for _, tokens in stream.snapshot().heard) <= len(given_at)
+    assert sum(len(tokens) for _, tokens in stream.snapshot().injected) <= len(given_at)
 
 
 def said(stream: Stream) -> list[int]:
     """The tokens of a stream without a primer, drawn again."""
     take = stream.snapshot()
     past = Stream.begin(stream.engine, (), take.timeline[:1])
-    for _ in past.replay(take.position, take.timeline, take.heard):
+    for _ in past.replay(take.position, take.timeline, take.injected):
         pass
     return past._past_tokens().tolist()
 
@@ -94,7 +94,7 @@ def test_a_take_that_heard_travels(
     stream.pull(150)
     stream.snapshot().save(tmp_path / "a.take")
     loaded = Snapshot.load(tmp_path / "a.take")
-    assert loaded.heard == stream.snapshot().heard != ()
+    assert loaded.injected == stream.snapshot().injected != ()
     assert model("bach").resume(loaded).pull(30) == stream.fork().pull(30)
     takes.replay(tmp_path / "a.take", checkpoint=ROOT / "checkpoints" / "bach")
     assert "identical" in capsys.readouterr().err
@@ -104,7 +104,7 @@ def test_a_take_that_heard_travels(
     monkeypatch.chdir(tmp_path)
     takes.show([Path("a.take"), Path("b.take")])
     lines = capsys.readouterr().out
-    ((at, phrase),) = stream.snapshot().heard
+    ((at, phrase),) = stream.snapshot().injected
     assert len(phrase) == 95
     assert f"at {at}: hears 95 tokens; at {at + 95}: temperature 0.8" in lines
     assert b'"version": 1,' in (tmp_path / "b.take").read_bytes().replace(b'\\"', b'"')
@@ -170,7 +170,7 @@ def test_a_performance_writes_what_it_hears_in_the_key_of_the_piece(before: int)
     notes = (Note(0, 240, 60, 100), Note(240, 240, 64, 100), Note(480, 240, 67, 100), Note(720, 480, 60, 100))
     heard = stream.listen(Score(480, (Voice("Piano"),), notes))
     assert [event.pitch for event in heard if isinstance(event, Note)][-4:] == [60, 64, 67, 60]
-    said = [stream.engine.tokenizer.to_json()["vocabulary"][token] for token in stream.snapshot().heard[0][1]]
+    said = [stream.engine.tokenizer.to_json()["vocabulary"][token] for token in stream.snapshot().injected[0][1]]
     assert [row for row in said if row.startswith("key")] == ([] if before else ["key C major"])
     on = {"note_on 60", "note_on 64", "note_on 67"} if not before else {"note_on 56", "note_on 60", "note_on 63"}
     assert {row for row in said if row.startswith("note_on")} == on
@@ -203,8 +203,8 @@ def test_a_take_that_heard_the_impossible_is_refused() -> None:
     stream.pull(50)
     stream.listen(four_voices(1))
     take = stream.snapshot()
-    start, tokens = take.heard[0]
+    start, tokens = take.injected[0]
     with pytest.raises(CarouselError, match="damaged"):
-        list(model("bach").resume(replace(take, heard=((start, tokens[::-1]),))).past())
+        list(model("bach").resume(replace(take, injected=((start, tokens[::-1]),))).past())
     with pytest.raises(CarouselError, match="does not fit"):
-        model("bach").resume(replace(take, heard=((start, (999,) * len(tokens)),)))
+        model("bach").resume(replace(take, injected=((start, (999,) * len(tokens)),)))
