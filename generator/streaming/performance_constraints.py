@@ -53,31 +53,31 @@ from generator.tokenizers.score_vocabulary import Part
 def write_violations(rules: Rows, encoded: Rows, row: Rows, mask: Mask, violations: Rows) -> None:
     """Write the violation of each allowed token; that of a velocity is the smallest one among the notes that may
     follow it."""
-    by = transposition(row)
+    transposed_by = transposition(row)
     low, past = pitch_range(rules, row)
-    first = TABLE + rules[VALUE, rules[FIRST, IS_ON]] + by  # where `encoded` has the violation of the lowest pitch
-    sounding, note = 0, RANGES | KEY
+    first = TABLE + rules[VALUE, rules[FIRST, IS_ON]] + transposed_by  # the violation of the lowest pitch
+    sounding, best_note = 0, RANGES | KEY
     for at in range(low, past):
         if row[STARTS + at] != SILENT:
             sounding += 1
         elif at >= row[FLOOR]:
-            note = min(note, encoded[first + at])
-    now, wait = 0, 0  # the violation of every note that begins now; the ticks for which `density` forbids notes
+            best_note = min(best_note, encoded[first + at])
+    onset, wait = 0, 0  # the violation of every note that begins now; the ticks for which `density` forbids notes
     if 0 < encoded[MOST_AT_ONCE] <= sounding:
-        now |= VOICES_AT_ONCE
+        onset |= VOICES_AT_ONCE
     if encoded[MOST_A_SECOND]:
         wait = row[recent(rules) + encoded[MOST_A_SECOND] - 1] + TICKS_PER_SECOND - row[TICK]
         if wait > 0:
-            now |= DENSITY
+            onset |= DENSITY
     longest, kind_before = rules[PAST, IS_SHIFT] - rules[FIRST, IS_SHIFT], rules[KIND, row[LAST]]
     for token in range(len(mask)):
         if not mask[token]:
             continue
         kind, value, violation = rules[KIND, token], rules[VALUE, token], 0
         if kind == IS_ON:
-            violation = now | encoded[TABLE + value + by]
+            violation = onset | encoded[TABLE + value + transposed_by]
         elif kind == IS_VELOCITY:
-            violation = now | note
+            violation = onset | best_note
         elif kind == IS_SHIFT and sounding == 0 and value < min(wait, longest):
             violation = DENSITY  # no note could follow it, only the pedal
         elif kind == IS_KEY:

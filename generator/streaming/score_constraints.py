@@ -250,9 +250,7 @@ class ScoreConstraints:
         if not options.parallels:
             lines = sum(part.monophonic and not part.drum for part in table.parts)
             if lines < 2:
-                raise CarouselError(
-                    f"parallels take two voices of single notes or more to forbid; here are {lines}"
-                )
+                raise CarouselError(f"parallels take two voices of single notes or more to forbid; here are {lines}")
             encoded[NO_PARALLELS] = 1
         return encoded
 

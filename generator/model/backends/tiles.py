@@ -45,6 +45,7 @@ def _dot_vnni(code: Emitter, sums: Any, h: Any, weights: Any) -> Any:
 
 
 def _dot_avx2(code: Emitter, sums: Any, h: Any, weights: Any) -> Any:
+    """Like the others, but with h without its shift: |h| times (weights with the sign of h)."""
     builder, pairs, zero = code.builder, ir.VectorType(ir.IntType(16), 16), ir.Constant(h.type, None)
     signed = builder.xor(h, ir.Constant(h.type, [0x80] * 32))
     size = code.call("llvm.abs.v32i8", h.type, signed, ir.IntType(1)(0))
@@ -120,7 +121,7 @@ def tile(vectors: Vectors, rows: int) -> Any:
         h, h_stride, packed, groups, starts, sums, sums_stride = values
         builder = code.builder
         zero = ir.Constant(sums_type, None)
-        lines = [code.at(h, builder.mul(INT64(row), h_stride)) for row in range(rows)]
+        h_rows = [code.at(h, builder.mul(INT64(row), h_stride)) for row in range(rows)]
 
         def add(part: int, number: Any, before: Sequence[Any]) -> list[Any]:
             results = list(before)
@@ -130,12 +131,11 @@ def tile(vectors: Vectors, rows: int) -> Any:
                 weights = []
                 for register in range(REGISTERS):
                     at = code.at(here, GROUP * (part * width + register * lanes))
-                    code.call(
-                        "llvm.prefetch.p0", ir.VoidType(), code.at(at, PREFETCH_BYTES), INT32(0), INT32(3), INT32(1)
-                    )
+                    ahead = code.at(at, PREFETCH_BYTES)
+                    code.call("llvm.prefetch.p0", ir.VoidType(), ahead, INT32(0), INT32(3), INT32(1))
                     weights.append(code.load(bytes_type, at))
-                for row, line in enumerate(lines):
-                    terms = code.load(INT32, code.at(line, builder.mul(place, INT64(GROUP))))
+                for row, h_row in enumerate(h_rows):
+                    terms = code.load(INT32, code.at(h_row, builder.mul(place, INT64(GROUP))))
                     four = builder.insert_element(undefined, terms, INT32(0))
                     four = builder.bitcast(builder.shuffle_vector(four, undefined, first), bytes_type)
                     for register in range(REGISTERS):
@@ -175,15 +175,15 @@ def matrix_tile(rows: int) -> Any:
     def write(code: Emitter, values: list[Any]) -> None:
         h, h_stride, packed, groups, starts, sums, sums_stride = values
         builder, nothing = code.builder, ir.VoidType()
-        lines = [code.at(h, builder.mul(INT64(AMX_ROWS * block), h_stride)) for block in range(blocks)]
-        found = [code.at(sums, builder.mul(INT64(AMX_ROWS * block), sums_stride)) for block in range(blocks)]
+        h_blocks = [code.at(h, builder.mul(INT64(AMX_ROWS * block), h_stride)) for block in range(blocks)]
+        sum_blocks = [code.at(sums, builder.mul(INT64(AMX_ROWS * block), sums_stride)) for block in range(blocks)]
 
         def load(register: int, address: Any, stride: Any) -> None:
             code.call("llvm.x86.tileloadd64", nothing, BYTE(register), address, stride)
 
         def add(first: int, number: Any, _: Sequence[Any]) -> list[Any]:
-            for block, line in enumerate(lines):
-                load(4 + block, code.at(line, builder.mul(number, INT64(AMX_TERMS))), h_stride)
+            for block, h_block in enumerate(h_blocks):
+                load(4 + block, code.at(h_block, builder.mul(number, INT64(AMX_TERMS))), h_stride)
             here = code.at(packed, builder.mul(number, INT64(AMX_TERMS * PANEL)))
             for column in range(columns_at_once):
                 weights = 4 + blocks + column % (4 - blocks)
@@ -196,13 +196,12 @@ def matrix_tile(rows: int) -> Any:
         for first in range(0, PANEL // AMX_OUTPUTS, columns_at_once):
             for column in range(columns_at_once):
                 for block in range(blocks):
-                    load(
-                        columns_at_once * block + column, code.at(starts, 4 * AMX_OUTPUTS * (first + column)), INT64(0)
-                    )
+                    address = code.at(starts, 4 * AMX_OUTPUTS * (first + column))
+                    load(columns_at_once * block + column, address, INT64(0))
             code.loop(builder.sdiv(groups, INT64(AMX_TERMS // GROUP)), [], partial(add, first))
             for column in range(columns_at_once):
                 for block in range(blocks):
-                    address = code.at(found[block], 4 * AMX_OUTPUTS * (first + column))
+                    address = code.at(sum_blocks[block], 4 * AMX_OUTPUTS * (first + column))
                     register = BYTE(columns_at_once * block + column)
                     code.call("llvm.x86.tilestored64", nothing, register, address, sums_stride)
 
