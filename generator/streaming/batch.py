@@ -35,7 +35,7 @@ from generator.tokenizers.base import Mask, Rows, Tokenizer
 
 CHUNK = 64
 """Tokens of one job at most; who wants more comes back, so nobody waits for long. With few more than these, text would
-no longer be compared with its past a job at a time (`loop_detector._bound`)."""
+no longer be compared with its past a job at a time (`loop_cycles.nearness_bound`)."""
 POSITION, LEFT, EMITTED, GIVEN, SEED, TOP_K, ENDING = range(7)
 TEMPERATURE, TOP_P, MIN_P = range(3)
 NEXT, NEVER, STOP = range(len(AT_END))

@@ -168,12 +168,12 @@ class Stream(Course):
                 have heard more than `MOST_INJECTED` tokens. It has then at most finished the note that it had begun.
         """
         events: list[Event] = []
-        piece = splice.checked(self.engine.tokenizer, piece, voice)
+        piece = splice.checked_phrase(self.engine.tokenizer, piece, voice)
         self._mend()
-        while splice.is_half_said(self.engine.tokenizer, self._decoder):
+        while splice.is_mid_note(self.engine.tokenizer, self._decoder):
             events += self._advance(1)
         decoder = self.engine.tokenizer.decoder(self._decoder.state())
-        tokens = tuple(splice.spelled(self.engine.tokenizer, decoder, piece))
+        tokens = tuple(splice.encode_phrase(self.engine.tokenizer, decoder, piece))
         if sum(len(tokens) for _, tokens in self._injected) + len(tokens) > MOST_INJECTED:
             raise CarouselError(f"a stream hears {MOST_INJECTED:,} tokens at most; begin a new one")
         self._drop_ahead()
