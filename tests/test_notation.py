@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from generator.foundation.errors import CarouselError
 from generator.music import bars, notation
 from generator.music.bars import IrregularBars, Measure
+from generator.music.from_music21 import TICKS_PER_QUARTER as Q
 from generator.music.score import Note, Score, Tempo, TimeSignature
 
-Q = notation.TICKS_PER_QUARTER
 CORPUS = Path(music21.__file__).parent / "corpus"
 
 
@@ -175,7 +175,7 @@ def test_humdrum(tmp_path: Path) -> None:
         ("a.abc", b"\xff\xfe\0\1\2", "cannot be read as ABC"),
         ("a.abc", b"X:1\nM:4/4\nK:C\nC9999999|\n", "longer than a day"),
         ("a.abc", b"X:1\nM:1/1024\nL:1/1024\nK:C\nC|C|\n", "a metre of 1/1024|cannot be read as ABC"),
-        ("a.pdf", b"%PDF", "not written music"),
+        ("a.pdf", b"%PDF", "not a file of written music"),
     ],
 )
 def test_bad_files_are_refused_in_a_line(tmp_path: Path, name: str, data: bytes, words: str) -> None:
