@@ -116,8 +116,8 @@ def _score(file: Any, title: str, omissions: tuple[Omission, ...]) -> Score:
         {(change.time, change.mspq) for change in file.tempos},
     )
     left_out = {
-        ("time signature", "left out: impossible, or in the place of another one"): len(stated[0]) - len(metres),
-        ("tempo", "left out: impossible, or in the place of another one"): len(stated[1]) - len(tempos),
+        ("time signature", "left out: invalid, or at the same time as another one"): len(stated[0]) - len(metres),
+        ("tempo", "left out: invalid, or at the same time as another one"): len(stated[1]) - len(tempos),
         ("pedal", "left out: it is never lifted"): sum(_ends_with_pedal(track) for track in file.tracks if track.notes),
         ("pitch bend", "left out"): sum(len(track.pitch_bends) for track in file.tracks),
     }

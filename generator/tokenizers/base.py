@@ -56,7 +56,7 @@ class Grammar:
 
 
 class Decoder(Protocol):
-    """Turns tokens into events incrementally, and knows which tokens may come next."""
+    """Decodes tokens to events incrementally, and determines which tokens may come next."""
 
     @property
     def memory(self) -> Rows:

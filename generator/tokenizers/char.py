@@ -53,7 +53,7 @@ class CharGrammar(Grammar):
     loops = allowed, advance
 
     def __init__(self, allowed: Mask) -> None:
-        """`allowed`, shape (vocab_size,), says which tokens may be sampled."""
+        """Make the grammar that allows the tokens in `allowed`, shape (vocab_size,)."""
         self.rules = allowed[np.newaxis].astype(np.int64)
 
     def begin(self) -> Rows:
@@ -150,7 +150,7 @@ class CharTokenizer:
         return np.append(body, np.uint16(END))
 
     def quantise(self, piece: str) -> tuple[str, CharReport]:
-        """The text with `REPLACEMENT` in the place of unknown characters, and a report that counts these."""
+        """The text with unknown characters replaced by `REPLACEMENT`, and a report that counts these."""
         unknown = set(piece) - self._ids.keys()
         known = piece.translate({ord(character): REPLACEMENT for character in unknown}) if unknown else piece
         return known, CharReport(len(piece), sum(map(piece.count, unknown)))

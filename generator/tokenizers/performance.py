@@ -87,7 +87,7 @@ class PerformanceTokenizer:
         """
         grid = to_grid(piece, self.table)
         spans = self.table.spans
-        # All notes count as equally long: how often a pitch is struck says more about the key than how long it is held.
+        # All notes count as equally long: how often a pitch is struck is a better sign of the key than how long it lasts.
         key = likely(Note(0, 1, pitch) for pitch in grid.pitches.tolist()) if key is None else key
         written = grid.pitches - above_plain(key) - self.table.written.start
         new = np.append(True, grid.bins[1:] != grid.bins[:-1])
@@ -110,7 +110,7 @@ class PerformanceTokenizer:
         if piece.style in self.styles:
             opening.insert(0, spans[STYLE].start + self.styles.index(piece.style))
         ticks = np.concatenate((np.zeros(len(opening), dtype=np.int64), ticks[order]))
-        return self._spell(ticks, np.concatenate((opening, ids[order])))
+        return self._with_time_shifts(ticks, np.concatenate((opening, ids[order])))
 
     def quantise(self, piece: Score) -> tuple[Score, PerformanceReport]:
         """The score that encoding and decoding give, and a report of how it differs from the original.
@@ -125,7 +125,7 @@ class PerformanceTokenizer:
         end = max([int(grid.ends.max()), *(tick for tick, _ in grid.pedals)])
         return self.collect([*notes, *pedals, PieceEnd(end)]), grid.report
 
-    def _spell(self, ticks: Ints, ids: Ints) -> Tokens:
+    def _with_time_shifts(self, ticks: Ints, ids: Ints) -> Tokens:
         """The tokens `ids`, the first of them at tick 0, with time shifts between them and the end token after them."""
         span = self.table.spans[TIME_SHIFT]
         whole, rest = np.divmod(np.diff(ticks, prepend=0), len(span))
@@ -164,7 +164,7 @@ class PerformanceTokenizer:
         longest = int((bounds[1::2] - bounds[::2]).max())
         factor = random.uniform(TEMPO_FACTORS[0], min(TEMPO_FACTORS[1], (HOLD_LIMIT - 1) / longest))
         gaps = np.maximum(np.diff(np.floor(ticks * factor + 0.5).astype(np.int64)), np.diff(ticks) > 0)
-        return self._spell(np.append(0, np.cumsum(gaps)), ids)
+        return self._with_time_shifts(np.append(0, np.cumsum(gaps)), ids)
 
     def key(self, tokens: Sequence[int]) -> int:
         """The key of the last key token, as an index into `KEYS`. The tokens must contain one."""

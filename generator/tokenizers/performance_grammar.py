@@ -185,7 +185,7 @@ def allow_note_ons(rules: Rows, row: Rows, mask: Mask) -> bool:
 
 @compiled
 def allow_note_offs(rules: Rows, row: Rows, mask: Mask, low: int, past: int) -> None:
-    """Allow the notes to end that sound now, from index `low` to before `past`."""
+    """Allow the note-offs of sounding notes, from index `low` to before `past`."""
     for note in range(low, past):
         mask[rules[FIRST, IS_OFF] + note] = row[STARTS + note] != SILENT
 

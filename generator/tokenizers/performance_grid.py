@@ -105,6 +105,7 @@ def to_grid(score: Score, table: Table) -> Grid:
     onset_errors = np.abs(starts - exact) * (1000 / TICKS_PER_SECOND)
     ends = np.maximum(np.rint((to_seconds - origin) * TICKS_PER_SECOND).astype(np.int64), starts + 1)
 
+    # Sorted by pitch, start and end. Of notes of one pitch that start together the last one, the longest, is kept.
     order = np.lexsort((ends, starts, columns[:, 2]))
     starts, ends, pitches, velocities = starts[order], ends[order], columns[order, 2], columns[order, 3]
     again = pitches[:-1] == pitches[1:]
@@ -116,6 +117,7 @@ def to_grid(score: Score, table: Table) -> Grid:
     cut = int((ends > limits).sum())
     ends = np.minimum(ends, limits)
 
+    # Sorted by start and pitch.
     order = np.lexsort((pitches, starts))
     starts, ends, pitches, velocities = starts[order], ends[order], pitches[order], velocities[order]
     bins = np.abs(np.subtract.outer(np.arange(128), table.velocities)).argmin(axis=1)[velocities]

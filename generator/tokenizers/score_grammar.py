@@ -147,7 +147,7 @@ def finish_bar(row: Rows) -> None:
 
 @compiled
 def finish_piece(rules: Rows, row: Rows) -> None:
-    """Move to the end of the bar, or of the bar in which the last note ends, and forget the piece."""
+    """Move to the end of the bar, or of the bar in which the last note ends, and reset the fields of the piece."""
     finish_bar(row)
     if row[IN_METRE] >= 0:
         length = rules[LENGTH, row[IN_METRE]]

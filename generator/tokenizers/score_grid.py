@@ -17,7 +17,7 @@ from generator.tokenizers.score_voices import assigned
 
 PLAYED = "performance, if it is for the piano"
 """The kind of tokenizer to advise when exact times or velocities are lost."""
-ONE_AT_A_TIME = "a voice sounds each pitch once at a time, and a singer one pitch"
+ONE_AT_A_TIME = "a voice plays each pitch once at a time, and a monophonic voice one pitch"
 NO_TOUCH = "this vocabulary has neither velocities nor a pedal"
 
 

@@ -17,7 +17,7 @@ MOST_STYLES = 64
 
 
 def common(styles: Iterable[str]) -> tuple[str, ...]:
-    """The styles that a vocabulary gets, the commonest first, from those of the training pieces ("" for none).
+    """The styles of a new vocabulary, the commonest first, given those of the training pieces ("" for none).
 
     Left out are styles of too few pieces, and a style that all pieces have, which would distinguish nothing.
     """
