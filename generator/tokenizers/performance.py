@@ -87,7 +87,7 @@ class PerformanceTokenizer:
         """
         grid = to_grid(piece, self.table)
         spans = self.table.spans
-        # All notes count as equally long: how often a pitch is struck is a better sign of the key than how long it lasts.
+        # All notes count as equally long, as how often a pitch is struck is a better sign of the key than its length.
         key = likely(Note(0, 1, pitch) for pitch in grid.pitches.tolist()) if key is None else key
         written = grid.pitches - above_plain(key) - self.table.written.start
         new = np.append(True, grid.bins[1:] != grid.bins[:-1])
