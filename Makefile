@@ -4,6 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Python compiles the modules that are imported, at their first import: pip would compile all of them, twice as long.
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
+# uv takes a fraction of pip's time, and chooses the torch that fits the machine: no gigabytes of CUDA without an NVIDIA
+# card. What it cannot reach within seconds pip installs, which may know of another index.
+UV := UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=10 $(or $(shell command -v uv),$(BIN)/uv) pip install --python $(BIN)/python
+TORCH := $(shell grep '^torch==' requirements.txt)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-bench app wheel test test-slow lint format bench train-bach train-folk train-piano train-shakespeare
@@ -11,25 +15,38 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/.installed  ## make .venv with what the app needs
+setup: .venv/.compiled  ## make .venv with what the app needs, and compile what plays for this CPU
 
 .venv/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Carousel needs Python 3.11 or later: make PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@command -v uv >/dev/null || $(PIP) uv || echo 'Without uv, pip installs all.'
 	touch $@
 
-.venv/.installed: requirements.txt .venv/.python
-	$(PIP) -r requirements.txt
+.venv/.torch: requirements.txt .venv/.python
+	$(UV) --torch-backend=auto $(TORCH) || { echo 'The index of torch without CUDA is out of reach; taking the usual one.'; $(PIP) $(TORCH); }
 	touch $@
 
-.venv/.installed-dev: requirements-dev.txt requirements-bench.txt requirements.txt .venv/.python
-	$(PIP) -r requirements-dev.txt
+.venv/.installed: requirements.txt .venv/.torch
+	$(UV) -r requirements.txt || $(PIP) -r requirements.txt
+	touch $@
+
+.venv/.installed-dev: requirements-dev.txt requirements-bench.txt requirements.txt .venv/.torch
+	$(UV) -r requirements-dev.txt || $(PIP) -r requirements-dev.txt
 	touch $@
 
 setup-bench: .venv/.installed-bench  ## add to .venv what the benchmarks need
 
-.venv/.installed-bench: requirements-bench.txt requirements.txt .venv/.python
-	$(PIP) -r requirements-bench.txt
+.venv/.installed-bench: requirements-bench.txt requirements.txt .venv/.torch
+	$(UV) -r requirements-bench.txt || $(PIP) -r requirements-bench.txt
+	touch $@
+
+# One checkpoint of each kind of tokenizer. Whatever changes later is compiled when it is first used.
+.venv/.compiled: .venv/.installed
+	@for name in shakespeare bach piano; do \
+		echo "Compiling what plays $$name, of shakespeare, bach and piano ..."; \
+		$(BIN)/python -m generator.sample $$name --tokens 1 >/dev/null || exit; \
+	done
 	touch $@
 
 app: setup  ## open the app in the browser

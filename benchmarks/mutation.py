@@ -2,10 +2,9 @@
 
 python -m benchmarks.mutation --mutants 200 --seed 1
 
-A mutant is the code with one operator, comparison, number, condition, loop, decorator or exception changed, as
-cosmic-ray changes them. Of all places that it can change a random one is drawn, then one of its changes there. Left
-out are changes that no test can see (in annotations and protocols, of `slots`, and of `strict`, which only checks what
-is always so), and those that make no Python.
+A mutant is the code with one operator, comparison, number, condition, loop, decorator or exception changed by
+cosmic-ray, at a random place. Left out are changes that no test can see (in annotations and protocols, of `slots`, and
+of `strict`, which only checks what is always so), and those that make no Python.
 
 First the suite runs once under coverage, which says which tests run which line. Then each mutant, in a copy of the
 repository, meets the tests that run its line, the quickest first, until one fails. Where no test is seen to run the

@@ -27,6 +27,7 @@ from generator import tokenizers
 from generator.corpora import open_corpus
 from generator.corpora.dataset import TokenDataset, prepare
 from generator.evaluate import evaluate
+from generator.foundation import places
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import PRESETS, TrainingOptions, add_arguments, given
 from generator.foundation.terminal import tell
@@ -84,7 +85,7 @@ def train(
         checkpoint.save(out)
     for score in scores:
         console.print(json.dumps(score), highlight=False, markup=False, soft_wrap=True)
-    tell(f"{out}: done; hear it with: python -m generator.sample {shlex.quote(str(out))}")
+    tell(f"{out}: done; hear it with: {places.command('sample')} {shlex.quote(str(out))}")
     return checkpoint
 
 

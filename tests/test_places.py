@@ -10,8 +10,10 @@ import pytest
 import generator
 from generator import __main__ as carousel
 from generator import join
+from generator.cli import command
 from generator.foundation import places
 from generator.foundation.errors import CarouselError
+from generator.model.checkpoint import Checkpoint
 from tests.conftest import ROOT, SHIPPED, tiny
 
 
@@ -94,3 +96,25 @@ def test_one_command_has_all(own: Path, capsys: pytest.CaptureFixture[str], monk
     )
     assert carousel.main(["sample", "shakespeare", "--tokens", "5"]) == 0
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argument", "installed", "said"),
+    [
+        ("/usr/bin/carousel", False, "carousel train"),
+        ("/usr/lib/streamlit/__main__.py", True, "carousel train"),
+        ("generator/train.py", False, "python -m generator.train"),
+    ],
+)
+def test_advice_names_the_command_that_is_there(
+    argument: str, installed: bool, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if installed:
+        (tmp_path / "shipped").mkdir()
+    monkeypatch.setattr(places, "PACKAGE", tmp_path)
+    monkeypatch.setattr("sys.argv", [argument])
+    assert places.command("train") == said
+    parser = command.parser("train", "As in:\n\n    python -m generator.train songs/ --out mine")
+    assert f"    {said} songs/ --out mine" in parser.format_help()
+    with pytest.raises(CarouselError, match=said):
+        Checkpoint.load(tmp_path / "nothing")

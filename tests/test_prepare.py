@@ -49,7 +49,7 @@ def test_a_folder_is_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str
         "    bad 00.mid: a damaged MIDI file",
         "    bad 09.mid: ",
         "    and 2 more\n",
-        f"kept in     {tmp_path / 'cache' / 'dataset' / 'mine-'}",
+        f"kept in     {tmp_path / 'cache' / 'shards' / 'mine-'}",
     ):
         assert words in out, out
     assert "bad 10.mid" not in out

@@ -54,3 +54,10 @@ def test_every_name_is_what_its_module_calls_so() -> None:
     assert set(generator.__all__) <= set(dir(generator))
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         generator.nothing  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_old_names_work_and_say_the_new_ones() -> None:
+    stream = generator.load(ROOT / "checkpoints" / "shakespeare").stream(characters="\n")
+    stream.pull(8)
+    with pytest.warns(DeprecationWarning, match=r"use Stream\.relaxed"):
+        assert stream.yielded == stream.relaxed

@@ -81,7 +81,8 @@ def test_what_it_depends_on_admits_what_is_pinned(site: Path) -> None:
     facts = message_from_string(written.read_text(encoding="utf-8"))
     assert facts["Version"] == generator.__version__
     wanted = [Requirement(line) for line in facts.get_all("Requires-Dist", [])]
-    pinned = pins("requirements.txt") | pins("requirements-midi.txt")
+    wanted = [requirement for requirement in wanted if requirement.name != "carousel"]  # one extra has the others
+    pinned = {name: pin for path in ROOT.glob("requirements*.txt") for name, pin in pins(path.name).items()}
     assert {requirement.name for requirement in wanted} == pinned.keys()
     for requirement in wanted:
         (pin,) = pinned[requirement.name].specifier

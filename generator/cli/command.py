@@ -6,6 +6,7 @@ import argparse
 import io
 import math
 import os
+import re
 import shlex
 import signal
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from generator.foundation import places
 from generator.foundation.errors import CarouselError
 from generator.foundation.terminal import tell
 
@@ -49,10 +51,9 @@ class _Parser(argparse.ArgumentParser):
 
 def parser(name: str, docstring: str | None) -> argparse.ArgumentParser:
     """A parser whose description and example are a module's docstring; no name for all commands together."""
-    installed = Path(sys.argv[0]).stem == "carousel"
     return _Parser(
-        prog=f"carousel {name}".strip() if installed else f"python -m generator.{name}".rstrip("."),
-        description=docstring,
+        prog=places.command(name),
+        description=re.sub(r"python -m generator\.(\w+)", lambda found: places.command(found[1]), docstring or ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

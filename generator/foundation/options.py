@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from functools import cache
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from generator.foundation.errors import CarouselError, Option
 
@@ -31,14 +33,25 @@ def option(
     return field(default=default, metadata=metadata)
 
 
+@cache
+def _types(kind: Any) -> dict[str, type]:
+    """The type of each field of an options class, where it is not None."""
+    hints = get_type_hints(kind).items()
+    return {name: next(part for part in get_args(hint) or (hint,) if part is not NoneType) for name, hint in hints}
+
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
 def validate(options: Any) -> None:
-    """Check every field against its own bounds.
+    """Check every field against its type and its own bounds.
 
     Raises:
-        CarouselError: a value is not a number, is out of its bounds, or is not among its choices.
+        CarouselError: a value is of another type, is out of its bounds, or is not among its choices.
     """
-    for spec in fields(options):
-        value = getattr(options, spec.name)
+    kind: type = type(options)
+    for spec in fields(kind):
+        value, wanted = getattr(options, spec.name), _types(kind)[spec.name]
         name = Option(spec.name)
         low, high, choices = (spec.metadata.get(key) for key in ("minimum", "maximum", "choices"))
         if value is None and spec.default is None:
@@ -47,16 +60,10 @@ def validate(options: Any) -> None:
             if value not in choices:
                 raise CarouselError(name, f" is {value!r}; choose one of {', '.join(choices)}")
             continue
-        if low is None and high is None:
-            for word, expected, wanted in (("str", str, "text"), ("bool", bool, "true or false")):
-                if str(spec.type).startswith(word) and not isinstance(value, expected):
-                    raise CarouselError(name, f" is {value!r}; give {wanted}")
-            continue
-        whole = isinstance(spec.default, int) or "int" in str(spec.type)
-        kind = int if whole else (int, float)
-        finite = not isinstance(value, float) or math.isfinite(value)
-        if isinstance(value, bool) or not isinstance(value, kind) or not finite:
-            raise CarouselError(name, f" is {value!r}; give {'a whole number' if whole else 'a number'}")
+        fits = isinstance(value, (int, float) if wanted is float else wanted)
+        confused = isinstance(value, bool) != (wanted is bool)
+        if not fits or confused or (isinstance(value, float) and not math.isfinite(value)):
+            raise CarouselError(name, f" is {value!r}; give {_WORDS[wanted]}")
         if (low is not None and value < low) or (high is not None and value > high):
             raise CarouselError(name, f" is {value}; {bounds_text(spec)}")
 
@@ -83,6 +90,9 @@ def _number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text} is no number") from None
 
 
+_READERS: dict[type, Callable[[str], Any]] = {int: _whole, float: _number, str: str}
+
+
 def plain_flag(name: str) -> str:
     """The flag of an option."""
     return "--" + name.replace("_", "-")
@@ -105,11 +115,9 @@ def add_arguments(parser: argparse.ArgumentParser, kind: type) -> None:
         if isinstance(spec.default, bool):
             parser.add_argument(plain_flag(spec.name), action=argparse.BooleanOptionalAction, **extra)
             continue
-        annotation = str(spec.type)
-        kind_of_value = str if "str" in annotation else _whole if "int" in annotation else _number
         parser.add_argument(
             plain_flag(spec.name),
-            type=kind_of_value,
+            type=_READERS[_types(kind)[spec.name]],
             choices=spec.metadata["choices"],
             metavar=spec.metadata["metavar"],
             **extra,

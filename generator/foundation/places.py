@@ -1,14 +1,28 @@
-"""Where checkpoints and shipped files are: beside the package in a checkout, in its folder `shipped` once installed."""
+"""What depends on how Carousel got here: where checkpoints and shipped files are, and how a command is typed.
+
+Shipped files lie beside the package in a checkout, and in its folder `shipped` once it is installed.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.json"
 """Every checkpoint has this file."""
+
+
+def command(name: str = "") -> str:
+    """How a command is typed: `carousel train` where the package is installed, else `python -m generator.train`.
+
+    Without a name it is the program that has all commands.
+    """
+    if (PACKAGE / "shipped").exists() or Path(sys.argv[0]).stem == "carousel":
+        return f"carousel {name}".rstrip()
+    return f"python -m generator.{name}".rstrip(".")
 
 
 def shipped(name: str) -> Path:

@@ -24,9 +24,7 @@ def port_names(kind: str) -> list[str]:
     try:
         return list(mido.get_input_names() if kind == "input" else mido.get_output_names())
     except ImportError as error:
-        raise CarouselError(
-            "MIDI ports need python-rtmidi; install it: .venv/bin/pip install -r requirements-midi.txt"
-        ) from error
+        raise CarouselError("MIDI ports need python-rtmidi; install it: pip install python-rtmidi") from error
     except Exception as error:  # a driver may raise anything
         raise CarouselError(f"the system's MIDI does not answer: {error}; see that its sound service runs") from error
 

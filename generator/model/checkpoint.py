@@ -106,7 +106,7 @@ class Checkpoint:
         if not folder.is_dir():
             names = places.checkpoints()
             known = f"there are {', '.join(names)}; " if names else ""
-            raise CarouselError(f"{folder}: no such checkpoint; {known}train one with: python -m generator.train")
+            raise CarouselError(f"{folder}: no such checkpoint; {known}train one with: {places.command('train')}")
         data = _read_json(folder / CONFIG)
         expected = data.pop(FINGERPRINT, None)  # older checkpoints have none
         unknown = set(data) - {spec.name for spec in fields(ModelConfig)}

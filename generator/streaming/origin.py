@@ -184,7 +184,7 @@ def checked(facts: dict[str, Any], primer: Sequence[int]) -> dict[str, Any]:
         "timeline": tuple(timeline),
         "primer": tuple(primer),
         "corpus": corpus,
-        "heard": _injected(facts.get("heard", []), len(primer), position),
+        "injected": _injected(facts.get("heard", []), len(primer), position),
     }
 
 

@@ -44,7 +44,7 @@ def page(medium: str) -> None:
     """Controls in the side bar, the stage beside them."""
     found = checkpoints(medium)
     if not found:
-        st.info(f"There is no {medium} checkpoint yet. Train one: python -m generator.train --help")
+        st.info(f"There is no {medium} checkpoint yet. Train one: {places.command('train')} --help")
         return
     with st.sidebar:
         names = list(found)
