@@ -228,7 +228,7 @@ def test_chorales_keep_every_note_in_its_place(name: str) -> None:
 
 
 def measures(*lengths: int, metre: tuple[int, int] = (4, 4)) -> list[Measure]:
-    return bars.laid_out([Measure(Fraction(0), Fraction(length), metre) for length in lengths])
+    return bars.without_gaps([Measure(Fraction(0), Fraction(length), metre) for length in lengths])
 
 
 @given(st.lists(st.sampled_from([4, 3, 1, 2, 5]), min_size=1, max_size=12))
@@ -255,4 +255,4 @@ def test_time_signatures_predict_the_bars_or_the_piece_is_refused(lengths: list[
 def test_a_bar_that_no_metre_has_is_refused() -> None:
     thirds = [Measure(Fraction(0), Fraction(4), (4, 4)), Measure(Fraction(4), Fraction(1, 3), (4, 4))] * 2
     with pytest.raises(IrregularBars, match="no time signature"):
-        bars.metres(bars.laid_out(thirds), regular=False)
+        bars.metres(bars.without_gaps(thirds), regular=False)

@@ -50,7 +50,7 @@ def played(measures: list[Measure]) -> list[Measure]:
     return order
 
 
-def laid_out(measures: list[Measure]) -> list[Measure]:
+def without_gaps(measures: list[Measure]) -> list[Measure]:
     """The same bars, each starting where the one before it ends."""
     row: list[Measure] = []
     start = Fraction(0)

@@ -60,12 +60,12 @@ def to_score(stream: Any, stated: frozenset[tuple[int, int]], regular: bool, exp
         raise IrregularBars("a bar is longer than its metre")
     if expand_repeats and (played := bars.played(written)) != written:
         try:
-            bars.metres(bars.laid_out(played), regular=True)
+            bars.metres(bars.without_gaps(played), regular=True)
             measures = played
         except IrregularBars:
             pass  # keep the bars as they are written
-    laid_out = bars.laid_out(measures)
-    pickup, metres = bars.metres(laid_out, regular=regular)
+    joined = bars.without_gaps(measures)
+    pickup, metres = bars.metres(joined, regular=regular)
 
     def ticks(quarters: Fraction) -> int:
         return round((quarters + pickup) * TICKS_PER_QUARTER)
@@ -80,7 +80,7 @@ def to_score(stream: Any, stated: frozenset[tuple[int, int]], regular: bool, exp
         if measures:
             sounds = [
                 replace(sound, start=sound.start + move, end=sound.end + move)
-                for source, target in zip(measures, laid_out, strict=True)
+                for source, target in zip(measures, joined, strict=True)
                 for move in [target.start - source.start]
                 for sound in _between(sounds, source.start, source.start + source.length)
             ]

@@ -124,7 +124,7 @@ class Score:
     piece_ends: tuple[PieceEnd, ...] = ()
     title: str = ""
     length_ticks: int = 0
-    """Where the score was cut, if it was, which includes silence before the cut; 0 if it ends with its last note."""
+    """Where the score was cut, which may be after its last note; 0 if it was not cut."""
     style: str = ""
     """The kind of piece as `style_name` writes it, such as `reel`. Files of music do not contain it."""
     origin: str = field(default="", compare=False)

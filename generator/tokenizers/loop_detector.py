@@ -94,8 +94,8 @@ class LoopDetector:
         return None if start < 0 else int(start)
 
     def silence_since_ms(self, now_ms: int) -> int | None:
-        """The start in ms of the silence at `now_ms`, or None if there is none. No note may start between the latest
-        one and `now_ms`."""
+        """The start in ms of the silence that the stream is in at `now_ms`, if no note follows until then; else
+        None."""
         return self._recent[0] if now_ms - self._recent[0] >= SILENCE_MS else None
 
     @property

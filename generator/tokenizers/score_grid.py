@@ -33,7 +33,7 @@ class ScoreReport(Report):
     max_onset_error_quarters: float
     mean_onset_error_quarters: float
     max_duration_error_quarters: float
-    """Without the notes that are cut short."""
+    """Before notes are cut short."""
     pedals: int = 0
     tempos: int = 0
     bars: int = 0
@@ -149,8 +149,7 @@ def quantise(score: Score, table: Table) -> tuple[list[MusicEvent], ScoreReport]
 
 
 def _metred_bars(table: Table, grid: Score) -> tuple[list[tuple[int, int]], int]:
-    """The start of each bar with the index of its metre, and how many bars got another metre, which the vocabulary
-    has."""
+    """The start of each bar with its metre, an index into `table.metres`, and how many bars got another metre."""
     changed = 0
     bars: list[tuple[int, int]] = []
     now = 0

@@ -20,7 +20,7 @@ LARGEST_VALUE = 2**16
 END, BAR, TIME_SIGNATURE, TEMPO, POSITION, VOICE, PITCH, DURATION, STYLE = range(len(KINDS))
 
 MOVES = {False: (-6, 5), True: (0, 0)}
-"""How many semitones down and up pitches are transposed at most, to a tonic of C; by whether they are drums."""
+"""How many semitones down and up pitches are transposed at most so that the tonic is C; for drums under `True`."""
 
 MOST_VOICES = 15
 """As many as MIDI has channels for pitched voices."""
@@ -28,8 +28,7 @@ MOST_VOICES = 15
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A voice of the vocabulary: its instrument, whether it plays one note at a time, and its lowest and highest
-    pitch."""
+    """A voice of the vocabulary. It is monophonic if it plays one note at a time; `low` and `high` are its range."""
 
     name: str
     program: int
