@@ -19,7 +19,8 @@ from generator.corpora.dataset import prepare
 from generator.music import midi
 from generator.music.score import Note, PieceEnd, Score, Voice
 from generator.streaming.engine import Model, load
-from generator.tokenizers.loop_detector import CYCLES, LONGEST_CYCLE, PATIENCE_MS, LoopDetector, Stretch, stretches
+from generator.tokenizers.loop_cycles import LONGEST_CYCLE, REPETITIONS
+from generator.tokenizers.loop_detector import SILENCE_MS, LoopDetector, Stretch, stretches
 from generator.tokenizers.performance import PerformanceTokenizer
 from tests.conftest import ROOT, four_voices, tiny
 
@@ -54,7 +55,7 @@ CYCLE = st.lists(st.tuples(st.integers(41, 900), st.integers(21, 108)), min_size
 def test_any_cycle_that_goes_on_is_a_loop(steps: Notes) -> None:
     ends = np.cumsum([step for step, _ in steps]).tolist()
     cycle = [(end, pitch) for end, (_, pitch) in zip(ends, steps, strict=True)]
-    times = max(CYCLES, -(-PATIENCE_MS // ends[-1])) + 5
+    times = max(REPETITIONS, -(-SILENCE_MS // ends[-1])) + 5
     before = random_notes(50)
     found = [one for one in stretches(score_of(before + turned(cycle, ends[-1], times, 10_000))) if one.kind == "loop"]
     assert len(found) == 1
@@ -68,7 +69,7 @@ def test_parts_that_are_repeated_are_no_loop() -> None:
     tune = turned(a, 16_000, 2) + turned(b, 16_000, 2, 32_000)
     assert kinds(turned(tune, 64_000, 3)) == set()
     assert kinds(turned(a, 16_000, 4)) == set()
-    assert kinds(turned(a, 16_000, CYCLES + 1)) == {"loop"}
+    assert kinds(turned(a, 16_000, REPETITIONS + 1)) == {"loop"}
 
 
 def test_a_short_figure_may_be_repeated_for_a_while() -> None:
@@ -92,7 +93,7 @@ def test_a_loop_may_climb_slip_and_waver() -> None:
 
 def test_the_longest_cycle() -> None:
     for length, expected in ((LONGEST_CYCLE, {"loop"}), (LONGEST_CYCLE + 1, set())):
-        assert kinds(turned(random_notes(length), 200 * length, CYCLES + 1)) == expected
+        assert kinds(turned(random_notes(length), 200 * length, REPETITIONS + 1)) == expected
 
 
 def test_silence() -> None:
@@ -118,8 +119,8 @@ def test_stretches_of_a_kind_stay_apart_and_a_piece_lasts_until_its_last_note_en
 
 
 def test_a_stream_that_says_nothing_is_silent() -> None:
-    assert stretches(score_of([]), PATIENCE_MS) == [Stretch("silence", 0, PATIENCE_MS)]
-    assert stretches(score_of([]), PATIENCE_MS - 1) == []
+    assert stretches(score_of([]), SILENCE_MS) == [Stretch("silence", 0, SILENCE_MS)]
+    assert stretches(score_of([]), SILENCE_MS - 1) == []
 
 
 def test_a_loop_is_over_when_the_music_goes_on() -> None:
@@ -130,7 +131,7 @@ def test_a_loop_is_over_when_the_music_goes_on() -> None:
         detector.add_note(start, pitch)
         seen.append((start, detector.loop_since_ms))
     first = next(start for start, since in seen if since is not None)
-    assert PATIENCE_MS <= first < PATIENCE_MS + 1500
+    assert SILENCE_MS <= first < SILENCE_MS + 1500
     assert {since for start, since in seen if first <= start < 50_000} == {150}  # the first note follows none
     assert seen[-1][1] is None
 

@@ -21,10 +21,10 @@ from generator.tokenizers.frames_grammar import (
     HIGHEST,
     HOLD_LIMIT,
     LOWEST,
+    NOT_TRANSPOSED,
     PAUSE,
     TRANSPOSED,
     TRANSPOSITIONS,
-    UNMOVED,
     VOCABULARY,
 )
 
@@ -98,7 +98,7 @@ def test_what_the_grammar_allows_is_what_encoding_spells(seed: int) -> None:
     whole = TOKENIZER.decode(np.concatenate([np.array(piece, dtype=np.uint16) for piece in pieces]))
     for piece, end in zip(pieces, whole.piece_ends, strict=False):
         alone = TOKENIZER.decode(np.array(piece, dtype=np.uint16))
-        assert TOKENIZER.encode(alone).tolist() == [UNMOVED, *piece[1:]]
+        assert TOKENIZER.encode(alone).tolist() == [NOT_TRANSPOSED, *piece[1:]]
         assert alone.notes == whole.between(starts, end.start_ticks).notes
         starts = end.start_ticks + PAUSE
 

@@ -21,7 +21,7 @@ from generator.foundation.options import SamplingOptions
 from generator.music.score import Clock, Tempo
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.governor import EVERY, HOTTEST, MOST, Governor, lifted
-from generator.tokenizers.loop_detector import LONGEST_CYCLE
+from generator.tokenizers.loop_cycles import LONGEST_CYCLE
 from generator.tokenizers.performance_grammar import VOCABULARY
 from tests.conftest import ROOT, SHIPPED, tiny
 from tests.test_laws import as_bytes, in_chunks

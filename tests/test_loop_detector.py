@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from generator.streaming.batch import CHUNK
 from generator.streaming.governor import TOO_NEAR
-from generator.tokenizers.loop_detector import LONGEST_CYCLE, PATIENCE, STARTS, LoopDetector, _bound, _nearness, _turn
+from generator.tokenizers import loop_cycles
+from generator.tokenizers.loop_cycles import LONGEST_CYCLE, SHORTEST_LOOP_CHARACTERS, STARTS, nearness_bound
+from generator.tokenizers.loop_detector import LoopDetector
 
 
 def test_slow_music_is_no_silence() -> None:
@@ -31,7 +33,7 @@ def test_what_was_heard_is_a_value(before: list[tuple[int, int]], after: list[tu
     one, now = LoopDetector(), 0
     for gap, pitch in 20 * before[:8] + before:
         one.add_note(now := now + gap, pitch)
-    two, three = one.copy(), LoopDetector.of(one.state())
+    two, three = one.copy(), LoopDetector.from_state(one.state())
     here = one.state()
     for gap, pitch in 3 * after:
         now += gap
@@ -61,8 +63,8 @@ def one_by_one(detector: LoopDetector, text: list[int], position: int, after: in
     the largest nearness on the way."""
     nearest = 0.0
     for index, character in enumerate(text, start=1):
-        _turn(detector._memory, detector._memory[STARTS, 0] + 1, character, 0)
-        nearness = _nearness(detector._memory, PATIENCE)
+        loop_cycles.add_moment(detector._memory, detector._memory[STARTS, 0] + 1, character, 0)
+        nearness = loop_cycles.nearness(detector._memory, SHORTEST_LOOP_CHARACTERS)
         nearest = max(nearest, nearness)
         if (position + index) % 2 == 0 and position + index > after and nearness >= until:
             return index, nearest
@@ -80,13 +82,13 @@ def test_a_text_is_heard_alike_in_any_pieces(seed: int) -> None:
     while position < len(text):
         until = random.choice([0.0, 0.4, 0.4, math.inf])
         piece = text[position : position + random.choice([0, 1, 5, 64, 64, LONGEST_CYCLE, LONGEST_CYCLE + 1, 300])]
-        bound = _bound(many._memory, len(piece))
+        bound = nearness_bound(many._memory, len(piece))
         read = many.add_characters(piece, position, 2, 500, until)
         alone, nearest = one_by_one(one, piece, position, 500, until)
         assert read == alone
         assert nearest <= bound < math.inf
         assert many.state() == one.state()
-        many = LoopDetector.of(many.state())
+        many = LoopDetector.from_state(many.state())
         stops += read < len(piece)
         position += read
     assert stops
@@ -96,7 +98,7 @@ def test_a_job_of_common_text_cannot_need_the_governor() -> None:
     """Else it would be read one by one, which takes six times as long."""
     random, detector = Random(0), LoopDetector()
     for _ in range(40):
-        assert _bound(detector._memory, CHUNK) < TOO_NEAR
+        assert nearness_bound(detector._memory, CHUNK) < TOO_NEAR
         detector.add_characters([min(int(random.expovariate(0.06)), 60) for _ in range(CHUNK)], 0)
 
 

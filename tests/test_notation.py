@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from generator.foundation.errors import CarouselError
 from generator.music import bars, notation
 from generator.music.bars import IrregularBars, Measure
+from generator.music.from_music21 import TICKS_PER_QUARTER as Q
 from generator.music.score import Note, Score, Tempo, TimeSignature
 
-Q = notation.TICKS_PER_QUARTER
 CORPUS = Path(music21.__file__).parent / "corpus"
 
 
@@ -175,7 +175,7 @@ def test_humdrum(tmp_path: Path) -> None:
         ("a.abc", b"\xff\xfe\0\1\2", "cannot be read as ABC"),
         ("a.abc", b"X:1\nM:4/4\nK:C\nC9999999|\n", "longer than a day"),
         ("a.abc", b"X:1\nM:1/1024\nL:1/1024\nK:C\nC|C|\n", "a metre of 1/1024|cannot be read as ABC"),
-        ("a.pdf", b"%PDF", "not written music"),
+        ("a.pdf", b"%PDF", "not a file of written music"),
     ],
 )
 def test_bad_files_are_refused_in_a_line(tmp_path: Path, name: str, data: bytes, words: str) -> None:
@@ -228,7 +228,7 @@ def test_chorales_keep_every_note_in_its_place(name: str) -> None:
 
 
 def measures(*lengths: int, metre: tuple[int, int] = (4, 4)) -> list[Measure]:
-    return bars.laid_out([Measure(Fraction(0), Fraction(length), metre) for length in lengths])
+    return bars.without_gaps([Measure(Fraction(0), Fraction(length), metre) for length in lengths])
 
 
 @given(st.lists(st.sampled_from([4, 3, 1, 2, 5]), min_size=1, max_size=12))
@@ -255,4 +255,4 @@ def test_time_signatures_predict_the_bars_or_the_piece_is_refused(lengths: list[
 def test_a_bar_that_no_metre_has_is_refused() -> None:
     thirds = [Measure(Fraction(0), Fraction(4), (4, 4)), Measure(Fraction(4), Fraction(1, 3), (4, 4))] * 2
     with pytest.raises(IrregularBars, match="no time signature"):
-        bars.metres(bars.laid_out(thirds), regular=False)
+        bars.metres(bars.without_gaps(thirds), regular=False)

@@ -26,9 +26,9 @@ from generator.tokenizers.frames_grammar import (
     FRAME,
     HIGHEST,
     LOWEST,
+    NOT_TRANSPOSED,
     PITCH,
     TRANSPOSITIONS,
-    UNMOVED,
 )
 from tests.conftest import ROOT, random_checkpoint
 from tests.test_frames import PIANO, TOKENIZER, Frame, rolled, struck
@@ -119,7 +119,7 @@ def test_the_mixtures_sum_to_at_most_1(past: list[list[int]]) -> None:
         moved = [[[pitch + by for pitch in frame] for frame in past] + [frame] for frame in EVERY_FRAME]
         tokens = [TOKENIZER.transposed(TOKENIZER.encode(struck(roll)), 0) for roll in moved]
         for piece in tokens:
-            piece[0] = UNMOVED + by
+            piece[0] = NOT_TRANSPOSED + by
         says = np.exp([-nats[-1] for nats in frame_nats(ONE_VOICE, TOKENIZER, tokens)])
         reached = [frame in there for frame in EVERY_FRAME]
         total += says[reached].sum() / len(components)

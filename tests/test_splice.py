@@ -179,15 +179,15 @@ def test_a_performance_writes_what_it_hears_in_the_key_of_the_piece(before: int)
 @pytest.mark.parametrize(
     ("name", "phrase", "word"),
     [
-        ("bach", "text", "speaks music"),
-        ("char", four_voices(1), "speaks text"),
+        ("bach", "text", "generates music"),
+        ("char", four_voices(1), "generates text"),
         ("char", "snowman ☃", "unknown"),
         ("bach", Score(480, (Voice("x"),), ()), "no notes"),
         ("performance", Score(480, (Voice("x", 0, True),), (Note(0, 1, 60),)), "no notes"),
         ("performance", Score(1, (Voice("x"),), (Note(0, 10**9, 60),)), "in parts"),
         ("bach", Score(1, (Voice("x"),), (Note(10**9, 1, 60),)), "in parts"),
         ("bach", Score(480, (Voice("x"),), (Note(-1, 480, 60),)), "in parts"),
-        ("frames", four_voices(1), "cannot listen"),
+        ("frames", four_voices(1), "into frames"),
     ],
 )
 def test_what_cannot_be_heard_is_refused_and_nothing_has_happened(name: str, phrase: Any, word: str) -> None:

@@ -159,7 +159,7 @@ def _code() -> str:
 def _sources() -> list[Path]:
     root = Path(generator.tokenizers.__file__).parents[1]
     readers = (path for path in (root / "corpora").glob("*.py") if path.name != "batches.py")
-    writers = ("engraving.py", "layout.py", "soundfont.py")
+    writers = ("engraving.py", "layout.py", "soundfont.py", "soundfont_format.py")
     music = (path for path in (root / "music").glob("*.py") if path.name not in writers)
     return sorted([*(root / "tokenizers").glob("*.py"), *readers, *music])
 

@@ -1,1 +1,1 @@
-"""Floor 0: music as values, and the files it lives in."""
+"""Floor 0: music as values, and reading and writing files of music."""

@@ -1,4 +1,4 @@
-"""Written bars: in which order they are played, and which time signatures predict where they fall."""
+"""Written bars: the order in which repeats play them, and the time signatures that predict where they start."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ from fractions import Fraction
 
 
 class IrregularBars(Exception):
-    """The written bars are not those that the time signatures predict."""
+    """Bars are not those that the time signatures predict, or no time signature has the length of a bar."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A written bar: its metre, where it starts and how long it is (in quarters), and its repeat signs."""
+    """A written bar: its start and length in quarters, its metre, and its repeat signs."""
 
     start: Fraction
     length: Fraction
     metre: tuple[int, int]
     repeat_starts: bool = False
     times: int = 1
-    """How often the section that ends here is played."""
+    """How often the section is played that ends with this bar."""
     endings: frozenset[int] = frozenset()
-    """In which rounds this bar is played; empty for all."""
+    """The repetitions in which this bar is played, counted from 1; empty for all of them."""
 
     @property
     def full(self) -> Fraction:
+        """The length of a full bar of this metre, in quarters."""
         return Fraction(4 * self.metre[0], self.metre[1])
 
 
 def played(measures: list[Measure]) -> list[Measure]:
-    """The bars in the order in which they are played: repeated sections written out, with their endings."""
+    """The bars in the order in which they are played, with repeats and endings written out."""
     order: list[Measure] = []
     section = index = 0
     turn = 1
@@ -49,7 +50,7 @@ def played(measures: list[Measure]) -> list[Measure]:
     return order
 
 
-def laid_out(measures: list[Measure]) -> list[Measure]:
+def without_gaps(measures: list[Measure]) -> list[Measure]:
     """The same bars, each starting where the one before it ends."""
     row: list[Measure] = []
     start = Fraction(0)
@@ -60,7 +61,19 @@ def laid_out(measures: list[Measure]) -> list[Measure]:
 
 
 def metres(measures: list[Measure], *, regular: bool) -> tuple[Fraction, list[tuple[Fraction, tuple[int, int]]]]:
-    """How far everything moves for a pickup, and each change of metre: (start after the move, metre), in quarters."""
+    """The time signatures that predict these bars.
+
+    Args:
+        regular: refuse bars that are not as long as their metre, other than a pickup, the last bar, and the parts of a
+            bar that a repeat sign divides.
+
+    Returns:
+        By how many quarters all bars move later so that a pickup ends a full bar, and each change of metre as (start in
+        quarters after that move, metre).
+
+    Raises:
+        IrregularBars: a bar is refused, or no time signature has its length.
+    """
     pickup = Fraction(0)
     changes: list[tuple[Fraction, tuple[int, int]]] = []
 
@@ -72,7 +85,7 @@ def metres(measures: list[Measure], *, regular: bool) -> tuple[Fraction, list[tu
     while index < len(measures):
         first = measures[index]
         start, length, count = first.start + pickup, first.length, 1
-        # A bar cut by a repeat sign: its pieces add up to a whole one.
+        # A repeat sign may divide a bar; the lengths of its parts add up to a full one.
         while length < first.full and index + count < len(measures):
             following = measures[index + count]
             if following.metre != first.metre or length + following.length > first.full:
@@ -96,7 +109,7 @@ def metres(measures: list[Measure], *, regular: bool) -> tuple[Fraction, list[tu
 
 
 def _metre_of(length: Fraction) -> tuple[int, int]:
-    """A metre whose bar has this many quarters."""
+    """A metre whose bar has this length in quarters."""
     whole = length / 4
     scale = max(1, 4 // whole.denominator)
     numerator, denominator = whole.numerator * scale, whole.denominator * scale

@@ -1,7 +1,7 @@
-"""Scores as notation: MusicXML through music21, and from that a picture through Verovio.
+"""Writes scores as notation: MusicXML through music21, and SVG pictures of it through Verovio.
 
-`layout` decides what stands where; here it gets keys, spellings, clefs and names. The same score always gives the same
-bytes: no date, no random identifiers.
+`layout` decides about bars, staves and note values; this module adds keys, note names, clefs and instruments. The same
+score always gives the same bytes, without a date and without random identifiers.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from generator.music.layout import Layout, Staff, Value, lay_out, values
 from generator.music.origin import FIELD, NAME
 from generator.music.score import Score
 
-m21: Any = music21  # its own annotations are partial
+m21: Any = music21  # its type annotations are incomplete
 
 PROLOGUE = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE score-partwise PUBLIC '
     '"-//Recordare//DTD MusicXML 4.0 Partwise//EN" "http://www.musicxml.org/dtds/partwise.dtd">\n'
 )
 STEPS = "FCGDAEB"
-"""A line of fifths."""
+"""The note names in order of fifths."""
 SHARPS = (*(0, 7, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5), *(-3, 4, -1, -6, 1, -4, 3, -2, 5, 0, -5, 2))
-"""How many sharps each of the `KEYS` has as music21 spells it, (24,); flats are negative."""
+"""The number of sharps of each of the `KEYS`, shape (24,), as music21 spells them; flats are negative."""
 VEROVIO: dict[str, Any] = {
     "pageWidth": 2100,
     "pageHeight": 60000,
@@ -46,11 +46,11 @@ VEROVIO: dict[str, Any] = {
     "xmlIdSeed": 1,
     "scale": 50,
 }
-"""A page as wide as A4 (in 0.1 mm) and as high as the music, up to Verovio's limit."""
+"""A page is as wide as A4, in 0.1 mm, and as high as the music, up to Verovio's limit."""
 
 
 def to_musicxml(score: Score) -> bytes:
-    """A score that has notes as MusicXML 4.0, one part for each voice that plays."""
+    """A score with notes as MusicXML 4.0, with a part for each voice that has notes."""
     root = m21.musicxml.m21ToXml.ScoreExporter(_stream(score)).parse()
     unwanted = {"encoding-date", "creator"} | ({"work", "movement-title"} if not score.title else set())
     for parent in [root, *root.iterfind("identification"), *root.iter("encoding")]:
@@ -64,13 +64,13 @@ def to_musicxml(score: Score) -> bytes:
 
 
 def to_svg(score: Score) -> bytes:
-    """A score that has notes as one picture: all of it, from top to bottom.
+    """A score with notes as one SVG picture, with all pages below each other.
 
     Raises:
         CarouselError: Verovio cannot read it.
     """
     toolkit = verovio.toolkit(False)
-    toolkit.setResourcePath(str(files("verovio") / "data"))  # the default holds in the thread that imported it alone
+    toolkit.setResourcePath(str(files("verovio") / "data"))  # only set by default in the thread that imported verovio
     toolkit.setOptions(VEROVIO)
     if not toolkit.loadData(to_musicxml(score).decode()):
         raise CarouselError("verovio cannot draw this score; write it as .musicxml")
@@ -84,7 +84,7 @@ def to_svg(score: Score) -> bytes:
 
 
 def _stream(score: Score) -> Any:
-    """A score as a music21 stream: measured, spelled, ready to print."""
+    """The score as a music21 stream with measures, ready for export."""
     layout = lay_out(score)
     keys, ends = _keys(score, layout), _ends(score, layout)
     stream = m21.stream.Score()
@@ -113,14 +113,14 @@ def _stream(score: Score) -> Any:
 
 def _instrument(name: str, program: int, number: int, channel: int) -> Any:
     instrument = m21.instrument.Instrument(name)
-    # music21 would draw these at random.
+    # Otherwise music21 chooses random identifiers.
     instrument.partId, instrument.instrumentId = f"P{number}", f"I{number}"
     instrument.midiProgram, instrument.midiChannel = program, channel
     return instrument
 
 
 def _measures(staff: Staff, layout: Layout, keys: dict[int, int], ends: set[int]) -> Iterator[Any]:
-    """The bars of one staff."""
+    """The bars of one staff. `keys` and `ends` are those of `_keys` and `_ends`."""
     sharps = 0
     metre: tuple[int, int] | None = None
     pickup = layout.bars[0].origin < layout.bars[0].start
@@ -174,10 +174,10 @@ def _fill(stream: Any, layer: list[Value], sharps: int, *, hide_rests: bool) -> 
 
 
 def spelled(pitch: int, sharps: int) -> Any:
-    """A MIDI pitch with the name that it is likely to have in a key of so many sharps (flats below 0).
+    """The music21 pitch of a MIDI pitch, with its likely name in a key with so many sharps (flats are negative).
 
-    The names reach from three fifths below the tonic of the major key to eight above: C major has E flat, B flat,
-    F sharp, C sharp and G sharp, which is also what A minor wants.
+    The names are from three fifths below to eight above the tonic of the major key. So C major and A minor have E flat,
+    B flat, F sharp, C sharp and G sharp.
     """
     fifths = sharps - 3 + (7 * pitch - (sharps - 3)) % 12
     letter, alteration = STEPS[(fifths + 1) % 7], (fifths + 1) // 7
@@ -188,7 +188,7 @@ def spelled(pitch: int, sharps: int) -> Any:
 
 
 def _clef(staff: Staff) -> Any:
-    """The clef that keeps most of a staff's notes on its lines."""
+    """The clef in which most notes of a staff need no ledger lines."""
     centre = median(staff.pitches)
     one_line = len(staff.layers) == 1 and all(len(chord.pitches) == 1 for chord in staff.layers[0])
     if one_line and 54 <= centre < 62:
@@ -197,14 +197,14 @@ def _clef(staff: Staff) -> Any:
 
 
 def _ends(score: Score, layout: Layout) -> set[int]:
-    """The bars with which a piece ends, the last one among them."""
+    """The indices of the bars with which pieces end; the last bar is one of them."""
     starts = [bar.start for bar in layout.bars]
     ends = [Fraction(end.start_ticks, score.ticks_per_quarter) for end in score.piece_ends]
     return {len(starts) - 1, *(max(0, bisect_left(starts, end) - 1) for end in ends)}
 
 
 def _keys(score: Score, layout: Layout) -> dict[int, int]:
-    """For the first bar of each piece in the score, its key's sharps (flats below 0)."""
+    """The number of sharps (flats are negative) of the key of each piece, by the index of its first bar."""
     keys: dict[int, int] = {}
     first = 0
     for end in sorted(_ends(score, layout)):
@@ -223,7 +223,7 @@ def _keys(score: Score, layout: Layout) -> dict[int, int]:
 
 
 def _add_tempos(part: Any, score: Score, layout: Layout) -> None:
-    """Metronome marks where the rounded tempo changes."""
+    """Add metronome marks where the rounded tempo changes."""
     measures = list(part.getElementsByClass("Measure"))
     starts = [bar.start for bar in layout.bars]
     shown = None

@@ -1,4 +1,4 @@
-"""Music in files: the suffix of a file says how it is read."""
+"""Reads files of music by their suffix: MIDI, MusicXML, ABC and Humdrum."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SUFFIXES = (*MIDI, *notation.FORMATS)
 
 
 def read(path: str | Path) -> list[Score]:
-    """Every piece of a MIDI, MusicXML, ABC or Humdrum file that can be read; an ABC file may hold many.
+    """All pieces of a MIDI, MusicXML, ABC or Humdrum file that can be read; an ABC file may contain many.
 
     Raises:
-        CarouselError: the suffix is not one of music, or no piece can be read.
+        CarouselError: the suffix is not that of a music file, or no piece can be read.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -27,7 +27,7 @@ def read(path: str | Path) -> list[Score]:
 
 
 def first(path: Path) -> Score:
-    """The first piece of a file; that there are others is one of its omissions.
+    """The first piece of a file. Its omissions include the number of other pieces in the file.
 
     Raises:
         CarouselError: as `read`.
@@ -38,7 +38,7 @@ def first(path: Path) -> Score:
 
 
 def read_each(path: Path) -> list[Score | CarouselError]:
-    """Each piece of a file, or the reason why that one, or the whole file, cannot be read."""
+    """Each piece of a file, or the error why it cannot be read; one error if the whole file cannot be read."""
     try:
         return [midi.read(path)] if path.suffix.lower() in MIDI else list(notation.read_each(path))
     except CarouselError as error:

@@ -1,4 +1,4 @@
-"""Keys: twelve tonics in major, then in minor, which of them a piece's notes make likely; scales."""
+"""Keys and scales: their names, transposition, and the likeliest key of a piece."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SCALES = {
     "blues": (0, 3, 5, 6, 7, 10),
     "chromatic": tuple(range(12)),
 }
-"""Semitones above the tonic."""
+"""The notes of each scale, in semitones above the tonic."""
 
 PROFILES = {
     "major": (
@@ -46,19 +46,19 @@ PROFILES = {
         *(0.702494, 18.6161, 4.56621, 1.93186, 7.37619, 1.75623),
     ),
 }
-"""How much of a piece each semitone above its tonic takes, in percent: counted in the Essen folk songs (B. Aarden 2003,
-Dynamic Melodic Expectancy, Ohio State University; as in Humdrum's `keycor` and music21's `AardenEssen`)."""
+"""The frequency of each semitone above the tonic in the Essen folk songs, in percent (B. Aarden 2003, Dynamic Melodic
+Expectancy, Ohio State University; also in Humdrum's `keycor` and music21's `AardenEssen`)."""
 
 
 def read_key(text: str) -> int:
-    """The index into `KEYS` of a key in words, in any spelling: `D minor`, `F# major`, `Gb major`, `e♭ minor`.
+    """The index into `KEYS` of a key in words, with any accidentals: `D minor`, `F# major`, `Gb major`, `e♭ minor`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a key.
     """
     words = re.fullmatch(r"\s*([a-g])([#♯b♭]?)\s+(major|minor)\s*", text, re.IGNORECASE)
     if words is None:
-        raise ValueError(f"{text!r} is no key")
+        raise ValueError(f"{text!r} is not a key")
     letter, accidental, mode = words.groups()
     tonic = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}[letter.lower()]
     tonic += (accidental in ("#", "♯")) - (accidental.lower() in ("b", "♭"))
@@ -67,25 +67,26 @@ def read_key(text: str) -> int:
 
 @compiled
 def above_c(keys: Any) -> Any:
-    """How many semitones the tonics of keys, an index or indices into `KEYS`, lie above the nearest C: -5 to 6."""
+    """How many semitones tonics are above the nearest C, -5 to 6. `keys` is an index into `KEYS` or an array of
+    them."""
     tonics = keys % 12
     return tonics - 12 * (tonics > 6)
 
 
 @compiled
 def above_plain(keys: Any) -> Any:
-    """How many semitones keys, an index or indices into `KEYS`, lie above the nearest that needs no sharps or flats, C
-    major or A minor: -5 to 6."""
+    """How many semitones keys are above the nearest C major or A minor, -5 to 6. `keys` is an index into `KEYS` or an
+    array of them."""
     return above_c(keys + 3 * (keys // 12))
 
 
 def transposed(keys: npt.NDArray[np.int64], semitones: int) -> npt.NDArray[np.int64]:
-    """Indices into `KEYS`, that many semitones higher."""
+    """Keys, as indices into `KEYS`, transposed up by so many semitones."""
     return keys // 12 * 12 + (keys + semitones) % 12
 
 
 def _sum(numbers: Iterable[float]) -> float:
-    """From left to right; Python's own `sum` has been more exact since 3.12, and so not the same everywhere."""
+    """The sum from left to right. Python's `sum` is more exact from 3.12 on, so it depends on the version."""
     total = 0.0
     for number in numbers:
         total += number
@@ -93,6 +94,7 @@ def _sum(numbers: Iterable[float]) -> float:
 
 
 def _above_mean(numbers: Sequence[float]) -> list[float]:
+    """The numbers minus their mean."""
     mean = _sum(numbers) / len(numbers)
     return [number - mean for number in numbers]
 
@@ -102,28 +104,28 @@ _PROFILES = [
     for mode in ("major", "minor")
     for tonic in range(12)
 ]
-"""The profile of each key, (24, 12): how far the weight of each pitch class lies above the mean."""
+"""The weight of each pitch class in each key, minus the mean weight; shape (24, 12)."""
 
 
 def likely(notes: Iterable[Note]) -> int:
     """The index into `KEYS` of the likeliest key, by the method of Krumhansl and Schmuckler (Krumhansl 1990, Cognitive
-    Foundations of Musical Pitch); C major where there are no notes.
+    Foundations of Musical Pitch); C major if there are no notes.
 
-    How long each pitch class sounds is correlated with the profile of each key. It is the analysis of music21
-    (`music21.analysis.discrete.AardenEssen`) operation by operation, so that keys as near as rounding come out alike;
-    of keys that are equal the one with the highest tonic is taken, and minor before major.
+    It is the key whose profile has the highest correlation with the durations of the pitch classes. The operations are
+    those of `music21.analysis.discrete.AardenEssen` in the same order, so rounding errors are the same. Of keys with
+    equal correlations the one with the highest tonic is chosen, and minor before major.
     """
     ticks: Counter[int] = Counter()
     for note in notes:
         ticks[note.pitch % 12] += note.duration_ticks
     if not ticks:
         return 0
-    # A pitch class whose notes have no length counts as one tick.
-    heard = _above_mean([float(ticks[pitch] or 1) if pitch in ticks else 0.0 for pitch in range(12)])
-    spread = _sum(x**2 for x in heard)
+    # A pitch class whose notes all have no length counts as one tick.
+    weights = _above_mean([float(ticks[pitch] or 1) if pitch in ticks else 0.0 for pitch in range(12)])
+    spread = _sum(x**2 for x in weights)
     found = []
     for key, profile in enumerate(_PROFILES):
-        together = _sum(x * y for x, y in zip(profile, heard, strict=True))
-        correlation = together / (_sum(x**2 for x in profile) * spread) ** 0.5 if spread else 0.0
+        covariance = _sum(x * y for x, y in zip(profile, weights, strict=True))
+        correlation = covariance / (_sum(x**2 for x in profile) * spread) ** 0.5 if spread else 0.0
         found.append((correlation, key % 12, key))
     return max(found)[2]

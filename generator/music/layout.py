@@ -1,8 +1,7 @@
-"""What a reader of a score sees: bars, staves, layers of notes one after another, and note values that can be written.
+"""Lays out a score for notation: bars, staves, layers of chords, and note values that can be written.
 
-A `Score` may hold anything that can be played; paper cannot. Music that lies on a written grid keeps every onset
-exactly. A performance, which does not, is moved to sixteenths, one chord at a time on a staff. All positions here are
-exact fractions of a quarter note.
+If most onsets of a score are on a grid that notation can write, it keeps them exactly. Otherwise it is a performance:
+its notes move to sixteenths, and a staff has one chord at a time. All times here are exact fractions of a quarter note.
 """
 
 from __future__ import annotations
@@ -18,27 +17,29 @@ from math import lcm
 from generator.music.score import Note, Score, TimeSignature
 
 EXACT_GRIDS = (48, 20, 28)
-"""Parts of a quarter that count as written: 64ths, 32nds in triplets, sixteenths in quintuplets and septuplets."""
+"""Divisions of a quarter that can be written: 64ths, 32nd triplets, sixteenth quintuplets and septuplets."""
 WRITTEN_SHARE = 0.9
-"""The share of onsets on such a grid from which on a piece counts as written, and below which as performed."""
+"""A score with a smaller share of onsets on these grids is a performance."""
 ROUNDING = 12
-"""What lies off the grid in a written piece goes to the nearest of this many parts of a quarter."""
+"""In a written piece, times off the grids move to the nearest of this many parts of a quarter."""
 PERFORMANCE_GRID = 4
+"""In a performance, all times move to the nearest of this many parts of a quarter."""
 MOST_LAYERS = 4
+"""A staff that needs more layers than this gets one chord at a time."""
 SPLIT_PITCH = 60
-"""Where a keyboard's two staves meet."""
+"""The lowest pitch of a keyboard's upper staff."""
 KEYBOARD_RANGE = 24
-"""Semitones from the lowest to the highest note above which a keyboard needs two staves."""
+"""A keyboard part with a larger range than this, in semitones, gets two staves."""
 KEYBOARDS = {*range(24), 46}
-"""General MIDI programs that are written on two staves: pianos, mallets, organs, accordions; the harp."""
+"""General MIDI programs that are written on two staves: pianos, mallets, organs, accordions, and the harp."""
 
 PLAIN = sorted((Fraction(2) ** power * dots for power in range(-8, 4) for dots in (1, Fraction(3, 2))), reverse=True)
-"""Lengths that one note can have: 1024th notes to breves, with a dot or without."""
+"""The lengths that one note can have, in quarters: 1024th notes to breves, dotted or not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar from `start` to `end`. Its beats count from `origin`, which lies before the start of a pickup."""
+    """A bar from `start` to `end`. Beats count from `origin`, which is before `start` in a pickup."""
 
     start: Fraction
     end: Fraction
@@ -47,13 +48,13 @@ class Bar:
 
     @property
     def whole(self) -> bool:
-        """Whether it is as long as its metre says."""
+        """Whether it has the full length of its metre."""
         return self.end - self.start == Fraction(4 * self.metre.numerator, self.metre.denominator)
 
 
 @dataclass(frozen=True, slots=True)
 class Chord:
-    """Notes that start and end together, in pitch order."""
+    """Notes that start and end together; `pitches` are rising."""
 
     start: Fraction
     end: Fraction
@@ -62,7 +63,10 @@ class Chord:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One note, chord or rest as it is written: a `length` in which `tuplet` units take the time of a power of two."""
+    """One written note, chord or rest.
+
+    In a tuplet, `tuplet` is the number of units that take the time of the power of two below it; else it is 1.
+    """
 
     length: Fraction
     tuplet: int
@@ -73,7 +77,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """One staff of a voice; a keyboard has two, upper and lower. Each layer's chords do not overlap."""
+    """One staff of a voice; a keyboard may have two, the upper one first. The chords of a layer do not overlap."""
 
     voice: int
     layers: tuple[tuple[Chord, ...], ...]
@@ -85,14 +89,14 @@ class Staff:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A whole piece: its staves in order of voices, and its bars one after another without a gap."""
+    """The staves of a piece in order of voices, and its bars, which have no gaps between them."""
 
     staves: tuple[Staff, ...]
     bars: tuple[Bar, ...]
 
 
 def lay_out(score: Score) -> Layout:
-    """Place a score that has notes."""
+    """Lay out a score with notes."""
     written = is_written(score)
     grid = ROUNDING if written else PERFORMANCE_GRID
 
@@ -107,10 +111,10 @@ def lay_out(score: Score) -> Layout:
     for voice, notes in sorted(by_voice.items()):
         chords = _chords(notes, place, Fraction(1, grid))
         keyboard = score.voices[voice].program in KEYBOARDS and not score.voices[voice].drum
-        for part in _halves(chords) if keyboard else [chords]:
+        for part in _keyboard_staves(chords) if keyboard else [chords]:
             layers = _layers(part)
             if not written or len(layers) > MOST_LAYERS:
-                layers = [_one_at_a_time(part)]
+                layers = [_one_chord_at_a_time(part)]
             staves.append(Staff(voice, tuple(map(tuple, layers))))
     first = min(layer[0].start for staff in staves for layer in staff.layers)
     last = max(layer[-1].end for staff in staves for layer in staff.layers)
@@ -118,13 +122,13 @@ def lay_out(score: Score) -> Layout:
 
 
 def is_written(score: Score) -> bool:
-    """Whether the onsets lie where notation would put them, so that the score is no performance."""
+    """Whether most onsets are where notation can write them, so that the score is not a performance."""
     onsets = [Fraction(note.start_ticks, score.ticks_per_quarter) for note in score.notes]
     return sum(map(_on_grid, onsets)) >= WRITTEN_SHARE * len(onsets)
 
 
 def values(layer: tuple[Chord, ...], bar: Bar) -> list[Value]:
-    """One bar of a layer as note values that fill it, rests included."""
+    """The note values, with rests, that fill one bar of a layer."""
     spans: list[tuple[Fraction, Fraction, Chord | None]] = []
     at = bar.start
     for chord in layer[bisect_left(layer, bar.start, key=lambda chord: chord.end) :]:
@@ -157,7 +161,7 @@ def _on_grid(quarters: Fraction) -> bool:
 
 
 def _chords(notes: list[Note], place: Callable[[int], Fraction], shortest: Fraction) -> list[Chord]:
-    """Notes that start and end together, highest first among those that start together."""
+    """The chords of notes that start and end together, by start; of chords with equal starts, the highest first."""
     together: dict[tuple[Fraction, Fraction], set[int]] = defaultdict(set)
     for note in notes:
         start, end = place(note.start_ticks), place(note.end_ticks)
@@ -166,8 +170,8 @@ def _chords(notes: list[Note], place: Callable[[int], Fraction], shortest: Fract
     return sorted(chords, key=lambda chord: (chord.start, -chord.pitches[-1], chord.end))
 
 
-def _halves(chords: list[Chord]) -> list[list[Chord]]:
-    """A keyboard's notes as those of its upper and its lower staff; a single line and a narrow range stay on one."""
+def _keyboard_staves(chords: list[Chord]) -> list[list[Chord]]:
+    """Divide a keyboard's chords into upper and lower staff. A single line or a narrow range stays on one staff."""
     pitches = [pitch for chord in chords for pitch in chord.pitches]
     one_line = all(len(chord.pitches) == 1 for chord in chords) and len(_layers(chords)) == 1
     if one_line or max(pitches) - min(pitches) <= KEYBOARD_RANGE:
@@ -184,7 +188,7 @@ def _halves(chords: list[Chord]) -> list[list[Chord]]:
 
 
 def _layers(chords: list[Chord]) -> list[list[Chord]]:
-    """Chords dealt out so that none overlaps the one before it in its layer, as few layers as that takes."""
+    """Distribute chords over as few layers as possible, so that none overlaps the one before it in its layer."""
     layers: list[list[Chord]] = []
     for chord in chords:
         free = next((layer for layer in layers if layer[-1].end <= chord.start), None)
@@ -195,8 +199,8 @@ def _layers(chords: list[Chord]) -> list[list[Chord]]:
     return layers
 
 
-def _one_at_a_time(chords: list[Chord]) -> list[Chord]:
-    """All that starts together as one chord, which lasts no longer than until the next one."""
+def _one_chord_at_a_time(chords: list[Chord]) -> list[Chord]:
+    """Join all chords that start together, and cut each where the next one starts."""
     starts: dict[Fraction, list[Chord]] = defaultdict(list)
     for chord in chords:
         starts[chord.start].append(chord)
@@ -210,7 +214,8 @@ def _one_at_a_time(chords: list[Chord]) -> list[Chord]:
 
 
 def _bars(score: Score, place: Callable[[int], Fraction], first: Fraction, last: Fraction) -> Iterator[Bar]:
-    """Bars from the score's own bar lines and metres, filled up where they leave out some, until `last`."""
+    """The bars up to `last`, from the score's bar lines and metres, with missing bar lines added. The first note starts
+    at `first`."""
     metres = {place(metre.start_ticks): metre for metre in score.time_signatures}
     edges = {Fraction(0), *metres, *(place(bar.start_ticks) for bar in score.bars)}
     lines = [*sorted(edge for edge in edges if edge < last), last]
@@ -228,13 +233,13 @@ def _bars(score: Score, place: Callable[[int], Fraction], first: Fraction, last:
                 missing = end - first
                 yield Bar(first, end, start, metre)
             else:
-                # A pickup and the last bar make a whole one together.
+                # A pickup and the last bar add up to a full bar.
                 yield Bar(start, last if end == last + missing else end, start, metre)
             start = end
 
 
 def _tuplets(edges: set[Fraction]) -> dict[int, int]:
-    """For each quarter of a bar that powers of two cannot divide at these edges, into how many its parts group."""
+    """The tuplets that these times need: the number of units (an odd one) by the index of the quarter in the bar."""
     denominators: dict[int, int] = defaultdict(lambda: 1)
     for edge in edges:
         denominators[int(edge)] = lcm(denominators[int(edge)], edge.denominator)
@@ -245,12 +250,12 @@ def _tuplets(edges: set[Fraction]) -> dict[int, int]:
 def _split(
     start: Fraction, end: Fraction, tuplets: dict[int, int], metre: TimeSignature, *, rest: bool
 ) -> Iterator[tuple[Fraction, int]]:
-    """A span of a bar as lengths that single notes can have, each with its tuplet or 1."""
+    """Split a span of a bar into lengths that single notes can have, each with its tuplet or 1."""
     while start < end:
         beat = int(start)
         if beat in tuplets:
             parts = tuplets[beat]
-            # Units of a tuplet look as long as those of the power of two below it.
+            # The units of a tuplet are written like those of the power of two below it.
             scale = Fraction(parts, 1 << (parts.bit_length() - 1))
             room = min(end, Fraction(beat + 1)) - start
             length = next(plain for plain in PLAIN if plain <= room * scale) / scale
@@ -265,7 +270,7 @@ def _split(
 
 
 def _readable(start: Fraction, length: Fraction, stop: Fraction, metre: TimeSignature, rest: bool) -> bool:
-    """Whether a note of this length may stand here without hiding the beat; a rest, without syncopation."""
+    """Whether a note of this length at this place leaves the beat readable. A rest may not be syncopated."""
     compound = metre.numerator % 3 == 0 and metre.numerator > 3
     beat = Fraction(12 if compound else 4, metre.denominator)
     dotted = length.numerator % 3 == 0

@@ -1,11 +1,11 @@
-"""Standard MIDI Files to scores and back.
+"""Reads and writes Standard MIDI Files.
 
-Reading goes through symusic: about 4,000 piano performances a second, and it refuses damaged bytes instead of guessing.
-What it refuses is repaired where single bytes are wrong. Left out: controllers other than the sustain pedal, and notes
-that never end, of which it says nothing.
-Writing goes through mido: pretty_midi keeps times as seconds and so cannot keep ticks and a tempo map exact, while
-what is written here must be the same bytes each time and come back as the same ticks. pretty_midi names the programs,
-and reads the files.
+Files are read with symusic, which reads about 4,000 piano performances a second, and refuses damaged files instead of
+guessing; `repair` then repairs single invalid bytes. Controllers other than the sustain pedal are left out, and so are
+notes without an end, which symusic drops without a message.
+
+Files are written with mido, so that the same score gives the same bytes and is read back with the same ticks.
+pretty_midi keeps times in seconds, which is not exact; only its names of the programs are used.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from generator.music.score import MusicEvent, Note, Pedal, Score, Tempo, TimeSig
 from generator.music.voices import OVERLAPPED, without_overlaps
 
 MAX_BYTES = 16 * 2**20
-"""A minute of dense piano music takes 20 kB; what is larger is not a piece."""
+"""Larger files are refused. A minute of dense piano music takes 20 kB."""
 MAX_SECONDS = 24 * 3600.0
 MAX_QUARTERS = 500_000
 RESOLUTION = 480
-"""Ticks a quarter in a written file, or a little more: a whole multiple of the score's."""
+"""The least ticks a quarter in a written file, in which they are a multiple of the score's."""
 DRUM_CHANNEL = 9
+"""Channels are counted from 0."""
 PITCHED_CHANNELS = tuple(channel for channel in range(16) if channel != DRUM_CHANNEL)
 SUSTAIN = 64
 """The controller number of the sustain pedal."""
@@ -40,10 +41,10 @@ PEDAL_DOWN = 64
 
 
 def read(data: bytes | str | Path, name: str = "") -> Score:
-    """A Standard MIDI File, as bytes or at a path, in the file's own ticks: a voice for each track and channel.
+    """Read a Standard MIDI File from bytes or a path. Each track and channel becomes a voice; ticks are the file's.
 
     Args:
-        name: what to call the bytes in an error, and the piece's title; a path has its own.
+        name: the name for errors and for the title; by default the path.
 
     Raises:
         CarouselError: the file cannot be read, is damaged, too large or too long, or has no notes.
@@ -83,8 +84,8 @@ def read(data: bytes | str | Path, name: str = "") -> Score:
 
 
 def _parsed(data: bytes) -> tuple[Any, tuple[Omission, ...]]:
-    """symusic's score, and what had to be repaired before it could read the bytes."""
-    import symusic  # slow to import, as pretty_midi is, and not needed by those who only look at suffixes
+    """symusic's score of the bytes, and what was repaired before it could read them."""
+    import symusic  # slow to import, like pretty_midi, and not needed for the suffixes alone
 
     omissions: tuple[Omission, ...] = ()
     if repair.suspicious(data):
@@ -98,6 +99,7 @@ def _parsed(data: bytes) -> tuple[Any, tuple[Omission, ...]]:
 
 
 def _score(file: Any, title: str, omissions: tuple[Omission, ...]) -> Score:
+    """Convert symusic's score. `omissions` are those of the repair."""
     metres = {
         change.time: TimeSignature(change.time, change.numerator, change.denominator)
         for change in file.time_signatures
@@ -108,14 +110,14 @@ def _score(file: Any, title: str, omissions: tuple[Omission, ...]) -> Score:
         for change in file.tempos
         if change.time >= 0 and change.mspq > 0
     }
-    # A file may repeat them on every track, which is nothing lost.
-    asked = (
+    # Equal events on several tracks count once, as nothing is lost.
+    stated = (
         {(change.time, change.numerator, change.denominator) for change in file.time_signatures},
         {(change.time, change.mspq) for change in file.tempos},
     )
     left_out = {
-        ("time signature", "left out: impossible, or in the place of another one"): len(asked[0]) - len(metres),
-        ("tempo", "left out: impossible, or in the place of another one"): len(asked[1]) - len(tempos),
+        ("time signature", "left out: invalid, or at the same time as another one"): len(stated[0]) - len(metres),
+        ("tempo", "left out: invalid, or at the same time as another one"): len(stated[1]) - len(tempos),
         ("pedal", "left out: it is never lifted"): sum(_ends_with_pedal(track) for track in file.tracks if track.notes),
         ("pitch bend", "left out"): sum(len(track.pitch_bends) for track in file.tracks),
     }
@@ -142,7 +144,7 @@ def _score(file: Any, title: str, omissions: tuple[Omission, ...]) -> Score:
 
 
 def _ends_with_pedal(track: Any) -> bool:
-    """Whether the pedal is down at the end; symusic does not tell of it."""
+    """Whether the pedal is down at the end of a track, which symusic leaves out."""
     controls = track.controls.numpy()
     values = controls["value"][controls["number"] == SUSTAIN]
     return bool((values[-1:] >= PEDAL_DOWN).any())
@@ -151,7 +153,7 @@ def _ends_with_pedal(track: Any) -> bool:
 def _name(track: Any) -> str:
     try:
         return " ".join(str(track.name).split())
-    except UnicodeDecodeError:  # a name in an older encoding; the notes are what matters
+    except UnicodeDecodeError:  # a name in an older encoding is left out
         return ""
 
 
@@ -159,7 +161,7 @@ def write(score: Score, path: str | Path) -> None:
     """Write a Standard MIDI File, whole or not at all.
 
     Raises:
-        CarouselError: the folder does not exist, the system refuses, or there are more voices than channels.
+        CarouselError: the file cannot be written, or there are more than 15 pitched voices.
     """
     data = to_bytes(score)
     with atomic_write(path) as file:
@@ -167,7 +169,7 @@ def write(score: Score, path: str | Path) -> None:
 
 
 def to_bytes(score: Score) -> bytes:
-    """A Standard MIDI File of type 1: a track of metres and tempos, then each voice on a track and channel of its own.
+    """A Standard MIDI File of type 1: a track of metres and tempos, then for each voice a track with its own channel.
 
     The same score gives the same bytes.
 
@@ -205,10 +207,10 @@ def to_bytes(score: Score) -> bytes:
 
 
 def channels(voices: Iterable[Voice]) -> list[int]:
-    """Drums on channel 9 (counted from 0), the others in order on the rest.
+    """The channels of voices, counted from 0: 9 for drums, and the other ones in order for the other voices.
 
     Raises:
-        CarouselError: there are more voices than channels.
+        CarouselError: there are more than 15 pitched voices.
     """
     free = iter(PITCHED_CHANNELS)
     try:
@@ -220,7 +222,8 @@ def channels(voices: Iterable[Voice]) -> list[int]:
 
 
 def _played(score: Score, voice: int, channel: int) -> list[tuple[int, Any]]:
-    """A voice's messages by time; at one tick notes end, then the pedal moves, then notes start."""
+    """The messages of a voice with their ticks, in order. At each tick note-offs come first, then the pedal, then
+    note-ons."""
     import mido
 
     ranked: list[tuple[int, int, int, Any]] = []
@@ -237,7 +240,7 @@ def _played(score: Score, voice: int, channel: int) -> list[tuple[int, Any]]:
 
 
 def _track(messages: list[tuple[int, Any]], scale: int) -> Any:
-    """Messages with absolute ticks as a track with deltas."""
+    """A track of messages, which are given with absolute ticks; `scale` multiplies the ticks."""
     import mido
 
     track = mido.MidiTrack()

@@ -1,4 +1,4 @@
-"""How a piece was made, as text in its own file: a text event in MIDI, a miscellaneous field in MusicXML."""
+"""Reads how a piece was made from its file: from a text event in MIDI, or a miscellaneous field in MusicXML."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from generator.foundation.errors import CarouselError
 NAME = "carousel"
 FIELD = "miscellaneous-field"
 MAX_BYTES = 64 * 2**20
-"""Larger files hold no piece."""
+"""Larger files are refused."""
 SUFFIXES = (".mid", ".midi", ".musicxml", ".xml")
 
 
 def read(path: Path) -> str:
-    """The `Score.origin` that was written into a MIDI or MusicXML file; empty where there is none.
+    """The `Score.origin` in a MIDI or MusicXML file; empty if there is none.
 
     Raises:
         CarouselError: the file is of another kind, cannot be read, or is damaged.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise CarouselError(f"{path}: only {' '.join(SUFFIXES)} files carry their origin; choose one of these")
+        raise CarouselError(f"{path}: only {' '.join(SUFFIXES)} files contain their origin; choose one of these")
     try:
         if path.stat().st_size > MAX_BYTES:
             raise CarouselError(f"{path}: larger than {MAX_BYTES >> 20} MB; this is not a piece of music")
@@ -31,11 +31,11 @@ def read(path: Path) -> str:
     except OSError as error:
         raise CarouselError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (ET.ParseError, RecursionError, ValueError) as error:
-        raise CarouselError(f"{path}: damaged where its origin stands; take an unharmed copy") from error
+        raise CarouselError(f"{path}: the file or its origin is damaged; use an undamaged copy") from error
 
 
 def _in_midi(data: bytes) -> str:
-    """Found by how it begins, wherever another program may have moved it."""
+    """The origin, found by how it begins, as another program may have moved it within the file."""
     _, mark, rest = data.partition(f"{NAME} {{".encode())
     if not mark:
         return ""

@@ -1,7 +1,7 @@
-"""Slips in a MIDI file over which a player would play on: values too great, and messages that nothing defines.
+"""Repairs single invalid bytes in a MIDI file: values that are too large, and undefined messages.
 
-MIDI's data bytes go up to 127. A greater velocity, or value of a controller, is taken for 127. Passed over are messages
-about a greater pitch, controller or program, undefined ones, and tempos and time signatures of a wrong length.
+MIDI's data bytes go up to 127. A larger velocity or controller value becomes 127. Removed are messages with a larger
+pitch, controller number or program, undefined messages, and tempos and time signatures of a wrong length.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from collections.abc import Iterator
 
 from generator.foundation.omissions import Omission, omissions_of
 
-HEADER = 14
+HEADER_BYTES = 14
 HIGHEST = 127
 SYSTEM, ESCAPE, META = 0xF0, 0xF7, 0xFF
 DATA_BYTES = {0x80: 2, 0x90: 2, 0xA0: 2, 0xB0: 2, 0xC0: 1, 0xD0: 1, 0xE0: 2, 0xF1: 1, 0xF2: 2, 0xF3: 1}
-"""How many data bytes follow the status byte of each kind of message; other system messages have none."""
+"""How many data bytes follow each status byte; other system messages have none."""
 UNDEFINED = (0xF4, 0xF5, ESCAPE, 0xF9, 0xFD)
 META_LENGTHS = {0x51: 3, 0x58: 4}
-"""How many bytes a tempo and a time signature have."""
+"""The lengths of tempos and time signatures in bytes."""
 NOTHING = bytes((META, 0x01, 0))
-"""An empty text: it stands in the place of a message that is passed over, for the time before it counts."""
+"""An empty text event. It replaces a removed message, as the time before that still counts."""
 END_OF_TRACK = bytes((0x2F, 0))
 
 
 def suspicious(data: bytes) -> bool:
-    """Whether there may be a tempo or a time signature of a wrong length, which the reader would not notice."""
+    """Whether there may be a tempo or time signature of a wrong length, which symusic does not notice."""
     return any(
         data.count(bytes((META, kind))) != data.count(bytes((META, kind, length)))
         for kind, length in META_LENGTHS.items()
@@ -33,12 +33,12 @@ def suspicious(data: bytes) -> bool:
 
 
 def repaired(data: bytes) -> tuple[bytes, tuple[Omission, ...]]:
-    """The bytes of a file with all messages valid, and what had to be changed.
+    """The bytes of the file with all messages valid, and what was changed.
 
     Raises:
-        ValueError: a track breaks off, or does not end with its end; then more is wrong than single bytes.
+        ValueError: a track is cut off or has no end event, so more is wrong than single bytes.
     """
-    out, place = bytearray(data[:HEADER]), HEADER
+    out, place = bytearray(data[:HEADER_BYTES]), HEADER_BYTES
     changes: Counter[tuple[str, str]] = Counter()
     while place < len(data):
         name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "big")
@@ -50,7 +50,7 @@ def repaired(data: bytes) -> tuple[bytes, tuple[Omission, ...]]:
 
 
 def _valid(time: bytes, status: int, rest: bytes, changes: Counter[tuple[str, str]]) -> bytes:
-    """A message with the time before it, or what is to stand in its place."""
+    """The bytes of a message and the time before it, repaired if needed; `changes` counts the repairs."""
     wrong_length = status == META and META_LENGTHS.get(rest[0], rest[1]) != rest[1]
     if wrong_length or status in UNDEFINED or (status < SYSTEM and rest[0] > HIGHEST):
         changes["damaged message", "passed over"] += 1
@@ -62,7 +62,7 @@ def _valid(time: bytes, status: int, rest: bytes, changes: Counter[tuple[str, st
 
 
 def _messages(track: bytes) -> Iterator[tuple[bytes, int, bytes]]:
-    """The messages of a track: the time before each, its status byte, and its other bytes."""
+    """The messages of a track: the bytes of the time before each, its status byte, and its other bytes."""
     place = status = 0
     rest = b""
     while place < len(track):
@@ -80,14 +80,14 @@ def _messages(track: bytes) -> Iterator[tuple[bytes, int, bytes]]:
             place = start + DATA_BYTES.get(status if status > SYSTEM else status & 0xF0, 0)
         rest = track[start:place]
         if place > len(track) or (place == start and status < SYSTEM):
-            raise ValueError("a track breaks off")
+            raise ValueError("a track is cut off")
         yield time, status, rest
     if (status, rest) != (META, END_OF_TRACK):
         raise ValueError("a track has no end")
 
 
 def _past_number(track: bytes, place: int) -> int:
-    """The place after a number of variable length, whose bytes but for the last have their high bit set."""
+    """The index after a variable-length number. All its bytes except the last have their high bit set."""
     while track[place : place + 1] >= b"\x80":
         place += 1
     return place + 1

@@ -1,8 +1,8 @@
-"""Music as values: notes and other events in ticks, and a score that holds a piece of them.
+"""Music as values: notes and other events, and scores made of them.
 
-Times are integer ticks from the start of the piece. A score says how many ticks make a quarter note; its tempos turn
-ticks into seconds, as in a Standard MIDI File. A performance is a score too: 50 ticks a quarter at 120 quarters a
-minute make a tick of 10 ms.
+Times are integer ticks from the start of the piece. As in a Standard MIDI File, a score has a number of ticks a
+quarter, and its tempos determine the length of a tick in seconds. A performance is a score, too: with 50 ticks a
+quarter and 120 quarters a minute, a tick is 10 ms.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from generator.foundation.omissions import Omission
 DEFAULT_VELOCITY = 80
 DEFAULT_TEMPO = 120.0
 LONGEST_STYLE = 40
-
+"""In characters."""
 
 _NAMES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
 
 
 def pitch_name(pitch: int) -> str:
-    """A MIDI pitch as a note name with its octave: 60 is C4."""
+    """The note name of a MIDI pitch with its octave: 60 is C4."""
     return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
 def style_name(text: str) -> str:
-    """The name of a style as it is kept: in lower case, printable, with single blanks, 40 characters at most."""
+    """The normal form of a style's name: in lower case, printable, with single spaces, and at most 40 characters."""
     words = "".join(character if character.isprintable() else " " for character in text.lower()).split()
     return " ".join(words)[:LONGEST_STYLE].rstrip()
 
@@ -51,20 +51,20 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class TimeSignature:
-    """A metre; it starts a bar."""
+    """The metre from `start_ticks` on, where a bar starts."""
 
     start_ticks: int
     numerator: int
     denominator: int
 
     def bar_ticks(self, ticks_per_quarter: int) -> int:
-        """Length of a bar in ticks."""
+        """The length of a bar in ticks."""
         return self.numerator * 4 * ticks_per_quarter // self.denominator
 
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
-    """Quarters a minute from `start_ticks` on."""
+    """The tempo from `start_ticks` on."""
 
     start_ticks: int
     quarters_per_minute: float
@@ -99,7 +99,7 @@ E = TypeVar("E", bound=MusicEvent)
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """Who plays: a part's name and its General MIDI program (0 to 127), or drums."""
+    """A voice: its name and its General MIDI program (0 to 127), or drums."""
 
     name: str
     program: int = 0
@@ -108,9 +108,10 @@ class Voice:
 
 @dataclass(frozen=True)
 class Score:
-    """A piece, or what a stream has played: every tuple sorted by `start_ticks`, voices as indices into `voices`.
+    """A piece, or the music of a stream. Each tuple of events is sorted by `start_ticks`.
 
-    The first bar starts at tick 0; a pickup is a first bar whose start is silent.
+    The `voice` of an event is an index into `voices`. The first bar starts at tick 0; a pickup is the end of a first
+    bar that begins with silence.
     """
 
     ticks_per_quarter: int
@@ -123,19 +124,19 @@ class Score:
     piece_ends: tuple[PieceEnd, ...] = ()
     title: str = ""
     length_ticks: int = 0
-    """Where it was cut, with the silence before the cut; 0 where it was not, and ends with its last note."""
+    """Where the score was cut, which may be after its last note; 0 if it was not cut."""
     style: str = ""
-    """What kind of piece it is, as `style_name` writes it: `reel`, `bach`. Files of music do not carry it."""
+    """The kind of piece as `style_name` writes it, such as `reel`. Files of music do not contain it."""
     origin: str = field(default="", compare=False)
-    """How it was made, one line of ASCII; files of music carry it. A score that is changed in any way has none."""
+    """How the score was made, as one line of ASCII, which files of music contain; empty if it was changed since."""
     omissions: tuple[Omission, ...] = field(default=(), compare=False)
-    """What its reader left out of the file."""
+    """What was left out when the score was read from a file."""
 
     @staticmethod
     def from_events(
         events: Iterable[MusicEvent], *, ticks_per_quarter: int, voices: tuple[Voice, ...], title: str = ""
     ) -> Score:
-        """Collect events, in any order, into a score."""
+        """The score of these events, which may be in any order."""
         kinds: dict[type, list[MusicEvent]] = {kind: [] for kind in (Note, TimeSignature, Tempo, Pedal, Bar, PieceEnd)}
         for event in events:
             kinds[type(event)].append(event)
@@ -161,15 +162,15 @@ class Score:
 
     @property
     def end_ticks(self) -> int:
-        """Where the last note ends, or the silence after it that belongs to the piece; 0 without either."""
+        """The end of the last note, or `length_ticks` if that is later."""
         return max(self.length_ticks, *(note.end_ticks for note in self.notes), 0)
 
     def louder_or_softer(self) -> int:
-        """How many notes have another velocity than most: so many change where all are made alike."""
+        """How many notes do not have the commonest velocity."""
         return len(self.notes) - max(Counter(note.velocity for note in self.notes).values(), default=0)
 
     def bar_starts(self) -> Iterator[tuple[int, TimeSignature]]:
-        """Every bar's start in ticks with its metre, up to the end of the last note; 4/4 where nothing is said."""
+        """The start in ticks and the metre of each bar up to `end_ticks`. Before the first time signature it is 4/4."""
         changes = list(self.time_signatures)
         if not changes or changes[0].start_ticks > 0:
             changes.insert(0, TimeSignature(0, 4, 4))
@@ -181,10 +182,10 @@ class Score:
                 yield start, metre
 
     def between(self, start_ticks: int, end_ticks: int) -> Score:
-        """The stretch from `start_ticks`, best a bar line, up to `end_ticks`, moved to begin at tick 0.
+        """The part from `start_ticks`, which should be a bar line, to `end_ticks`, moved so that it starts at tick 0.
 
-        It has the notes that start there, cut off at its end. The metre, the tempo and the pedals in force at its start
-        stand at its beginning.
+        It contains the notes that start in it, cut at its end, and at tick 0 the metre, the tempo and the pedals that
+        are in force there.
         """
 
         def moved(events: Iterable[E]) -> tuple[E, ...]:
@@ -225,7 +226,7 @@ class Score:
 
 @dataclass
 class Clock:
-    """Ticks to seconds under a growing list of tempos; tempos come in order of time."""
+    """Converts ticks to seconds and back. Tempos are added in order of time."""
 
     ticks_per_quarter: int
     _ticks: list[int] = field(default_factory=lambda: [0])
@@ -237,7 +238,7 @@ class Clock:
             self._seconds_per_tick = [60.0 / DEFAULT_TEMPO / self.ticks_per_quarter]
 
     def set(self, tempo: Tempo) -> None:
-        """From `tempo.start_ticks` on, this tempo holds."""
+        """Add a tempo, which holds from its `start_ticks` on."""
         seconds = self.seconds(tempo.start_ticks)
         rate = 60.0 / tempo.quarters_per_minute / self.ticks_per_quarter
         if tempo.start_ticks <= self._ticks[-1]:
@@ -248,7 +249,7 @@ class Clock:
             self._seconds_per_tick.append(rate)
 
     def seconds(self, ticks: int) -> float:
-        """Seconds from the start at `ticks`."""
+        """The time of a tick in seconds from the start."""
         index = max(0, bisect_right(self._ticks, ticks) - 1)
         return self._seconds[index] + (ticks - self._ticks[index]) * self._seconds_per_tick[index]
 

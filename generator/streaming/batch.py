@@ -35,7 +35,7 @@ from generator.tokenizers.base import Mask, Rows, Tokenizer
 
 CHUNK = 64
 """The maximum number of tokens of one job, so that no stream waits long for a row. With slightly more, the loop
-detector could not process the text of a job in one piece (`loop_detector._bound`)."""
+detector could not process the text of a job in one piece (`loop_cycles.nearness_bound`)."""
 POSITION, LEFT, EMITTED, GIVEN, SEED, TOP_K, ENDING = range(7)
 NEXT, NEVER, STOP = range(len(AT_END))
 

@@ -23,7 +23,7 @@ from generator.streaming.violations import (
     key_violation,
     style_violation,
 )
-from generator.tokenizers.base import Mask, Rows
+from generator.tokenizers.base import SILENT, Mask, Rows
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.performance_grammar import (
     FIRST,
@@ -37,7 +37,6 @@ from generator.tokenizers.performance_grammar import (
     KIND,
     LAST,
     PAST,
-    SILENT,
     STARTS,
     TICK,
     TICKS_PER_SECOND,

@@ -133,7 +133,7 @@ def _read(data: bytes) -> Snapshot:
         decoder=dict(fields["decoder"]),
         relaxed={name: whole(count, 1, LARGEST_COUNT) for name, count in relaxed.items()},
         match=match,
-        detector=None if detector is None else LoopDetector.of(detector),
+        detector=None if detector is None else LoopDetector.from_state(detector),
     )
 
 

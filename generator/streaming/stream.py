@@ -167,12 +167,12 @@ class Stream(Course):
                 a partly written note may be complete.
         """
         events: list[Event] = []
-        piece = splice.checked(self.engine.tokenizer, piece, voice)
+        piece = splice.checked_phrase(self.engine.tokenizer, piece, voice)
         self._repair()
-        while splice.is_half_said(self.engine.tokenizer, self._decoder):
+        while splice.is_mid_note(self.engine.tokenizer, self._decoder):
             events += self._advance(1)
         decoder = self.engine.tokenizer.decoder(self._decoder.state())
-        tokens = tuple(splice.spelled(self.engine.tokenizer, decoder, piece))
+        tokens = tuple(splice.encode_phrase(self.engine.tokenizer, decoder, piece))
         if sum(len(tokens) for _, tokens in self._injected) + len(tokens) > MOST_INJECTED:
             raise CarouselError(f"listen takes {MOST_INJECTED:,} tokens in all; start a new stream")
         self._drop_ahead()

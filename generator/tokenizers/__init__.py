@@ -1,4 +1,4 @@
-"""Floor 1: pieces to token ids and back, each tokenizer with its grammar and an incremental decoder."""
+"""Floor 1: pieces to token ids and back. Each tokenizer has a grammar and an incremental decoder."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ KINDS: dict[str, type[CharTokenizer] | type[FramesTokenizer] | type[PerformanceT
 
 
 def fit(kind: str, pieces: Iterable[Any]) -> Tokenizer:
-    """A tokenizer whose vocabulary covers the training pieces (`str` or `Score`, as the kind asks)."""
+    """A tokenizer of this kind, with a vocabulary that covers the training pieces (`str` for text, `Score` for music).
+
+    Raises:
+        CarouselError: no vocabulary can be made of these pieces.
+    """
     return KINDS[kind].fit(pieces)
 
 
 def from_json(data: dict[str, Any]) -> Tokenizer:
-    """The tokenizer that `to_json` described.
+    """The tokenizer that `Tokenizer.to_json` wrote.
 
     Raises:
         CarouselError: the kind is unknown or a field is missing or broken.

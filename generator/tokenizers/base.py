@@ -1,8 +1,8 @@
-"""What every tokenizer is: a vocabulary table, an encoder, a grammar, and a decoder that keeps to the grammar.
+"""The interface of every tokenizer: a vocabulary, an encoder, a grammar and an incremental decoder.
 
-The grammar says what may come next, so that every sampled stream is a valid piece by construction. It works on many
-streams at once, each of which is a row of integers. A decoder has one such row: it is fed one token at a time and
-yields the events that are now complete. Its whole state is a small JSON value.
+The grammar decides which tokens may come next, so every sampled stream is a valid piece. It works on many streams at
+once; all that it remembers of a stream is one row of integers. A decoder holds one such row. It takes one token at a
+time and returns the events that are now complete. Its whole state is a small JSON value.
 """
 
 from __future__ import annotations
@@ -22,76 +22,80 @@ Rows = npt.NDArray[np.int64]
 Event = str | MusicEvent
 
 LARGEST_COUNT = 2**53
-"""Of ticks, notes and characters in a state from outside: whole in every reader of JSON, and far from where an int64
-overflows."""
+"""The largest number of ticks, notes or characters that is accepted in a state from outside. Every JSON reader keeps it
+exact, and sums with it do not overflow an int64."""
+SILENT = 2**62
+"""Stands for the start of a note where no note sounds. It is later than every tick."""
 
 
 class Grammar:
-    """What may follow what, for `n` streams at once. All that it remembers of a stream is one row of int64."""
+    """Which tokens may follow which, for `n` streams at once. A stream's memory is one row of int64."""
 
     size: int
-    """int64s in a row."""
+    """The length of a row of memory."""
     rules: Rows
-    """The vocabulary, as the loops read it."""
+    """The vocabulary, as an array for the compiled loops."""
     loops: tuple[Callable[[Rows, Rows, Mask], None], Callable[[Rows, Rows, Rows], None]]
-    """`allowed` and `advance`, compiled: functions of the rules and what these take."""
+    """`allowed` and `advance` as compiled functions, which take `rules` before their other arguments."""
 
     def begin(self) -> Rows:
-        """The row of a stream that has said nothing, shape (size,)."""
+        """The memory of a stream without any tokens, shape (size,)."""
         raise NotImplementedError
 
     def allowed(self, memory: Rows, masks: Mask) -> None:
-        """Write which tokens may come next into `masks`, shape (n, vocab_size); `memory` has shape (n, size).
+        """Write into `masks`, shape (n, vocab_size), which tokens may come next; `memory` has shape (n, size).
 
-        No row is all `False` while every token was allowed when it came.
+        A row of the mask has at least one `True` if every token so far was allowed.
         """
         self.loops[0](self.rules, memory, masks)
 
     def advance(self, memory: Rows, tokens: Rows) -> None:
-        """Take one token a stream, shape (n,), each below vocab_size; `memory`, shape (n, size), changes in place."""
+        """Add one token to each stream. `tokens`, shape (n,), are below vocab_size; `memory`, shape (n, size), changes
+        in place."""
         self.loops[1](self.rules, memory, tokens)
 
 
 class Decoder(Protocol):
-    """Tokens to events, incrementally, and the grammar of what may follow."""
+    """Decodes tokens to events incrementally, and determines which tokens may come next."""
 
     @property
     def memory(self) -> Rows:
-        """Its row of the grammar's memory, shape (size,), current after every `feed`."""
+        """Its row of the grammar's memory, shape (size,); `feed` changes it in place."""
 
     def feed(self, token: int) -> list[Event]:
-        """Take one token; return the events it completes (often none)."""
+        """Take one token, and return the events that it completes (often none)."""
 
     def feed_all(self, tokens: Sequence[int]) -> list[Event]:
-        """Take several tokens; return the events they complete."""
+        """Take several tokens, and return the events that they complete."""
 
     def allowed(self) -> Mask:
-        """Which tokens may come next, shape (vocab_size,); never all False. Read-only: copy before changing."""
+        """Which tokens may come next, shape (vocab_size,), at least one. The array is read-only, and the next call
+        overwrites it."""
 
     @property
     def horizon_ticks(self) -> int:
-        """Every event that starts before this tick has been returned; for text, the count of characters."""
+        """All events that start before this tick have been returned. For text, the number of characters."""
 
     @property
     def now_ticks(self) -> int:
-        """The current time: what the next tokens say does not start before."""
+        """The current time, before which no later token can start a note. For text, the number of characters."""
 
     @property
     def now_ms(self) -> int:
         """The current time in milliseconds from the start of the stream, rounded down; 0 for text."""
 
     def started(self, token: int, events: list[Event]) -> list[int]:
-        """The pitches of notes that are known to start now that a token has been fed and has completed these events."""
+        """The pitches of the notes that start with a token that was just fed, given the events that it completed."""
 
     def state(self) -> dict[str, Any]:
-        """Everything the decoder remembers, as a JSON value; `Tokenizer.decoder(state)` goes on from it."""
+        """The whole state as a JSON value; `Tokenizer.decoder(state)` continues from it."""
 
 
 class GrammarDecoder:
-    """What every decoder is made of: one row of a grammar's memory, `memory`.
+    """The base of all decoders. It holds one row of the grammar's memory.
 
     Raises:
-        ValueError: the state, which may come from outside, is not one of this grammar.
+        ValueError: the state, which may come from outside, is not valid for this grammar.
     """
 
     def __init__(self, grammar: Grammar, vocab_size: int, state: dict[str, Any] | None) -> None:
@@ -107,12 +111,17 @@ class GrammarDecoder:
         try:
             self._restore(state)
         except (AttributeError, LookupError, TypeError) as error:
-            raise ValueError("a decoder's state lacks a value or has one of the wrong kind") from error
+            raise ValueError("a decoder's state lacks a value, or a value has the wrong type") from error
         if not self.allowed().any():
-            raise ValueError("nothing may follow a decoder's state")
+            raise ValueError("a decoder's state allows no next token")
 
     def _restore(self, state: dict[str, Any]) -> None:
-        """Write the state into `memory`. Compiled code trusts that memory, so nothing unsound may get there."""
+        """Check the state and write it into `memory`. Compiled code reads `memory` without checking it again.
+
+        Raises:
+            ValueError: the state is not valid.
+            AttributeError, LookupError, TypeError: a value is missing or has the wrong type.
+        """
         raise NotImplementedError
 
     def feed(self, token: int) -> list[Event]:
@@ -124,11 +133,11 @@ class GrammarDecoder:
         return [event for token in tokens for event in self.feed(token)]
 
     def started(self, token: int, events: list[Event]) -> list[int]:
-        """As `Decoder.started`, where notes are events as soon as they start."""
+        """As `Decoder.started`, for tokenizers whose notes are complete as soon as they start."""
         return [event.pitch for event in events if isinstance(event, Note)]
 
     def allowed(self) -> Mask:
-        """Shape (vocab_size,), read-only; it changes with the next call."""
+        """As `Decoder.allowed`."""
         self._grammar.allowed(self._rows, self._masks)
         return self._view
 
@@ -137,8 +146,25 @@ class GrammarDecoder:
         self._grammar.advance(self._rows, self._tokens)
 
 
+class SoundingNotesDecoder(GrammarDecoder):
+    """A decoder whose notes are complete when they end. The first field of its memory is the current tick."""
+
+    _starts: Rows
+    """Of each key, the tick at which its note started, or `SILENT`; a view of `memory`."""
+
+    @property
+    def horizon_ticks(self) -> int:
+        """As `Decoder.horizon_ticks`: the start of the earliest note that still sounds, or the current tick."""
+        return min(int(self._starts.min()), self.now_ticks)
+
+    @property
+    def now_ticks(self) -> int:
+        """As `Decoder.now_ticks`."""
+        return int(self.memory[0])
+
+
 def whole(value: Any, low: int, high: int) -> int:
-    """A value from outside, if it is a whole number from `low` to `high`.
+    """Check that a value from outside is an integer from `low` to `high`, and return it.
 
     Raises:
         ValueError: it is not.
@@ -149,33 +175,33 @@ def whole(value: Any, low: int, high: int) -> int:
 
 
 class Tokenizer(Protocol):
-    """Pieces to token ids and back. A piece is a `str` or a `Score`."""
+    """Encodes pieces as token ids and decodes them. A piece is a `str` or a `Score`."""
 
     kind: ClassVar[str]
-    """`char`, `score`, `performance` or `frames`: the tag in `tokenizer.json`."""
+    """`char`, `score`, `performance` or `frames`, as in `tokenizer.json`."""
     medium: ClassVar[str]
-    """`text` or `music`: what a piece is."""
+    """`text` if pieces are `str`, `music` if they are `Score`."""
     report: ClassVar[type[Report]]
-    """Its own kind of report."""
+    """The class of the reports that `quantise` returns."""
 
     @property
     def vocab_size(self) -> int: ...
 
     @property
     def voices(self) -> tuple[Voice, ...]:
-        """Who plays; none for text."""
+        """The voices of decoded scores; empty for text."""
 
     @property
     def ticks_per_quarter(self) -> int:
-        """Of the scores that it decodes to; 1 for text, where a tick is a character."""
+        """The resolution of decoded scores; 1 for text, where a character counts as a tick."""
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """The styles that it knows; their tokens are the last of the vocabulary. At most one opens a piece."""
+        """The styles in the vocabulary, whose tokens are its last ones. A piece may begin with one of them."""
 
     @property
     def bar_lines(self) -> range:
-        """The tokens that are bar lines; none where there are no bars."""
+        """The tokens that are bar lines; empty if the vocabulary has none."""
 
     @property
     def end(self) -> int:
@@ -183,37 +209,47 @@ class Tokenizer(Protocol):
 
     @property
     def start(self) -> int:
-        """The token that a cold stream is fed first, with a zero state. It completes no event."""
+        """The token that the model reads first in a stream without a primer. It completes no event."""
 
     @property
     def grammar(self) -> Grammar: ...
 
     def encode(self, piece: Any) -> Tokens:
-        """A piece as tokens, the end token last.
+        """Encode a piece, shape (tokens,); the last token is `end`.
 
         Raises:
-            CarouselError: the piece is empty, or nothing in it can be expressed.
+            CarouselError: the piece is empty, or the vocabulary can express nothing of it.
         """
 
     def quantise(self, piece: Any) -> tuple[Any, Report]:
-        """A piece as it comes back when it is encoded and decoded, but for its end, and what that loses.
+        """The piece that encoding and decoding give, except for its end, and a report of what they lose.
 
         Raises:
-            CarouselError: nothing in it can be expressed.
+            CarouselError: the vocabulary can express nothing of the piece.
         """
 
     def decode(self, tokens: Tokens) -> Any:
-        """The piece (or pieces, one after another) that the tokens spell."""
+        """Decode tokens, shape (tokens,). Several encoded pieces become one piece, one after another.
 
-    def decoder(self, state: dict[str, Any] | None = None) -> Decoder: ...
+        Raises:
+            CarouselError: the tokens do not follow the grammar, where the decoder checks that.
+        """
+
+    def decoder(self, state: dict[str, Any] | None = None) -> Decoder:
+        """A decoder at the start of a stream, or one that continues from the `Decoder.state` of another one.
+
+        Raises:
+            ValueError: the state is not valid.
+        """
 
     def augment(self, tokens: Tokens, random: np.random.Generator) -> Tokens:
-        """A random musical variant of one encoded piece: transposed, stretched. Text comes back as it is."""
+        """A random variant of one encoded piece for training: music is transposed or stretched, text is unchanged."""
 
     def cold_starts(self, tokens: Tokens) -> npt.NDArray[np.int64]:
-        """Indices into one encoded piece where a cold stream may begin: the token there follows `start`."""
+        """Where a training sequence may begin in one encoded piece, as indices; `start` is put before that token."""
 
     def collect(self, events: list[Any]) -> Any:
-        """Events of a decoder as a piece: a `str`, or a `Score` with this tokenizer's voices."""
+        """Make a piece of decoded events: a `str`, or a `Score` with this tokenizer's voices."""
 
-    def to_json(self) -> dict[str, Any]: ...
+    def to_json(self) -> dict[str, Any]:
+        """The tokenizer as a JSON value, from which `generator.tokenizers.from_json` makes an equal one."""

@@ -1,4 +1,4 @@
-"""Text, one token a character. Every character of the training split, one token for the unknown, one for the end."""
+"""Text with one token for each character of the training split, one for unknown characters and one for the end."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ END = 1
 SPECIAL = ("<unknown>", "<end>")
 MOST_CHARACTERS = 2**16 - len(SPECIAL)
 REPLACEMENT = "\ufffd"
-"""What the unknown token decodes to (Unicode's replacement character)."""
+"""The unknown token decodes to Unicode's replacement character."""
 
 
 @dataclass(frozen=True, slots=True)
 class CharReport(Report):
-    """What the vocabulary has not of one text."""
+    """How many characters of a text are not in the vocabulary."""
 
     characters: int
     unknown: int = cause(
@@ -35,7 +35,7 @@ class CharReport(Report):
 
 @compiled
 def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
-    """`Grammar.allowed`; the rules are which tokens may come, shape (1, vocab_size)."""
+    """`Grammar.allowed`. `rules`, shape (1, vocab_size), is 1 for the tokens that may come, else 0."""
     for stream in range(len(masks)):
         for token in range(masks.shape[1]):
             masks[stream, token] = rules[0, token] != 0
@@ -43,17 +43,18 @@ def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
 
 @compiled
 def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
-    """`Grammar.advance`."""
+    """`Grammar.advance`: there is nothing to remember."""
 
 
 class CharGrammar(Grammar):
-    """Any character may follow any other, so there is nothing to remember; the unknown is never said."""
+    """Any token may follow any other, except that the unknown token is never sampled."""
 
     size: int = 0
     loops = allowed, advance
 
-    def __init__(self, sampled: Mask) -> None:
-        self.rules = sampled[np.newaxis].astype(np.int64)
+    def __init__(self, allowed: Mask) -> None:
+        """Make the grammar that allows the tokens in `allowed`, shape (vocab_size,)."""
+        self.rules = allowed[np.newaxis].astype(np.int64)
 
     def begin(self) -> Rows:
         return np.zeros(0, dtype=np.int64)
@@ -63,7 +64,7 @@ class CharDecoder(GrammarDecoder):
     """Every token is one complete character."""
 
     def __init__(self, tokenizer: CharTokenizer, state: dict[str, Any] | None = None) -> None:
-        self._said = tokenizer.said
+        self._texts = tokenizer.texts
         self._count = 0
         super().__init__(tokenizer.grammar, tokenizer.vocab_size, state)
 
@@ -72,11 +73,11 @@ class CharDecoder(GrammarDecoder):
 
     def feed(self, token: int) -> list[Event]:
         self._count += 1
-        return [self._said[token]]
+        return [self._texts[token]]
 
     def feed_all(self, tokens: Sequence[int]) -> list[Event]:
         self._count += len(tokens)
-        return [self._said[token] for token in tokens]
+        return [self._texts[token] for token in tokens]
 
     @property
     def horizon_ticks(self) -> int:
@@ -90,7 +91,7 @@ class CharDecoder(GrammarDecoder):
 
 
 class CharTokenizer:
-    """Characters to ids and back. Ids 0 and 1 are the unknown and the end; characters follow in code point order."""
+    """Encodes text, one token a character. Token 0 is the unknown one and 1 the end; characters begin at 2."""
 
     kind: ClassVar[str] = "char"
     medium: ClassVar[str] = "text"
@@ -102,32 +103,45 @@ class CharTokenizer:
     report: ClassVar[type[Report]] = CharReport
 
     def __init__(self, characters: str) -> None:
+        """Make the vocabulary of these characters, which get their ids in this order.
+
+        Raises:
+            CarouselError: there are none or too many, two are equal, or one is a surrogate.
+        """
         if not characters:
             raise CarouselError("a char tokenizer needs at least one character")
         if len(characters) > MOST_CHARACTERS:
             raise CarouselError(f"{len(characters)} different characters; tokens have 16 bits, for {MOST_CHARACTERS}")
         if len(set(characters)) < len(characters):
-            raise CarouselError("a char tokenizer's characters are distinct; restore the checkpoint")
+            raise CarouselError("a char tokenizer has a character twice; restore the checkpoint")
         if any("\ud800" <= character <= "\udfff" for character in characters):
             raise CarouselError("half a surrogate pair is no character; give text that is UTF-8")
         self.characters = characters
         self._ids = {character: index + len(SPECIAL) for index, character in enumerate(characters)}
-        self.said = (REPLACEMENT, "\n", *characters)
-        """What each token decodes to; one table for all streams, so that it stays in the processor's cache."""
+        self.texts = (REPLACEMENT, "\n", *characters)
+        """The text of each token. All decoders share this tuple, so that it stays in the processor's cache."""
         self.vocab_size = len(SPECIAL) + len(characters)
         self.start = self._ids.get("\n", END)
         self.grammar = CharGrammar(np.arange(self.vocab_size) != UNKNOWN)
 
     @staticmethod
     def fit(pieces: Iterable[str]) -> CharTokenizer:
-        """The characters of the training pieces, sorted."""
+        """The tokenizer for all characters of the training pieces, in code point order.
+
+        Raises:
+            CarouselError: the pieces have no characters, or too many different ones.
+        """
         seen: set[str] = set()
         for piece in pieces:
             seen.update(piece)
         return CharTokenizer("".join(sorted(seen)))
 
     def encode(self, piece: str) -> Tokens:
-        """Text as ids, the end token last; characters outside the vocabulary become the unknown token."""
+        """Text as ids, shape (characters + 1,), the end token last. Unknown characters become `UNKNOWN`.
+
+        Raises:
+            CarouselError: the text is empty.
+        """
         if not piece:
             raise CarouselError("the text is empty; give at least one character")
         ids = self._ids
@@ -136,7 +150,7 @@ class CharTokenizer:
         return np.append(body, np.uint16(END))
 
     def quantise(self, piece: str) -> tuple[str, CharReport]:
-        """The text as it comes back, and how much of it is unknown."""
+        """The text with unknown characters replaced by `REPLACEMENT`, and a report that counts these."""
         unknown = set(piece) - self._ids.keys()
         known = piece.translate({ord(character): REPLACEMENT for character in unknown}) if unknown else piece
         return known, CharReport(len(piece), sum(map(piece.count, unknown)))
@@ -152,7 +166,7 @@ class CharTokenizer:
         return tokens
 
     def cold_starts(self, tokens: Tokens) -> npt.NDArray[np.int64]:
-        """The starts of paragraphs: after an empty line, else after any line end."""
+        """The starts of paragraphs, which follow an empty line. If there are none, the starts of lines."""
         newline = tokens[:-1] == self.start
         paragraph = newline.copy()
         paragraph[1:] &= newline[:-1]
@@ -169,5 +183,5 @@ class CharTokenizer:
     def from_json(data: dict[str, Any]) -> CharTokenizer:
         characters = data["characters"]
         if not isinstance(characters, str):
-            raise CarouselError("a char tokenizer's characters are one string; restore the checkpoint")
+            raise CarouselError("a char tokenizer's characters are not one string; restore the checkpoint")
         return CharTokenizer(characters)

@@ -1,9 +1,9 @@
-"""Frames: music as columns of a piano roll, one a step of time, each the set of keys that sound.
+"""The frames tokenizer: music as a piano roll. A frame is one time step, the set of keys that sound in it.
 
-A frame's pitches are written from the top down, then its end, so the log-likelihoods of its tokens sum to that of the
-frame, by which Boulanger-Lewandowski and others (2012, "Modeling Temporal Dependencies in High-Dimensional
-Sequences") compare models of polyphonic music. A piece says first how far it was moved from the key that it came in:
-training moves it at random, and a model that is told so learns from all keys what holds in each one.
+A frame is encoded as its pitches from the highest down, then a token that ends the frame. So the log-likelihoods of its
+tokens add up to that of the frame, by which Boulanger-Lewandowski and others (2012, "Modeling Temporal Dependencies in
+High-Dimensional Sequences") compare models of polyphonic music. The first token of a piece is its transposition:
+training transposes pieces at random, and this token tells the model by how many semitones.
 """
 
 from __future__ import annotations
@@ -26,30 +26,33 @@ from generator.tokenizers.frames_grammar import (
     HIGHEST,
     KEYS,
     LOWEST,
+    NOT_TRANSPOSED,
     PITCH,
     TRANSPOSITIONS,
-    UNMOVED,
     VOCABULARY,
     FramesDecoder,
     FramesGrammar,
 )
 
 FINEST = 4
-"""Frames a quarter at most: sixteenths."""
+"""The most frames a quarter, which are sixteenths then."""
 MOST_FRAMES = 2**20
-"""Of a piece: three days of quarters."""
+"""The longest piece."""
 
 
-PIANO_ROLL = "frames only say which keys of one instrument sound, in one tempo"
+PIANO_ROLL = "frames only encode which keys of one instrument sound, in one tempo"
 
 
 @dataclass(frozen=True, slots=True)
 class FramesReport(Report):
-    """What frames could not express of one score. Where only `notes`, and how many there were of other things, is not
-    zero, it comes back exactly, but for notes longer than `HOLD_LIMIT`."""
+    """What frames could not express of one score.
+
+    The totals are `notes`, `pedals` and `tempos`. If all other fields are 0, the score is decoded exactly, except that
+    notes longer than `HOLD_LIMIT` are split.
+    """
 
     notes: int
-    """Notes that a frame has."""
+    """Notes that are in at least one frame."""
     max_onset_error_quarters: float
     pedals: int = 0
     tempos: int = 0
@@ -67,7 +70,7 @@ class FramesReport(Report):
         better="performance",
         of="notes",
     )
-    """Notes that a frame cannot tell from the one before them, or beside them, on their key: they come back as one."""
+    """Notes that continue or double another note of the same pitch; they are decoded as one note with it."""
     moved: int = cause(
         "note",
         "moved, by up to {max_onset_error_quarters:.2g} quarters",
@@ -84,7 +87,7 @@ class FramesReport(Report):
 
 
 class FramesTokenizer:
-    """Any score as frames: a frame has the keys that sound in its middle."""
+    """Encodes any score as frames. A frame contains the keys that sound at its middle."""
 
     kind: ClassVar[str] = "frames"
     medium: ClassVar[str] = "music"
@@ -98,15 +101,15 @@ class FramesTokenizer:
     def __init__(
         self, frames_per_quarter: int = 1, quarters_per_minute: float = DEFAULT_TEMPO, program: int = 0
     ) -> None:
-        """Say how frames sound.
+        """Set the length of a frame, and the tempo and instrument of decoded scores.
 
         Args:
-            frames_per_quarter: 1 to 4; a tick of what it decodes to is a frame.
-            quarters_per_minute: the tempo that every piece is given.
-            program: who plays, by General MIDI.
+            frames_per_quarter: 1 to 4. A frame is one tick of a decoded score.
+            quarters_per_minute: the tempo of every decoded piece, 1 to 1000.
+            program: the General MIDI program of every decoded piece, 0 to 127.
 
         Raises:
-            CarouselError: one of them is not what it should be.
+            CarouselError: a value is out of its range.
         """
         if type(frames_per_quarter) is not int or not 1 <= frames_per_quarter <= FINEST:
             raise CarouselError(f"{frames_per_quarter!r} frames a quarter; give 1 to {FINEST}")
@@ -121,7 +124,8 @@ class FramesTokenizer:
 
     @staticmethod
     def fit(pieces: Iterable[Score]) -> FramesTokenizer:
-        """The grid of the training pieces, at most sixteenths, and the commonest tempo and program.
+        """The tokenizer with the finest resolution of the training pieces, at most sixteenths, and with their commonest
+        tempo and program.
 
         Raises:
             CarouselError: there is no piece.
@@ -138,20 +142,21 @@ class FramesTokenizer:
         return FramesTokenizer(min(FINEST, max(grids)), tempo, program)
 
     def encode(self, piece: Score) -> Tokens:
-        """A score as frames from its tick 0 to the end of its last note, or to its `PieceEnd` where that is later.
+        """A score as tokens, shape (tokens,): its frames from tick 0 to the end of its last note, or to a later
+        `PieceEnd`.
 
         Raises:
-            CarouselError: no note falls into a frame and no end is given, or the piece is too long.
+            CarouselError: no note falls into a frame and there is no `PieceEnd`, or the piece is too long.
         """
         roll, _ = self._roll(piece)
         frames, keys = np.nonzero(roll[:, ::-1])
         tokens = np.full(1 + roll.sum() + len(roll) + 1, FRAME, dtype=np.uint16)
         tokens[1 + np.arange(len(frames)) + frames] = PITCH + KEYS - 1 - keys
-        tokens[0], tokens[-1] = UNMOVED, END
+        tokens[0], tokens[-1] = NOT_TRANSPOSED, END
         return tokens
 
     def quantise(self, piece: Score) -> tuple[Score, FramesReport]:
-        """What comes back when `piece` is encoded and decoded, and how far that is from the original.
+        """The score that encoding and decoding give, and a report of how it differs from the original.
 
         Raises:
             CarouselError: as `encode`.
@@ -159,11 +164,11 @@ class FramesTokenizer:
         return self.decode(self.encode(piece)), self._roll(piece)[1]
 
     def _roll(self, score: Score) -> tuple[npt.NDArray[np.bool_], FramesReport]:
-        """The piano roll, shape (frames, 88)."""
+        """The piano roll, shape (frames, 88), and the report on it."""
         per, ticks_per_quarter = self.ticks_per_quarter, score.ticks_per_quarter
 
         def frame(ticks: int) -> int:
-            """The first frame whose middle lies after that moment. A note that ends in a middle sounds there."""
+            """The first frame whose middle is after `ticks`. So a note that ends at a middle is in that frame."""
             return (2 * ticks * per + ticks_per_quarter) // (2 * ticks_per_quarter)
 
         drums = {index for index, voice in enumerate(score.voices) if voice.drum}
@@ -213,14 +218,14 @@ class FramesTokenizer:
         return FramesDecoder(self.grammar, self.quarters_per_minute, self.ticks_per_quarter, state)
 
     def transposed(self, tokens: Tokens, semitones: int) -> Tokens:
-        """An encoded piece moved by so many semitones, which it says; the caller sees to it that the keys are there."""
+        """Transpose an encoded piece, its first token included. All its pitches must stay on the piano."""
         moved = tokens.astype(np.int64)
         moved[0] += semitones
         moved[moved >= PITCH] += semitones
         return moved.astype(np.uint16)
 
     def augment(self, tokens: Tokens, random: np.random.Generator) -> Tokens:
-        """Transposed within the piano by up to six semitones."""
+        """Transpose by a random interval of up to six semitones that keeps all notes on the piano."""
         keys = tokens[tokens >= PITCH].astype(np.int64) - PITCH
         low, high = (
             max(TRANSPOSITIONS[0], -keys.min(initial=KEYS)),
@@ -229,7 +234,7 @@ class FramesTokenizer:
         return self.transposed(tokens, int(random.integers(low, high + 1)))
 
     def cold_starts(self, tokens: Tokens) -> npt.NDArray[np.int64]:
-        """The piece's start."""
+        """The start of the piece alone."""
         return np.zeros(1, dtype=np.int64)
 
     def collect(self, events: list[Any]) -> Score:

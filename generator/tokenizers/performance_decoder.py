@@ -1,4 +1,4 @@
-"""Tokens of a performance to notes and pedal changes, one at a time; a note is complete when it ends."""
+"""The decoder of the performance tokenizer: tokens to notes and pedal changes."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ import numpy as np
 from generator.foundation.errors import CarouselError
 from generator.music.keys import KEYS
 from generator.music.score import Note, Pedal, PieceEnd
-from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, whole
+from generator.tokenizers.base import LARGEST_COUNT, SILENT, Event, SoundingNotesDecoder, whole
 from generator.tokenizers.performance_grammar import (
     END,
     FLOOR,
     HOLD_LIMIT,
-    IN_KEY,
-    IN_VELOCITY,
     KEY,
+    KEY_INDEX,
     LAST,
     NOTE_OFF,
     NOTE_ON,
     PEDAL,
     PEDAL_DOWN,
-    SILENT,
     STARTS,
     STYLE,
     TICK,
     TICKS_PER_SECOND,
     VELOCITY,
+    VELOCITY_TOKEN,
     PerformanceGrammar,
     pitch_range,
     transposition,
@@ -35,11 +34,11 @@ from generator.tokenizers.performance_grammar import (
 from generator.tokenizers.recent import ONSETS
 
 
-class PerformanceDecoder(GrammarDecoder):
-    """Tokens to notes, each complete at its note-off.
+class PerformanceDecoder(SoundingNotesDecoder):
+    """Decodes tokens to notes, each complete at its note-off, and pedal changes.
 
-    Its state is the fields of its memory; `[place, start tick, velocity]` of each note that sounds, in their order,
-    where a place counts the vocabulary's pitches from 0; and the ticks of the onsets of the last second, newest first.
+    The state has the fields of the memory; `[index, start tick, velocity]` of each note that sounds, the oldest first,
+    where `index` counts the vocabulary's pitches from 0; and the ticks of the last second's onsets, the newest first.
     """
 
     def __init__(self, grammar: PerformanceGrammar, state: dict[str, Any] | None = None) -> None:
@@ -56,16 +55,16 @@ class PerformanceDecoder(GrammarDecoder):
         last = table.entries[row[LAST]][0]
         row[PEDAL_DOWN] = whole(state["pedal"], 0, 1)
         if last not in (END, STYLE):
-            row[IN_KEY] = whole(state["key"], 0, len(KEYS) - 1)
+            row[KEY_INDEX] = whole(state["key"], 0, len(KEYS) - 1)
         elif state["key"] is not None:
-            raise ValueError("a decoder's state has a key between pieces")
-        fresh = last in (END, STYLE, KEY)  # no note has begun, nor has the pedal gone down
+            raise ValueError("a decoder's state has a key before the key token of its piece")
+        fresh = last in (END, STYLE, KEY)  # the piece has no notes and no pedal changes yet
         if state["velocity"] is None:
             wrong = state["floor"] or state["sounding"] or row[PEDAL_DOWN] == fresh or not (fresh or last == PEDAL)
         else:
-            wrong, row[IN_VELOCITY] = fresh, whole(state["velocity"], velocities.start, velocities.stop - 1)
+            wrong, row[VELOCITY_TOKEN] = fresh, whole(state["velocity"], velocities.start, velocities.stop - 1)
         if wrong:
-            raise ValueError("a decoder's state has notes without a velocity, or a velocity before its key")
+            raise ValueError("a decoder's state has notes without a velocity, or a velocity before the key")
         low, past = pitch_range(self._rules, row)
         for note, start, velocity in state["sounding"]:
             at = STARTS + whole(note, low, past - 1)
@@ -87,15 +86,6 @@ class PerformanceDecoder(GrammarDecoder):
         }
 
     @property
-    def horizon_ticks(self) -> int:
-        """No note that still sounds has started before."""
-        return int(min(self._starts.min(), self.memory[TICK]))
-
-    @property
-    def now_ticks(self) -> int:
-        return int(self.memory[TICK])
-
-    @property
     def now_ms(self) -> int:
         return self.now_ticks * 1000 // TICKS_PER_SECOND
 
@@ -104,13 +94,15 @@ class PerformanceDecoder(GrammarDecoder):
         return [pitch + transposition(self.memory)] if kind == NOTE_ON else []
 
     def feed(self, token: int) -> list[Event]:
-        """Take one token; return the note, pedal change or end that it completes.
+        """Take one token, and return the note, pedal change or end that it completes.
+
+        An end token at the start of a piece is ignored.
 
         Raises:
-            CarouselError: the grammar does not allow the token here. An end at the start of a piece is nothing.
+            CarouselError: the grammar does not allow the token here.
         """
         kind, value = self._table.entries[token]
-        tick = int(self.memory[TICK])
+        tick = self.now_ticks
         if not self.allowed()[token]:
             if token == self.memory[LAST] == self._table.end:
                 return []

@@ -1,12 +1,12 @@
-"""The grammar of a piano performance: its table of tokens, and what may follow what.
+"""The vocabulary of the performance tokenizer, and its grammar.
 
-A piece opens with its key, before which a style may stand. Pitches are written as they would be in the nearest key
-without sharps or flats, C major or A minor: so what wanders off can be heard to, however long ago the key was said.
+A piece begins with its key, or with a style and then its key. All pitches are transposed to the nearest key without
+sharps or flats, C major or A minor. So the model can recognise a modulation however far back the key token is.
 
-Beside its key a score has exactly one spelling. At one tick note-offs come first, lowest pitch first, then the pedal,
-then note-ons, lowest first, each after a velocity token if its velocity is new; a gap is whole seconds first, then the
-rest. The grammar allows this spelling and no other: a walk over `allowed()` from end to end is what `encode` makes of
-its score in that key.
+In a given key, a score has exactly one encoding. At each tick note-offs come first, then the pedal, then note-ons; both
+kinds of notes are in order of rising pitch, and a velocity token precedes each note-on whose velocity is new. A gap in
+time is as many shifts of a whole second as fit, then one for the rest. The grammar allows no other order: tokens drawn
+from `allowed()` between two end tokens are equal to the encoding of the score that they decode to.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 from generator.foundation.errors import CarouselError
 from generator.foundation.jit import compiled
 from generator.music.keys import KEYS, above_plain
-from generator.tokenizers.base import Grammar, Mask, Rows
-from generator.tokenizers.recent import ONSETS, remember
+from generator.tokenizers.base import SILENT, Grammar, Mask, Rows
+from generator.tokenizers.recent import ONSETS, push
 from generator.tokenizers.styles import check
 
 KINDS = (END, NOTE_ON, NOTE_OFF, TIME_SHIFT, VELOCITY, PEDAL, KEY, STYLE) = (
@@ -35,14 +35,14 @@ KINDS = (END, NOTE_ON, NOTE_OFF, TIME_SHIFT, VELOCITY, PEDAL, KEY, STYLE) = (
 
 TICKS_PER_SECOND = 100
 HOLD_LIMIT = 10 * TICKS_PER_SECOND
-"""No note is held longer, in ticks, so no sampled note can hang."""
+"""The longest note in ticks; so no sampled note can hang."""
 PAUSE = TICKS_PER_SECOND
-"""Silence between a piece and the next, in ticks."""
+"""The silence between two pieces, in ticks."""
 
 BELOW, ABOVE = 6, 5
-"""How far pitches move down and up, at most, when their key moves to the nearest plain one."""
+"""How many semitones down and up pitches are transposed at most, to the nearest key without sharps or flats."""
 PITCHES = range(21 - BELOW, 109 + ABOVE)
-"""The 88 notes of a piano, as they are written in any key."""
+"""The 88 pitches of a piano, transposed from any key."""
 VELOCITIES = (*range(4, 125, 4), 127)
 
 VOCABULARY = (
@@ -57,11 +57,13 @@ VOCABULARY = (
 
 
 class Table:
-    """A vocabulary, read once: `entries[token]` is its kind and value, `spans[kind]` its tokens, one after another.
-    Styles, which are optional and whose values count from 0, come last.
+    """A vocabulary: `entries[token]` is the token's kind and value, and `spans[kind]` the range of a kind's tokens.
+
+    The value of a key is an index into `KEYS`, that of a style an index into `styles`. Styles are optional and come
+    last.
 
     Raises:
-        CarouselError: the entries are not those of a performance.
+        CarouselError: the vocabulary is not that of a performance tokenizer.
     """
 
     def __init__(self, vocabulary: Iterable[str] = VOCABULARY) -> None:
@@ -94,42 +96,39 @@ class Table:
         if not sound:
             raise CarouselError("the vocabulary is not that of a performance of this version; train the model anew")
         self.end = self.spans[END].start
-        self.written = range(pitches[0], pitches[-1] + 1)  # in any key
-        self.lowest, self.highest = pitches[0] + BELOW, pitches[-1] - ABOVE  # of the piano
+        self.written = range(pitches[0], pitches[-1] + 1)  # pitches as written, after the transposition
+        self.lowest, self.highest = pitches[0] + BELOW, pitches[-1] - ABOVE  # pitches of the piano
         self.velocities = values[VELOCITY]
 
 
-# The vocabulary as the compiled loops read it: one array, because every one that a call is given costs time. Its rows
-# hold each token's kind and value, each kind's first token and the one past its last; shape (4, vocab_size), 0 where a
-# row is over.
+# The rows of `rules`, shape (4, vocab_size): each token's kind and value, then each kind's first token and the one past
+# its last, padded with 0. It is one array because each array argument makes a call of a compiled loop slower.
 KIND, VALUE, FIRST, PAST = range(4)
 IS_END, IS_ON, IS_OFF, IS_SHIFT, IS_VELOCITY, IS_PEDAL, IS_KEY, IS_STYLE = range(len(KINDS))
 
-# A row of memory: these fields, then for each pitch as it is written the tick at which the note that sounds there
-# started, then for each that note's velocity, 0 where there is none, then the ticks of the last onsets.
-TICK, LAST, FLOOR, IN_VELOCITY, PEDAL_DOWN, IN_KEY, STARTS = range(7)
-"""`LAST` is the last token, `FLOOR` the lowest note that may still start at this tick, as an index into the pitches,
-`IN_VELOCITY` the velocity token in force, -1 until a piece's first note, `IN_KEY` the index of the key that the piece
-has said, -1 until then."""
-SILENT = 2**62
-"""In the place of a start: later than all."""
+# A row of memory has these fields; then from STARTS on, for each written pitch, the start of its note in ticks, or
+# SILENT; then for each written pitch the velocity of its note, or 0; then the ticks of the last onsets.
+TICK, LAST, FLOOR, VELOCITY_TOKEN, PEDAL_DOWN, KEY_INDEX, STARTS = range(7)
+"""`TICK` is the current tick, `LAST` the last token, and `FLOOR` the lowest note that may still start at this tick, as
+an index into the written pitches. `VELOCITY_TOKEN` is the last velocity token of the piece, or -1. `KEY_INDEX` is the
+key of the piece as an index into `KEYS`, or -1 before its key token."""
 
 
 @compiled
 def transposition(row: Rows) -> int:
-    """What to add to a pitch as it is written."""
-    return int(above_plain(row[IN_KEY])) if row[IN_KEY] >= 0 else 0
+    """How many semitones to add to a written pitch to get the one that sounds."""
+    return int(above_plain(row[KEY_INDEX])) if row[KEY_INDEX] >= 0 else 0
 
 
 @compiled
 def recent(rules: Rows) -> int:
-    """Where in a row the last onsets stand."""
+    """The index in a row of memory where the last onsets begin."""
     return STARTS + 2 * int(rules[PAST, IS_ON] - rules[FIRST, IS_ON])
 
 
 @compiled
 def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
-    """`Grammar.advance`. A token that is not allowed leads nowhere, but never out of the row."""
+    """`Grammar.advance`. A token that is not allowed gives a meaningless row, but nothing is written outside it."""
     notes, lowest = rules[PAST, IS_ON] - rules[FIRST, IS_ON], rules[VALUE, rules[FIRST, IS_ON]]
     for stream in range(len(tokens)):
         row, token = memory[stream], tokens[stream]
@@ -140,39 +139,40 @@ def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
             row[FLOOR] = 0
         elif kind == IS_ON:
             at = STARTS + value - lowest
-            row[at], row[at + notes] = row[TICK], rules[VALUE, row[IN_VELOCITY]]
+            row[at], row[at + notes] = row[TICK], rules[VALUE, row[VELOCITY_TOKEN]]
             row[FLOOR] = value - lowest + 1
-            remember(row, recent(rules), ONSETS, row[TICK])
+            push(row, recent(rules), ONSETS, row[TICK])
         elif kind == IS_OFF:
             at = STARTS + value - lowest
             row[at], row[at + notes] = SILENT, 0
         elif kind == IS_VELOCITY:
-            row[IN_VELOCITY] = token
+            row[VELOCITY_TOKEN] = token
         elif kind == IS_PEDAL:
             row[PEDAL_DOWN] = value
         elif kind == IS_KEY:
-            row[IN_KEY] = value
+            row[KEY_INDEX] = value
         elif kind == IS_END:
             row[TICK] += PAUSE
-            row[IN_VELOCITY], row[IN_KEY], row[FLOOR] = -1, -1, 0
+            row[VELOCITY_TOKEN], row[KEY_INDEX], row[FLOOR] = -1, -1, 0
 
 
 @compiled
-def open_kind(rules: Rows, mask: Mask, kind: int) -> None:
+def allow_kind(rules: Rows, mask: Mask, kind: int) -> None:
+    """Allow all tokens of a kind."""
     for token in range(rules[FIRST, kind], rules[PAST, kind]):
         mask[token] = True
 
 
 @compiled
 def pitch_range(rules: Rows, row: Rows) -> tuple[int, int]:
-    """The piano's lowest note, and the one past its highest, as indices into the pitches as they are written."""
+    """The piano's lowest note and the one past its highest in this key, as indices into the written pitches."""
     by = transposition(row)
     return BELOW - by, int(rules[PAST, IS_ON] - rules[FIRST, IS_ON]) - ABOVE - by
 
 
 @compiled
-def open_ons(rules: Rows, row: Rows, mask: Mask) -> bool:
-    """The notes that may start now; whether there are any."""
+def allow_note_ons(rules: Rows, row: Rows, mask: Mask) -> bool:
+    """Allow the notes that may start now, and return whether there are any."""
     first = rules[FIRST, IS_ON]
     low, past = pitch_range(rules, row)
     found = False
@@ -184,27 +184,27 @@ def open_ons(rules: Rows, row: Rows, mask: Mask) -> bool:
 
 
 @compiled
-def open_offs(rules: Rows, row: Rows, mask: Mask, low: int, past: int) -> None:
-    """The notes that may end now, from `low` to before `past`."""
+def allow_note_offs(rules: Rows, row: Rows, mask: Mask, low: int, past: int) -> None:
+    """Allow the note-offs of sounding notes, from index `low` to before `past`."""
     for note in range(low, past):
         mask[rules[FIRST, IS_OFF] + note] = row[STARTS + note] != SILENT
 
 
 @compiled
-def open_next(rules: Rows, row: Rows, mask: Mask) -> None:
-    """What may come next. Within a tick the last token tells how far the order has come."""
+def allow_next(rules: Rows, row: Rows, mask: Mask) -> None:
+    """Allow the tokens that may come next. Within a tick, the last token determines what the order still permits."""
     kind, value = rules[KIND, row[LAST]], rules[VALUE, row[LAST]]
     first, past = rules[FIRST], rules[PAST]
     if kind == IS_VELOCITY:
-        open_ons(rules, row, mask)
+        allow_note_ons(rules, row, mask)
         return
-    if row[IN_KEY] < 0:
-        open_kind(rules, mask, IS_KEY)
+    if row[KEY_INDEX] < 0:
+        allow_kind(rules, mask, IS_KEY)
         if kind == IS_END:
-            open_kind(rules, mask, IS_STYLE)
+            allow_kind(rules, mask, IS_STYLE)
         return
-    if row[IN_VELOCITY] < 0:  # a piece has a note at its first tick
-        open_kind(rules, mask, IS_VELOCITY)
+    if row[VELOCITY_TOKEN] < 0:  # a piece begins with a note, before which the pedal may go down
+        allow_kind(rules, mask, IS_VELOCITY)
         mask[first[IS_PEDAL] + 1] = kind != IS_PEDAL
         return
     notes = past[IS_ON] - first[IS_ON]
@@ -214,14 +214,14 @@ def open_next(rules: Rows, row: Rows, mask: Mask) -> None:
         if row[STARTS + note] < oldest:
             oldest, due = row[STARTS + note], note
     left = min(oldest, row[TICK]) + HOLD_LIMIT - row[TICK]
-    if left == 0:  # what has reached the limit ends now; only lower notes may end before it
-        open_offs(rules, row, mask, next_off, due + 1)
+    if left == 0:  # a note has reached HOLD_LIMIT and ends now; only lower notes may end before it
+        allow_note_offs(rules, row, mask, next_off, due + 1)
         return
-    if open_ons(rules, row, mask):
-        open_kind(rules, mask, IS_VELOCITY)
-        mask[row[IN_VELOCITY]] = False
+    if allow_note_ons(rules, row, mask):
+        allow_kind(rules, mask, IS_VELOCITY)
+        mask[row[VELOCITY_TOKEN]] = False
     if kind in (IS_SHIFT, IS_OFF):
-        open_offs(rules, row, mask, next_off, notes)
+        allow_note_offs(rules, row, mask, next_off, notes)
         mask[first[IS_PEDAL] + 1 - row[PEDAL_DOWN]] = True
     if kind != IS_SHIFT or value == past[IS_SHIFT] - first[IS_SHIFT]:
         for token in range(first[IS_SHIFT], min(past[IS_SHIFT], first[IS_SHIFT] + left)):
@@ -235,11 +235,11 @@ def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
     """`Grammar.allowed`."""
     masks[:] = False
     for stream in range(len(memory)):
-        open_next(rules, memory[stream], masks[stream])
+        allow_next(rules, memory[stream], masks[stream])
 
 
 class PerformanceGrammar(Grammar):
-    """The grammar of one vocabulary, for many streams at once."""
+    """The grammar of one vocabulary."""
 
     loops = allowed, advance
 
@@ -255,7 +255,7 @@ class PerformanceGrammar(Grammar):
     def begin(self) -> Rows:
         row = np.zeros(self.size, dtype=np.int64)
         row[LAST] = self.table.end
-        row[[IN_VELOCITY, IN_KEY]] = -1
+        row[[VELOCITY_TOKEN, KEY_INDEX]] = -1
         row[STARTS : STARTS + len(self.table.written)] = SILENT
         row[-ONSETS:] = -TICKS_PER_SECOND
         return row

@@ -1,9 +1,9 @@
-"""Metre-aware music: bars, positions on a grid of 12 ticks a quarter, voices, pitches, durations, metres and tempos.
+"""The score tokenizer: bar lines, positions, voices, pitches, durations, metres and tempos, with 12 ticks a quarter.
 
-Bar lines and positions are tokens of their own, so the model reads where in the bar it stands instead of having to
-count. Every bar line says the piece's key, and pitches count from its tonic, so a cadence looks the same in all keys. A
-note's length is said when it begins, so nothing is left hanging. The vocabulary holds the values that occur in the
-training split; what a score has beyond them goes to the nearest one, and `quantise` reports how far.
+Bar lines and positions are tokens, so the model reads the position in the bar instead of counting. Each bar line
+contains the key of the piece, and pitches are written relative to its tonic, so a cadence has the same tokens in all
+keys. A note begins with its duration, so no note can hang. The vocabulary contains the values that occur in the
+training split; other values of a score go to the nearest one, and `quantise` reports how far.
 """
 
 from __future__ import annotations
@@ -47,14 +47,15 @@ from generator.tokenizers.score_voices import assigned
 from generator.tokenizers.styles import common
 
 LONGEST_TICKS = 16 * TICKS_PER_QUARTER
-"""The longest bar and note of a vocabulary."""
+"""The longest bar and the longest note that a vocabulary may contain."""
 TRANSPOSITIONS = range(-11, 12)
+"""In semitones."""
 MONOPHONIC_SHARE = 0.98
 """A voice is monophonic if at least this share of its notes ends before the next one begins."""
 
 
 class ScoreTokenizer:
-    """Scores to tokens and back."""
+    """Encodes scores with bars and voices."""
 
     kind: ClassVar[str] = "score"
     medium: ClassVar[str] = "music"
@@ -74,11 +75,11 @@ class ScoreTokenizer:
 
     @staticmethod
     def fit(pieces: Iterable[Score]) -> ScoreTokenizer:
-        """The vocabulary of the training pieces: their voices, ranges, metres, tempos, positions, durations and
-        styles.
+        """The tokenizer with the voices, ranges, metres, tempos, positions, durations and styles of the training
+        pieces.
 
-        Pieces whose voices all have the same names keep them as voices. Otherwise a part is a General MIDI program, or
-        as many as a piece has voices of that program; drums are one part.
+        If all pieces have the same voice names, these are the parts of the vocabulary. Otherwise each General MIDI
+        program is a part, or several if a piece has several voices of that program; drums are one part.
 
         Raises:
             CarouselError: there is no piece with notes.
@@ -129,15 +130,15 @@ class ScoreTokenizer:
     # Encoding
 
     def quantise(self, score: Score) -> tuple[Score, ScoreReport]:
-        """The score as this vocabulary can express it, and how far that is from the original."""
+        """The score as this vocabulary can express it, and a report of how it differs from the original."""
         events, report = quantise(score, self.table)
         return self.collect(events), report
 
     def encode(self, score: Score) -> Tokens:
-        """A score as tokens, its style first if the vocabulary knows that, the end token last.
+        """A score as tokens, shape (tokens,): its style if the vocabulary has that, then its bars, then the end token.
 
         Raises:
-            CarouselError: no note of it can be expressed.
+            CarouselError: the vocabulary can express none of its notes.
         """
         grid, _ = self.quantise(score)
         if not grid.notes:
@@ -185,7 +186,7 @@ class ScoreTokenizer:
     # Training
 
     def augment(self, tokens: Tokens, random: np.random.Generator) -> Tokens:
-        """Transpose by a random interval that keeps every voice in its range; drums stay."""
+        """Transpose all voices but drums by a random interval that keeps each of them in its range."""
         table = self.table
         at = np.flatnonzero((tokens >= table.first[PITCH]) & (tokens < table.past[PITCH]))
         voice = tokens[at - 1].astype(np.int64) - table.first[VOICE]
@@ -208,12 +209,12 @@ class ScoreTokenizer:
         return moved.astype(np.uint16)
 
     def cold_starts(self, tokens: Tokens) -> npt.NDArray[np.int64]:
-        """The piece's start."""
+        """The start of the piece alone."""
         return np.zeros(1, dtype=np.int64)
 
 
 def _parts(pieces: Sequence[Score]) -> list[Part]:
-    """Who plays in these pieces: as many parts as MIDI has channels, those with most notes."""
+    """The parts of a vocabulary for these pieces: the `MOST_VOICES` with the most notes."""
     named = len({tuple(voice.name for voice in piece.voices) for piece in pieces}) == 1
     voices: dict[tuple[int, ...], Voice] = {}
     played: dict[tuple[int, ...], list[list[Note]]] = {}
@@ -231,7 +232,7 @@ def _parts(pieces: Sequence[Score]) -> list[Part]:
     kept = sorted(sorted(count, key=lambda key: -count[key])[:MOST_VOICES])
     apart = distinct(voices[key].name for key in kept)
     parts = [_part(replace(voices[key], name=name), played[key]) for key, name in zip(kept, apart, strict=True)]
-    # Whether they need chords, and their range, is a question of what they are given to play when it is encoded.
+    # Their range, and whether they are monophonic, depend on the voices that encoding assigns to them.
     given: list[list[list[Note]]] = [[] for _ in parts]
     for piece in pieces:
         playing = assigned(parts, piece)
@@ -242,7 +243,7 @@ def _parts(pieces: Sequence[Score]) -> list[Part]:
 
 
 def _by_voice(piece: Score) -> dict[int, list[Note]]:
-    """The notes of each voice that has any, in order of voices."""
+    """The notes of each voice that has notes, by its index, in the order of voices."""
     lines: dict[int, list[Note]] = {}
     for note in piece.notes:
         lines.setdefault(note.voice, []).append(note)
@@ -250,6 +251,7 @@ def _by_voice(piece: Score) -> dict[int, list[Note]]:
 
 
 def _part(voice: Voice, pieces: list[list[Note]]) -> Part:
+    """A part that can play these notes of several pieces."""
     notes = [note for piece in pieces for note in piece]
     pairs = [(before, after) for piece in pieces for before, after in pairwise(piece)]
     apart = sum(before.end_ticks <= after.start_ticks for before, after in pairs)

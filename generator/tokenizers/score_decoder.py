@@ -1,4 +1,4 @@
-"""Tokens of the score tokenizer to notes and bar lines, one at a time; a note is complete with its duration."""
+"""The decoder of the score tokenizer: tokens to notes, bar lines, metres and tempos."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from generator.music.score import Bar, Note, PieceEnd, Tempo, TimeSignature
 from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Rows, whole
 from generator.tokenizers.recent import ONSETS
 from generator.tokenizers.score_grammar import (
-    ABOVE,
+    ABOVE_ALL,
     AT_PITCH,
     CLOCK,
     FIELDS,
     FREE,
     IN_VOICE,
-    LATEST,
+    LAST_NOTE_SIZE,
     NOW,
     RECENT,
     SECOND,
     ScoreGrammar,
-    hold,
+    hold_note,
 )
 from generator.tokenizers.score_vocabulary import (
     BAR,
@@ -39,8 +39,12 @@ from generator.tokenizers.score_vocabulary import (
 
 
 class ScoreDecoder(GrammarDecoder):
-    """Its state is the fields of its memory; `[voice, pitch, end tick]` of each note that sounds; of each voice's last
-    note `[start tick, pitch, the pitch before]`; and the clock at the onsets of the last second, the newest first."""
+    """Decodes tokens to events. A note is complete with its duration.
+
+    The state has the fields of the memory; `[voice, pitch, end tick]` of each note that sounds; for each voice `[start
+    tick, pitch, pitch of the note before]` of its last note; and the last second's onsets in microseconds, the newest
+    first.
+    """
 
     def __init__(self, grammar: ScoreGrammar, state: dict[str, Any] | None = None) -> None:
         self._table, self._rules = grammar.table, grammar.rules
@@ -52,7 +56,7 @@ class ScoreDecoder(GrammarDecoder):
         last, bar_start, bar_ticks, now, position, key, metre, tempo, voice, pitch, notes, clock = fields
         lowest, highest = max(0, table.lowest_pitch), min(127, table.values[table.past[PITCH] - 1])
         in_bar = last not in (END, STYLE, TIME_SIGNATURE, TEMPO)
-        sound = (
+        valid = (
             0 <= last < (len(KINDS) if table.styles else STYLE)
             and bar_start >= 0
             and notes >= 0
@@ -60,7 +64,7 @@ class ScoreDecoder(GrammarDecoder):
             and key < len(KEYS)
             and metre < len(table.metres)
             and voice < len(table.parts)
-            and (pitch in (-1, ABOVE) or lowest <= pitch <= highest)
+            and (pitch in (-1, ABOVE_ALL) or lowest <= pitch <= highest)
             and (last in (END, STYLE) or metre >= 0)
             and (last in (END, STYLE, TIME_SIGNATURE) or tempo >= 0)
             and (key >= 0 or not in_bar)
@@ -70,29 +74,29 @@ class ScoreDecoder(GrammarDecoder):
             and (last not in (VOICE, PITCH, DURATION) or voice >= 0)
             and (last not in (PITCH, DURATION) or lowest <= pitch <= highest)
         )
-        if not sound:
+        if not valid:
             raise ValueError("a decoder's state contradicts its vocabulary or itself")
         row[: len(FIELDS)] = fields
         for voice, pitch, end in state["sounding"]:
             voice, pitch = whole(voice, 0, len(table.parts) - 1), whole(pitch, lowest, highest)
-            hold(self._rules, row, voice, pitch, whole(end, now + 1, now + LARGEST_VALUE))
-        latest = [
+            hold_note(self._rules, row, voice, pitch, whole(end, now + 1, now + LARGEST_VALUE))
+        last_notes = [
             (whole(start, -1, now), whole(pitch, -1, 127), whole(before, -1, 127))
             for start, pitch, before in state["latest"]
         ]
-        self._latest(row)[:] = np.array(latest).reshape(len(table.parts), LATEST)
+        self._last_notes(row)[:] = np.array(last_notes).reshape(len(table.parts), LAST_NOTE_SIZE)
         onsets = [whole(onset, max(0, clock - SECOND), clock) for onset in state["recent"]]
         row[RECENT : RECENT + ONSETS][: len(onsets)] = onsets
 
-    def _latest(self, row: Rows) -> Rows:
+    def _last_notes(self, row: Rows) -> Rows:
         """Each voice's last note, shape (voices, 3)."""
         voices = len(self._table.parts)
-        return row[FREE + voices : FREE + voices * (1 + LATEST)].reshape(voices, LATEST)
+        return row[FREE + voices : FREE + voices * (1 + LAST_NOTE_SIZE)].reshape(voices, LAST_NOTE_SIZE)
 
     def state(self) -> dict[str, Any]:
         table, memory = self._table, self.memory
         voices = len(table.parts)
-        ends = memory[FREE + voices * (1 + LATEST) :].reshape(voices, -1)
+        ends = memory[FREE + voices * (1 + LAST_NOTE_SIZE) :].reshape(voices, -1)
         onsets = memory[RECENT : RECENT + ONSETS]
         return {
             "memory": dict(zip(FIELDS, memory[: len(FIELDS)].tolist(), strict=True)),
@@ -100,7 +104,7 @@ class ScoreDecoder(GrammarDecoder):
                 [voice, table.lowest_pitch + index, int(ends[voice, index])]
                 for voice, index in np.argwhere(ends > memory[NOW]).tolist()
             ],
-            "latest": self._latest(memory).tolist(),
+            "latest": self._last_notes(memory).tolist(),
             "recent": onsets[onsets > memory[CLOCK] - SECOND].tolist(),
         }
 

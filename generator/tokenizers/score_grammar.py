@@ -1,15 +1,15 @@
-"""The grammar of the score tokenizer: what may follow what, and which events a token completes.
+"""The grammar of the score tokenizer: which tokens may follow which.
 
     piece    = [style] time-signature tempo bars end
     bars     = one or more of: [time-signature] [tempo] bar {position notes}
     notes    = one or more of: voice pitch duration
 
-A piece's first bar line says the key, and all its bar lines repeat it. A pitch is written as it would be with the tonic
-moved to the nearest C, so that a chord has one spelling in all keys; drums, whose pitches are instruments, stay.
+All bar lines of a piece contain its key. Pitches are transposed so that the tonic is the nearest C, and a cadence has
+the same tokens in all keys. Drums are not transposed, as their pitches are instruments.
 
-Positions rise within a bar. At one position voices rise; a voice that may hold chords repeats with falling pitches. A
-monophonic voice begins its next note when the last one has ended; no voice sounds one pitch twice at once; each voice
-keeps to the range that it has in the training split.
+Positions rise within a bar, and voices at a position. For a chord, the voice is repeated with falling pitches. A note
+of a monophonic voice may begin when its last note has ended, and a pitch of another voice when it does not sound
+already. Each voice keeps to the range of its notes in the training split.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from generator.foundation.jit import compiled
 from generator.music.keys import above_c
 from generator.tokenizers.base import Grammar, Mask, Rows
-from generator.tokenizers.recent import ONSETS, remember
+from generator.tokenizers.recent import ONSETS, push
 from generator.tokenizers.score_vocabulary import (
     BAR,
     DURATION,
@@ -36,46 +36,47 @@ from generator.tokenizers.score_vocabulary import (
     Table,
 )
 
-# The vocabulary as the compiled loops read it: one array, because every one that a call is given costs time. Its rows
-# hold each token's kind and value, each kind's first token and the one past its last, each metre's ticks a bar, each
-# voice's lowest and highest pitch and whether it is monophonic and drums; shape (9, vocab_size), 0 where a row is over.
+# The rows of `rules`, shape (9, vocab_size): each token's kind and value; each kind's first token and the one past its
+# last; each metre's ticks a bar; each voice's lowest and highest pitch, whether it is monophonic, and whether it is
+# drums. Rows are padded with 0. It is one array because each array argument makes a call of a compiled loop slower.
 KIND, VALUE, FIRST, PAST, LENGTH, LOW, HIGH, MONOPHONIC, DRUM = range(9)
 
-# A row of memory: these fields, whose values are those of the vocabulary's rows, or -1 where there is none yet …
+# A row of memory begins with these fields; -1 stands for a value that is not known yet.
 FIELDS = (
     *("last", "bar_start", "bar_ticks", "now", "position", "key", "metre", "tempo", "voice", "pitch", "notes"),
     "clock",
 )
 LAST, BAR_START, BAR_TICKS, NOW, AT_POSITION, IN_KEY, IN_METRE, AT_TEMPO, IN_VOICE, AT_PITCH, NOTES = range(11)
-"""`LAST` is the kind of the last token, `AT_PITCH` the pitch of the last note of `IN_VOICE` at this position, `NOTES`
-how many this piece has so far."""
+"""`LAST` is the kind of the last token, `NOW` the current tick, `AT_PITCH` the pitch of the last note of `IN_VOICE` at
+this position, and `NOTES` the number of notes of this piece so far."""
 CLOCK = 11
-"""Microseconds from the stream's start to `NOW`, each step rounded down."""
-# … then the clock at the last onsets; then ticks, of which those up to `NOW` are past: the end of the note that ends
-# last; for each voice, from when on it may begin a note; for each voice, the start of its last note with its pitch and
-# the pitch before, -1 where there is none yet; for each voice and pitch, the end of its last note.
+"""The time of `NOW` in microseconds from the start of the stream. Each step of it is rounded down."""
+# Then come, from RECENT on, `CLOCK` at the last onsets; at LAST_END, the tick at which the last note ends; from FREE
+# on, the tick from which each voice may begin a note; for each voice the start of its last note, its pitch and the
+# pitch of the note before, or -1; and for each voice and pitch the tick at which its last note ends.
 RECENT = len(FIELDS)
 LAST_END = RECENT + ONSETS
 FREE = LAST_END + 1
-LATEST = 3
-"""Values in a row about a voice's last note."""
+LAST_NOTE_SIZE = 3
+"""How many values describe a voice's last note."""
 TICK_MICROSECONDS = 60_000_000 // TICKS_PER_QUARTER
-"""At one quarter a minute."""
+"""The length of a tick at one quarter a minute."""
 SECOND = 1_000_000 - 100
-"""Of `CLOCK`: shorter by what rounding may take from its steps, and longer than any other sum of ticks below a second
-at one tempo."""
-ABOVE = 128
-"""In the place of a pitch: above all of them."""
+"""A second of `CLOCK`. The 100 µs are more than its steps can lose by rounding; a sum of ticks at one tempo that is
+less than a second is less than this, too."""
+ABOVE_ALL = 128
+"""Stands for a pitch, and is higher than all of them."""
 
 
 @compiled
 def voices(rules: Rows) -> int:
+    """The number of voices."""
     return int(rules[PAST, VOICE] - rules[FIRST, VOICE])
 
 
 @compiled
-def least(row: Rows, first: int, past: int) -> int:
-    """The least of some values in a row."""
+def minimum(row: Rows, first: int, past: int) -> int:
+    """The least of `row[first:past]`."""
     found = row[first]
     for place in range(first + 1, past):
         found = min(found, row[place])
@@ -84,13 +85,13 @@ def least(row: Rows, first: int, past: int) -> int:
 
 @compiled
 def latest_of(rules: Rows, voice: int) -> int:
-    """Where in a row a voice's last note stands: its start, its pitch, the pitch before."""
-    return FREE + voices(rules) + LATEST * voice
+    """The index in a row of a voice's last note: its start, then its pitch, then the pitch of the note before."""
+    return FREE + voices(rules) + LAST_NOTE_SIZE * voice
 
 
 @compiled
 def end_of(rules: Rows, voice: int, pitch: int) -> int:
-    """Where in a row the end of a note stands."""
+    """The index in a row of the end of the last note of a voice and pitch."""
     pitches = rules[PAST, PITCH] - rules[FIRST, PITCH]
     first = latest_of(rules, voices(rules))
     return first + voice * int(pitches) + pitch - int(rules[VALUE, rules[FIRST, PITCH]])
@@ -98,40 +99,40 @@ def end_of(rules: Rows, voice: int, pitch: int) -> int:
 
 @compiled
 def transposition(rules: Rows, row: Rows) -> int:
-    """What to add to a pitch as it is written."""
+    """How many semitones to add to a written pitch to get the one that sounds."""
     return 0 if rules[DRUM, row[IN_VOICE]] else int(above_c(row[IN_KEY]))
 
 
 @compiled
-def hold(rules: Rows, row: Rows, voice: int, pitch: int, end: int) -> None:
-    """Let a note sound until `end`."""
+def hold_note(rules: Rows, row: Rows, voice: int, pitch: int, end: int) -> None:
+    """Remember that a note sounds until the tick `end`."""
     row[end_of(rules, voice, pitch)] = end
     row[LAST_END] = max(row[LAST_END], end)
     if rules[MONOPHONIC, voice]:
         row[FREE + voice] = max(row[FREE + voice], end)
-    else:  # as soon as any of its pitches is free
+    else:  # it may begin a note when one of its pitches is free
         first, past = end_of(rules, voice, rules[LOW, voice]), end_of(rules, voice, rules[HIGH, voice]) + 1
-        row[FREE + voice] = least(row, first, past)
+        row[FREE + voice] = minimum(row, first, past)
 
 
 @compiled
-def begin(rules: Rows, row: Rows, voice: int, pitch: int) -> None:
+def start_note(rules: Rows, row: Rows, voice: int, pitch: int) -> None:
     """Remember that a note starts now."""
-    remember(row, RECENT, ONSETS, row[CLOCK])
+    push(row, RECENT, ONSETS, row[CLOCK])
     latest = latest_of(rules, voice)
     row[latest] = row[NOW]
-    remember(row, latest + 1, 2, pitch)
+    push(row, latest + 1, 2, pitch)
 
 
 @compiled
 def clock_at(row: Rows, tick: int) -> int:
-    """`CLOCK` at another tick of this tempo."""
+    """`CLOCK` at another tick, at the current tempo."""
     return int(row[CLOCK] + (tick - row[NOW]) * TICK_MICROSECONDS // max(1, row[AT_TEMPO]))
 
 
 @compiled
-def go(row: Rows, tick: int) -> None:
-    """Let time pass until a tick."""
+def advance_to(row: Rows, tick: int) -> None:
+    """Move `NOW` and `CLOCK` to a tick."""
     if tick != row[NOW]:
         row[CLOCK] = clock_at(row, tick)
         row[NOW] = tick
@@ -139,19 +140,19 @@ def go(row: Rows, tick: int) -> None:
 
 @compiled
 def finish_bar(row: Rows) -> None:
-    """Go to the bar's end; there is no bar then until the next bar line."""
-    go(row, row[BAR_START] + row[BAR_TICKS])
+    """Move to the end of the bar. Until the next bar line there is no current bar."""
+    advance_to(row, row[BAR_START] + row[BAR_TICKS])
     row[BAR_START], row[BAR_TICKS] = row[NOW], 0
 
 
 @compiled
 def finish_piece(rules: Rows, row: Rows) -> None:
-    """The piece ends with the bar, or with the bar in which its last note ends."""
+    """Move to the end of the bar, or of the bar in which the last note ends, and reset the fields of the piece."""
     finish_bar(row)
     if row[IN_METRE] >= 0:
         length = rules[LENGTH, row[IN_METRE]]
         late = max(0, row[LAST_END] - row[NOW])
-        go(row, row[NOW] + (late + length - 1) // length * length)
+        advance_to(row, row[NOW] + (late + length - 1) // length * length)
     row[BAR_START] = row[NOW]
     row[AT_POSITION : AT_PITCH + 1] = -1
     row[NOTES] = 0
@@ -159,15 +160,15 @@ def finish_piece(rules: Rows, row: Rows) -> None:
 
 @compiled
 def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
-    """`Grammar.advance`. A token that is not allowed leads nowhere, but never out of the row."""
+    """`Grammar.advance`. A token that is not allowed gives a meaningless row, but nothing is written outside it."""
     for stream in range(len(tokens)):
         row, kind, value = memory[stream], rules[KIND, tokens[stream]], rules[VALUE, tokens[stream]]
         row[LAST] = kind
         if kind == POSITION:
             row[AT_POSITION], row[IN_VOICE] = value, -1
-            go(row, row[BAR_START] + value)
+            advance_to(row, row[BAR_START] + value)
         elif kind == VOICE:
-            row[AT_PITCH] = row[AT_PITCH] if row[IN_VOICE] == value else ABOVE
+            row[AT_PITCH] = row[AT_PITCH] if row[IN_VOICE] == value else ABOVE_ALL
             row[IN_VOICE] = value
         elif kind == PITCH:
             row[AT_PITCH] = value + transposition(rules, row)
@@ -175,8 +176,8 @@ def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
             row[NOTES] += 1
             lowest, highest = rules[VALUE, rules[FIRST, PITCH]], rules[VALUE, rules[PAST, PITCH] - 1]
             if row[IN_VOICE] >= 0 and lowest <= row[AT_PITCH] <= highest:
-                hold(rules, row, row[IN_VOICE], row[AT_PITCH], row[NOW] + value)
-                begin(rules, row, row[IN_VOICE], row[AT_PITCH])
+                hold_note(rules, row, row[IN_VOICE], row[AT_PITCH], row[NOW] + value)
+                start_note(rules, row, row[IN_VOICE], row[AT_PITCH])
         elif kind == TIME_SIGNATURE:
             finish_bar(row)
             row[IN_METRE] = value
@@ -192,32 +193,33 @@ def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
 
 
 @compiled
-def open_all(rules: Rows, mask: Mask, kind: int, but: int) -> None:
-    """All tokens of a kind, but not the one with the value that is in force; -1 for none."""
+def allow_kind(rules: Rows, mask: Mask, kind: int, current: int) -> None:
+    """Allow all tokens of a kind, except the one whose value is current already; -1 for none."""
     for token in range(rules[FIRST, kind], rules[PAST, kind]):
-        mask[token] = rules[VALUE, token] != but
+        mask[token] = rules[VALUE, token] != current
 
 
 @compiled
-def open_bars(rules: Rows, row: Rows, mask: Mask) -> None:
+def allow_bars(rules: Rows, row: Rows, mask: Mask) -> None:
+    """Allow the bar line in the key of the piece; at its start, in all keys."""
     if row[IN_KEY] < 0:
-        open_all(rules, mask, BAR, -1)
+        allow_kind(rules, mask, BAR, -1)
     else:
         mask[rules[FIRST, BAR] + row[IN_KEY]] = True
 
 
 @compiled
-def open_positions(rules: Rows, row: Rows, mask: Mask) -> None:
-    """Positions later in this bar at which some voice is free."""
-    free = least(row, FREE, FREE + voices(rules))
+def allow_positions(rules: Rows, row: Rows, mask: Mask) -> None:
+    """Allow later positions in this bar at which some voice may begin a note."""
+    free = minimum(row, FREE, FREE + voices(rules))
     low, past = max(row[AT_POSITION] + 1, free - row[BAR_START]), row[BAR_TICKS]
     for token in range(rules[FIRST, POSITION], rules[PAST, POSITION]):
         mask[token] = low <= rules[VALUE, token] < past
 
 
 @compiled
-def open_voices(rules: Rows, row: Rows, mask: Mask) -> None:
-    """The voice of the last note, if it may hold a lower one too, and those after it that are free."""
+def allow_voices(rules: Rows, row: Rows, mask: Mask) -> None:
+    """Allow the voice of the last note, if a lower note can join the chord, and the free voices after it."""
     first, last = rules[FIRST, VOICE], row[IN_VOICE]
     for voice in range(last + 1, voices(rules)):
         mask[first + voice] = row[FREE + voice] <= row[NOW]
@@ -229,7 +231,8 @@ def open_voices(rules: Rows, row: Rows, mask: Mask) -> None:
 
 
 @compiled
-def open_pitches(rules: Rows, row: Rows, mask: Mask) -> None:
+def allow_pitches(rules: Rows, row: Rows, mask: Mask) -> None:
+    """Allow the pitches of the voice that are free and, in a chord, lower than the last one."""
     voice = row[IN_VOICE]
     base = rules[FIRST, PITCH] - rules[VALUE, rules[FIRST, PITCH]] - transposition(rules, row)
     for pitch in range(rules[LOW, voice], min(row[AT_PITCH], rules[HIGH, voice] + 1)):
@@ -244,34 +247,34 @@ def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
         row, mask = memory[stream], masks[stream]
         last = row[LAST]
         if last == END:
-            open_all(rules, mask, STYLE, -1)
-            open_all(rules, mask, TIME_SIGNATURE, -1)
+            allow_kind(rules, mask, STYLE, -1)
+            allow_kind(rules, mask, TIME_SIGNATURE, -1)
         elif last == STYLE:
-            open_all(rules, mask, TIME_SIGNATURE, -1)
+            allow_kind(rules, mask, TIME_SIGNATURE, -1)
         elif last == TIME_SIGNATURE:
-            open_all(rules, mask, TEMPO, row[AT_TEMPO])
+            allow_kind(rules, mask, TEMPO, row[AT_TEMPO])
             if row[AT_TEMPO] >= 0:
-                open_bars(rules, row, mask)
+                allow_bars(rules, row, mask)
         elif last == TEMPO:
-            open_bars(rules, row, mask)
+            allow_bars(rules, row, mask)
         elif last == POSITION:
-            open_voices(rules, row, mask)
+            allow_voices(rules, row, mask)
         elif last == VOICE:
-            open_pitches(rules, row, mask)
+            allow_pitches(rules, row, mask)
         elif last == PITCH:
-            open_all(rules, mask, DURATION, -1)
+            allow_kind(rules, mask, DURATION, -1)
         else:
-            open_bars(rules, row, mask)
-            open_all(rules, mask, TIME_SIGNATURE, row[IN_METRE])
-            open_all(rules, mask, TEMPO, row[AT_TEMPO])
+            allow_bars(rules, row, mask)
+            allow_kind(rules, mask, TIME_SIGNATURE, row[IN_METRE])
+            allow_kind(rules, mask, TEMPO, row[AT_TEMPO])
             mask[rules[FIRST, END]] = row[NOTES] > 0
-            open_positions(rules, row, mask)
+            allow_positions(rules, row, mask)
             if last == DURATION:
-                open_voices(rules, row, mask)
+                allow_voices(rules, row, mask)
 
 
 class ScoreGrammar(Grammar):
-    """The grammar of one vocabulary, for many streams at once."""
+    """The grammar of one vocabulary."""
 
     loops = allowed, advance
 
@@ -286,12 +289,12 @@ class ScoreGrammar(Grammar):
         self.rules: Rows = np.zeros((9, len(table.rows)), dtype=np.int64)
         for row, column in enumerate(map(list, columns)):
             self.rules[row, : len(column)] = column
-        self.size = FREE + len(parts) * (1 + LATEST + table.past[PITCH] - table.first[PITCH])
+        self.size = FREE + len(parts) * (1 + LAST_NOTE_SIZE + table.past[PITCH] - table.first[PITCH])
 
     def begin(self) -> Rows:
         row = np.zeros(self.size, dtype=np.int64)
         row[AT_POSITION : AT_PITCH + 1] = -1
         row[RECENT : RECENT + ONSETS] = -SECOND
         voices = len(self.table.parts)
-        row[FREE + voices : FREE + voices * (1 + LATEST)] = -1
+        row[FREE + voices : FREE + voices * (1 + LAST_NOTE_SIZE)] = -1
         return row

@@ -1,4 +1,4 @@
-"""A score on the score tokenizer's grid: the nearest place, length, voice, metre and tempo that a vocabulary has."""
+"""A score on the score tokenizer's grid: the nearest position, duration, voice, metre and tempo of a vocabulary."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ import numpy.typing as npt
 
 from generator.foundation.omissions import Report, cause
 from generator.music.score import DEFAULT_TEMPO, DEFAULT_VELOCITY, MusicEvent, Note, Score, Tempo, TimeSignature
+from generator.music.voices import cut_overlaps, from_the_top
 from generator.tokenizers.score_vocabulary import DURATION, POSITION, TEMPO, TICKS_PER_QUARTER, Table
 from generator.tokenizers.score_voices import assigned
 
 PLAYED = "performance, if it is for the piano"
-"""The kind of tokenizer that keeps what is played and not written."""
-ONE_AT_A_TIME = "a voice sounds each pitch once at a time, and a singer one pitch"
+"""The kind of tokenizer to advise when exact times or velocities are lost."""
+ONE_AT_A_TIME = "a voice plays each pitch once at a time, and a monophonic voice one pitch"
 NO_TOUCH = "this vocabulary has neither velocities nor a pedal"
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreReport(Report):
-    """What the grid could not express of a score. Where only `notes`, and how many there were of other things, is not
-    zero, it comes back as it was, but for lengths, which `max_duration_error_quarters` tells, and for bars that break
-    off before their metre is full."""
+    """What the grid could not express of a score.
+
+    The totals are `notes`, those that are kept, `pedals`, `tempos` and `bars`. If all other fields are 0, the score is
+    decoded exactly, except for bars that are shorter than their metre.
+    """
 
     notes: int
-    """Notes kept."""
     max_onset_error_quarters: float
     mean_onset_error_quarters: float
     max_duration_error_quarters: float
-    """Before notes are cut."""
+    """Before notes are cut short."""
     pedals: int = 0
     tempos: int = 0
     bars: int = 0
@@ -81,7 +83,7 @@ class ScoreReport(Report):
 
 
 def quantise(score: Score, table: Table) -> tuple[list[MusicEvent], ScoreReport]:
-    """The score as this vocabulary can express it, and how far that is from the original."""
+    """The events of the score as this vocabulary can express it, and a report of how they differ from the original."""
     grid = to_grid(score)
     parts = assigned(table.parts, grid)
     bars, changed = _metred_bars(table, grid)
@@ -99,7 +101,7 @@ def quantise(score: Score, table: Table) -> tuple[list[MusicEvent], ScoreReport]
         if voice is None:
             lost["drums" if own.drum else "unplayed"] += 1
             continue
-        if not table.writes(note.pitch, table.parts[voice]):
+        if not table.can_write(note.pitch, table.parts[voice]):
             lost["out_of_range"] += 1
             continue
         bar = int(np.searchsorted(starts, note.start_ticks, side="right")) - 1
@@ -115,7 +117,11 @@ def quantise(score: Score, table: Table) -> tuple[list[MusicEvent], ScoreReport]
         lost["shared"] += owners[voice] != note.voice
         lost["replaced"] += not own.drum and own.program != table.parts[voice].program
         placed.append(replace(note, start_ticks=start, duration_ticks=duration, voice=voice, velocity=DEFAULT_VELOCITY))
-    notes, lost["cut"] = _one_at_a_time(table, placed)
+    notes, lost["cut"] = cut_overlaps(
+        from_the_top(placed),
+        lambda note: (note.voice, -1 if table.parts[note.voice].monophonic else note.pitch),
+        lambda gap: int(durations[durations <= gap].max(initial=0)),
+    )
     tempos, dropped, changes = _tempos(table, grid, starts)
     report = ScoreReport(
         notes=len(notes),
@@ -143,7 +149,7 @@ def quantise(score: Score, table: Table) -> tuple[list[MusicEvent], ScoreReport]
 
 
 def _metred_bars(table: Table, grid: Score) -> tuple[list[tuple[int, int]], int]:
-    """Bar starts with the index of their metre, and how many metres had to be changed to one the vocabulary has."""
+    """The start of each bar with its metre, an index into `table.metres`, and how many bars got another metre."""
     changed = 0
     bars: list[tuple[int, int]] = []
     now = 0
@@ -168,8 +174,11 @@ def _metred_bars(table: Table, grid: Score) -> tuple[list[tuple[int, int]], int]
 
 
 def _tempos(table: Table, grid: Score, starts: npt.NDArray[np.int64]) -> tuple[list[Tempo], int, list[float]]:
-    """The tempo of each bar where it changes, to the nearest of the vocabulary; how many others the bars had; and by
-    how many per cent each of those was changed that were."""
+    """The tempo changes at bar lines, each to the nearest tempo of the vocabulary.
+
+    Also how many tempos were dropped because their bar has a later one, and for each tempo that was changed by how many
+    per cent.
+    """
     values = table.columns[TEMPO]
     wanted: dict[int, float] = {}
     for tempo in grid.tempos or (Tempo(0, DEFAULT_TEMPO),):
@@ -186,32 +195,8 @@ def _tempos(table: Table, grid: Score, starts: npt.NDArray[np.int64]) -> tuple[l
     return tempos, max(0, len(grid.tempos) - len(wanted)), changes
 
 
-def _one_at_a_time(table: Table, notes: list[Note]) -> tuple[list[Note], int]:
-    """Let each voice sound as its part allows: later notes cut earlier ones; at one place the higher note stays.
-
-    Also how many notes were cut.
-    """
-    durations = table.columns[DURATION]
-    kept: list[Note] = []
-    sounding: dict[tuple[int, int], int] = {}
-    cut: set[int] = set()
-    for note in sorted(notes, key=lambda note: (note.start_ticks, note.voice, -note.pitch, -note.duration_ticks)):
-        key = (note.voice, -1 if table.parts[note.voice].monophonic else note.pitch)
-        index = sounding.get(key)
-        if index is not None and kept[index].end_ticks > note.start_ticks:
-            before = kept[index]
-            fitting = durations[durations <= note.start_ticks - before.start_ticks]
-            if not len(fitting):
-                continue
-            kept[index] = replace(before, duration_ticks=int(fitting[-1]))
-            cut.add(index)
-        sounding[key] = len(kept)
-        kept.append(note)
-    return kept, len(cut)
-
-
 def to_grid(score: Score) -> Score:
-    """The same score at 12 ticks a quarter, rounded to the nearest tick."""
+    """The same score at 12 ticks a quarter, with times rounded to the nearest tick."""
 
     def at(ticks: int) -> int:
         return round(ticks * TICKS_PER_QUARTER / score.ticks_per_quarter)
@@ -228,13 +213,14 @@ def to_grid(score: Score) -> Score:
 
 
 def bars_of(score: Score) -> list[tuple[int, TimeSignature]]:
-    """Bar starts up to the last note's start, at least one."""
+    """The start and metre of each bar up to the start of the last note; at least one bar."""
     last = max((note.start_ticks for note in score.notes), default=0)
     bars = [(start, metre) for start, metre in score.bar_starts() if start <= last]
     return bars or [(0, TimeSignature(0, 4, 4))]
 
 
 def whole_tempo(quarters_per_minute: float) -> int:
+    """A tempo rounded to an integer from 10 to 400."""
     return int(np.clip(round(quarters_per_minute), 10, 400))
 
 

@@ -1,4 +1,4 @@
-"""The vocabulary of the score tokenizer: one table that encoding, decoding and the grammar all read."""
+"""The vocabulary of the score tokenizer, which encoding, decoding and the grammar share."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from generator.tokenizers.styles import check
 TICKS_PER_QUARTER = 12
 KINDS = ("end", "bar", "time-signature", "tempo", "position", "voice", "pitch", "duration", "style")
 LARGEST_VALUE = 2**16
-"""Of any row: far beyond a bar of 64 whole notes in ticks."""
+"""The largest value of a row. It is far longer than the longest bar, 64 whole notes, in ticks."""
 END, BAR, TIME_SIGNATURE, TEMPO, POSITION, VOICE, PITCH, DURATION, STYLE = range(len(KINDS))
 
 MOVES = {False: (-6, 5), True: (0, 0)}
-"""How far pitches of melodic voices and of drums move, at most, when the tonic moves to C."""
+"""How many semitones down and up pitches are transposed at most so that the tonic is C; for drums under `True`."""
 
 MOST_VOICES = 15
-"""MIDI has 16 channels, one of them for drums."""
+"""As many as MIDI has channels for pitched voices."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A voice of the vocabulary: who plays it, whether it holds one note at a time, and its range of pitches."""
+    """A voice of the vocabulary. It is monophonic if it plays one note at a time; `low` and `high` are its range."""
 
     name: str
     program: int
@@ -43,15 +43,20 @@ class Part:
 
 
 def is_metre(numerator: int, denominator: int) -> bool:
-    """Whether a vocabulary may hold this metre: up to 64 notes a bar, each a whole, a half … a sixty-fourth."""
+    """Whether a vocabulary may contain this metre: up to 64 beats a bar, from whole notes to sixty-fourths."""
     return 1 <= numerator <= 64 and denominator in (1, 2, 4, 8, 16, 32, 64)
 
 
 class Table:
-    """The vocabulary: one row a token, a kind and a value, grouped by kind; encode, decode and masks all read it.
+    """A vocabulary: one row for each token, with its kind and value, grouped by kind.
 
     A row is written as `kind value`: `position 36`, `pitch 60`, `time-signature 3/4`, `bar D minor`. Values rise within
-    a kind; pitches have no gaps. Styles, which are optional, come last: `style reel`.
+    a kind, and pitches have no gaps. Styles, which are optional, come last: `style reel`. In `values`, a metre, key or
+    style is its index in `metres`, `KEYS` or `styles`.
+
+    Raises:
+        CarouselError: the rows are not a vocabulary of the score tokenizer, or the parts do not fit them.
+        ValueError: a value is not a number.
     """
 
     def __init__(self, rows: Sequence[str], parts: Sequence[Part]) -> None:
@@ -69,7 +74,7 @@ class Table:
             if kind == "time-signature":
                 numerator, denominator = (int(number) for number in text.split("/"))
                 if not is_metre(numerator, denominator):
-                    raise CarouselError(f"the vocabulary's {row!r} is no metre")
+                    raise CarouselError(f"the vocabulary's {row!r} is not a supported metre")
                 self.metres.append((numerator, denominator))
                 text = str(len(self.metres) - 1)
             elif kind == "bar":
@@ -82,16 +87,18 @@ class Table:
         check(self.styles)
         kinds = np.array(self.kinds)
         self.first = [int(np.searchsorted(kinds, kind)) for kind in range(len(KINDS))]
-        """The first token of each kind; the last is just before the first of the next."""
+        """The first token of each kind."""
         self.past = [int(np.searchsorted(kinds, kind, side="right")) for kind in range(len(KINDS))]
+        """The token after the last one of each kind."""
         self.columns = [np.array(self.values[first:past]) for first, past in zip(self.first, self.past, strict=True)]
-        """The values of each kind."""
+        """The values of each kind, as arrays."""
         self.ids = {row: token for token, row in enumerate(zip(self.kinds, self.values, strict=True))}
-        """(kind, value) to token."""
+        """The token of each (kind, value)."""
         self._check(kinds)
         self.lowest_pitch = self.values[self.first[PITCH]]
 
     def _check(self, kinds: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+        """Raise a CarouselError if the rows or the parts are not valid."""
         missing = any(first == past for first, past in zip(self.first[:STYLE], self.past[:STYLE], strict=True))
         if (np.diff(kinds) < 0).any() or missing:
             raise CarouselError("the vocabulary's rows are out of order or a kind is missing")
@@ -100,7 +107,7 @@ class Table:
             steps = np.diff(values)
             gaps = (steps < 1).any() or (kind in (PITCH, VOICE) and (steps != 1).any())
             if gaps or (kind != PITCH and values.min() < 0) or values.max() > LARGEST_VALUE:
-                raise CarouselError(f"the vocabulary's {KINDS[kind]} rows do not rise as they should")
+                raise CarouselError(f"the vocabulary's {KINDS[kind]} rows are out of order or out of range")
         if list(self.columns[BAR]) != list(range(len(KEYS))):
             raise CarouselError("the vocabulary's bars do not name every key")
         if (
@@ -109,19 +116,19 @@ class Table:
             or not all(isinstance(part.name, str) for part in self.parts)
             or not (self.columns[PITCH][0] >= -6 and self.columns[PITCH][-1] <= 132)
             or not all(0 <= part.low <= part.high <= 127 and 0 <= part.program <= 127 for part in self.parts)
-            or not all(self.writes(part.low, part) and self.writes(part.high, part) for part in self.parts)
+            or not all(self.can_write(part.low, part) and self.can_write(part.high, part) for part in self.parts)
         ):
             raise CarouselError("the vocabulary's voices do not fit its rows")
         if self.values[self.first[POSITION]] != 0 or self.values[self.first[DURATION]] < 1:
-            raise CarouselError("the vocabulary's positions start at 0 and its durations at 1 or more")
+            raise CarouselError("the vocabulary's positions do not start at 0, or a duration is below 1")
         if self.values[self.first[TEMPO]] < 1 or any(self.bar_ticks(index) < 1 for index in range(len(self.metres))):
-            raise CarouselError("the vocabulary holds a tempo or a metre of no length")
+            raise CarouselError("the vocabulary contains a tempo of 0 or a metre without length")
 
-    def writes(self, pitch: int, part: Part) -> bool:
-        """Whether a pitch can be written in every key."""
+    def can_write(self, pitch: int, part: Part) -> bool:
+        """Whether the vocabulary has this pitch of a part after the transposition from any key."""
         below, above = MOVES[part.drum]
         return bool(self.columns[PITCH][0] <= pitch + below and pitch + above <= self.columns[PITCH][-1])
 
     def bar_ticks(self, metre: int) -> int:
-        """Length of a bar of that metre in ticks."""
+        """The length in ticks of a bar, given its metre as an index into `metres`."""
         return TimeSignature(0, *self.metres[metre]).bar_ticks(TICKS_PER_QUARTER)
