@@ -20,7 +20,7 @@ from generator.streaming.engine import Model
 from generator.tokenizers.base import Tokens
 
 WINDOWS = {"notes": 16, "characters": 50}
-"""A run of this many notes or characters is a copy if it occurs in the training set; of notes, in any key and rhythm."""
+"""A run of this many notes or characters is a copy if it occurs in the training set; notes in any key and rhythm."""
 DOUBLE = 0.5
 """A held-out piece is a duplicate if at least this share of its windows occurs in the training set."""
 STREAMS = 32
