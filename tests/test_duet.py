@@ -141,11 +141,11 @@ def test_a_phrase_is_answered_for_as_long_and_then_there_is_silence(ports: Memor
             stage.run(0.5)
             ports.played.append(off(pitch))
             stage.run(0.1)
-        assert not stage.stream.snapshot().heard[turn - 1 :]
+        assert not stage.stream.snapshot().injected[turn - 1 :]
         ports.sent.clear()
         stage.run(14)
-        *_, (phrase, tokens) = stage.stream.snapshot().heard
-        assert len(stage.stream.snapshot().heard) == turn
+        *_, (phrase, tokens) = stage.stream.snapshot().injected
+        assert len(stage.stream.snapshot().injected) == turn
         assert stage.stream.position > before
         begun = stage.stream.fork()
         begun.rewind(begun.position - phrase - len(tokens))
@@ -178,7 +178,7 @@ def test_who_plays_into_the_answer_is_heard_and_what_was_not_heard_is_taken_back
     assert stage.stream.now_ticks < ahead
     ports.played.append(off(65))
     stage.run(5)
-    assert len(stage.stream.snapshot().heard) == 1
+    assert len(stage.stream.snapshot().injected) == 1
 
 
 def test_a_port_that_vanishes_is_looked_for_and_the_stream_goes_on(
@@ -287,4 +287,4 @@ def test_the_guide_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     names: dict[str, Any] = {}
     exec(compile(source, "duet.md", "exec"), names)
     assert names["answer"]
-    assert names["stream"].snapshot().heard
+    assert names["stream"].snapshot().injected

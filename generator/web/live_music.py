@@ -24,7 +24,7 @@ BACK_SECONDS = 15.0
 
 
 class LiveMusic(Live):
-    """A live take of music. Its score begins with the primer, and carries the origin from which it can be drawn again."""
+    """A live take of music. Its score begins with the primer, and carries its origin, to be drawn again from."""
 
     medium = "music"
     ahead = 30.0

@@ -1,9 +1,9 @@
 """Visitors and their takes. A visitor's takes can be reached only with that visitor's random token.
 
 Memory is bounded: there are at most `PLACES` visitors with at most `KEPT` kept takes each, and the kept takes of a
-medium are together no larger than one live take may be. If all places are taken, a new visitor gets the place of the one
-who has been away longest, whose next request is answered with an error. If there is no room for another kept take, the
-oldest ones are removed.
+medium are together no larger than one live take may be. If all places are taken, a new visitor gets the place of the
+one who has been away longest, whose next request is answered with an error. If there is no room for another kept take,
+the oldest ones are removed.
 """
 
 from __future__ import annotations
