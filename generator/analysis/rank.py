@@ -111,7 +111,7 @@ def rank(
     least, most = _extremes(pieces, *best) if best else ([], [])
     return {
         "convention": f"each piece from a cold start, END tokens included, {price:.2f} nats for each {unit} that the "
-        "vocabulary has not",
+        "vocabulary lacks",
         "medium": medium,
         "pieces": len(pieces),
         f"{unit}s": sum(len(piece) if isinstance(piece, str) else len(piece.notes) for piece in pieces),

@@ -86,7 +86,7 @@ class FramesCorpus(Corpus):
             raise CarouselError(f"{self.path}: not frames as JSON ({error!r}); fetch it again") from error
         for pitch in pitches:
             if isinstance(pitch, bool) or not isinstance(pitch, int | float) or pitch not in range(128):
-                raise CarouselError(f"{self.path}: {pitch!r} stands for a pitch; give whole numbers from 0 to 127")
+                raise CarouselError(f"{self.path}: {pitch!r} is not a MIDI pitch; give whole numbers from 0 to 127")
         return found
 
     def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:

@@ -63,7 +63,7 @@ def fetch(url: str, sha256: str) -> Path:
         tip = f"put it into the folder that {MIRROR} names" if not mirror else f"no file of its SHA-256 is in {mirror}"
         raise CarouselError(f"{url}: cannot be downloaded ({type(error).__name__}); go online, or: {tip}") from error
     except ValueError as error:
-        raise CarouselError(f"{url}: what came has another SHA-256 than {sha256}; try again later") from error
+        raise CarouselError(f"{url}: the download has another SHA-256 than {sha256}; try again later") from error
     except OSError as error:
         raise CarouselError(
             f"{folder}: cannot write ({error.strerror or error}); free some space or set {CACHE} to another folder"

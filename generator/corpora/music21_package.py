@@ -145,7 +145,7 @@ def _arranged(score: Score, reading: Reading) -> Score:
         names = [voice.name for voice in reading.voices]
         chosen = [singers.index(name) if singers.count(name) == 1 else -1 for name in names]
         if -1 in chosen:
-            raise CarouselError(f"it has not one part each for {', '.join(names)}")
+            raise CarouselError(f"it does not have one part each for {', '.join(names)}")
     notes = [
         replace(note, voice=voice)
         for voice, source in enumerate(chosen)
@@ -163,7 +163,7 @@ def _arranged(score: Score, reading: Reading) -> Score:
         voices=reading.voices,
         title=score.title,
     )
-    left_out = {("note", "left out of voices and chords that this corpus has not"): len(score.notes) - len(notes)}
+    left_out = {("note", "left out of voices and chords that this corpus lacks"): len(score.notes) - len(notes)}
     return replace(
         arranged,
         style=style_in(score.style or score.title.lower(), reading.styles),

@@ -21,7 +21,7 @@ def manner(kind: str) -> tuple[int, dict[str, float]]:
 
 
 def sample(model: Model, tokens: int, seed: int = 7) -> str:
-    """A sample of so many tokens as text; of music as `notes_as_text` writes it."""
+    """A sample of `tokens` tokens as text; music is written by `notes_as_text`."""
     _, options = manner(model.tokenizer.kind)
     piece = model.tokenizer.collect(model.stream(seed=seed, **options).pull(tokens))
     return piece if isinstance(piece, str) else notes_as_text(piece)

@@ -86,8 +86,8 @@ class Trainer:
         train = dataset.split("train")
         self.pieces = [train[index] for index in range(len(train))]
         self.lanes = min(options.lanes, max(1, len(train.tokens) // (options.window * LEAST_WINDOWS)))
-        self.step = self.pass_number = self.window = 0  # counts what is done: updates, passes, windows of this pass
-        self.validated = self.worse = 0  # counts validations: all, and those since the best
+        self.step = self.pass_number = self.window = 0  # updates made; complete passes; windows read of this pass
+        self.validated = self.worse = 0  # validations made; validations since the best one
         self.best, self.loss, self.seconds = math.inf, math.nan, 0.0
         self.log = ""  # the content of `metrics.jsonl`
         self.begin_pass()

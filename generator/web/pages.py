@@ -149,7 +149,7 @@ def back(medium: str) -> None:
         visitor = registry().visitor(st.session_state.get("visitor", ""))
         live = visitor.playing(medium)[1]
         if live is None:
-            raise CarouselError("there is nothing to go back in; press Start")
+            raise CarouselError("nothing is playing; press Start")
         visitor.start(live.back(position, random.randrange(SEEDS)))
     except CarouselError as error:
         show_message(page_message(error))

@@ -109,7 +109,8 @@ def _extend_run(symbols: Symbols, suffixes: Suffixes, buckets: Rows, row: Rows, 
         return
     low, past = buckets[symbol], buckets[symbol + 1]
     row[LENGTH] = 0
-    shared_low = shared_past = 1  # what both bounds have in common with the run, so has every suffix between
+    # The number of symbols that each bound shares with the run; every suffix between shares at least the smaller one.
+    shared_low = shared_past = 1
     while low < past and row[LENGTH] < most:
         middle = (low + past) // 2
         place = np.int64(suffixes[middle])
