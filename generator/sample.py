@@ -21,6 +21,7 @@ from generator.cli import command  # first, so that Ctrl-C is quiet while the ot
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from generator import sinks
 from generator.cli import streams, takes
@@ -29,7 +30,7 @@ from generator.cli.sample_flags import DEFAULT_TOKENS, check, check_paths, draws
 from generator.corpora.progress import when_slow
 from generator.foundation.errors import CarouselError
 from generator.foundation.terminal import printable, say, tell
-from generator.music.score import Clock, Note, Tempo, Voice, pitch_name
+from generator.music.score import Clock, Note, Score, Tempo, Voice, pitch_name
 from generator.streaming.best import candidates
 from generator.streaming.course import Progress
 from generator.streaming.engine import Model, load
@@ -123,14 +124,7 @@ def sample(args: argparse.Namespace, progress: Progress) -> None:
     if args.save is not None:  # before the file: if that cannot be written, it can be drawn again from the take
         stream.snapshot().save(args.save)
     if path is not None:
-        piece = takes.piece_of(tokenizer, kept, stream.snapshot(), cut)
-        with whole_or_told(path):
-            sinks.write(piece, path, progress=progress)
-        if isinstance(piece, str):
-            extent = f"{len(piece):,} characters"
-        else:
-            extent = f"{piece.clock().seconds(piece.end_ticks):.0f} s of music"
-        tell(f"{path}: {extent}, seed {stream.options.seed}")
+        write(takes.piece_of(tokenizer, kept, stream.snapshot(), cut), path, stream.options.seed, progress)
     elif tokenizer.medium == "text" and sys.stdout.isatty():
         print()
     if args.originality is not None:
@@ -194,6 +188,17 @@ def show(events: Iterator[Event], clock: Clock, voices: Sequence[Voice]) -> None
             start, end = clock.seconds(event.start_ticks), clock.seconds(event.end_ticks)
             voice, pitch = printable(voices[event.voice].name), pitch_name(event.pitch)
             print(f"{start:9.3f} {end - start:7.3f}  {voice}  {pitch}", flush=True)
+
+
+def write(piece: str | Score, path: Path, seed: int, progress: Progress) -> None:
+    """Write the piece to a file, and report its length and its seed on standard error."""
+    with whole_or_told(path):
+        sinks.write(piece, path, progress=progress)
+    if isinstance(piece, str):
+        extent = f"{len(piece):,} characters"
+    else:
+        extent = f"{piece.clock().seconds(piece.end_ticks):.0f} s of music"
+    tell(f"{path}: {extent}, seed {seed}")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -43,8 +43,8 @@ MAX_ERRORS = 100_000
 
 
 class Player:
-    """A stream that plays to a port. With an input port it answers each phrase that arrives there, for as long as the
-    phrase lasted."""
+    """A stream that plays to a port. With an input port it waits for a phrase to arrive there, and then plays an answer
+    of the same length."""
 
     def __init__(
         self,
@@ -149,6 +149,7 @@ class Player:
         heapq.heappush(self._queue, (moment, message.type == "note_on", next(self._numbers), click, message))
 
     def _send_due(self, now: float) -> None:
+        """Send the messages that are due, and forget the steps that have been heard."""
         while self._queue and self._queue[0][0] <= now:
             moment, *_, message = heapq.heappop(self._queue)
             if self._output.send(message):
@@ -157,6 +158,7 @@ class Player:
             self._steps.popleft()
 
     def _draw(self, now: float) -> None:
+        """Draw the next event, and put its messages into the queue."""
         position = self.stream.position
         assert self._events is not None
         event = next(self._events, None)
@@ -216,6 +218,7 @@ class Player:
             self._clock.set(tempo)
 
     def _receive(self, now: float) -> None:
+        """Add the messages that have arrived to the phrase. The phrase is answered when a bar has passed without one."""
         assert self._input is not None
         for message in self._input.received():
             begins = message.type == "note_on" and message.velocity > 0
