@@ -21,20 +21,7 @@ from generator.music import notation
 from generator.music.score import Score, Tempo, Voice
 from generator.music.voices import one_at_a_time
 
-TITLE_FILLERS = {
-    "a",
-    "air",
-    "an",
-    "hornpipe",
-    "jig",
-    "march",
-    "polka",
-    "quickstep",
-    "reel",
-    "strathspey",
-    "the",
-    "waltz",
-}
+FILLERS = {"a", "air", "an", "hornpipe", "jig", "march", "polka", "quickstep", "reel", "strathspey", "the", "waltz"}
 """Words that some collections add to the title of a tune and others leave out."""
 
 
@@ -190,4 +177,4 @@ def _up_to_transposition(score: Score) -> tuple[tuple[int, ...], ...]:
 def _title_key(title: str) -> str:
     """The title of a tune without punctuation, case and fillers, which differ between collections."""
     words = re.sub(r"[^\w\s]", "", title.lower()).split()
-    return " ".join(word for word in words if word not in TITLE_FILLERS) or title
+    return " ".join(word for word in words if word not in FILLERS) or title

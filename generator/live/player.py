@@ -218,7 +218,7 @@ class Player:
             self._clock.set(tempo)
 
     def _receive(self, now: float) -> None:
-        """Add the messages that have arrived to the phrase. The phrase is answered when a bar has passed without one."""
+        """Add arrived messages to the phrase, and answer the phrase when a bar has passed without a message."""
         assert self._input is not None
         for message in self._input.received():
             begins = message.type == "note_on" and message.velocity > 0
