@@ -33,13 +33,13 @@ from generator.web.constraints import (
 )
 
 SAMPLING = ("temperature", "top_p", "governor")
-WILDEST = 2.0
+MAX_TEMPERATURE = 2.0
 """The end of the temperature slider. Higher temperatures give noise, and would make the slider hard to set."""
 SEEDS = 10_000
 """Random seeds are below this number, so that they are short enough to be written down."""
 SAFE_INTEGER = 2**53 - 1
 """The largest whole number that JavaScript represents exactly."""
-FARTHEST = 36
+MAX_TRANSPOSITION = 36
 """The most semitones by which a melody can be transposed."""
 
 
@@ -53,7 +53,7 @@ def controls(medium: str, model: Model) -> dict[str, Any]:
     others are read at the next start. An error in an upload is shown below it, in one line."""
     problem = ""
     try:
-        set_widgets(medium, model, uploaded(medium, model))
+        set_widgets_to(medium, model, uploaded(medium, model))
     except CarouselError as error:
         problem = page_message(error)
 
@@ -70,7 +70,10 @@ def controls(medium: str, model: Model) -> dict[str, Any]:
     )
     keys = {name: persistent_key(f"{medium}-{name}", OPTIONS[name].default) for name in SAMPLING}
     st.slider(
-        WORDS["temperature"], step=0.05, key=keys["temperature"], **bounds("temperature") | {"max_value": WILDEST}
+        WORDS["temperature"],
+        step=0.05,
+        key=keys["temperature"],
+        **bounds("temperature") | {"max_value": MAX_TEMPERATURE},
     )
     st.slider(WORDS["top_p"], step=0.01, key=keys["top_p"], **bounds("top_p"))
     st.toggle(WORDS["governor"], key=keys["governor"], help=OPTIONS["governor"].metadata["help"])
@@ -99,14 +102,14 @@ def new_seed(medium: str) -> None:
     st.session_state[f"{medium}-seed"] = random.randrange(SEEDS)
 
 
-def set_widgets(medium: str, model: Model, piece: str | Score | Snapshot | None) -> None:
+def set_widgets_to(medium: str, model: Model, piece: str | Score | Snapshot | None) -> None:
     """Set the widgets to the options of an uploaded take, once for each upload."""
     if not isinstance(piece, Snapshot) or st.session_state.get(f"{medium}-adopted") is piece:
         return
     st.session_state[f"{medium}-adopted"] = piece
     options, state = piece.options, st.session_state
     state[f"{medium}-seed"] = min(options.seed, SAFE_INTEGER)
-    state[f"{medium}-temperature"], state[f"{medium}-top_p"] = min(options.temperature, WILDEST), options.top_p
+    state[f"{medium}-temperature"], state[f"{medium}-top_p"] = min(options.temperature, MAX_TEMPERATURE), options.top_p
     state[f"{medium}-governor"] = options.governor
     for name in LABELS.keys() - {"ranges"}:
         state[f"{medium}-{model.checkpoint.name}-{name}"] = widget_value(name, getattr(options, name), model)
@@ -131,7 +134,7 @@ def melody_widgets(medium: str, model: Model) -> None:
         row = st.container(horizontal=True, gap="small")
         row.selectbox(WORDS["voice"], names, key=persistent_key(f"{medium}-voice", names[0], names))
         key = persistent_key(f"{medium}-transpose", 0)
-        row.number_input(WORDS["transpose"], -FARTHEST, FARTHEST, key=key, step=1)
+        row.number_input(WORDS["transpose"], -MAX_TRANSPOSITION, MAX_TRANSPOSITION, key=key, step=1)
     if file:
         try:
             melody_options(medium, model)
