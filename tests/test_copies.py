@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.analysis.originality import listen
+from generator.analysis.originality import draw_streams
 from generator.corpora.copies import FILE, Index, open_index
 from generator.corpora.copies.reading import BREAK, FIGURES, in_order, rules, symbols_of
 from generator.corpora.copies.suffixes import is_sorted, sort_suffixes
@@ -122,7 +122,7 @@ def test_the_index_says_what_a_slow_search_says(kind: str, data: st.DataObject) 
     runs = index.runs(np.concatenate([tokenizer.encode(piece) for piece in stream]))
     assert runs.lengths.tolist() == slow_runs(tokenizer, training, stream)
     ends = [(piece, end + 1) for piece in stream for end in range(count(piece))]
-    assert runs.heard.tolist() == [end for _, end in ends]
+    assert runs.so_far.tolist() == [end for _, end in ends]
     music = tokenizer.medium == "music"
     starts = np.cumsum([0, *(count(piece) + (not music) for piece in training)])
     for length, place, (piece, end) in zip(runs.lengths.tolist(), runs.places.tolist(), ends, strict=True):
@@ -170,7 +170,7 @@ def test_what_would_make_the_run_too_long(kind: str, data: st.DataObject, limit:
 @pytest.fixture(scope="module")
 def heard(kind: str) -> tuple[Index, list[int]]:
     """An index of what one stream of a tiny fake says, and the tokens of another, which says much the same."""
-    said = listen(fake := Model(tiny(kind)), 0.4, 2, 1500)
+    said = draw_streams(fake := Model(tiny(kind)), 0.4, 2, 1500)
     ends = np.flatnonzero(np.array(said[0]) == fake.tokenizer.end)
     pieces = [fake.tokenizer.decode(np.array(said[0][: int(ends[-1]) + 1] if len(ends) else said[0], np.uint16))]
     return index_of(fake.tokenizer, pieces), said[1]
@@ -198,7 +198,7 @@ def test_a_meter_says_the_same_however_it_is_fed(heard: tuple[Index, list[int]],
 def test_tokens_and_events_sound_the_same(speaker: Model) -> None:
     """Also where notes are complete in another order than they begin, as in a performance."""
     tokenizer = speaker.tokenizer
-    training, tokens = listen(speaker, 0.9, 2, 1200)
+    training, tokens = draw_streams(speaker, 0.9, 2, 1200)
     tokens = [token for token in tokens if tokenizer.medium == "music" or token != tokenizer.end]
     index = index_of(tokenizer, [tokenizer.decode(np.array(training, np.uint16))])
     by_token, by_event, decoder = Meter(index), Meter(index), tokenizer.decoder()

@@ -73,7 +73,7 @@ def test_chorales_have_four_singers_and_nothing_else(monkeypatch: pytest.MonkeyP
     assert dict(corpus.skipped) == {
         "bach/bwv190.7": "the same as bach/bwv190.7-inst",
         "bach/bwv324.mxl": "bar 7 is 10 quarters long where its metre has 4",
-        "bach/bwv846.mxl": "it has not one part each for Soprano, Alto, Tenor, Bass",
+        "bach/bwv846.mxl": "it does not have one part each for Soprano, Alto, Tenor, Bass",
     }
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from generator import Snapshot, sample
 from generator.live import duet
+from generator.live.player import Player
 from generator.live.port import Port
 from generator.music.score import Clock, Note
 from generator.streaming.engine import Model, load
@@ -101,7 +102,7 @@ class Stage:
         out = Port("output", "synth", [mido.Message("program_change", program=19)])
         keys = Port("input", "Keyboard", []) if ear else None
         clock = Clock(stream.engine.tokenizer.ticks_per_quarter)
-        self.player = duet.Player(stream, clock, out, keys, click=click, now=lambda: self.seconds, sleep=self.sleep)
+        self.player = Player(stream, clock, out, keys, click=click, now=lambda: self.seconds, sleep=self.sleep)
         self.stream = stream
         self.player._events = None if ear else iter(stream)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generator.analysis.originality import DOUBLE, WINDOWS, listen, originality
+from generator.analysis.originality import DOUBLE, WINDOWS, draw_streams, originality
 from generator.corpora import open_corpus
 from generator.corpora.dataset import prepare
 from generator.corpora.download import CACHE
@@ -30,7 +30,7 @@ def test_the_figures_are_those_of_a_slow_search(tmp_path: Path, monkeypatch: pyt
     told = originality(model, dataset, 1.0, streams=3, tokens=90)
     pieces = [
         piece
-        for tokens in listen(model, 1.0, 3, 90)
+        for tokens in draw_streams(model, 1.0, 3, 90)
         for piece in "".join(dataset.tokenizer.decode(np.array([t])) if t != 1 else "\r" for t in tokens).split("\r")
     ]
     lengths = slow_runs(dataset.tokenizer, texts[:2], pieces)

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from generator.music import midi
 from generator.streaming.engine import load
 from generator.web import constraints
-from generator.web.constraints import choices, chosen
+from generator.web.constraints import choices, widget_value
 from generator.web.live_music import LiveMusic
 from generator.web.routes import registry
 from tests.conftest import ROOT, four_voices, tiny
@@ -106,7 +106,8 @@ def test_an_uploaded_take_waits_for_its_start(folder: Path, monkeypatch: pytest.
     assert page.select_slider(key="music-tune-ranges-Soprano").value == (part.low, part.high)
     assert page.select_slider(key="music-tune-ranges-Alto").value == (68, 71) != whole
     assert (
-        chosen("tempo", 97, model) == choices("tempo", model)[0] and chosen("style", "Slip  Jig", model) == "slip jig"
+        widget_value("tempo", 97, model) == choices("tempo", model)[0]
+        and widget_value("style", "Slip  Jig", model) == "slip jig"
     )
     tune = midi.to_bytes(four_voices())
     page.file_uploader(key="music-file").set_value(("a.mid", tune, "audio/midi")).run()

@@ -26,7 +26,7 @@ from generator.foundation.errors import CarouselError
 from generator.music import midi
 from generator.music.score import Note, Pedal, Score, Tempo, TimeSignature, Voice
 from generator.music.soundfont import general_midi
-from generator.sinks import wav
+from generator.sinks import synthesis, wav
 
 TICKS = 500
 """A quarter, so half a second: a tick is a millisecond."""
@@ -46,14 +46,14 @@ def chorale(seconds: int, program: int = 0) -> Score:
     return Score(TICKS, voices, notes, (TimeSignature(0, 4, 4),), (Tempo(0, 120.0),), title="Chorale")
 
 
-def sound(score: Score, block_frames: int = wav.BLOCK_FRAMES) -> npt.NDArray[np.float32]:
-    return np.concatenate(list(wav.render(score, block_frames=block_frames)))
+def sound(score: Score, block_frames: int = synthesis.BLOCK_FRAMES) -> npt.NDArray[np.float32]:
+    return np.concatenate(list(synthesis.render(score, block_frames=block_frames)))
 
 
 def level(samples: npt.NDArray[np.float32], start: float, end: float) -> float:
     """Root mean square between two times in seconds, in dB."""
-    part = samples[int(start * wav.SAMPLE_RATE) : int(end * wav.SAMPLE_RATE)].astype(np.float64)
-    return float(10 * np.log10(np.sum(part**2) / ((end - start) * wav.SAMPLE_RATE * 2) + 1e-20))
+    part = samples[int(start * synthesis.SAMPLE_RATE) : int(end * synthesis.SAMPLE_RATE)].astype(np.float64)
+    return float(10 * np.log10(np.sum(part**2) / ((end - start) * synthesis.SAMPLE_RATE * 2) + 1e-20))
 
 
 # The table.
@@ -196,7 +196,7 @@ def test_notes_are_in_tune(program: int, pitch: int) -> None:
     """The strongest partial is within 10 cents of where the pitch puts it."""
     samples = sound(music(Note(0, 1500, pitch, 100), program=program))[8820 : 8820 + 2**15].mean(axis=1)
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), 2**19))
-    frequencies = np.fft.rfftfreq(2**19, 1 / wav.SAMPLE_RATE)
+    frequencies = np.fft.rfftfreq(2**19, 1 / synthesis.SAMPLE_RATE)
     peak = frequencies[np.argmax(spectrum)]
     fundamental = 440 * 2 ** ((pitch - 69) / 12)
     partial = round(peak / fundamental)
@@ -216,7 +216,7 @@ def test_a_held_note_sounds_on_and_ends_after_its_release() -> None:
     assert max(len(zone.samples) for zone in general_midi().zones_for(71)) < 3000
     assert level(samples, 5.5, 6.0) == pytest.approx(level(samples, 0.5, 1.0), abs=1.0)
     assert level(samples, 6.25, 6.35) < level(samples, 5.5, 6.0) - 60
-    assert len(samples) / wav.SAMPLE_RATE < 7.5
+    assert len(samples) / synthesis.SAMPLE_RATE < 7.5
 
 
 def test_the_pedal_holds_and_the_next_strike_lets_go() -> None:
@@ -225,10 +225,11 @@ def test_the_pedal_holds_and_the_next_strike_lets_go() -> None:
     assert level(wet, 1.5, 2.0) > level(dry, 1.5, 2.0) + 40
     assert level(wet, 2.8, 3.0) < level(wet, 1.5, 2.0) - 40, "up, the dampers fall"
     struck = sorted(
-        wav.strikes(music(short, Note(1000, 250, 60, 100), pedals=held), general_midi()), key=lambda s: s.start_seconds
+        synthesis.zone_notes(music(short, Note(1000, 250, 60, 100), pedals=held), general_midi()),
+        key=lambda s: s.start_seconds,
     )
     assert [strike.stop_seconds for strike in struck] == [1.0, 2.0]
-    forgotten = wav.strikes(music(short, Note(500, 250, 62), pedals=held[:1]), general_midi())
+    forgotten = synthesis.zone_notes(music(short, Note(500, 250, 62), pedals=held[:1]), general_midi())
     assert {strike.stop_seconds for strike in forgotten} == {0.75}, "a pedal that is never lifted ends with the piece"
 
 
@@ -236,7 +237,7 @@ def test_the_end_of_a_piece_is_looked_for_once_not_for_each_note(monkeypatch: py
     asked = []
     end_ticks = Score.end_ticks.fget
     monkeypatch.setattr(Score, "end_ticks", property(lambda score: asked.append(score) or end_ticks(score)))
-    assert len(wav.strikes(chorale(20), general_midi())) >= 160
+    assert len(synthesis.zone_notes(chorale(20), general_midi())) >= 160
     assert len(asked) == 1
 
 
@@ -272,13 +273,13 @@ def test_memory_does_not_grow_with_the_music() -> None:
     def peak(minutes: int) -> int:
         notes = tuple(Note(60_000 * minute, 400, 60, 80) for minute in range(minutes))
         tracemalloc.start()
-        for _ in wav.render(music(*notes)):
+        for _ in synthesis.render(music(*notes)):
             pass
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
 
-    next(wav.render(music(Note(0, 10, 60))))  # the kernel is compiled and the soundfont read
+    next(synthesis.render(music(Note(0, 10, 60))))  # the kernel is compiled and the soundfont read
     assert peak(60) < peak(1) + 2**18 < 2**22
 
 
@@ -289,7 +290,7 @@ def test_too_long_for_a_wav_file(tmp_path: Path) -> None:
 
 def test_a_chorale_renders_at_least_20_times_as_fast_as_it_plays() -> None:
     score = chorale(20)
-    next(wav.render(score))
+    next(synthesis.render(score))
     began = time.process_time()
     samples = sound(score)
     assert time.process_time() - began < 1.0

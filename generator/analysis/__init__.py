@@ -1,1 +1,1 @@
-"""What a model knows and what it copies: ranking, dynamic evaluation, originality."""
+"""Measurements of a model: ranking by a piece, dynamic evaluation, and copies from the training set."""

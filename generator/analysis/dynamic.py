@@ -1,7 +1,7 @@
-"""Dynamic evaluation: a model goes on learning from what it has just been scored on.
+"""Dynamic evaluation: a model is trained on each segment of a text or piece right after it has been scored on it.
 
 B. Krause, E. Kahembwe, I. Murray and S. Renals, 2018: Dynamic Evaluation of Neural Sequence Models (arXiv:1709.07432),
-with their rule of RMS gradients and decay. No token changes a weight before it has been scored.
+with their update rule of RMS gradients and decay. No token changes a weight before it has been scored.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from generator.foundation.options import DynamicOptions
 from generator.model.lstm import Dropout, LanguageModel
 
 STRETCHES, SEGMENTS = 10, 30
-"""The usual gradient is measured over so many stretches of the training split, evenly apart, of so many segments."""
+"""The RMS gradients are measured on this many stretches of the training split, evenly spaced, of this many segments."""
 EPSILON = 1e-5
-"""Keeps a weight that training never moves from leaping when it first has a gradient."""
+"""Bounds the step of a weight whose gradient on the training split is zero, the ε of the formula."""
 
 Ints = npt.NDArray[np.integer[Any]]
 
@@ -36,22 +36,24 @@ def negative_log_likelihood(
     options: DynamicOptions,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> npt.NDArray[np.float64]:
-    """The negative log-likelihood of each token in nats, (tokens,), read as one carried stream; the model itself is not
-    changed.
+    """The negative log-likelihood of each token in nats, shape (tokens,). A copy of the model reads the tokens as one
+    stream that carries its state.
 
-    After each segment, with the mean negative log-likelihood L of its tokens and the weights w₀ of the beginning, each
-    weight w becomes
+    After each segment, with the mean negative log-likelihood L of its tokens and the weights w₀ before the first
+    segment, each weight w becomes
 
         w − rate · ∂L/∂w / (r + ε) + min(1, decay · r / mean(r)) · (w₀ − w)
 
     where r is the root mean square of that weight's gradient over segments of the training split.
 
     Args:
-        training: tokens that the model was trained on.
-        progress: is told tokens read and tokens in all, those of the training split included.
+        tokens: the tokens to score, shape (tokens,).
+        start: the input before the first token.
+        training: tokens that the model was trained on, for the RMS gradients; shape (training tokens,).
+        progress: called with the tokens read and the tokens in all, those of `training` that are read included.
 
     Raises:
-        CarouselError: the weights ran away.
+        CarouselError: the weights diverged.
     """
     learner = deepcopy(model).train()  # oneDNN's LSTM has gradients in training mode only
     learner.dropout = Dropout()
@@ -71,10 +73,10 @@ def negative_log_likelihood(
                 square.addcmul_(gradient, gradient)
             count, done = count + 1, done + len(losses)
             progress(done, total)
-    usual = [(square / count).sqrt() for square in squares]
-    mean = sum(float(r.sum()) for r in usual) / sum(r.numel() for r in usual)
-    rates = [options.rate / (r + EPSILON) for r in usual]
-    pulls = [(options.decay * r / mean).clamp(max=1.0) for r in usual]
+    rms = [(square / count).sqrt() for square in squares]
+    mean = sum(float(r.sum()) for r in rms) / sum(r.numel() for r in rms)
+    rates = [options.rate / (r + EPSILON) for r in rms]
+    decays = [(options.decay * r / mean).clamp(max=1.0) for r in rms]
 
     origin = [weight.detach().clone() for weight in weights]
     found = []
@@ -82,19 +84,19 @@ def negative_log_likelihood(
         found.append(losses.detach())
         gradients = torch.autograd.grad(losses.mean(), weights)
         with torch.no_grad():
-            for weight, first, gradient, rate, pull in zip(weights, origin, gradients, rates, pulls, strict=True):
-                weight.lerp_(first, pull).addcmul_(gradient, rate, value=-1)
+            for weight, first, gradient, rate, decay in zip(weights, origin, gradients, rates, decays, strict=True):
+                weight.lerp_(first, decay).addcmul_(gradient, rate, value=-1)
         done += len(losses)
         progress(done, total)
     nats = torch.cat(found).double().numpy()
     if not np.isfinite(nats).all():
-        raise CarouselError(f"the weights ran away at a rate of {options.rate:g}; give a lower ", Option("rate"))
+        raise CarouselError(f"the weights diverged at a rate of {options.rate:g}; give a lower ", Option("rate"))
     return nats
 
 
 def _segments(model: LanguageModel, tokens: Ints, start: int, length: int) -> Iterator[Tensor]:
-    """The negative log-likelihood of each segment's tokens, (its tokens,), under the weights as they are when it is
-    asked for. The state is carried, its gradients are not."""
+    """For each segment the negative log-likelihood of its tokens, shape (at most `length`,), under the weights at the
+    moment when the iterator reaches it. The state is carried to the next segment, without its gradients."""
     targets = torch.from_numpy(tokens.astype(np.int64))
     inputs = torch.cat([torch.tensor([start]), targets[:-1]])
     state = model.zero_state(1)

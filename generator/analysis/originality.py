@@ -1,8 +1,9 @@
-"""Is what a model says copied? The runs that its streams share with the training set, beside those of held-out pieces.
+"""How much a model copies: the runs of notes or characters that its streams share with the training set, compared with
+those that held-out pieces share with it.
 
-Held-out pieces are the yardstick: they were not copied from the training set, and yet they share runs with it, for a
-style has its formulas. A collection may hold one piece under two names, in two splits: such doubles are no yardstick,
-so they are left out and named.
+Held-out pieces were not copied from the training set, and yet they share runs with it, because every style has its
+formulas. A collection may hold the same piece under two names in two splits. Such duplicates are left out of the
+comparison and listed in the result.
 """
 
 from __future__ import annotations
@@ -19,22 +20,23 @@ from generator.streaming.engine import Model
 from generator.tokenizers.base import Tokens
 
 WINDOWS = {"notes": 16, "characters": 50}
-"""How many in a row count as a copy where they stand in the training set; music in any key and rhythm."""
+"""A run of this many notes or characters is a copy if it occurs in the training set; notes in any key and rhythm."""
 DOUBLE = 0.5
-"""A held-out piece is the double of a training piece if at least this share of its windows stands there."""
+"""A held-out piece is a duplicate if at least this share of its windows occurs in the training set."""
 STREAMS = 32
+"""The default number of streams."""
 
 
 def originality(
     model: Model, dataset: TokenDataset, temperature: float = 1.0, streams: int = STREAMS, tokens: int | None = None
 ) -> dict[str, Any]:
-    """What `evaluate --originality` prints.
+    """The shares of copied windows in generated streams and in held-out pieces, as a JSON object.
 
     Args:
         dataset: the corpus that the model was trained on, in the model's own tokens.
-        streams: how many, with the seeds 0, 1, 2 …, each from a cold start.
-        tokens: of each stream; None for as many in all as are held out. Of the held-out pieces no more are measured
-            than the streams say.
+        streams: the number of streams, with the seeds 0, 1, 2 …, each from a cold start.
+        tokens: the length of each stream; None for streams that are together as long as the held-out pieces. No more
+            tokens of the held-out pieces are measured than are generated.
 
     Raises:
         CarouselError: an option is out of its bounds, the corpus is in other tokens than the model's, or its index
@@ -43,7 +45,7 @@ def originality(
     if dataset.tokenizer.to_json() != model.tokenizer.to_json():
         raise CarouselError(f"{dataset.facts.name}: prepared for another tokenizer; give the model's own")
     if streams < 1 or (tokens is not None and tokens < 1):
-        raise CarouselError(f"{streams} streams of {tokens} tokens say nothing; give at least 1 of each")
+        raise CarouselError(f"{streams} streams of {tokens} tokens cannot be measured; give at least 1 of each")
     index = open_index(dataset)
     parts = [dataset.split(name) for name in dataset.splits if name != "train"]
     tokens = tokens or -(-sum(len(part.tokens) for part in parts) // streams)
@@ -56,7 +58,7 @@ def originality(
                 others.append(part[number])
             else:
                 doubles[name] = str(index.place(int(found.places[found.lengths.argmax()])))
-    generated = [index.runs(said) for said in listen(model, temperature, streams, tokens)]
+    generated = [index.runs(drawn) for drawn in draw_streams(model, temperature, streams, tokens)]
     held_out = [index.runs(np.concatenate(others)[: streams * tokens])]
     ours, theirs = (_share(index, *found) for found in (generated, held_out))
     return {
@@ -73,13 +75,15 @@ def originality(
 
 
 def _share(index: Index, *found: Runs) -> float:
-    """The share of the windows within a piece that stand in the training set."""
+    """The share of the windows that occur in the training set. A window is `WINDOWS` notes or characters in a row that
+    belong to one piece."""
     window = WINDOWS[index.unit]
-    windows = sum(int((runs.heard >= window).sum()) for runs in found)
+    windows = sum(int((runs.so_far >= window).sum()) for runs in found)
     return sum(int((runs.lengths >= window).sum()) for runs in found) / max(1, windows)
 
 
 def _figures(index: Index, found: Sequence[Runs]) -> dict[str, Any]:
+    """The figures of some streams or pieces, as a JSON object."""
     lengths, places = (np.concatenate([getattr(runs, name) for runs in found]) for name in ("lengths", "places"))
     longest = int(lengths.argmax()) if len(lengths) else None
     return {
@@ -90,8 +94,8 @@ def _figures(index: Index, found: Sequence[Runs]) -> dict[str, Any]:
     }
 
 
-def listen(model: Model, temperature: float, streams: int, tokens: int) -> list[list[int]]:
-    """The tokens of some streams, side by side."""
+def draw_streams(model: Model, temperature: float, streams: int, tokens: int) -> list[list[int]]:
+    """The tokens of several streams with the seeds 0, 1, 2 …, which are drawn side by side."""
     engine = model.engine()
-    going = [engine.stream(seed=seed, temperature=temperature) for seed in range(streams)]
-    return [said for said, _ in engine.draw(going, tokens)]
+    opened = [engine.stream(seed=seed, temperature=temperature) for seed in range(streams)]
+    return [drawn for drawn, _ in engine.draw(opened, tokens)]

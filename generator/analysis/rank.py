@@ -1,10 +1,10 @@
-"""Which model explains a piece best: its negative log-likelihood a note or a character, with a price on what it
-cannot write.
+"""Which model predicts a piece best: the negative log-likelihood in nats a note or a character.
 
-A model is a code. What its vocabulary has not it writes out without any model, each choice uniform: a note by its pitch
-(88 keys), its place and its length (48 each: a 4/4 bar in twelfths of a quarter); an unknown character, beside the
-token that says so, as one of Unicode's. So no model gains by leaving out what is hard. What a vocabulary moves or
-shortens costs nothing; a `performance` checkpoint pays for velocities and pedals too, which `score` ones do not write.
+Models have different vocabularies, and one that cannot write a note must not gain by leaving it out. So each note or
+character that a vocabulary lacks costs as much as a uniform choice: a note one among 88 pitches, 48 positions and 48
+lengths (a 4/4 bar in twelfths of a quarter); a character one of Unicode, beside the cost of the token for an unknown
+one. Notes that a vocabulary can only write moved or shortened cost nothing more. A `performance` checkpoint is also
+charged for velocities and pedals, which `score` checkpoints do not write.
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ Nats = npt.NDArray[np.float64]
 
 UNITS = {"text": "character", "music": "note"}
 PRICES = {"text": math.log(0x110000 - 0x800), "music": math.log(88 * 48 * 48)}
-"""Nats for each unit that a vocabulary has not."""
+"""The cost in nats of each character or note that a vocabulary lacks."""
 PLACES = 5
-"""So many places are shown, of those best and of those worst predicted."""
+"""The number of places that are listed as best predicted, and as worst predicted."""
 STRETCH = 16
-"""Characters that are a place in a text."""
+"""The length in characters of a place in a text."""
 EPSILON = 1e-9
+"""Quarters; added to the start of a note so that rounding does not move it into the bar before."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One model's reading of one piece."""
+    """The result of reading one piece with one model."""
 
     tokens: Tokens
     nats: Nats
@@ -51,14 +52,14 @@ class Reading:
     units: int
     """Notes or characters in the piece."""
     missing: int
-    """Of these, how many the vocabulary has not."""
+    """How many of these the vocabulary lacks."""
 
 
 def read(model: Model, piece: Piece) -> Reading:
-    """Read a piece with a model. Its style is left out, for not every model has a word for it.
+    """Read a piece with a model. The style of the piece is left out, because not every model has a token for it.
 
     Raises:
-        CarouselError: the model speaks another medium, or its vocabulary has nothing of the piece.
+        CarouselError: the model is of another medium, or its vocabulary has no character or note of the piece.
     """
     tokenizer = model.tokenizer
     piece = piece if isinstance(piece, str) else replace(piece, style="")
@@ -79,11 +80,12 @@ def rank(
     models: Sequence[tuple[str, Model]],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """The models, each with its name, from the one that explains the pieces best to the worst, as a JSON object.
+    """A ranking of models, from the one that predicts the pieces best to the worst, as a JSON object.
 
     Args:
-        pieces: of one medium, each read from a cold start.
-        progress: is told readings done and readings in all.
+        pieces: at least one, all of the same medium; each is read from a cold start.
+        models: (name, model).
+        progress: called with the readings done and the readings in all.
     """
     medium = "text" if isinstance(pieces[0], str) else "music"
     unit, price = UNITS[medium], PRICES[medium]
@@ -109,7 +111,7 @@ def rank(
     least, most = _extremes(pieces, *best) if best else ([], [])
     return {
         "convention": f"each piece from a cold start, END tokens included, {price:.2f} nats for each {unit} that the "
-        "vocabulary has not",
+        "vocabulary lacks",
         "medium": medium,
         "pieces": len(pieces),
         f"{unit}s": sum(len(piece) if isinstance(piece, str) else len(piece.notes) for piece in pieces),
@@ -124,7 +126,7 @@ def rank(
 def _extremes(
     pieces: Sequence[Piece], model: Model, readings: Sequence[Reading]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The places that the model expected least and most, each from its extreme on."""
+    """The places of the pieces that the model predicted worst, the worst first, and best, the best first."""
     places = []
     for number, (piece, reading) in enumerate(zip(pieces, readings, strict=True), 1):
         found = _in_text(piece, reading) if isinstance(piece, str) else _in_music(piece, reading, model)
@@ -135,7 +137,7 @@ def _extremes(
 
 
 def _in_text(text: str, reading: Reading) -> list[dict[str, Any]]:
-    """The stretches of a text that were expected least and most, apart from one another."""
+    """The stretches of a text that were predicted best, and those predicted worst; no two of either overlap."""
     length = min(STRETCH, len(text))
     sums = np.cumsum(np.append(0.0, reading.nats[: len(text)]))
     means = (sums[length:] - sums[:-length]) / length
@@ -160,8 +162,8 @@ def _in_text(text: str, reading: Reading) -> list[dict[str, Any]]:
 
 
 def _in_music(score: Score, reading: Reading, model: Model) -> list[dict[str, Any]]:
-    """Each beat of a score with the notes that begin in it; of a performance, which has no bars, each second with the
-    notes that end in it. To a note belong the tokens since the note before it."""
+    """Each beat of a score with the notes that begin in it. Performances have no bars: each second with the notes that
+    end in it. The nats of a note are those of all tokens since the note before it."""
     tokenizer = model.tokenizer
     clock = tokenizer.decode(reading.tokens).clock()
     bars = list(score.bar_starts())
@@ -193,7 +195,10 @@ def _in_music(score: Score, reading: Reading, model: Model) -> list[dict[str, An
 
 
 def open_and_rank(path: Path, checkpoints: Sequence[str]) -> dict[str, Any]:
-    """Rank checkpoint folders by a file: MIDI, MusicXML, ABC or Humdrum, else text. All its pieces count.
+    """A ranking of checkpoints by all pieces of a file, which is MIDI, MusicXML, ABC or Humdrum, else text.
+
+    Args:
+        checkpoints: folders, or names of checkpoints. One that cannot be loaded is listed in the result.
 
     Raises:
         CarouselError: the file cannot be read.

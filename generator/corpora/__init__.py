@@ -1,4 +1,4 @@
-"""Floor 2: corpora. A name from `data/corpora.toml`, or a path, gives a `Corpus`: pieces in splits, and a licence."""
+"""Floor 2: corpora. A `Corpus` has pieces in splits; it is opened by a name from `data/corpora.toml`, or by a path."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ TABLE = shipped("data") / "corpora.toml"
 
 
 def entries() -> dict[str, dict[str, Any]]:
-    """The table of named corpora.
+    """The table of named corpora: for each name the fields of its entry.
 
     Raises:
-        CarouselError: the table is missing or broken.
+        CarouselError: the table is missing or is not TOML.
     """
     try:
         return tomllib.loads(TABLE.read_text(encoding="utf-8"))
@@ -36,10 +36,10 @@ def entries() -> dict[str, dict[str, Any]]:
 
 
 def open_corpus(name_or_path: str | Path) -> Corpus:
-    """A corpus by its name in `data/corpora.toml`, or the one at a path.
+    """The corpus of this name in `data/corpora.toml`, else the one at this path.
 
     Raises:
-        CarouselError: there is no such name or path, nothing to learn from is there, or its file cannot be had.
+        CarouselError: there is no such name or path, the path has neither music nor text, or a download failed.
     """
     name = str(name_or_path)
     table = entries()
@@ -75,7 +75,7 @@ def _named(name: str, entry: dict[str, Any]) -> Corpus:
 
 
 def _mirrored_files(name: str, entry: dict[str, Any]) -> list[tuple[str, Path]]:
-    """The files of a corpus that is a folder: nobody serves it as one file, so the mirror has to have it."""
+    """The files of a corpus that is a folder. It cannot be downloaded as one file, so it has to be in the mirror."""
     mirror = mirror_folder()
     root = (mirror or Path()) / entry["folder"]
     files = [

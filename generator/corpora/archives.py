@@ -1,4 +1,4 @@
-"""Corpora that come as one file and bring their own splits: MAESTRO's zip of MIDI, frames of pitches as JSON."""
+"""Corpora that are one file with splits of its own: the zip file of MAESTRO, and frames of pitches as JSON."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from generator.music.score import Note, PieceEnd, Score, Tempo, Voice, style_nam
 
 SPLITS = {"train": "train", "valid": "validation", "validation": "validation", "test": "test"}
 Frames = list[list[int]]
-"""A piece: the MIDI pitches of each frame."""
+"""A piece: for each frame, which is a step of time, the MIDI pitches that sound in it."""
 
 
 class MaestroCorpus(Corpus):
-    """MAESTRO: recorded piano performances as MIDI in a zip, beside a table that says which split each is in."""
+    """MAESTRO: a zip file of recorded piano performances as MIDI, with a CSV table of their splits and composers."""
 
     splits = ("train", "validation", "test")
 
@@ -58,9 +58,9 @@ class MaestroCorpus(Corpus):
 
 
 class FramesCorpus(Corpus):
-    """Pieces as frames: for each step of time the pitches that sound then. Each frame is struck anew.
+    """Pieces as frames. Each pitch of each frame becomes a note of its own, one tick long.
 
-    With several voices no frame has more pitches than there are voices; a voice alone plays them all.
+    If there is one voice it plays all pitches. If there are several, no frame has more pitches than voices.
     """
 
     splits = ("train", "validation", "test")
@@ -86,7 +86,7 @@ class FramesCorpus(Corpus):
             raise CarouselError(f"{self.path}: not frames as JSON ({error!r}); fetch it again") from error
         for pitch in pitches:
             if isinstance(pitch, bool) or not isinstance(pitch, int | float) or pitch not in range(128):
-                raise CarouselError(f"{self.path}: {pitch!r} stands for a pitch; give whole numbers from 0 to 127")
+                raise CarouselError(f"{self.path}: {pitch!r} is not a MIDI pitch; give whole numbers from 0 to 127")
         return found
 
     def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:
@@ -100,7 +100,7 @@ class FramesCorpus(Corpus):
 
     def _score(self, frames: Frames) -> Score:
         notes: list[Note] = []
-        # Where fewer than four sound, they are taken for the voices that have the least way to go.
+        # If fewer than four pitches sound, they go to the voices that move the least.
         latest = [72, 67, 60, 48]
         for start, frame in enumerate(frames):
             pitches = sorted({int(pitch) for pitch in frame}, reverse=True)

@@ -1,4 +1,4 @@
-"""What every corpus is: facts about it, and its pieces, each in one split, read once and in a fixed order."""
+"""The base class of corpora: facts about a corpus, and its pieces, each in one split, in a fixed order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from generator.music.score import Score
 Medium = str
 """`text` or `music`."""
 Progress = Callable[[int, int], None]
-"""Called while reading with how much is read (bytes, or files) and how much there is."""
+"""A function that is called while a corpus is read, with the bytes or files read so far and those in all."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a corpus is called, who owns it, and which tokenizer suits it."""
+    """The name of a corpus, its origin, and the tokenizer that suits it."""
 
     name: str
     title: str
@@ -36,16 +36,16 @@ class Facts:
     tokenizer: str
     """`char`, `score`, `performance` or `frames`."""
     reason: str = ""
-    """Why that tokenizer, where it was chosen from the files themselves."""
+    """Why that tokenizer was chosen, if it was chosen by looking at the files; else empty."""
 
 
 class Corpus(ABC):
-    """Pieces in splits. `skipped` is complete once `read` or `pieces` has been run to its end."""
+    """Pieces in splits. `skipped` is complete once the iterator of `read` or `pieces` is exhausted."""
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self.skipped: list[tuple[str, str]] = []
-        """(file or piece, reason) of everything left out."""
+        """(file or piece, reason) of everything that was left out."""
 
     @property
     def name(self) -> str:
@@ -62,11 +62,11 @@ class Corpus(ABC):
     @property
     @abstractmethod
     def splits(self) -> tuple[str, ...]:
-        """`train`, `validation` and, where there is one, `test`."""
+        """`train`, `validation` and, if there is one, `test`."""
 
     @abstractmethod
     def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:
-        """Every piece once, with its split, always in the same order. Starts `skipped` afresh.
+        """(split, piece) for each piece, always in the same order. Empties `skipped` first.
 
         Raises:
             CarouselError: the corpus cannot be read at all.
@@ -78,17 +78,17 @@ class Corpus(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """SHA-256, as hex, over what decides, beside the code, what `read` gives: files and how they are read."""
+        """The SHA-256, as hex, of everything but the code that the result of `read` depends on: files and settings."""
 
 
 def fingerprint(files: Iterable[tuple[str, Path]], *how: str) -> str:
-    """SHA-256 over how files are read and over each file's name and bytes."""
+    """The SHA-256, as hex, of the names and bytes of files, and of the settings `how` they are read with."""
     digest = hashlib.sha256("\0".join(how).encode())
     for name, path in files:
         digest.update(name.encode() + b"\0")
         try:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
-        except OSError:  # the reader will name it
+        except OSError:  # reported when the file is read
             digest.update(b"unreadable")
     return digest.hexdigest()

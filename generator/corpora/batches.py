@@ -1,11 +1,12 @@
-"""Contiguous lanes for truncated back-propagation through time.
+"""Batches for truncated back-propagation through time.
 
-A pass puts the pieces one after another in random order (a text keeps its own), each a random variant, half of them
-without their style, and cuts the result into lanes that the training loop reads in step, window by window, carrying the
-state: across the ends of pieces too. At a random share of the places where a stream may begin cold, the next window
-starts there from a zero state; what is left of the window before is filled up and does not count.
+A pass over the corpus concatenates the pieces in random order (a single text is one piece), each in a random variant
+such as a transposition, and half of them without their style. The result is cut into lanes, the rows of a batch. Each
+row is one contiguous part, which the training loop reads window by window while it carries the recurrent state, across
+the ends of pieces too. At a random share of the places where a stream may begin cold, a new window begins with a zero
+state; the rest of the window before is padded with targets that do not count.
 
-A pass is a pure function of (seed, number), so training resumes in the middle of one by rebuilding it.
+A pass is a pure function of (seed, number), so a run that resumes in the middle of a pass makes the same pass again.
 """
 
 from __future__ import annotations
@@ -20,21 +21,24 @@ import numpy.typing as npt
 from generator.tokenizers.base import Tokenizer, Tokens
 
 IGNORED = -100
-"""The target that does not count (torch's `ignore_index`)."""
-UNTOLD = 0.5
-"""The share of the pieces that are read without their style."""
+"""A target that does not count (torch's `ignore_index`)."""
+WITHOUT_STYLE = 0.5
+"""The share of the pieces that are read without their style token."""
 
 
 @dataclass(frozen=True)
 class Batches:
-    """One pass: `inputs` and `targets` of shape (windows, lanes, steps); before a window, `cold` lanes are zeroed.
+    """One pass over the corpus, with lanes, the rows of a batch, as the second axis.
 
-    A whole pass is in memory, so in the smallest types that hold it; torch wants each window as int64.
+    The whole pass is in memory, so the types are small; torch needs each window as int64.
     """
 
     inputs: Tokens
+    """Shape (windows, lanes, steps)."""
     targets: npt.NDArray[np.int32]
+    """Shape (windows, lanes, steps): the token after each input, or `IGNORED`."""
     cold: npt.NDArray[np.bool_]
+    """Shape (windows, lanes): whether the row's state is set to zero before the window."""
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -51,7 +55,16 @@ def one_pass(
     cold_share: float,
     augment: bool = True,
 ) -> Batches:
-    """Lay out pass `number` over encoded pieces, each ending with the end token."""
+    """Pass `number` over the encoded pieces.
+
+    Args:
+        pieces: each with the end token last.
+        lanes: the number of rows, fewer if there are fewer windows.
+        steps: the number of tokens in a window of one row.
+        cold_share: the share of the pieces in which a window begins with a zero state, about; long pieces count as
+            several.
+        augment: whether to take random variants of the pieces.
+    """
     random = np.random.default_rng([seed, number])
     stream: list[Tokens] = []
     starts: list[npt.NDArray[np.int64]] = []
@@ -61,25 +74,31 @@ def one_pass(
         piece = np.asarray(pieces[index])
         if augment:
             piece = tokenizer.augment(piece, random)
-        if piece[0] >= first_style and random.random() < UNTOLD:
+        if piece[0] >= first_style and random.random() < WITHOUT_STYLE:
             piece = piece[1:]
         candidates = tokenizer.cold_starts(piece)
-        # Expected number of cold starts: the share of the pieces, or of windows where one piece is very long.
+        # A piece has `cold_share` cold starts on average; one of more than 16 windows has proportionally more.
         share = cold_share * max(1.0, len(piece) / (16 * steps)) / max(1, len(candidates))
         chosen = candidates[random.random(len(candidates)) < share]
         starts.append(chosen + length)
         stream.append(piece)
         length += len(piece)
     tokens = np.concatenate(stream)
-    # Everybody starts somewhere else in each pass, so that window edges fall on other tokens.
+    # The tokens are rotated by another amount in each pass, so that windows begin at other tokens.
     shift = int(random.integers(length))
     tokens = np.roll(tokens, -shift)
     cuts = np.unique((np.concatenate(starts) - shift) % length)
     cuts = cuts[cuts > 0]
-    return _lanes(tokens, cuts, tokenizer.start, lanes, steps)
+    return _cut_into_rows(tokens, cuts, tokenizer.start, lanes, steps)
 
 
-def _lanes(tokens: Tokens, cuts: npt.NDArray[np.int64], start: int, lanes: int, steps: int) -> Batches:
+def _cut_into_rows(tokens: Tokens, cuts: npt.NDArray[np.int64], start: int, lanes: int, steps: int) -> Batches:
+    """Cut a sequence of tokens into windows, and these into rows.
+
+    Args:
+        cuts: where windows begin with a zero state, ascending, without 0.
+        start: the input before the first token of a stream.
+    """
     inputs: list[Tokens] = []
     targets: list[npt.NDArray[np.int32]] = []
     cold: list[npt.NDArray[np.bool_]] = []

@@ -1,16 +1,9 @@
-"""Tokens on disk: each split of a corpus as one memory-mapped row of token ids, built once.
+"""Token datasets: a corpus as token ids on disk, each split one memory-mapped array, built once and cached.
 
-A folder per corpus and tokenizer in the cache, named after what went into it:
-
-    index.json           the tokenizer, the splits, the pieces' names, their styles, what was skipped or moved, each
-                         file's SHA-256
-    train.tokens         uint16, little-endian: the pieces one after another, each ending with the end token
-    train.offsets        int64, little-endian: where each piece begins, and at last where the last one ends
-    validation.tokens …
-
-The folder appears whole, by one rename. What does not fit its hashes is built again. Of several processes that want the
-same one builds it and the others wait. What was left out of it is listed in a text of its name in the folder `skipped`,
-also where too little was left to build anything of.
+Each pair of corpus and tokenizer has a folder in the cache, named after a digest of both and of the code that reads and
+encodes; `encoding.py` describes its files. The folder appears whole, by one rename. A folder whose files do not match
+their hashes is built again. If several processes want the same dataset, one builds it and the others wait. What was
+left out of it is listed in a text file of the same name in the folder `skipped`.
 """
 
 from __future__ import annotations
@@ -19,11 +12,9 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass
-from itertools import tee
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,20 +22,18 @@ import numpy as np
 import numpy.typing as npt
 
 import generator.tokenizers
-from generator.corpora.base import Corpus, Facts, Piece, Progress
+from generator.corpora.base import Corpus, Facts
 from generator.corpora.download import CACHE, cache_folder
+from generator.corpora.encoding import INDEX, sha256_of, write_dataset
 from generator.corpora.progress import bar
-from generator.foundation.atomic import atomic_write
 from generator.foundation.errors import CarouselError
 from generator.foundation.locks import alone
-from generator.foundation.omissions import Omission, summed
-from generator.foundation.terminal import printable, tell
-from generator.music.score import Score
+from generator.foundation.omissions import Omission
+from generator.foundation.terminal import tell
 from generator.tokenizers.base import Tokenizer, Tokens
-from generator.tokenizers.performance import PerformanceTokenizer
 
-INDEX = "index.json"
 FORMAT = 1
+"""The version of the files; a dataset of another version is not reused."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +57,7 @@ class Split:
         return self.tokens[self.offsets[piece] : self.offsets[piece + 1]]
 
     def beginning(self, tokens: int) -> Split:
-        """The first so many tokens, at least one; the last piece ends where they end."""
+        """The first `tokens` tokens, at least one; the last piece may be cut."""
         tokens = min(tokens, len(self.tokens))
         ends = np.append(self.offsets[1:][self.offsets[1:] < tokens], tokens)
         return Split(self.tokens[:tokens], np.append(0, ends), self.names[: len(ends)])
@@ -76,26 +65,26 @@ class Split:
 
 @dataclass(frozen=True)
 class TokenDataset:
-    """A corpus as tokens."""
+    """A corpus as tokens, in the folder of the cache that holds its files."""
 
     folder: Path
     facts: Facts
     tokenizer: Tokenizer
     key: str
-    """SHA-256, as hex, of the tokenizer and of all tokens: equal keys train alike."""
+    """SHA-256, as hex, of the tokenizer and of all tokens. Datasets with equal keys have equal contents."""
     skipped: tuple[tuple[str, str], ...]
-    """(file or piece, reason) of everything left out; `skipped_list` has it too."""
+    """(file or piece, reason) of everything that was left out."""
     report: dict[str, float]
-    """What the tokenizer could not express, by the names of its report's fields, over all pieces."""
+    """What the tokenizer could not express in all pieces together, by the names of its report's fields."""
     omissions: tuple[Omission, ...]
-    """What the readers of files left out, over all pieces."""
+    """What the readers of music files left out of all pieces together."""
     styles: dict[str, int]
-    """How many pieces have each style, the commonest first; also those that the tokenizer leaves out."""
+    """How many pieces have each style, the most frequent first; styles that the tokenizer lacks are counted too."""
     _splits: dict[str, Split]
 
     @property
     def skipped_list(self) -> Path:
-        """Where what was left out is listed, a line each; no file where nothing was."""
+        """The text file that lists what was left out, a line each. It does not exist if nothing was left out."""
         return _skipped_list(self.folder)
 
     @property
@@ -115,11 +104,12 @@ class TokenDataset:
 
 
 def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: bool = True) -> TokenDataset:
-    """The corpus as tokens, out of the cache or newly built.
+    """The corpus as tokens, from the cache or newly built.
 
     Args:
-        tokenizer: one to encode with, or the kind to fit to the training split; None for what suits the corpus.
-        progress: show a bar on standard error while building, and say there what is waited for.
+        tokenizer: one to encode with, or the kind to fit to the training split; None for the kind that suits the
+            corpus.
+        progress: show a bar on standard error while building, and a line there while another process builds.
 
     Raises:
         CarouselError: the corpus cannot be read, has no piece that can be encoded, is of another medium than the
@@ -132,7 +122,7 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
             f"{corpus.name}: it holds {corpus.medium}, the tokenizer is for {medium}; choose another corpus"
         )
     wanted = tokenizer if isinstance(tokenizer, str) else json.dumps(tokenizer.to_json(), sort_keys=True)
-    digest = hashlib.sha256("\0".join((str(FORMAT), corpus.fingerprint(), wanted, _code())).encode()).hexdigest()
+    digest = hashlib.sha256("\0".join((str(FORMAT), corpus.fingerprint(), wanted, _code_digest())).encode()).hexdigest()
     folder = cache_folder() / "shards" / f"{Path(corpus.name).stem[:40]}-{digest[:16]}"
     dataset = _load(folder, corpus.facts)
     if dataset is None:
@@ -141,15 +131,15 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer | str | None = None, progress: 
             if progress:
                 tell(f"{Path(corpus.name).name}: another process is reading it; waiting")
 
-        _make_place(folder.parent)
-        with _alone(folder, wait):
-            dataset = _load(folder, corpus.facts) or _built(corpus, tokenizer, folder, progress)
+        _prepare_cache(folder.parent)
+        with _locked(folder, wait):
+            dataset = _load(folder, corpus.facts) or _build(corpus, tokenizer, folder, progress)
     corpus.skipped = list(dataset.skipped)
     return dataset
 
 
-def _code() -> str:
-    """A digest of the source that reads and encodes pieces: tokens that another version made are not reused."""
+def _code_digest() -> str:
+    """The SHA-256 of the source code that reads and encodes pieces, so that no tokens of another version are reused."""
     digest = hashlib.sha256()
     for path in _sources():
         digest.update(path.read_bytes())
@@ -157,6 +147,7 @@ def _code() -> str:
 
 
 def _sources() -> list[Path]:
+    """The files of that source code."""
     root = Path(generator.tokenizers.__file__).parents[1]
     readers = (path for path in (root / "corpora").glob("*.py") if path.name != "batches.py")
     writers = ("engraving.py", "layout.py", "soundfont.py", "soundfont_format.py")
@@ -164,29 +155,29 @@ def _sources() -> list[Path]:
     return sorted([*(root / "tokenizers").glob("*.py"), *readers, *music])
 
 
-def _make_place(parent: Path) -> None:
-    """Make the folder of all datasets, and remove in it what killed processes have begun."""
+def _prepare_cache(parent: Path) -> None:
+    """Make the folder of all datasets, and remove the unfinished ones that killed processes have left there."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _refused(parent, error) from error
+        raise _cannot_write(parent, error) from error
 
     def busy() -> NoReturn:
         raise CarouselError("a living process is building it")
 
     for left in sorted(parent.glob(".*.????????")):
         if left.is_dir():
-            with suppress(CarouselError), _alone(parent / left.name[1:-9], busy):
+            with suppress(CarouselError), _locked(parent / left.name[1:-9], busy):
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _alone(folder: Path, busy: Callable[[], object]) -> AbstractContextManager[None]:
-    """Keep the place of a dataset from other processes."""
+def _locked(folder: Path, busy: Callable[[], object]) -> AbstractContextManager[None]:
+    """Lock a dataset's folder, which need not exist yet; `busy` is called if another process has locked it."""
     return alone(folder.with_name(f".{folder.name}.lock"), busy, f"set {CACHE} to another folder")
 
 
-def _built(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: bool) -> TokenDataset:
-    """Build the dataset; a damaged folder that is there goes."""
+def _build(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: bool) -> TokenDataset:
+    """Build the dataset, and replace a damaged one if it is there."""
     from rich.progress import TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     times = (TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left"))
@@ -198,19 +189,19 @@ def _built(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: b
         ):
             made = Path(temporary) / folder.name
             made.mkdir()
-            told = _skipped_list(folder)
-            _write(corpus, tokenizer, made, lambda done, total: show(completed=done, total=total), told)
+            skipped_list = _skipped_list(folder)
+            write_dataset(corpus, tokenizer, made, lambda done, total: show(completed=done, total=total), skipped_list)
             shutil.rmtree(folder, ignore_errors=True)
             made.rename(folder)
     except OSError as error:
-        raise _refused(folder, error) from error
+        raise _cannot_write(folder, error) from error
     dataset = _load(folder, corpus.facts)
     if dataset is None:
         raise CarouselError(f"{folder}: what was written cannot be read back; check the disk or set {CACHE}")
     return dataset
 
 
-def _refused(path: Path, error: OSError) -> CarouselError:
+def _cannot_write(path: Path, error: OSError) -> CarouselError:
     reason = error.strerror or error
     return CarouselError(f"{error.filename or path}: {reason}; free some space or set {CACHE} to another folder")
 
@@ -219,102 +210,11 @@ def _skipped_list(folder: Path) -> Path:
     return folder.parents[1] / "skipped" / f"{folder.name}.txt"
 
 
-def _write(corpus: Corpus, tokenizer: Tokenizer | str, folder: Path, progress: Progress, skipped_list: Path) -> None:
-    if isinstance(tokenizer, str):
-        try:
-            tokenizer, pieces = _fitted(corpus, tokenizer, progress)
-        except CarouselError as error:
-            raise CarouselError(f"{error}{_write_skipped(corpus.skipped, skipped_list)}") from error
-    else:
-        pieces = corpus.read(progress)
-    if tokenizer.vocab_size > 2**16:
-        raise CarouselError(f"{corpus.name}: {tokenizer.vocab_size} different tokens; a dataset holds at most {2**16}")
-    files = {split: (folder / f"{split}.tokens").open("wb") for split in corpus.splits}
-    offsets: dict[str, list[int]] = {split: [0] for split in corpus.splits}
-    names: dict[str, list[str]] = {split: [] for split in corpus.splits}
-    unencoded: list[tuple[str, str]] = []
-    reports: list[dict[str, float]] = []
-    styles: Counter[str] = Counter()
-    omissions: list[Omission] = []
-    try:
-        for split, piece in pieces:
-            try:
-                tokens = tokenizer.encode(piece.content)
-            except CarouselError as error:
-                unencoded.append((piece.name, str(error)))
-                continue
-            files[split].write(np.ascontiguousarray(tokens, dtype="<u2").tobytes())
-            offsets[split].append(offsets[split][-1] + len(tokens))
-            names[split].append(piece.name)
-            if isinstance(piece.content, Score):
-                omissions += piece.content.omissions
-                if piece.content.style:
-                    styles[piece.content.style] += 1
-            reports.append(asdict(tokenizer.quantise(piece.content)[1]))
-    finally:
-        for file in files.values():
-            file.close()
-    skipped = [*corpus.skipped, *unencoded]
-    why = _write_skipped(skipped, skipped_list)
-    for split in ("train", "validation"):
-        if not names[split]:
-            raise CarouselError(f"{corpus.name}: no piece for the {split} split{why}")
-    for split, ends in offsets.items():
-        np.array(ends, dtype="<i8").tofile(folder / f"{split}.offsets")
-    filled = {split: found for split, found in names.items() if found}
-    index = {
-        "tokenizer": tokenizer.to_json(),
-        "splits": filled,
-        "styles": dict(styles.most_common()),
-        "skipped": skipped,
-        "report": _total(reports),
-        "omissions": [asdict(omission) for omission in summed(omissions)],
-        "sha256": {
-            f"{split}.{what}": _sha256(folder / f"{split}.{what}") for split in filled for what in ("tokens", "offsets")
-        },
-    }
-    (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
-
-
-def _write_skipped(skipped: Sequence[tuple[str, str]], path: Path) -> str:
-    """Write the list of what was left out, if anything was; returns what an error says of it."""
-    if not skipped:
-        return ""
-    path.parent.mkdir(exist_ok=True)
-    with atomic_write(path) as file:
-        file.write("".join(f"{printable(name)}: {printable(reason)}\n" for name, reason in skipped).encode())
-    return f"; {len(skipped)} were skipped, first {skipped[0][0]}: {skipped[0][1]}; {path} has all"
-
-
-def _fitted(corpus: Corpus, kind: str, progress: Progress) -> tuple[Tokenizer, Iterator[tuple[str, Piece]]]:
-    """A tokenizer of the training split, and all pieces."""
-    training = corpus.read(progress)
-    pieces = None
-    if kind != PerformanceTokenizer.kind:  # recordings are large, and quickly read again
-        training, pieces = tee(training)  # what the fit has consumed waits in memory for the encoder
-    tokenizer = generator.tokenizers.fit(kind, (piece.content for split, piece in training if split == "train"))
-    return tokenizer, pieces or corpus.read(progress)
-
-
-def _total(reports: list[dict[str, float]]) -> dict[str, float]:
-    """The reports of many pieces as one: the largest `max`, the `mean` over all notes, the sum of everything else."""
-    total: dict[str, float] = {}
-    for name in reports[0] if reports else ():
-        if name.startswith("max_"):
-            total[name] = max(report[name] for report in reports)
-        elif name.startswith("mean_"):
-            notes = sum(report["notes"] for report in reports)
-            total[name] = sum(report[name] * report["notes"] for report in reports) / notes
-        else:
-            total[name] = sum(report[name] for report in reports)
-    return total
-
-
 def _load(folder: Path, facts: Facts) -> TokenDataset | None:
-    """The dataset in a folder, or None where there is none or it is damaged."""
+    """The dataset in a folder; None if there is none or it is damaged."""
     try:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        if any(_sha256(folder / name) != expected for name, expected in index["sha256"].items()):
+        if any(sha256_of(folder / name) != expected for name, expected in index["sha256"].items()):
             return None
         splits = {
             split: Split(
@@ -338,8 +238,3 @@ def _load(folder: Path, facts: Facts) -> TokenDataset | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""A file on the network: an address and a SHA-256. A mirror folder is searched before the network is asked."""
+"""Files on the network, by address and SHA-256. The mirror folder and the cache are searched before downloading."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from generator.foundation.errors import CarouselError
 
 MIRROR, CACHE = "CAROUSEL_MIRROR", "CAROUSEL_CACHE"
 MIRROR_DEPTH = 2
-"""How many folders deep a mirror is searched."""
+"""A mirror is searched down to folders in folders, this many levels deep."""
 
 
 def cache_folder() -> Path:
-    """Where token datasets and downloads live: `CAROUSEL_CACHE`, by default the platform's cache folder."""
+    """The folder of token datasets and downloads: `CAROUSEL_CACHE`, by default in the platform's cache folder."""
     import platformdirs
 
     return Path(os.environ.get(CACHE) or platformdirs.user_cache_dir("carousel", appauthor=False)).expanduser()
 
 
 def mirror_folder() -> Path | None:
-    """The folder that `CAROUSEL_MIRROR` names, if it names one.
+    """The folder that `CAROUSEL_MIRROR` names; None if the variable is not set.
 
     Raises:
-        CarouselError: it names something else.
+        CarouselError: it names something that is not a folder.
     """
     if not (text := os.environ.get(MIRROR)):
         return None
@@ -38,14 +38,14 @@ def mirror_folder() -> Path | None:
 
 
 def fetch(url: str, sha256: str) -> Path:
-    """The file at an address: out of the mirror, else out of the cache, else downloaded into the cache.
+    """The file at an address: from the mirror, else from the cache, else downloaded into the cache.
 
     Raises:
-        CarouselError: it cannot be had, or what came has another hash.
+        CarouselError: the download fails or has another hash, or the cache cannot be written.
     """
     name = url.rsplit("/", 1)[-1]
     mirror = mirror_folder()
-    for candidate in _alike(mirror, name) if mirror else ():
+    for candidate in _candidates(mirror, name) if mirror else ():
         with candidate.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
                 return candidate
@@ -63,7 +63,7 @@ def fetch(url: str, sha256: str) -> Path:
         tip = f"put it into the folder that {MIRROR} names" if not mirror else f"no file of its SHA-256 is in {mirror}"
         raise CarouselError(f"{url}: cannot be downloaded ({type(error).__name__}); go online, or: {tip}") from error
     except ValueError as error:
-        raise CarouselError(f"{url}: what came has another SHA-256 than {sha256}; try again later") from error
+        raise CarouselError(f"{url}: the download has another SHA-256 than {sha256}; try again later") from error
     except OSError as error:
         raise CarouselError(
             f"{folder}: cannot write ({error.strerror or error}); free some space or set {CACHE} to another folder"
@@ -71,8 +71,8 @@ def fetch(url: str, sha256: str) -> Path:
     return Path(path)
 
 
-def _alike(folder: Path, name: str) -> Iterator[Path]:
-    """Files of a mirror that may be the one: those of the same name first, then those of the same suffix."""
+def _candidates(folder: Path, name: str) -> Iterator[Path]:
+    """The files of a mirror that may be the one of this name: those with the same name, then those with its suffix."""
     suffix = Path(name).suffix
     found = [
         path
@@ -84,7 +84,7 @@ def _alike(folder: Path, name: str) -> Iterator[Path]:
 
 
 class _Bar:
-    """A progress bar as pooch wants one: with `total`, `update`, `reset` and `close`."""
+    """A progress bar with the interface that pooch expects: `total`, `update`, `reset` and `close`."""
 
     def __init__(self, show: Callable[..., None]) -> None:
         self.total = 0
@@ -97,4 +97,4 @@ class _Bar:
         self._show(completed=0)
 
     def close(self) -> None:
-        """The bar closes with its block."""
+        """Do nothing: the bar is closed by its `with` block."""

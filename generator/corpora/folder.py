@@ -1,4 +1,4 @@
-"""Music in files: a folder of MIDI, MusicXML, ABC and Humdrum, searched through and through, or one such file."""
+"""Music in files: one MIDI, MusicXML, ABC or Humdrum file, or all such files in a folder and its subfolders."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ from generator.music.files import MIDI, read_each
 from generator.music.score import Score, style_name
 
 GRID = 12
-"""Positions a quarter that the score tokenizer can tell apart."""
+"""The positions in a quarter that the score tokenizer can write."""
 SAMPLE = 20
-"""How many MIDI files are looked at to tell how the whole folder was made."""
+"""The most MIDI files of a folder that are read to choose the tokenizer."""
 
 
 class FolderCorpus(Corpus):
-    """Files of music, given as (name, path); a file may hold several pieces."""
+    """Music files, given as (name, path). A file may hold several pieces."""
 
     def __init__(self, facts: Facts, files: Sequence[tuple[str, Path]], *, by_composition: bool = False) -> None:
-        """Split piece by piece into train and validation; or `by_composition`, where a folder holds the performances of
-        one composition, into train, validation and test."""
+        """Open the files.
+
+        Args:
+            by_composition: each folder holds the performances of one composition, which stay together in one of train,
+                validation and test. By default each piece is put into train or validation by itself.
+        """
         super().__init__(facts)
         self.files = files
         self.by_composition = by_composition
@@ -47,10 +51,10 @@ class FolderCorpus(Corpus):
 
     def _pieces(self, progress: Progress | None) -> Iterator[Piece]:
         sizes = [path.stat().st_size for _, path in self.files]
-        written = in_order(read_each, [path for _, path in self.files if path.suffix.lower() not in MIDI])
+        scores = in_order(read_each, [path for _, path in self.files if path.suffix.lower() not in MIDI])
         done = 0
         for (name, path), size in zip(self.files, sizes, strict=True):
-            found = read_each(path) if path.suffix.lower() in MIDI else next(written)
+            found = read_each(path) if path.suffix.lower() in MIDI else next(scores)
             for number, score in enumerate(found, 1):
                 if isinstance(score, CarouselError):
                     if len(self.files) == len(found) == 1:
@@ -65,18 +69,22 @@ class FolderCorpus(Corpus):
 
 
 def style_of(name: str) -> str:
-    """The style of a file below a folder: the first subfolder's name; none for what lies in the folder itself."""
+    """The style of a file, which is the name of its first subfolder; empty for a file directly in the corpus's folder.
+
+    Args:
+        name: the path relative to the folder of the corpus.
+    """
     first, below, _ = name.partition("/")
     return style_name(first) if below else ""
 
 
 def composition(name: str) -> str:
-    """The composition of a performance: its folder, whether repeats are played or not."""
+    """The composition that a performance belongs to: the name of its folder, without the suffix for repeats."""
     return re.sub(r"(_no)?(_\d)?_repeat$", "", PurePosixPath(name).parent.as_posix().lower())
 
 
 def suited_tokenizer(files: Sequence[Path]) -> tuple[str, str]:
-    """The kind of tokenizer that suits files of music, and why."""
+    """The kind of tokenizer that suits music files, and the reason."""
     recorded = [path for path in files if path.suffix.lower() in MIDI]
     if not recorded:
         return "score", "the files are written music"

@@ -1,4 +1,4 @@
-"""The scores inside the music21 package: a voice for each singer, or one melody, on regular bars, nothing twice."""
+"""The scores in the music21 package, arranged for given voices, in regular bars, without duplicates."""
 
 from __future__ import annotations
 
@@ -21,23 +21,25 @@ from generator.music import notation
 from generator.music.score import Score, Tempo, Voice
 from generator.music.voices import one_at_a_time
 
-TUNE_WORDS = {"a", "air", "an", "hornpipe", "jig", "march", "polka", "quickstep", "reel", "strathspey", "the", "waltz"}
+FILLERS = {"a", "air", "an", "hornpipe", "jig", "march", "polka", "quickstep", "reel", "strathspey", "the", "waltz"}
+"""Words that some collections add to the title of a tune and others leave out."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a collection is read."""
+    """How collections are read: the fields of an entry in `data/corpora.toml`."""
 
     collections: tuple[str, ...]
     voices: tuple[Voice, ...]
     group: str
-    """Pieces that stay in one split: `catalogue` (the file's name before its first dot) or `title`."""
+    """What pieces that have to stay in one split have in common: `catalogue` (the file's name before its first dot) or
+    `title`."""
     tempo: float
-    """Quarters a minute, where the source gives none."""
+    """Quarters a minute of pieces that give no tempo."""
     expand_repeats: bool
     styles: tuple[str, ...]
-    """The kinds of pieces that are told apart: of these names, in order, the first one in what the source says of a
-    piece's rhythm, or else in its title."""
+    """The names of styles. A piece has the first of these that occurs in the rhythm field of its source, or if that is
+    empty in its title."""
 
     @staticmethod
     def from_entry(entry: dict[str, Any]) -> Reading:
@@ -53,7 +55,7 @@ class Reading:
 
 
 class Music21Corpus(Corpus):
-    """Collections of the music21 package."""
+    """Collections in the music21 package."""
 
     splits = ("train", "validation", "test")
 
@@ -62,7 +64,7 @@ class Music21Corpus(Corpus):
         self.reading = reading
 
     def files(self) -> list[Path]:
-        """The files of written music, collection by collection, sorted by name."""
+        """The score files, collection by collection, sorted by name."""
         root = Path(music21.__file__).parent / "corpus"
         return [
             path
@@ -89,11 +91,11 @@ class Music21Corpus(Corpus):
                     continue
                 if len(found) > 1:
                     name = f"{name} {number} {score.title}"
-                shape = _shape(score)
-                if shape in seen:
-                    self.skipped.append((name, f"the same as {seen[shape]}"))
+                identity = _up_to_transposition(score)
+                if identity in seen:
+                    self.skipped.append((name, f"the same as {seen[identity]}"))
                     continue
-                seen[shape] = name
+                seen[identity] = name
                 group = (
                     path.stem.split(".")[0] if self.reading.group == "catalogue" else _title_key(score.title or name)
                 )
@@ -104,7 +106,7 @@ class Music21Corpus(Corpus):
 
 
 def _read(path: Path, reading: Reading) -> list[Score | CarouselError]:
-    """The pieces of one file, or why each was left out. Runs in a process of its own."""
+    """The pieces of one file, with an error in the place of each that cannot be used. Runs in a process of its own."""
     pieces: list[Score | CarouselError] = []
     try:
         for score in notation.read_each(path, regular=True, expand_repeats=reading.expand_repeats):
@@ -118,7 +120,11 @@ def _read(path: Path, reading: Reading) -> list[Score | CarouselError]:
 
 
 def _arranged(score: Score, reading: Reading) -> Score:
-    """The wanted voices alone, one note at a time each."""
+    """A score reduced to the voices of the corpus, each with one note at a time.
+
+    Raises:
+        CarouselError: it has not exactly one part for each of several voices.
+    """
     if len(reading.voices) == 1:
         chosen = [0]
     else:
@@ -126,7 +132,7 @@ def _arranged(score: Score, reading: Reading) -> Score:
         names = [voice.name for voice in reading.voices]
         chosen = [singers.index(name) if singers.count(name) == 1 else -1 for name in names]
         if -1 in chosen:
-            raise CarouselError(f"it has not one part each for {', '.join(names)}")
+            raise CarouselError(f"it does not have one part each for {', '.join(names)}")
     notes = [
         replace(note, voice=voice)
         for voice, source in enumerate(chosen)
@@ -144,7 +150,7 @@ def _arranged(score: Score, reading: Reading) -> Score:
         voices=reading.voices,
         title=score.title,
     )
-    left_out = {("note", "left out of voices and chords that this corpus has not"): len(score.notes) - len(notes)}
+    left_out = {("note", "left out of voices and chords that this corpus lacks"): len(score.notes) - len(notes)}
     return replace(
         arranged,
         style=style_in(score.style or score.title.lower(), reading.styles),
@@ -153,22 +159,22 @@ def _arranged(score: Score, reading: Reading) -> Score:
 
 
 def style_in(text: str, styles: tuple[str, ...]) -> str:
-    """The first of these styles that stands in a text as words, which may be plural or written as one; "" if none."""
+    """The first of these styles whose words occur in a text, also in the plural or joined; "" if there is none."""
     return next((style for style in styles if re.search(rf"\b{style.replace(' ', ' ?')}s?\b", text)), "")
 
 
 def _singer(part: str) -> str:
-    """Who sings a part that names its instruments too; two sopranos stay two."""
+    """The name of a part without the instruments that follow it; a number at its end, as in `Soprano 2`, is kept."""
     return re.sub(r"(?<=\w)\s+(?!\d+$).*", "", part)
 
 
-def _shape(score: Score) -> tuple[tuple[int, ...], ...]:
-    """What stays the same when a piece is copied into another key."""
+def _up_to_transposition(score: Score) -> tuple[tuple[int, ...], ...]:
+    """The notes of a score with pitches relative to the first one: equal for copies in different keys."""
     base = score.notes[0].pitch
     return tuple((note.start_ticks, note.duration_ticks, note.pitch - base, note.voice) for note in score.notes)
 
 
 def _title_key(title: str) -> str:
-    """A tune's title without what collections write differently."""
+    """The title of a tune without punctuation, case and fillers, which differ between collections."""
     words = re.sub(r"[^\w\s]", "", title.lower()).split()
-    return " ".join(word for word in words if word not in TUNE_WORDS) or title
+    return " ".join(word for word in words if word not in FILLERS) or title

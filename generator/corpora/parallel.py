@@ -1,4 +1,4 @@
-"""Many files read by a few processes, results in the order of the files."""
+"""Work on many items in a few processes, with the results in the order of the items."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 FEW = 40
-"""How many items are done in the time that a second process takes to start."""
+"""Up to this number of items no process is started: one process is done with them before a second one has started."""
 PROCESSES = 2
 
 
 def in_order(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
-    """`work` of every item, in order. `work` is a module's function, or a `partial` of one.
+    """The results of `work` for all items, in their order.
 
-    Processes are spawned, not forked: a fork of a process with running threads may hang. Ctrl-C reaches the parent
-    alone, which ends them.
+    Processes are spawned, not forked, because the fork of a process with running threads may hang. They ignore Ctrl-C;
+    the parent process ends them.
+
+    Args:
+        work: a function of a module, or a `partial` of one, so that it can be pickled.
     """
     if len(items) <= FEW:
         yield from map(work, items)
         return
-    import multiprocessing  # slow to import, with what starts its processes
+    import multiprocessing  # slow to import
     from concurrent.futures import ProcessPoolExecutor
 
     pool = ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn"), initializer=_ignore_ctrl_c)
     try:
-        with _children_without_ctrl_c():
+        with _started_without_ctrl_c():
             results = pool.map(work, items)
         yield from results
     finally:
@@ -41,14 +44,14 @@ def _ignore_ctrl_c() -> None:
 
 
 @contextmanager
-def _children_without_ctrl_c() -> Iterator[None]:
-    """Processes that start in this block are deaf to Ctrl-C from their first moment, before they can ignore it."""
+def _started_without_ctrl_c() -> Iterator[None]:
+    """Processes that are started in this block have SIGINT blocked, until they come to ignore it themselves."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # when it starts it unblocks what is blocked here
+    resource_tracker.ensure_running()  # its start unblocks SIGINT, so it has to come first
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a stream begins with: a text or a piece of music out of a file, or for text the words themselves."""
+"""The primer given on the command line: a file with a text or a piece of music, or for a text model the text itself."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from generator.music.score import Score
 
 
 def read_primer(text: str, medium: str) -> str | Score:
-    """A primer from the command line: the name of a file, or for a text model any text.
+    """The primer that `text` stands for: the content of the file of this name, or for a text model `text` itself.
+
+    Args:
+        medium: `text` or `music`, of the model.
 
     Raises:
-        CarouselError: the file is missing or of the wrong kind, or what is there is no file.
+        CarouselError: the file is missing or of the wrong kind, or the path is not that of a file.
     """
     path = Path(text)
     try:
@@ -31,7 +34,7 @@ def read_primer(text: str, medium: str) -> str | Score:
         if not exists and os.sep in text and len(text.split()) == 1:
             tell(f"{text}: no such file, so the stream begins with these words themselves")
         if exists and path.suffix.lower() in files.SUFFIXES:
-            raise CarouselError(f"{path}: a music file, but this checkpoint speaks text; give a text file or text")
+            raise CarouselError(f"{path}: a music file, but this checkpoint generates text; give a text file or text")
         return read_text(path) if exists else text
     if not exists:
         raise CarouselError(

@@ -1,4 +1,4 @@
-"""How far a long work is, on standard error: in a terminal a bar, gone when the work ends; else a line now and then."""
+"""Progress on standard error: in a terminal a bar that is removed at the end, elsewhere a line from time to time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
 LINE_SECONDS = 10.0
-"""From one line to the next."""
+"""The time from one line to the next."""
 PATIENCE_SECONDS = 1.0
-"""Work that is done sooner needs no bar."""
+"""No progress is shown before this time has passed."""
 
 
 @contextmanager
@@ -30,14 +30,14 @@ def bar(
     first_seconds: float | None = None,
     **fields: Any,
 ) -> Iterator[Callable[..., None]]:
-    """A bar behind its label and before the columns; yields what to call with `completed`, `total` or `advance`.
+    """Show a label, a bar and columns. Yields a function to call with `completed`, `total`, `advance` or new `fields`.
 
     Args:
-        console: where other lines are printed meanwhile, above the bar.
-        first_seconds: until the first line where there is no terminal, if it is to come sooner than the others.
-        fields: what the columns show until they are told something else.
+        console: lines printed to it meanwhile appear above the bar.
+        first_seconds: the time until the first line if there is no terminal, by default `LINE_SECONDS`.
+        fields: the first values of the fields that the columns show.
     """
-    from rich.console import Console  # slow to import, and a stream that is drawn shows no bar
+    from rich.console import Console  # slow to import, and most streams need no bar
     from rich.progress import BarColumn, Progress, TextColumn
 
     console = console or Console(stderr=True)
@@ -53,7 +53,7 @@ def bar(
     )
     ended = threading.Event()
 
-    def tell() -> None:
+    def print_lines() -> None:
         wait = first_seconds or LINE_SECONDS
         while not ended.wait(wait):
             wait = LINE_SECONDS
@@ -65,42 +65,42 @@ def bar(
         if not visible or console.is_interactive:
             yield update
             return
-        teller = threading.Thread(target=tell, daemon=True)
-        teller.start()
+        thread = threading.Thread(target=print_lines, daemon=True)
+        thread.start()
         try:
             yield update
         finally:
             ended.set()
-            teller.join()
+            thread.join()
 
 
 @contextmanager
 def when_slow() -> Iterator[Callable[..., None]]:
-    """A bar, with the rate and the time left, for each of several works that follow each other and last for a while.
+    """Show a bar, with the rate and the time left, for each of several tasks that follow one another, if it is slow.
 
-    Yields what is to be told, again and again: the name of the work, how much of it is done, how much there is, and in
-    which unit.
+    Yields a function that is to be called again and again with the name of the task, how much of it is done, how much
+    there is, and the unit.
     """
     with ExitStack() as shown:
-        working, since, begun = "", 0.0, 0.0
+        task, since, done_before = "", 0.0, 0.0
         update: Callable[..., None] | None = None
 
-        def progress(what: str, done: float, total: float, unit: str = "tokens") -> None:
-            nonlocal working, since, begun, update
-            if what != working:
+        def progress(name: str, done: float, total: float, unit: str = "tokens") -> None:
+            nonlocal task, since, done_before, update
+            if name != task:
                 shown.close()
-                working, since, begun, update = what, time.monotonic(), done, None
+                task, since, done_before, update = name, time.monotonic(), done, None
             seconds = time.monotonic() - since
             if update is None and done < total and seconds > PATIENCE_SECONDS:
                 from rich.progress import TaskProgressColumn, TextColumn, TimeRemainingColumn
 
                 rate = TextColumn("{task.fields[rate]}")
                 columns = TaskProgressColumn(), rate, TimeRemainingColumn()
-                update = shown.enter_context(bar(what, *columns, first_seconds=PATIENCE_SECONDS, rate=""))
+                update = shown.enter_context(bar(name, *columns, first_seconds=PATIENCE_SECONDS, rate=""))
             if update is not None:
-                update(completed=done, total=total, rate=f"{(done - begun) / seconds:,.0f} {unit}/s")
+                update(completed=done, total=total, rate=f"{(done - done_before) / seconds:,.0f} {unit}/s")
             if done >= total:
                 shown.close()
-                working, update = "", None
+                task, update = "", None
 
         yield progress

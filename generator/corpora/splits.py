@@ -1,4 +1,4 @@
-"""Which split a piece belongs to: a function of its name alone, so that it never moves when others come or go."""
+"""The split of a piece: a function of its name alone, so that it does not change when pieces are added or removed."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from generator.corpora.base import Piece
 from generator.foundation.errors import CarouselError
 
 VALIDATION_FROM, TEST_FROM = 0.90, 0.95
+"""The values of `share` from which on groups belong to validation and to test."""
 
 
 def share(group: str) -> float:
-    """A stable number in [0, 1) for a group of pieces that belong together."""
+    """A number in [0, 1) that depends on nothing but the name of a group of pieces that have to stay together."""
     return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64
 
 
 def split_of(group: str) -> str:
-    """90 % train, 5 % validation, 5 % test, by groups."""
+    """The split of a group: of all groups 90 % are in train, 5 % in validation and 5 % in test."""
     where = share(group)
     return "train" if where < VALIDATION_FROM else "validation" if where < TEST_FROM else "test"
 
 
 def train_and_validation(pieces: Iterable[Piece]) -> Iterator[tuple[str, Piece]]:
-    """90 % train and 10 % validation, some of each however few there are; a piece that is alone is cut in two."""
-    extremes: list[Piece] = []  # of the pieces so far, the one with the smallest share and the one with the largest
+    """Each piece with its split: 90 % are in train and 10 % in validation, but at least one in each. A single piece is
+    cut in two."""
+    extremes: list[Piece] = []  # the pieces with the smallest and the largest share so far, for train and validation
     for piece in pieces:
         extremes = sorted([*extremes, piece], key=lambda piece: share(piece.name))
         if len(extremes) == 3:
@@ -36,10 +38,10 @@ def train_and_validation(pieces: Iterable[Piece]) -> Iterator[tuple[str, Piece]]
 
 
 def cut(piece: Piece) -> tuple[Piece, Piece]:
-    """Nine tenths and the last tenth of a piece: of a text by characters, of music at a bar line.
+    """The first nine tenths of a piece and the last tenth: of a text by characters, of music by notes, at a bar line.
 
     Raises:
-        CarouselError: the piece is too short for that.
+        CarouselError: the piece is too short to be cut.
     """
     content = piece.content
     if isinstance(content, str):

@@ -1,4 +1,4 @@
-"""Text: files in UTF-8, each a piece. Line ends become one newline; nothing else changes."""
+"""Text files in UTF-8, each of them one piece. All line ends become `\\n`; nothing else is changed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from generator.corpora.splits import train_and_validation
 from generator.foundation.errors import CarouselError
 
 SUFFIXES = (".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org")
-"""What counts as text in a folder. A single file may have any name."""
-_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+"""The suffixes of the text files in a folder. The name of a single file may have any suffix."""
+_BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 def read_text(path: Path) -> str:
@@ -27,7 +27,7 @@ def read_text(path: Path) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        kind = _MARKS.get(data[:2], "another encoding")
+        kind = _BYTE_ORDER_MARKS.get(data[:2], "another encoding")
         raise CarouselError(
             f"{path}: not UTF-8 at byte {error.start} ({kind}?); convert it, as with iconv -t UTF-8"
         ) from error
@@ -37,7 +37,7 @@ def read_text(path: Path) -> str:
 
 
 class TextCorpus(Corpus):
-    """Text files. One alone is cut by position, of several each belongs to a split."""
+    """Text files. Each belongs to a split; a single file is cut in two."""
 
     splits = ("train", "validation")
 

@@ -1,1 +1,1 @@
-"""A stream on MIDI ports, together with a musician."""
+"""Streams that play live to a MIDI port, and answer what a musician plays."""

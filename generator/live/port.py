@@ -1,4 +1,4 @@
-"""MIDI ports: where live notes go to and come from, by name; one that vanishes is looked for until it is back."""
+"""MIDI ports by name. A port that disappears, as when its cable is pulled out, is opened again once it is back."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from generator.foundation.errors import CarouselError
 from generator.foundation.terminal import tell
 
 LOOK_SECONDS = 1.0
-"""Between looks at the ports that there are."""
+"""The list of ports is read at most once in this time."""
 SUSTAIN, ALL_NOTES_OFF = 64, 123
-"""MIDI's controllers."""
+"""The numbers of MIDI controllers."""
 
 
 def port_names(kind: str) -> list[str]:
-    """The ports of a kind, `input` or `output`, that there are.
+    """The names of all ports of a kind, `input` or `output`.
 
     Raises:
         CarouselError: python-rtmidi is missing, or the system has no MIDI.
@@ -30,18 +30,21 @@ def port_names(kind: str) -> list[str]:
 
 
 def listing(kind: str) -> str:
-    """The ports of a kind, in one line."""
+    """A line with the names of all ports of a kind, `input` or `output`."""
     return f"MIDI {kind} ports: {', '.join(map(repr, port_names(kind))) or 'none'}"
 
 
 class Port:
-    """A MIDI port by its name or a part of it, that may vanish and come back."""
+    """A MIDI port, found by its name or a part of it, which may disappear and come back."""
 
     def __init__(self, kind: str, name: str, setup: list[mido.Message]) -> None:
-        """Open it, and send the messages of `setup`; they are sent again whenever it comes back.
+        """Open the port and send the messages of `setup`, which are sent again whenever it comes back.
+
+        Args:
+            kind: `input` or `output`.
 
         Raises:
-            CarouselError: there is no such port, or it does not open.
+            CarouselError: there is no such port, or it cannot be opened.
         """
         self.kind, self.name, self._setup = kind, name, setup
         self._port: Any = None
@@ -53,7 +56,7 @@ class Port:
             raise CarouselError(f"the MIDI {kind} port {name!r} does not open; another program may hold it")
 
     def send(self, message: mido.Message) -> bool:
-        """Send a message, or drop it while the port is away; whether it was sent."""
+        """Send a message, or drop it while the port is missing. Returns whether it was sent."""
         if self._port is None:
             return False
         try:
@@ -68,7 +71,7 @@ class Port:
         return True
 
     def received(self) -> list[mido.Message]:
-        """What has come in since."""
+        """The messages that have arrived since the last call."""
         try:
             return [] if self._port is None else list(self._port.iter_pending())
         except Exception:  # a driver may raise anything
@@ -76,7 +79,7 @@ class Port:
             return []
 
     def silence(self) -> None:
-        """End every note that sounds, and say "all notes off" on all channels."""
+        """End every note that sounds, and send "all notes off" on all channels."""
         for channel, pitch in sorted(self._sounding):
             self.send(mido.Message("note_off", channel=channel, note=pitch))
         for channel in range(16):
@@ -84,7 +87,11 @@ class Port:
             self.send(mido.Message("control_change", channel=channel, control=ALL_NOTES_OFF))
 
     def look(self, now: float) -> None:
-        """Once a second, see whether the port is still there, or back."""
+        """Find out, at most once a second, whether the port has disappeared or come back.
+
+        Args:
+            now: the time in seconds.
+        """
         if now < self._looked + LOOK_SECONDS:
             return
         self._looked = now
@@ -98,12 +105,13 @@ class Port:
             tell(f"the MIDI {self.kind} port {self.name!r} is back")
 
     def close(self) -> None:
-        """Silence an output, and let the port go."""
+        """Close the port; an output is silenced first."""
         if self.kind == "output":
             self.silence()
         self._drop()
 
     def _found(self) -> str | None:
+        """The full name of the port; None if there is no such port."""
         names = port_names(self.kind)
         alike = (name for name in names if self.name.lower() in name.lower())
         return self.name if self.name in names else next(alike, None)
@@ -126,7 +134,7 @@ class Port:
         try:
             if port is not None:
                 port.close()
-        except Exception:  # it has vanished
+        except Exception:  # it has disappeared
             return
 
     def _lose(self) -> None:

@@ -1,4 +1,4 @@
-"""Where a piece goes: one file a sink, chosen by the suffix of the name that it is given."""
+"""Write a piece to a file. Each module here writes one kind of file; the suffix of the file's name chooses it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ SINKS: dict[str, tuple[type, str]] = {
     ".xml": (Score, "notation"),
     ".svg": (Score, "notation"),
 }
-"""For each suffix the kind of piece and the module here whose `write(piece, path)` takes it; loaded when first used."""
+"""For each suffix the type of the piece and the module here whose `write(piece, path)` writes it. A module is imported
+when it is first used."""
 
 MEDIA: dict[type, str] = {str: "text", Score: "music"}
 
@@ -33,16 +34,16 @@ def write(
     suffix: str = "",
     progress: Callable[[str, float, float, str], None] | None = None,
 ) -> None:
-    """Write a piece to a file; the suffix, in capitals or not, says as what. An existing file is replaced.
+    """Write a piece to a file, in the format that the suffix names, in either case. An existing file is replaced.
 
     Args:
-        path: or a file that is open for bytes, which stays open.
-        suffix: of an open file, such as `.mid`: what its name ends in does not count.
-        progress: is told of what takes long: what it is, how much is done, how much there is, and of what.
+        path: the name of the file, or a file that is open for writing bytes, which stays open.
+        suffix: the format to write into an open file, such as `.mid`; the suffix of its name does not count.
+        progress: called during slow work with its name, how much is done, how much there is, and the unit of both.
 
     Raises:
-        CarouselError: the suffix is unknown or is for the other kind of piece, the music has no notes, the folder does
-            not exist, the file cannot be written, or is open for text.
+        CarouselError: the suffix is unknown or is for the other type of piece, the music has no notes, the folder does
+            not exist, or the file cannot be written or is open for text.
     """
     if isinstance(path, str | Path):
         target = Path(path)
@@ -80,10 +81,11 @@ def write(
 
 
 def check(path: Path, kind: type) -> str:
-    """The module whose `write` takes a piece of this kind, `str` or `Score`, for this path: to know before the work.
+    """The name of the module that writes a piece of this type, `str` or `Score`, to this path. Called before the piece
+    is made, it finds out whether it can be written.
 
     Raises:
-        CarouselError: the suffix is unknown or is for the other kind of piece, or the folder does not exist.
+        CarouselError: the suffix is unknown or is for the other type of piece, or the folder does not exist.
     """
     wanted, module = SINKS.get(path.suffix.lower(), (None, ""))
     if wanted is not kind:
@@ -95,5 +97,5 @@ def check(path: Path, kind: type) -> str:
 
 
 def possible(kind: type) -> str:
-    """The suffixes that a kind of piece, `str` or `Score`, can be written with, as words."""
+    """The suffixes that a piece of this type, `str` or `Score`, can be written with, separated by spaces."""
     return " ".join(suffix for suffix, (wanted, _) in SINKS.items() if wanted is kind)

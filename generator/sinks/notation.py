@@ -1,4 +1,4 @@
-"""Music as notation: MusicXML for other programs, SVG for the eye."""
+"""Scores as notation: MusicXML for other programs, SVG as a picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from generator.music.score import Score
 
 
 def write(score: Score, path: Path) -> None:
-    """Write a score as SVG where the suffix says so, else as MusicXML.
+    """Write a score as SVG if the suffix is `.svg`, else as MusicXML.
 
     Raises:
         CarouselError: the file cannot be written.

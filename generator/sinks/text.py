@@ -1,4 +1,4 @@
-"""Text as a UTF-8 file, its line ends as they are."""
+"""Text as a file in UTF-8; line ends are not changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def write(text: str, path: Path) -> None:
     """Write a text.
 
     Raises:
-        CarouselError: the text holds half of a character, or the file cannot be written.
+        CarouselError: the text contains half of a surrogate pair, or the file cannot be written.
     """
     try:
         data = text.encode("utf-8")

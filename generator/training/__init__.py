@@ -1,1 +1,1 @@
-"""One run that trains a checkpoint, and what it leaves in its folder."""
+"""A training run and the files that it writes."""

@@ -1,4 +1,4 @@
-"""The model card: what a checkpoint learned from, how well, how to make it again, and a sample of what it says."""
+"""The model card: a checkpoint's data, its scores, the command that made it, and a sample that it generated."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from generator.streaming.engine import Model
 
 
 def manner(kind: str) -> tuple[int, dict[str, float]]:
-    """How many tokens a card's sample has, and how they are drawn. A performance has several tokens a note, and cold it
-    trills on for long."""
+    """The length in tokens of the card's sample for a kind of tokenizer, and its sampling options.
+
+    A performance has several tokens a note, and at a low temperature it often gets stuck in a trill.
+    """
     return (2000, {"temperature": 1.0, "top_p": 0.97}) if kind == "performance" else (400, {"temperature": 0.8})
 
 
 def sample(model: Model, tokens: int, seed: int = 7) -> str:
-    """A short sample as text; music as note names, a line a voice, bars between strokes."""
+    """A sample of `tokens` tokens as text; music is written by `notes_as_text`."""
     _, options = manner(model.tokenizer.kind)
     piece = model.tokenizer.collect(model.stream(seed=seed, **options).pull(tokens))
     return piece if isinstance(piece, str) else notes_as_text(piece)
 
 
 def notes_as_text(score: Score) -> str:
-    """Note names with octaves (60 is C4), a line for each voice that sounds; `|` is a bar line."""
+    """The names of a score's notes with octaves (60 is C4), a line for each voice that has notes; `|` is a bar line."""
     lines = []
     bars = [bar.start_ticks for bar in score.bars[1:]]
     for index, voice in enumerate(score.voices):
@@ -45,13 +47,19 @@ def notes_as_text(score: Score) -> str:
 
 
 def made_by(card: str) -> tuple[str, str]:
-    """The commands that a card names, and what it says about their run; empty where it does not."""
+    """The commands in a card, and its sentence about the length of their run; both empty if the card has none."""
     found = re.search(r"^\*\*Made by\*\*\n\n```\n(.*?)\n```\n\n(.*?)\n\n\*\*Scores", card, re.S | re.M)
     return (found[1], found[2]) if found else ("", "")
 
 
 def write(checkpoint: Checkpoint, facts: Facts, scores: list[dict[str, Any]], command: str, trained: str) -> str:
-    """The card as Markdown."""
+    """The card as Markdown.
+
+    Args:
+        scores: what `evaluate` has returned for each split.
+        command: the command line that made the checkpoint.
+        trained: a sentence about the length of the run.
+    """
     config = checkpoint.config
     parameters = sum(value.size for value in checkpoint.weights.values())
     if config.tied:
@@ -59,13 +67,13 @@ def write(checkpoint: Checkpoint, facts: Facts, scores: list[dict[str, Any]], co
     styles = checkpoint.tokenizer.styles
     tokens, options = manner(checkpoint.tokenizer.kind)
     drawn = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in options.items())
-    told = f" Styles that `--style` can ask for: {', '.join(styles)}." if styles else ""
+    known_styles = f" Styles that `--style` can ask for: {', '.join(styles)}." if styles else ""
     return f"""# {checkpoint.name}
 
 A stateful LSTM language model by Carousel: {config.num_layers} × {config.hidden_size} units, embedding
 {config.embedding_dim}, vocabulary {config.vocab_size} ({checkpoint.tokenizer.kind}), {parameters:,} parameters.
 
-**Data.** {facts.title}. Source: {facts.source}. Licence: {facts.licence}.{told}
+**Data.** {facts.title}. Source: {facts.source}. Licence: {facts.licence}.{known_styles}
 
 **Made by**
 

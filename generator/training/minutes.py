@@ -1,4 +1,8 @@
-"""A length in minutes is the whole run's: what all but training will take is measured on a piece and set aside."""
+"""How a run whose length is in minutes shares out its time.
+
+The minutes are those of the whole run. So the time for validations, scores and the card is estimated, from a short
+measurement of each, and the rest is left for training.
+"""
 
 from __future__ import annotations
 
@@ -14,34 +18,34 @@ from generator.streaming.engine import Model
 from generator.training import card
 
 READING_SHARE = 0.1
-"""At most this share of the run goes into its validations but for the last, and at most as much into the scores."""
+"""The validations, without the last, take at most this share of the run; so do the scores at the end."""
 LEAST_TRAINING = 0.5
-"""At least this share of the run is training."""
+"""The training takes at least this share of the run."""
 TRIAL_STEPS = 256
-"""How long a split takes is measured on so many steps of reading; a part of it that is read has no fewer."""
+"""The time to read a split is estimated from this many time steps, and at least as many are read of a split."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How the seconds of a run are shared out."""
+    """How the time of a run is shared out."""
 
     training: float
-    """Seconds of updates, and of all validations but the last."""
+    """Seconds for the updates and for all validations but the last."""
     closing: float
-    """Seconds of the last validation, the scores and the card."""
+    """Seconds for the last validation, the scores and the card."""
     validations: int
     """The most validations that the run makes."""
     reading: int | None
-    """How many tokens of a split are read at most, side by side in lanes; None where there is time to score each whole
+    """The most tokens of a split that are read, cut into `lanes` streams; None if there is time to score each whole
     split as one stream."""
 
 
 def plan(asked: float, spent: float, checkpoint: Checkpoint, dataset: TokenDataset, lanes: int) -> Plan:
-    """The plan for a run that is asked to take so many seconds, of which some are spent.
+    """The plan for a run that is to take `asked` seconds, of which `spent` have passed.
 
     Args:
-        checkpoint: one of the sizes that are trained.
-        lanes: into how many streams the validation split is cut.
+        checkpoint: any checkpoint of the same sizes as the one that is trained.
+        lanes: the number of streams that the validation split is cut into, the rows of the batch that reads it.
     """
     begun, model = time.monotonic(), checkpoint.model()
     sizes = {name: len(dataset.split(name).tokens) for name in ("validation", "test") if name in dataset.splits}
@@ -61,20 +65,20 @@ def plan(asked: float, spent: float, checkpoint: Checkpoint, dataset: TokenDatas
 
 
 def draw(checkpoint: Checkpoint) -> None:
-    """Draw the sample for a card; the first time on a machine this compiles what draws it."""
+    """Draw the sample for a card. The first time on a machine this compiles the loops that draw it."""
     tokens, _ = card.manner(checkpoint.tokenizer.kind)
     card.sample(Model(checkpoint), tokens)
 
 
 def _seconds_a_token(model: LanguageModel, dataset: TokenDataset, lanes: int) -> float:
-    """How long it takes to read a token in so many streams side by side."""
+    """The seconds to read one token when `lanes` streams are read side by side."""
     tokens = dataset.split("validation").tokens[: lanes * TRIAL_STEPS]
     read = partial(model.negative_log_likelihood, tokens, dataset.tokenizer.start, lanes=min(lanes, len(tokens)))
     return _seconds(read) / len(tokens)
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """How long some work takes."""
+    """The seconds that some work takes."""
     begun = time.monotonic()
     work()
     return time.monotonic() - begun

@@ -1,7 +1,7 @@
-"""The folder that a checkpoint is made in: one process at a time, and nothing in it is replaced unasked.
+"""The folder that a checkpoint is made in: one process at a time writes there, and replaces nothing unless asked to.
 
-Beside the checkpoint a training run keeps `metrics.jsonl`, a row for each validation, and `training.safetensors`, all
-that its future depends on.
+Beside the checkpoint a training run writes `metrics.jsonl`, with a row for each validation, and
+`training.safetensors`, the state to resume from.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ LOCK = ".lock"
 
 
 def refuse_to_replace(folder: Path) -> None:
-    """Find out whether something would be lost if a checkpoint were made here.
+    """Check that the folder holds neither a checkpoint nor an unfinished run.
 
     Raises:
-        CarouselError: it would.
+        CarouselError: it holds one of them.
     """
     for what, names in (
         ("a checkpoint", (WEIGHTS, CONFIG, TOKENIZER, CARD)),
@@ -47,13 +47,14 @@ def refuse_to_replace(folder: Path) -> None:
 
 @contextmanager
 def claimed(folder: Path, replacing: bool) -> Iterator[None]:
-    """Keep a folder, which is made where it is missing, from other processes while the block runs.
+    """Lock a folder against other processes while the block runs. It is made if it is missing.
 
     Args:
-        replacing: what is there may be replaced.
+        replacing: whether the files that are there may be replaced.
 
     Raises:
-        CarouselError: it may not, or another process writes there.
+        CarouselError: there is something that may not be replaced, another process has locked the folder, or it cannot
+            be made.
     """
 
     def busy() -> NoReturn:
@@ -68,17 +69,17 @@ def claimed(folder: Path, replacing: bool) -> Iterator[None]:
 
 
 def read_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The metadata and the tensors of a run's state.
+    """The metadata and the tensors of the state file in a folder, as `run_state.to_bytes` writes them.
 
     Raises:
-        CarouselError: there is none, or it is damaged.
+        CarouselError: there is no state file, or it is damaged.
     """
     path = folder / STATE
-    file_now = newest(path)
-    if not file_now.is_file():
+    present = newest(path)
+    if not present.is_file():
         raise CarouselError(f"{path}: nothing to resume here; leave --resume out to start")
     try:
-        with safe_open(file_now, "pt") as file:
+        with safe_open(present, "pt") as file:
             metadata = dict(json.loads(file.metadata()["carousel"]))
             return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError) as error:

@@ -1,7 +1,7 @@
-"""The constraints as widgets.
+"""Widgets for the constraints among the sampling options.
 
-They derive from `SamplingOptions`. A checkpoint is shown those that it does not refuse, so what it can obey is written
-in `streaming/` alone; a new option needs its line in `LABELS`, and one in `choices` if only some words are possible.
+The widgets are made from the fields of `SamplingOptions`. A checkpoint gets those that its `Constraints` accept. A new
+option needs a line in `LABELS`, and if it has a fixed set of values one in `choices`.
 """
 
 from __future__ import annotations
@@ -52,13 +52,16 @@ WORDS = LABELS | {
     "max_copy": "The limit of copies",
     "the engine's index": "--originality on the command line",
 }
-"""What the page calls what is a flag elsewhere."""
+"""The names of options on the page, for error messages."""
 
 
-def remembered(key: str, default: Any, choices: Sequence[Any] | None = None) -> str:
-    """The key of a widget that is shown next, which says what it said when it was last shown, if it still can.
+def persistent_key(key: str, default: Any, choices: Sequence[Any] | None = None) -> str:
+    """The key for a widget, whose value is set to the one it had when it was last shown.
 
-    Streamlit forgets the widgets of a page that is left; whoever comes back finds what was set.
+    Streamlit forgets the widgets of a page when the user goes to another one. This restores them.
+
+    Args:
+        default: the value of a new widget, and of one whose old value is not among `choices`.
     """
     saved = st.session_state.setdefault("saved", {})
     value = st.session_state.get(key, saved.get(key, default))
@@ -70,8 +73,8 @@ def remembered(key: str, default: Any, choices: Sequence[Any] | None = None) -> 
     return key
 
 
-def constrained(medium: str, model: Model) -> dict[str, Any]:
-    """The widgets of the constraints that a checkpoint can obey, and what they ask for."""
+def constraint_widgets(medium: str, model: Model) -> dict[str, Any]:
+    """Show the widgets of the constraints that a checkpoint can obey; returns the options that they ask for."""
     can = Constraints(model.tokenizer)
 
     def obeys(**options: Any) -> bool:
@@ -88,9 +91,11 @@ def constrained(medium: str, model: Model) -> dict[str, Any]:
         beside = {"key": KEYS[0]} if name == "scale" else {}
         if found is not None:
             found = [choice for choice in found if obeys(**{name: choice}, **beside)]
-            if len(found) > 1 or (found and name == "style"):  # pieces may be of no style too
+            if len(found) > 1 or (
+                found and name == "style"
+            ):  # a single style is a choice too, because a piece may have none
                 can_ask.append((name, found))
-        elif obeys(**{name: probe(name, model)}):
+        elif obeys(**{name: weakest_value(name, model)}):
             can_ask.append((name, []))
     if can_ask:
         with st.expander("Constraints", icon=":material/tune:"):
@@ -100,7 +105,7 @@ def constrained(medium: str, model: Model) -> dict[str, Any]:
 
 
 def choices(name: str, model: Model) -> list[Any] | None:
-    """What an option can be, where that is one of some words or numbers that the checkpoint may know; else None."""
+    """The values of an option with a fixed set of values; empty if the checkpoint has none, None for other options."""
     table = model.tokenizer.table if isinstance(model.tokenizer, ScoreTokenizer) else None
     if name == "style":
         return list(model.tokenizer.styles)
@@ -115,8 +120,8 @@ def choices(name: str, model: Model) -> list[Any] | None:
     return None
 
 
-def chosen(name: str, value: Any, model: Model) -> Any:
-    """What a widget says where an option has this value, which may be spelled otherwise, or be near a choice only."""
+def widget_value(name: str, value: Any, model: Model) -> Any:
+    """The value of a widget for a value of its option: in the page's spelling, or for a tempo the nearest choice."""
     if not value:
         return value
     if name == "key":
@@ -126,8 +131,8 @@ def chosen(name: str, value: Any, model: Model) -> Any:
     return min(choices(name, model) or [value], key=lambda tempo: abs(tempo - value)) if name == "tempo" else value
 
 
-def probe(name: str, model: Model) -> Any:
-    """A value that asks as little as it can of a checkpoint that understands the option."""
+def weakest_value(name: str, model: Model) -> Any:
+    """The value of an option that restricts the least, with which to test whether a checkpoint can obey the option."""
     spec = OPTIONS[name]
     if isinstance(spec.default, bool):
         return not spec.default
@@ -137,60 +142,65 @@ def probe(name: str, model: Model) -> Any:
 
 
 def widget(medium: str, model: Model, name: str, found: list[Any], asked: dict[str, Any]) -> Any:
-    """One constraint's widget; what it asks for, None if nothing."""
+    """Show the widget of one constraint; returns the value that it asks for, or None.
+
+    Args:
+        found: the choices, empty if the option has no fixed set of values.
+        asked: the values of the widgets before this one.
+    """
     spec, key = OPTIONS[name], f"{medium}-{model.checkpoint.name}-{name}"
     label, words = LABELS[name], spec.metadata["help"]
     if isinstance(spec.default, bool):
-        return st.toggle(label, key=remembered(key, spec.default), help=words)
+        return st.toggle(label, key=persistent_key(key, spec.default), help=words)
     if found:
         if name == "key" and isinstance(st.session_state.get(f"{medium}-primer"), Score):
             found = [PRIMER, *found]
         off = name == "scale" and not asked.get("key")
         nothing = "Plain major or minor" if name == "scale" else "Any"
-        key = remembered(key, None, [None, *found])
-        format_ = {"format_func": shown, "help": words, "disabled": off, "placeholder": nothing}
+        key = persistent_key(key, None, [None, *found])
+        format_ = {"format_func": choice_label, "help": words, "disabled": off, "placeholder": nothing}
         choice = st.selectbox(label, found, None, key=key, **format_)
         return None if off else choice
     if name == "ranges":
-        return ranges(key, parts_of(model))
+        return range_sliders(key, parts_of(model))
     if spec.metadata["minimum"] is not None:
         low, high = spec.metadata["minimum"], spec.metadata["maximum"]
-        key = remembered(key, None)
+        key = persistent_key(key, None)
         return st.number_input(label, low, high, None, key=key, step=1, placeholder="Any number", help=words)
-    return st.text_input(label, None, key=remembered(key, None), placeholder="Anything", help=words) or None
+    return st.text_input(label, None, key=persistent_key(key, None), placeholder="Anything", help=words) or None
 
 
-def shown(choice: Any) -> str:
-    """A choice as words."""
+def choice_label(choice: Any) -> str:
+    """The label of a choice."""
     if choice == PRIMER:
         return "The key of the file"
     return f"{choice:g}" if isinstance(choice, float) else str(choice)
 
 
 def parts_of(model: Model) -> list[Part]:
-    """The voices whose range can be asked for."""
+    """The voices whose range can be restricted."""
     tokenizer = model.tokenizer
     if isinstance(tokenizer, ScoreTokenizer):
         return list(tokenizer.table.parts)
     return [part_of(tokenizer)] if isinstance(tokenizer, PerformanceTokenizer) else []
 
 
-def ranges(key: str, parts: Sequence[Part]) -> str | None:
-    """A slider with two ends for each voice; None where no one is narrowed."""
-    said = []
+def range_sliders(key: str, parts: Sequence[Part]) -> str | None:
+    """Show a slider with two ends for each voice; returns the option `ranges`, None if no slider was moved."""
+    narrowed = []
     for part in parts:
         if part.drum or part.low == part.high:
             continue
         pitches, name = range(part.low, part.high + 1), f"{key}-{part.name}"
         whole = part.low, part.high
         pairs = [(low, high) for low in pitches for high in pitches if low <= high]
-        key_ = remembered(name, whole, pairs)
+        key_ = persistent_key(name, whole, pairs)
         ends: Any = st.select_slider(f"Range of {part.name}", pitches, whole, key=key_, format_func=pitch_name)
         if ends != whole:
-            said.append(f"{part.name}:{ends[0]}-{ends[1]}")
-    return ",".join(said) or None
+            narrowed.append(f"{part.name}:{ends[0]}-{ends[1]}")
+    return ",".join(narrowed) or None
 
 
-def in_words(error: CarouselError) -> str:
-    """What is wrong, with the widgets' names in place of the options'."""
+def page_message(error: CarouselError) -> str:
+    """The message of an error, with the names of widgets in the place of those of options."""
     return error.worded(lambda name: WORDS.get(name, name))

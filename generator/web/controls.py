@@ -1,4 +1,4 @@
-"""What the listener wants: the widgets of the side bar, and what they say."""
+"""The widgets of the side bar, and the options that they ask for."""
 
 from __future__ import annotations
 
@@ -21,84 +21,98 @@ from generator.streaming.snapshot import Snapshot
 from generator.streaming.violations import RANGES
 from generator.tokenizers.score import ScoreTokenizer
 from generator.web import primers
-from generator.web.constraints import LABELS, OPTIONS, WORDS, chosen, constrained, in_words, parts_of, remembered
+from generator.web.constraints import (
+    LABELS,
+    OPTIONS,
+    WORDS,
+    constraint_widgets,
+    page_message,
+    parts_of,
+    persistent_key,
+    widget_value,
+)
 
 SAMPLING = ("temperature", "top_p", "governor")
-WILDEST = 2.0
-"""The temperature slider's end. Beyond it there is only noise, and a longer slider would be hard to set."""
+MAX_TEMPERATURE = 2.0
+"""The end of the temperature slider. Higher temperatures give noise, and would make the slider hard to set."""
 SEEDS = 10_000
-"""So many to choose from by chance: short ones, to be written down."""
+"""Random seeds are below this number, so that they are short enough to be written down."""
 SAFE_INTEGER = 2**53 - 1
-"""The largest whole number that a browser can hold."""
-FARTHEST = 36
-"""Semitones by which a melody can be moved."""
+"""The largest whole number that JavaScript represents exactly."""
+MAX_TRANSPOSITION = 36
+"""The most semitones by which a melody can be transposed."""
 
 
 def setting(medium: str, name: str) -> Any:
-    """What a widget of a page says."""
+    """The value of a widget of a page."""
     return st.session_state.get(f"{medium}-{name}")
 
 
 def controls(medium: str, model: Model) -> dict[str, Any]:
-    """The widgets of a checkpoint; the options that a stream obeys while it plays. The others wait for the next start.
-
-    What is wrong with an upload stands under it, in one line.
-    """
+    """Show the widgets for a checkpoint; returns the options that can change while a stream plays. The values of the
+    others are read at the next start. An error in an upload is shown below it, in one line."""
     problem = ""
     try:
-        adopt(medium, model, uploaded(medium, model))
+        set_widgets_to(medium, model, uploaded(medium, model))
     except CarouselError as error:
-        problem = in_words(error)
+        problem = page_message(error)
 
     def bounds(name: str) -> dict[str, Any]:
         facts = OPTIONS[name].metadata
         return {"min_value": facts["minimum"], "max_value": facts["maximum"], "help": facts["help"]}
 
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
-    row.number_input(WORDS["seed"], key=remembered(f"{medium}-seed", 7), **bounds("seed") | {"max_value": SAFE_INTEGER})
-    row.button("", icon=":material/casino:", help="Another seed", on_click=roll, args=(medium,), key=f"{medium}-dice")
-    keys = {name: remembered(f"{medium}-{name}", OPTIONS[name].default) for name in SAMPLING}
+    row.number_input(
+        WORDS["seed"], key=persistent_key(f"{medium}-seed", 7), **bounds("seed") | {"max_value": SAFE_INTEGER}
+    )
+    row.button(
+        "", icon=":material/casino:", help="Another seed", on_click=new_seed, args=(medium,), key=f"{medium}-dice"
+    )
+    keys = {name: persistent_key(f"{medium}-{name}", OPTIONS[name].default) for name in SAMPLING}
     st.slider(
-        WORDS["temperature"], step=0.05, key=keys["temperature"], **bounds("temperature") | {"max_value": WILDEST}
+        WORDS["temperature"],
+        step=0.05,
+        key=keys["temperature"],
+        **bounds("temperature") | {"max_value": MAX_TEMPERATURE},
     )
     st.slider(WORDS["top_p"], step=0.01, key=keys["top_p"], **bounds("top_p"))
     st.toggle(WORDS["governor"], key=keys["governor"], help=OPTIONS["governor"].metadata["help"])
     if medium == "text":
-        key = remembered("text-typed", "")
+        key = persistent_key("text-typed", "")
         st.text_area("Begin with", key=key, height=90, placeholder="ROMEO:", max_chars=primers.MAX_CHARACTERS)
-    options = {name: setting(medium, name) for name in SAMPLING} | constrained(medium, model)
-    if len(singers(model)) > 1:
-        harmonise(medium, model)
+    options = {name: setting(medium, name) for name in SAMPLING} | constraint_widgets(medium, model)
+    if len(melody_voices(model)) > 1:
+        melody_widgets(medium, model)
     words = "The model reads it before the start; only its last part counts. A take goes on from where it was saved."
     st.file_uploader(WORDS["prime"], primers.SUFFIXES[medium], key=f"{medium}-file", help=words)
-    say(setting(medium, "losses"))
+    show_sentences(setting(medium, "losses"))
     if problem:
         st.error(problem)
     return options
 
 
-def say(sentences: Iterable[Sentence]) -> None:
-    """What is left out of an upload."""
+def show_sentences(sentences: Iterable[Sentence]) -> None:
+    """Show the sentences about what was left out of an upload."""
     for sentence in sentences:
         (st.warning if sentence.loud else st.caption)(sentence.text)
 
 
-def roll(medium: str) -> None:
-    """Another seed."""
+def new_seed(medium: str) -> None:
+    """Set the seed's widget to a random seed."""
     st.session_state[f"{medium}-seed"] = random.randrange(SEEDS)
 
 
-def adopt(medium: str, model: Model, piece: str | Score | Snapshot | None) -> None:
-    """Who uploads a take finds in the widgets what it was made with."""
+def set_widgets_to(medium: str, model: Model, piece: str | Score | Snapshot | None) -> None:
+    """Set the widgets to the options of an uploaded take, once for each upload."""
     if not isinstance(piece, Snapshot) or st.session_state.get(f"{medium}-adopted") is piece:
         return
     st.session_state[f"{medium}-adopted"] = piece
     options, state = piece.options, st.session_state
     state[f"{medium}-seed"] = min(options.seed, SAFE_INTEGER)
-    state[f"{medium}-temperature"], state[f"{medium}-top_p"] = min(options.temperature, WILDEST), options.top_p
+    state[f"{medium}-temperature"], state[f"{medium}-top_p"] = min(options.temperature, MAX_TEMPERATURE), options.top_p
     state[f"{medium}-governor"] = options.governor
     for name in LABELS.keys() - {"ranges"}:
-        state[f"{medium}-{model.checkpoint.name}-{name}"] = chosen(name, getattr(options, name), model)
+        state[f"{medium}-{model.checkpoint.name}-{name}"] = widget_value(name, getattr(options, name), model)
     parts = parts_of(model)
     free = pitch_violations(SamplingOptions(ranges=options.ranges), parts) & RANGES == 0
     for part, row in zip(parts, free, strict=True):
@@ -106,35 +120,35 @@ def adopt(medium: str, model: Model, piece: str | Score | Snapshot | None) -> No
         state[f"{medium}-{model.checkpoint.name}-ranges-{part.name}"] = pitches[0], pitches[-1]
 
 
-def singers(model: Model) -> list[str]:
-    """The voices of which one can have a melody, while the model writes the others."""
+def melody_voices(model: Model) -> list[str]:
+    """The voices that can be given a melody; empty if the checkpoint does not write scores."""
     tokenizer = model.tokenizer
     return [voice.name for voice in tokenizer.voices if not voice.drum] if isinstance(tokenizer, ScoreTokenizer) else []
 
 
-def harmonise(medium: str, model: Model) -> None:
-    """The widgets of a melody that the next start keeps note for note."""
-    names, words = singers(model), "One voice keeps it note for note, and the model writes the others."
+def melody_widgets(medium: str, model: Model) -> None:
+    """Show the widgets for a melody, which one voice of the next stream keeps note for note."""
+    names, words = melody_voices(model), "One voice keeps it note for note, and the model writes the others."
     with st.expander("Harmonise a melody", icon=":material/lyrics:"):
         file = st.file_uploader(WORDS["melody"], files.SUFFIXES, key=f"{medium}-tune", help=words)
         row = st.container(horizontal=True, gap="small")
-        row.selectbox(WORDS["voice"], names, key=remembered(f"{medium}-voice", names[0], names))
-        key = remembered(f"{medium}-transpose", 0)
-        row.number_input(WORDS["transpose"], -FARTHEST, FARTHEST, key=key, step=1)
+        row.selectbox(WORDS["voice"], names, key=persistent_key(f"{medium}-voice", names[0], names))
+        key = persistent_key(f"{medium}-transpose", 0)
+        row.number_input(WORDS["transpose"], -MAX_TRANSPOSITION, MAX_TRANSPOSITION, key=key, step=1)
     if file:
         try:
-            melody(medium, model)
-            say(setting(medium, "tune-losses"))
+            melody_options(medium, model)
+            show_sentences(setting(medium, "tune-losses"))
             st.caption("The next start begins with the melody.")
         except CarouselError as error:
-            st.error(in_words(error))
+            st.error(page_message(error))
 
 
-def melody(medium: str, model: Model) -> dict[str, Any]:
-    """The options that the melody of the page brings; empty without one.
+def melody_options(medium: str, model: Model) -> dict[str, Any]:
+    """The sampling options for the uploaded melody; empty without one.
 
     Raises:
-        CarouselError: it is broken, or the checkpoint cannot say it.
+        CarouselError: the file is broken, or the checkpoint cannot write its melody.
     """
     voice, transpose = setting(medium, "voice"), setting(medium, "transpose")
 
@@ -148,15 +162,15 @@ def melody(medium: str, model: Model) -> dict[str, Any]:
         return brought(score, text), melody_losses(score, text)
 
     beside = (model.checkpoint.fingerprint, voice, transpose)
-    options, st.session_state[f"{medium}-tune-losses"] = once(f"{medium}-tune", beside, read) or ({}, [])
+    options, st.session_state[f"{medium}-tune-losses"] = read_once(f"{medium}-tune", beside, read) or ({}, [])
     return dict(options)
 
 
 def uploaded(medium: str, model: Model) -> str | Score | Snapshot | None:
-    """The last part of the uploaded primer, or the take, or None.
+    """The uploaded take, or the last part of an uploaded primer; None without an upload.
 
     Raises:
-        CarouselError: it is broken or of another kind, or a take of another checkpoint.
+        CarouselError: the file is broken or of the wrong kind, or a take of another checkpoint.
     """
 
     def read(name: str, data: bytes) -> Any:
@@ -171,16 +185,21 @@ def uploaded(medium: str, model: Model) -> str | Score | Snapshot | None:
 
     state = st.session_state
     state[f"{medium}-primer"], state[f"{medium}-losses"] = None, []
-    piece, state[f"{medium}-losses"] = once(f"{medium}-file", (model.checkpoint.fingerprint,), read) or (None, [])
+    piece, state[f"{medium}-losses"] = read_once(f"{medium}-file", (model.checkpoint.fingerprint,), read) or (None, [])
     state[f"{medium}-primer"] = piece
     return piece
 
 
-def once(key: str, beside: tuple[Any, ...], read: Any) -> Any:
-    """What an upload is read as, None without one; it is read once for all that it is read beside.
+def read_once(key: str, beside: tuple[Any, ...], read: Any) -> Any:
+    """The result of reading an uploaded file, cached; None without an upload.
+
+    Args:
+        key: the key of the upload's widget.
+        beside: other values that the result depends on.
+        read: a function of the file's name and bytes.
 
     Raises:
-        CarouselError: as `read` does.
+        CarouselError: the one that `read` has raised.
     """
     file = st.session_state.get(key)
     if file is None:

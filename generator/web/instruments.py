@@ -1,8 +1,8 @@
-"""A soundfont program as bytes for the browser, which makes audio buffers and gain envelopes of it.
+"""A program of the soundfont as bytes for the browser, which makes audio buffers and gain envelopes of it.
 
-4 bytes     length of the list, unsigned, little-endian
-list        JSON, padded with spaces to an even length: one object a zone, the fields of `Zone` with its samples as
-            `offset` (bytes from the end of the list) and `frames`
+4 bytes     the length of the list in bytes, unsigned, little-endian
+list        JSON, padded with spaces to an even length: an object for each zone, with the fields of `Zone`, and in the
+            place of its samples `offset` (bytes from the end of the list) and `frames`
 samples     16-bit PCM, little-endian, one channel; zones that play the same recording share it
 """
 
@@ -17,11 +17,12 @@ from generator.foundation.errors import CarouselError
 from generator.music.soundfont import Envelope, Zone, general_midi
 
 LEFT_OUT = ("name", "samples", "sample_start")
+"""The fields of `Zone` that are not in the list."""
 
 
 @lru_cache(maxsize=16)
 def pack(program: int, drum: bool) -> bytes:
-    """The zones and samples of a General MIDI program, or of a drum kit.
+    """The zones and samples of a General MIDI program, 0 to 127, or of a drum kit.
 
     Raises:
         CarouselError: there is no such program.
@@ -43,5 +44,6 @@ def pack(program: int, drum: bool) -> bytes:
 
 
 def _plain(zone: Zone) -> dict[str, Any]:
+    """A zone as a JSON object, without its samples."""
     values = {spec.name: getattr(zone, spec.name) for spec in fields(zone) if spec.name not in LEFT_OUT}
     return {name: value._asdict() if isinstance(value, Envelope) else value for name, value in values.items()}

@@ -1,8 +1,8 @@
-"""A take while it is made: drawn from its stream in numbered chunks, only as far as someone listens.
+"""Live takes: a stream is drawn in numbered chunks, only as far as its listener needs them.
 
-The browser says how far it wants to be able to play, and the stream is advanced that far. Nothing runs in between, so a
-closed tab stops generation by itself. Positions, from where listening began, are seconds in music and characters in
-text.
+The browser asks for everything up to a position, and the stream is drawn that far. Nothing runs between two requests,
+so generation ends when the tab is closed. Positions count from where listening began, in seconds of music or characters
+of text.
 """
 
 from __future__ import annotations
@@ -23,54 +23,58 @@ from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Event
 
 MAX_CHARACTERS = 1_000_000
-"""A take remembers this many, before it forgets the oldest half."""
+"""A take of text that grows beyond this length forgets its oldest half."""
 TOKENS = 8
-"""Tokens between two looks at the options and the clock."""
+"""The number of tokens that are drawn between two checks of the options and the clock."""
 BUDGET_SECONDS = 0.5
-"""A pull answers after this time with what it has; the browser asks again."""
+"""A pull returns after this time with what has been drawn; the browser asks again."""
 TRAIL = 4096
-"""Steps of so many tokens, as far as one can go back: a quarter of an hour of music, or 30,000 characters."""
+"""The number of steps of `TOKENS` tokens that one can go back: a quarter of an hour of music, or 30,000 characters."""
 SHOWN_CHARACTERS = 4000
-"""What a page shows of what was before."""
+"""A page shows this much of the text before the opening position."""
 BACK_CHARACTERS = 200
+"""The distance that one goes back in text."""
 
 
 class Live(ABC):
-    """One stream and its listener. Pulls wait for each other; so does what looks back, for a moment."""
+    """One stream and its listener. Requests wait for one another.
+
+    This base class keeps the stream; the subclasses for text and music remember its events.
+    """
 
     medium: ClassVar[str]
     ahead: ClassVar[float]
-    """The most that one pull may ask for, beyond what is known."""
+    """The most that one pull may draw, in the unit of positions."""
 
     def __init__(self, stream: Stream, title: str) -> None:
         self.title = title
         self._primer = stream.snapshot().primer
-        self._begin_ticks = stream.horizon_ticks  # of the stream, at position 0
+        self._begin_ticks = stream.horizon_ticks  # the tick of the stream at position 0
         self._options: dict[str, Any] = {}
         self.given: dict[str, Any] = {}
-        """Options that hold where the listener asks for nothing else."""
+        """Options that apply as long as the listener does not set them."""
         self.upload: Any = None
-        """What was uploaded that it goes on from."""
-        self._open(stream, ())
+        """The uploaded primer or take that the stream continues."""
+        self._continue_with(stream, ())
 
-    def _open(self, stream: Stream, trail: Iterable[tuple[int, int]]) -> None:
-        """Go on with a stream, of which nothing is sent yet."""
+    def _continue_with(self, stream: Stream, trail: Iterable[tuple[int, int]]) -> None:
+        """Begin, or begin again, with a stream of which nothing has been sent yet."""
         self._stream = stream
         self._trail = deque(trail, TRAIL)
-        """(position, horizon in ticks) of the stream before each step; options change at these places only."""
+        """(position in tokens, horizon in ticks) of the stream before each step; only there its options change."""
         self._lock = Lock()
         self._applied = self._options
         self._sequence = 0
         self._last: dict[str, Any] = {}
         at = self._horizon()
-        self._opening = {"at": at, **self._before(at)}
+        self._opening = {"at": at, **self._opening_view(at)}
 
     def plays(self, fingerprint: str) -> bool:
-        """Whether it is drawn from the checkpoint of that fingerprint."""
+        """Whether the stream is drawn from the checkpoint with this fingerprint."""
         return self._stream.engine.fingerprint == fingerprint
 
     def set(self, **options: Any) -> None:
-        """Change sampling options; the token after the next few obeys, in the middle of a pull too.
+        """Change sampling options. They apply after at most `TOKENS` more tokens, also in the middle of a pull.
 
         Raises:
             CarouselError: the stream cannot obey them; it goes on as before.
@@ -81,12 +85,13 @@ class Live(ABC):
         self._options = {name: getattr(settled, name) for name in options}
 
     def pull(self, have: int, until: float) -> dict[str, Any]:
-        """The chunk after number `have`, with everything that happens before `until` as far as it was made in time.
+        """The chunk after number `have`, as a JSON object: the new events before the position `until`, as far as they
+        could be drawn within `BUDGET_SECONDS`.
 
-        An answer that was lost on its way is asked for again with the same `have`, and is sent again.
+        If an answer was lost, the browser sends the same `have` again and gets the same chunk again.
 
         Raises:
-            CarouselError: `have` is neither the last chunk nor the one before.
+            CarouselError: `have` is neither the number of the last chunk nor of the one before.
         """
         with self._lock:
             if self._last and have == self._sequence - 1:
@@ -96,13 +101,14 @@ class Live(ABC):
             self._advance(min(until, self._horizon() + self.ahead))
             self._sequence += 1
             options = asdict(self._stream.options)
-            options.pop("melody")  # the page has no use for it, and it can be long
-            told = {"relaxed": self._stream.relaxed, "lifts": self._stream.lifts}
-            state = {"options": options, **told, "ended": self._stream.ended}
+            options.pop("melody")  # the page does not need it, and it can be long
+            counts = {"relaxed": self._stream.relaxed, "lifts": self._stream.lifts}
+            state = {"options": options, **counts, "ended": self._stream.ended}
             self._last = {"seq": self._sequence, **self._chunk(), **state}
             return self._last
 
     def _advance(self, until: float) -> None:
+        """Draw up to a position, to the end of the stream or for `BUDGET_SECONDS`."""
         deadline = time.monotonic() + BUDGET_SECONDS
         while not self._reaches(until) and not self._stream.ended and time.monotonic() < deadline:
             if self._options is not self._applied:
@@ -111,102 +117,108 @@ class Live(ABC):
             position = self._stream.position
             self._trail.append((position, self._stream.horizon_ticks))
             [(_, events)] = draw(self._stream.engine, [self._stream], TOKENS)  # no more than is due
-            self._hear(position, events)
+            self._add_events(position, events)
 
-    def _branch(self, ticks: int) -> tuple[Stream, int, list[Event]]:
-        """A fork where all before `ticks`, which is known, has just been said; and the position of the last step before
-        that, with what the fork said since."""
+    def _fork_at(self, ticks: int) -> tuple[Stream, int, list[Event]]:
+        """A fork of the stream that has just drawn everything before `ticks`, the position in tokens of the last step
+        before that, and the events that the fork has drawn since.
+
+        Args:
+            ticks: not beyond what the stream has drawn.
+        """
         index = max(0, bisect_left(self._trail, ticks, key=itemgetter(1)) - 1)
         position = self._trail[index][0] if self._trail else self._stream.position
         fork = self._stream.fork()
         fork.rewind(fork.position - position)
-        said: list[Event] = []
+        drawn: list[Event] = []
         while fork.horizon_ticks < ticks and not fork.ended:
-            said += fork.step(ahead=1)
-        return fork, position, said
+            drawn += fork.step(ahead=1)
+        return fork, position, drawn
 
     def back(self, position: float, seed: int) -> Self:
-        """Another take, which leaves this one some bars, seconds or characters before `position`, with another seed."""
+        """Another take, which goes back some bars, seconds or characters from `position` and continues with `seed`."""
         with self._lock:
-            fork, step, said = self._branch(self._earlier(position))
+            fork, step, drawn = self._fork_at(self._tick_to_go_back_to(position))
             other = copy(self)
             fork.set(**self._options, seed=seed)
-            other._keep(fork, step, said)
-            other._open(fork, (place for place in self._trail if place[0] <= step))
+            other._restart(fork, step, drawn)
+            other._continue_with(fork, (place for place in self._trail if place[0] <= step))
         other.title = f"{self.title.rpartition(', seed ')[0] or self.title}, seed {seed}"
         return other
 
     def describe(self) -> dict[str, Any]:
-        """What the browser needs to know before the first chunk, as JSON."""
+        """What the browser needs to know before the first chunk, as a JSON object."""
         return {"title": self.title, **self._opening}
 
     @abstractmethod
-    def _before(self, at: float) -> dict[str, Any]:
-        """Who speaks, and what was before the position at which it opens, as far as a page shows it."""
+    def _opening_view(self, at: float) -> dict[str, Any]:
+        """The voices, and the events before the opening position `at` that a page shows, as a JSON object."""
 
     def _reaches(self, position: float) -> bool:
-        """Whether enough is known to play up to a position."""
+        """Whether enough is drawn to play up to a position."""
         return self._horizon() >= position
 
     def _horizon(self) -> float:
-        """Everything before this position is known."""
+        """The position before which nothing can be added any more."""
         return self._position(self._stream.horizon_ticks)
 
     @abstractmethod
     def _position(self, ticks: int) -> float:
-        """Of ticks of the stream."""
+        """The position of a tick of the stream."""
 
     @abstractmethod
     def _ticks(self, position: float) -> int:
-        """The first tick of the stream that is not before a position, as far as it is known."""
+        """The first tick of the stream that is not before a position, at most its horizon."""
 
     @abstractmethod
-    def _earlier(self, position: float) -> int:
-        """The tick to which one goes back from a position."""
+    def _tick_to_go_back_to(self, position: float) -> int:
+        """The tick that `back` goes back to from a position."""
 
     @abstractmethod
-    def _hear(self, position: int, events: list[Any]) -> None:
-        """Remember what a step from a position of the stream on has said."""
+    def _add_events(self, position: int, events: list[Any]) -> None:
+        """Remember the events of a step that began at `position`, in tokens."""
 
     @abstractmethod
-    def _keep(self, fork: Stream, step: int, said: list[Any]) -> None:
-        """Of what is remembered keep what was said before a step, and what a fork said since, in lists of its own."""
+    def _restart(self, fork: Stream, step: int, drawn: list[Any]) -> None:
+        """Replace the lists of events by new ones: the events before the position `step`, and those that a fork has
+        drawn since."""
 
     @abstractmethod
     def _chunk(self) -> dict[str, Any]:
-        """What became known since the last chunk, as JSON."""
+        """The events since the last chunk, as a JSON object."""
 
     def heard(self, position: float) -> Any:
-        """The piece as far as `position`; a pull under way is waited for."""
+        """The piece up to a position, a text or a score."""
         with self._lock:
             return self._heard(position)
 
     @abstractmethod
     def _heard(self, position: float) -> Any:
-        """The piece as far as `position`."""
+        """As `heard`, with the lock held."""
 
     def saved(self, position: float) -> bytes:
-        """The moment at `position` as a take."""
+        """The stream at a position, as the bytes of a take."""
         with self._lock:
-            return self._branch(self._ticks(position))[0].snapshot().to_bytes()
+            return self._fork_at(self._ticks(position))[0].snapshot().to_bytes()
 
 
 class LiveText(Live):
-    """Characters, sent as they come."""
+    """A live take of text."""
 
     medium = "text"
     ahead = 4096.0
 
     def __init__(self, stream: Stream, title: str, primer: str = "") -> None:
-        self._read = primer
+        """Begin with a stream that has read `primer`."""
+        self._primer_text = primer
         self._characters: list[str] = []
         self._forgotten = 0
         self._sent = 0
         super().__init__(stream, title)
 
-    def _before(self, at: float) -> dict[str, Any]:
+    def _opening_view(self, at: float) -> dict[str, Any]:
         before = "".join(self._characters[-SHOWN_CHARACTERS:])
-        return {"voices": [], "primer": self._read[-SHOWN_CHARACTERS:], "before": before}
+        return {"voices": [], "primer": self._primer_text[-SHOWN_CHARACTERS:], "before": before}
 
     def _position(self, ticks: int) -> float:
         return ticks - self._begin_ticks
@@ -214,13 +226,13 @@ class LiveText(Live):
     def _ticks(self, position: float) -> int:
         return self._begin_ticks + int(min(position, self._horizon()))
 
-    def _earlier(self, position: float) -> int:
+    def _tick_to_go_back_to(self, position: float) -> int:
         return max(self._begin_ticks, self._ticks(position) - BACK_CHARACTERS)
 
-    def _hear(self, position: int, events: list[str]) -> None:
+    def _add_events(self, position: int, events: list[str]) -> None:
         self._characters += events
 
-    def _keep(self, fork: Stream, step: int, said: list[str]) -> None:
+    def _restart(self, fork: Stream, step: int, drawn: list[str]) -> None:
         self._sent = fork.horizon_ticks - self._begin_ticks
         self._characters = self._characters[: self._sent - self._forgotten]
 
@@ -233,5 +245,5 @@ class LiveText(Live):
         return {"text": text, "horizon": self._sent}
 
     def _heard(self, position: float) -> str:
-        """The primer, which stands on the page too, and what was typed after it."""
-        return self._read + "".join(self._characters[: max(0, int(position) - self._forgotten)])
+        """The primer, which the page shows too, and the text after it."""
+        return self._primer_text + "".join(self._characters[: max(0, int(position) - self._forgotten)])

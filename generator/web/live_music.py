@@ -1,4 +1,4 @@
-"""Music while it is made: notes, sent in order of their start once nothing can come before them."""
+"""Live takes of music: events are sent in the order of their start, once no earlier one can be added."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from generator.streaming.stream import Stream
 from generator.web.live import Live
 
 MAX_EVENTS = 100_000
-"""A take remembers this many events of music, some four hours, before it forgets the oldest half."""
+"""A take that grows beyond this many events, about four hours of music, forgets its oldest half."""
 SHOWN_SECONDS = 12.0
-"""What a page shows of what was before."""
+"""A page shows this much of the music before the opening position."""
 BACK_BARS = 8
+"""The distance that one goes back in music with bars."""
 BACK_SECONDS = 15.0
-"""Where there are no bars."""
+"""The distance that one goes back in music without bars."""
 
 
 class LiveMusic(Live):
-    """A file of it holds the stream from its beginning, the primer included, and tells its origin."""
+    """A live take of music. Its score begins with the primer, and carries its origin, to be drawn again from."""
 
     medium = "music"
     ahead = 30.0
@@ -32,31 +33,33 @@ class LiveMusic(Live):
         self._tokenizer = tokenizer
         self._clock = Clock(tokenizer.ticks_per_quarter)
         self._events: list[tuple[int, MusicEvent]] = []
-        """With the position of the step that said it, in the order in which they were said."""
-        self._start_ticks = 0  # what is remembered begins here
+        """(position of its step in tokens, event), in the order in which they were drawn."""
+        self._start_ticks = 0  # earlier events have been forgotten
         self._begin_seconds = 0.0
-        self._remember(-1, stream.past())  # of the primer, or of a take that is gone on from
-        self._waiting = self._since(stream.horizon_ticks)
-        """What is not sent yet."""
+        self._remember(-1, stream.past())  # the primer, or the past of an uploaded take
+        self._waiting = self._events_from(stream.horizon_ticks)
+        """The events that have not been sent yet."""
         self._begin_seconds = self._clock.seconds(stream.horizon_ticks)
         super().__init__(stream, title)
 
     def _remember(self, position: int, events: Iterable[Any]) -> None:
+        """Add events to `_events`, and follow their tempos."""
         for event in events:
             self._events.append((position, event))
             if isinstance(event, Tempo):
                 self._clock.set(event)
 
-    def _since(self, ticks: int) -> list[MusicEvent]:
-        """What is remembered from there on: under a note that sounds on, others have ended and the pedal has moved."""
+    def _events_from(self, ticks: int) -> list[MusicEvent]:
+        """The remembered events that start at a tick or later. These exist already when a long note that still sounds
+        holds back the horizon."""
         return [event for _, event in self._events if event.start_ticks >= ticks]
 
-    def _before(self, at: float) -> dict[str, Any]:
+    def _opening_view(self, at: float) -> dict[str, Any]:
         since, now = self._ticks(at - SHOWN_SECONDS), self._stream.horizon_ticks
         before = [event for _, event in self._events if event.start_ticks < now]
         shown = self._json(event for event in before if event.start_ticks >= since)
         pedals = {event.voice: event for event in before if isinstance(event, Pedal)}
-        shown["pedals"] = self._json(pedals.values())["pedals"]  # how they stand now, however long that is
+        shown["pedals"] = self._json(pedals.values())["pedals"]  # the present state of the pedals, however old
         bars = sum(isinstance(event, Bar) for event in before) - len(shown["bars"])
         return {"voices": [asdict(voice) for voice in self._tokenizer.voices], "before": shown, "bars": bars}
 
@@ -66,28 +69,28 @@ class LiveMusic(Live):
     def _ticks(self, position: float) -> int:
         return bisect_left(range(self._stream.horizon_ticks), position, key=self._position)
 
-    def _earlier(self, position: float) -> int:
+    def _tick_to_go_back_to(self, position: float) -> int:
         here = self._ticks(position)
         bars = [event.start_ticks for _, event in self._events if isinstance(event, Bar) and event.start_ticks <= here]
         return bars[-BACK_BARS:][0] if bars else self._ticks(position - BACK_SECONDS)
 
     def _reaches(self, position: float) -> bool:
-        """The first chunk has a note in it, for nobody waits for the silence before a pickup."""
+        """As in the base class; but the first chunk is drawn up to its first note, past the rests before an upbeat."""
         horizon = self._stream.horizon_ticks
         sounds = (isinstance(event, Note) and event.start_ticks < horizon for event in self._waiting)
         return super()._reaches(position) and (self._sequence > 0 or any(sounds))
 
-    def _hear(self, position: int, events: list[MusicEvent]) -> None:
+    def _add_events(self, position: int, events: list[MusicEvent]) -> None:
         self._remember(position, events)
         self._waiting += events
 
-    def _keep(self, fork: Stream, step: int, said: list[MusicEvent]) -> None:
+    def _restart(self, fork: Stream, step: int, drawn: list[MusicEvent]) -> None:
         events = [(position, event) for position, event in self._events if position < step]
         self._clock, self._events = Clock(self._tokenizer.ticks_per_quarter), []
         for position, event in events:
             self._remember(position, [event])
-        self._remember(step, said)
-        self._waiting = self._since(fork.horizon_ticks)
+        self._remember(step, drawn)
+        self._waiting = self._events_from(fork.horizon_ticks)
 
     def _chunk(self) -> dict[str, Any]:
         horizon = self._stream.horizon_ticks
@@ -97,6 +100,7 @@ class LiveMusic(Live):
         return {**self._json(known), "horizon": round(self._position(horizon), 4)}
 
     def _json(self, events: Iterable[MusicEvent]) -> dict[str, Any]:
+        """Events as a JSON object, their times as positions in seconds."""
         events = list(events)
 
         def seconds(ticks: int) -> float:
@@ -121,7 +125,8 @@ class LiveMusic(Live):
         }
 
     def _forget(self) -> None:
-        """Halve a very long memory at a bar line; the last tempo, metre and pedals stay, for they still hold."""
+        """Forget the older half of the events if they are too many, up to a bar line. The last tempo, metre and pedals
+        of that half are kept, because they still apply."""
         if len(self._events) <= MAX_EVENTS:
             return
         half = MAX_EVENTS // 2
@@ -129,12 +134,12 @@ class LiveMusic(Live):
         last = max(event.start_ticks for _, event in old)
         bars = (event.start_ticks for _, event in new if isinstance(event, Bar) and event.start_ticks > last)
         self._start_ticks = next(bars, last + 1)
-        holding = (said for said in old if isinstance(said[1], Tempo | TimeSignature | Pedal))
+        holding = (entry for entry in old if isinstance(entry[1], Tempo | TimeSignature | Pedal))
         in_force = {(type(event), getattr(event, "voice", 0)): (position, event) for position, event in holding}
         self._events = [*in_force.values(), *new]
 
     def _heard(self, position: float) -> Score:
-        """As `sample --seconds` would write it; after a part was forgotten, the rest of it, without its origin."""
+        """The score that `sample --seconds` would write; if a part was forgotten, the rest without its origin."""
         whole = self._stream.ended and position >= self._horizon()
         end = self._stream.horizon_ticks if whole else self._ticks(position)
         events = [event for _, event in self._events if whole or event.start_ticks < end]

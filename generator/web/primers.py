@@ -1,6 +1,7 @@
-"""What a stream goes on from: an uploaded file, read, checked, and cut to what a listener will wait for.
+"""Uploaded primers and takes: read, checked, and limited to what a listener can be asked to wait for.
 
-A take holds its own past, so that is not cut: it is drawn again, if it is not too long to wait for.
+Of a primer only the last part is used. The past of a take cannot be cut, because it is drawn again; takes that would
+need too long are refused.
 """
 
 from __future__ import annotations
@@ -20,21 +21,20 @@ from generator.streaming.snapshot import Snapshot
 from generator.tokenizers.base import Tokenizer
 
 SUFFIXES = {"music": (*files.SUFFIXES, TAKE), "text": (*text.SUFFIXES, TAKE)}
-"""The files that may be uploaded, by medium."""
-MAX_CHARACTERS = 2000
-MAX_NOTES = 400
-"""A primer is read token by token before the first sound, so only its last part counts."""
+"""The suffixes of files that can be uploaded, by medium."""
+MAX_CHARACTERS, MAX_NOTES = 2000, 400
+"""The length of the part of a primer that is used. It is read token by token before the first sound."""
 MAX_PAST = 60_000
-"""Tokens of a take: half an hour of music."""
+"""The most tokens of a take, about half an hour of music."""
 MAX_CHANGES = 10_000
-"""Changes of options in a take: each of them breaks off a job when it is drawn again."""
+"""The most changes of options in a take: each of them ends a job of the scheduler when the take is drawn again."""
 
 
 def read(name: str, data: bytes, medium: str) -> str | Score | Snapshot:
-    """An uploaded file as a piece, or as the end of a stream. Of several tunes in one file the first counts.
+    """The piece in an uploaded file, the first of several, or the snapshot in an uploaded take.
 
     Raises:
-        CarouselError: the file is of another kind, is broken, or is a take with too long a past or too many changes.
+        CarouselError: the file is of the wrong kind or broken, or a take with too long a past or too many changes.
     """
     suffix = Path(name).suffix.lower()
     if suffix not in SUFFIXES[medium]:
@@ -60,7 +60,7 @@ def read(name: str, data: bytes, medium: str) -> str | Score | Snapshot:
 
 
 def last_part(piece: str | Score | Snapshot) -> str | Score | Snapshot:
-    """The end of a piece; of music from a bar line on, where there is one."""
+    """The last part of a piece, of music from a bar line on if it has bars; a snapshot is returned as it is."""
     if isinstance(piece, Snapshot):
         return piece
     if isinstance(piece, str):
@@ -73,19 +73,20 @@ def last_part(piece: str | Score | Snapshot) -> str | Score | Snapshot:
 
 
 def losses(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]:
-    """What a stream does not get to know of a primer, of which only the last part counts.
+    """Sentences about the parts of a primer that the stream does not get: those that are cut off, and those that the
+    tokenizer cannot express.
 
     Raises:
-        CarouselError: nothing of that can be expressed.
+        CarouselError: the tokenizer can express nothing of it.
     """
     last = last_part(piece)
     assert not isinstance(last, Snapshot)
-    said = reporting.losses(last, tokenizer)
+    found = reporting.losses(last, tokenizer)
     left = _length(piece) - _length(last)
     if left:
         thing = "character" if isinstance(piece, str) else "note"
-        said.append(Sentence(f"the first {many(left, thing)} left out: only the last part counts", loud=False))
-    return said
+        found.append(Sentence(f"the first {many(left, thing)} left out: only the last part counts", loud=False))
+    return found
 
 
 def _length(piece: str | Score) -> int:

@@ -1,11 +1,12 @@
-"""The routes beside the pages: what comes next, a download, an instrument's samples, the browser's own modules.
+"""The HTTP routes that the app serves beside its pages.
 
     POST /carousel/pull        {visitor, take, have, until}     the next chunk of a live take, as JSON
-    POST /carousel/download    {visitor, take, until, format}   what has been heard, as a file
+    POST /carousel/download    {visitor, take, until, format}   the take as far as it has been heard, as a file
     GET  /carousel/instrument  ?program=&drum=                  a soundfont program (`instruments.pack`)
-    GET  /carousel/static/…                                     modules and styles
+    GET  /carousel/static/…                                     JavaScript modules and style sheets
 
-A request carries its visitor's token in the body, where no log and no other site sees it. An error is one line of JSON.
+The visitor's token is in the body of a request, so that it appears in no log and in no `Referer` header. An error is
+answered with a JSON object, `{"error": message}`.
 """
 
 from __future__ import annotations
@@ -33,20 +34,21 @@ from generator.web.visitors import Registry
 STATIC = Path(__file__).parent / "static"
 MAX_BODY_BYTES = 4096
 FORMATS = {"music": ("mid", "wav", "musicxml", "svg", "take"), "text": ("txt", "take")}
-"""What a take can be downloaded as, by medium."""
+"""The formats in which a take can be downloaded, by medium."""
 DOWNLOADS = 2
-"""So many are built at once, in threads of their own: a slow WAV file must not keep a listener waiting."""
+"""The most downloads that are made at the same time, in threads of their own, so that no listener waits for them."""
 MAX_POSITION = 1e9
+"""The largest position in a request; the unit is that of the take."""
 
 
 @st.cache_resource(show_spinner=False)
 def registry() -> Registry:
-    """The one registry of this server, which the pages and the routes share."""
+    """The registry of this server, which its pages and routes share."""
     return Registry()
 
 
 def routes() -> list[BaseRoute]:
-    """Everything the app serves beside Streamlit's own routes."""
+    """The routes that the app adds to those of Streamlit."""
     return [
         Route("/carousel/pull", _answer(pull), methods=["POST"]),
         Route("/carousel/download", _answer(download, CapacityLimiter(DOWNLOADS)), methods=["POST"]),
@@ -56,7 +58,7 @@ def routes() -> list[BaseRoute]:
 
 
 def pull(body: dict[str, Any]) -> Response:
-    """The next chunk of a live take."""
+    """Answer with the next chunk of a live take."""
     take = registry().visitor(text(body, "visitor")).take(whole(body, "take"))
     if not isinstance(take, Live):
         raise CarouselError("this take is finished; press Start for a new one")
@@ -64,7 +66,7 @@ def pull(body: dict[str, Any]) -> Response:
 
 
 def download(body: dict[str, Any]) -> Response:
-    """What has been heard of a take, built now, as the file its format names."""
+    """Answer with a take, as far as it has been heard, as a file in the format that is asked for."""
     take = registry().visitor(text(body, "visitor")).take(whole(body, "take"))
     kind = text(body, "format")
     if kind not in FORMATS[take.medium]:
@@ -88,10 +90,11 @@ def download(body: dict[str, Any]) -> Response:
 def _answer(
     work: Callable[[dict[str, Any]], Response], threads: CapacityLimiter | None = None
 ) -> Callable[[Request], Any]:
-    """A route that reads a small JSON object, works in a thread, and answers a `CarouselError` with its one line.
+    """The handler of a route: it reads a small JSON object, calls `work` with it in a thread, and answers with the
+    result, or with the message of a `CarouselError`.
 
     Args:
-        threads: how many may work at once; None for the server's own threads.
+        threads: limits how many calls run at the same time; None for the limit of the server.
     """
 
     async def endpoint(request: Request) -> Response:
@@ -124,7 +127,7 @@ async def _instrument(request: Request) -> Response:
 
 
 class Modules(StaticFiles):
-    """Static files that a browser asks about each time, so that an upgrade never mixes old modules with new ones."""
+    """Static files that a browser revalidates each time, so that an upgrade never mixes old modules with new ones."""
 
     def file_response(self, *arguments: Any, **options: Any) -> Response:
         response = super().file_response(*arguments, **options)
@@ -133,7 +136,11 @@ class Modules(StaticFiles):
 
 
 def text(body: dict[str, Any], name: str) -> str:
-    """A field that is a string."""
+    """A field of a request that is a string.
+
+    Raises:
+        CarouselError: it is missing or no string.
+    """
     value = body.get(name)
     if not isinstance(value, str):
         raise CarouselError(f"the request's {name} is not a text")
@@ -141,7 +148,11 @@ def text(body: dict[str, Any], name: str) -> str:
 
 
 def whole(body: dict[str, Any], name: str) -> int:
-    """A field that is a whole number, not negative."""
+    """A field of a request that is a whole number, 0 or more.
+
+    Raises:
+        CarouselError: it is missing or no such number.
+    """
     value = body.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise CarouselError(f"the request's {name} is not a whole number")
@@ -149,7 +160,11 @@ def whole(body: dict[str, Any], name: str) -> int:
 
 
 def number(body: dict[str, Any], name: str) -> float:
-    """A field that is a number between 0 and `MAX_POSITION`."""
+    """A field of a request that is a number from 0 to `MAX_POSITION`.
+
+    Raises:
+        CarouselError: it is missing or no such number.
+    """
     value = body.get(name)
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= MAX_POSITION:
         raise CarouselError(f"the request's {name} is not a number")

@@ -1,8 +1,9 @@
-"""Who is listening: every visitor's takes, reachable only by that visitor's unguessable token.
+"""Visitors and their takes. A visitor's takes can be reached only with that visitor's random token.
 
-The registry is small on purpose: so many visitors, so many kept takes each, and of each medium no more of them than one
-live take may remember. In a full house the visitor who has been away longest gives the place to the next one, and is
-told so; on a full shelf the oldest take makes room for the new one.
+Memory is bounded: there are at most `PLACES` visitors with at most `KEPT` kept takes each, and the kept takes of a
+medium are together no larger than one live take may be. If all places are taken, a new visitor gets the place of the
+one who has been away longest, whose next request is answered with an error. If there is no room for another kept take,
+the oldest ones are removed.
 """
 
 from __future__ import annotations
@@ -20,18 +21,20 @@ from generator.web.live import MAX_CHARACTERS, Live
 from generator.web.live_music import MAX_EVENTS
 
 PLACES = 32
+"""The most visitors at a time."""
 KEPT = 20
+"""The most kept takes of one visitor."""
 AWAY_SECONDS = 60.0
-"""Who has asked for nothing for this long may have to give up the place; a listener's browser asks every second."""
+"""A visitor without a request for this long may lose the place; the browser of a listener sends one every second."""
 IDLE_SECONDS = 12 * 3600.0
-"""After this long the place is free in any case."""
+"""A visitor without a request for this long loses the place in any case."""
 SHELF = {"music": MAX_EVENTS, "text": MAX_CHARACTERS}
-"""What a visitor's kept takes of a medium hold together, as `Kept.size`, unless the newest alone holds more."""
+"""The largest total `Kept.size` of a visitor's kept takes of a medium, unless the newest one alone is larger."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A take that is finished: a piece, its length in seconds or characters, and its end as a file to go on from."""
+    """A kept take: its piece, its length in seconds or characters, and the stream at its end as the bytes of a take."""
 
     medium: str
     title: str
@@ -44,12 +47,12 @@ class Kept:
         return self.piece
 
     def saved(self, position: float) -> bytes:
-        """Its end as a take."""
+        """The bytes of the take at its end."""
         return self.take
 
     @property
     def size(self) -> int:
-        """Events or characters."""
+        """The number of events or characters."""
         piece = self.piece
         if isinstance(piece, str):
             return len(piece)
@@ -59,22 +62,23 @@ class Kept:
 
 @dataclass
 class Visitor:
-    """What one visitor has, by number: one live take of each medium at most, and kept ones."""
+    """One visitor: at most one live take of each medium, and kept takes, all by their numbers."""
 
     takes: dict[int, Live | Kept] = field(default_factory=dict)
     seen: float = field(default_factory=time.monotonic)
+    """The time of the last request."""
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def start(self, live: Live) -> int:
-        """Put a new live take in the place of the old one; its number."""
+        """Replace the live take of a medium by a new one; returns its number."""
         self.takes.pop(self.playing(live.medium)[0], None)
         return self._add(live)
 
     def keep(self, number: int, position: float) -> list[str]:
-        """Keep what has been heard of a live take; the titles of the older ones that had to go for it.
+        """Keep a live take up to a position; returns the titles of older kept takes that were removed to make room.
 
         Raises:
-            CarouselError: nothing has been heard yet, or too many are kept.
+            CarouselError: there is no such take, nothing of it has been heard yet, or `KEPT` takes are kept.
         """
         live = self.take(number)
         if sum(isinstance(take, Kept) for take in self.takes.values()) >= KEPT:
@@ -93,10 +97,10 @@ class Visitor:
         return gone
 
     def take(self, number: int) -> Live | Kept:
-        """The take of this number.
+        """The take with this number.
 
         Raises:
-            CarouselError: there is none (any more).
+            CarouselError: there is none, or it has been removed.
         """
         try:
             return self.takes[number]
@@ -104,19 +108,19 @@ class Visitor:
             raise CarouselError("this take is no longer here; press Start for a new one") from None
 
     def remove(self, number: int) -> None:
-        """Forget a kept take, if it is there."""
+        """Remove a kept take, if it exists."""
         if isinstance(self.takes.get(number), Kept):
             del self.takes[number]
 
     def playing(self, medium: str) -> tuple[int, Live | None]:
-        """The live take of a medium with its number, or (0, None)."""
+        """The number of the live take of a medium, and the take; (0, None) if there is none."""
         live = [
             (number, take) for number, take in self.takes.items() if isinstance(take, Live) and take.medium == medium
         ]
         return live[0] if live else (0, None)
 
     def kept(self, medium: str) -> dict[int, Kept]:
-        """The kept takes of a medium, the newest first."""
+        """The kept takes of a medium by their numbers, the newest first."""
         kept = [
             (number, take) for number, take in self.takes.items() if isinstance(take, Kept) and take.medium == medium
         ]
@@ -129,7 +133,7 @@ class Visitor:
 
 
 class Registry:
-    """Visitors by token."""
+    """The visitors of a server, by their tokens."""
 
     def __init__(self, places: int = PLACES) -> None:
         self._places = places
@@ -137,10 +141,10 @@ class Registry:
         self._lock = Lock()
 
     def admit(self) -> str:
-        """A token for a new visitor.
+        """Admit a new visitor; returns the token.
 
         Raises:
-            CarouselError: every place is taken by someone who listens.
+            CarouselError: all places are taken by visitors who are listening.
         """
         with self._lock:
             now = time.monotonic()
@@ -155,7 +159,7 @@ class Registry:
             return token
 
     def visitor(self, token: str) -> Visitor:
-        """The visitor with this token, who is here now.
+        """The visitor with this token; the time of the last request is set to now.
 
         Raises:
             CarouselError: the token is unknown, or its place was given to someone else.

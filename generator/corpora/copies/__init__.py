@@ -1,9 +1,9 @@
-"""Is it copied? An index of a corpus's training split, which finds the longest run that it shares with a stream.
+"""Copies: an index of a corpus's training split, which finds the longest run that a stream shares with it.
 
-The index is a suffix array over characters, or over the intervals between notes. It lies beside the tokens as
-`train.suffixes`, one uint32, little-endian, for each symbol: at most four bytes a training token. The symbols
-themselves are read from the tokens. Whatever is there is checked in full when it is opened, and made anew if it is not
-exactly the sorted suffixes.
+A run is a number of notes or characters in a row. The index is a suffix array over characters, or over the intervals
+between notes. Its file `train.suffixes` is beside the tokens, with one uint32, little-endian, for each symbol: at most
+four bytes a training token. The symbols themselves are computed from the tokens. The file is checked in full when it is
+opened, and made anew if it is not exactly the sorted suffixes.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from generator.corpora.copies.reading import (
 )
 from generator.corpora.copies.suffixes import (
     AT,
-    HEARD,
     RUN,
+    SO_FAR,
     Suffixes,
     advance,
     begins,
@@ -60,10 +60,11 @@ FILE = "train.suffixes"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in the training split something stands: in which piece, and in which line, bar or second, from 1."""
+    """A place in the training split: the piece, and in it the line, bar or second, counted from 1."""
 
     piece: str
     unit: str
+    """`line`, `bar` or `second`."""
     number: int
 
     def __str__(self) -> str:
@@ -72,25 +73,27 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """What was found of each note or character of a stream; arrays of shape (notes or characters,)."""
+    """For each note or character of a stream, the longest run in the training split that ends with it. The arrays have
+    shape (notes or characters,)."""
 
     lengths: npt.NDArray[np.int64]
-    """The length of the longest run that ends with it and stands in the training split too; 1 at least for a note."""
+    """The length of that run in notes or characters; at least 1 for a note."""
     places: npt.NDArray[np.int64]
-    """Where that run begins, for `Index.place`; -1 where there is nothing to find."""
-    heard: npt.NDArray[np.int64]
-    """How many notes or characters its piece has so far: no run is longer."""
+    """Where that run begins in the training split, for `Index.place`; -1 if there is no run."""
+    so_far: npt.NDArray[np.int64]
+    """The number of notes or characters of its piece up to it, which no run exceeds."""
 
 
 class Index:
-    """The training split of a corpus, to be searched. What it remembers of a stream is one row of int64."""
+    """The training split of a corpus, made searchable. All that it needs of a stream's past is in a row of int64, the
+    stream's memory."""
 
     def __init__(
         self, split: Split, tokenizer: Tokenizer, suffixes: Suffixes, symbols: npt.NDArray[np.uint16], key: str
     ) -> None:
         self.tokenizer = tokenizer
         self.key = key
-        """`TokenDataset.key`: indices with equal keys find the same."""
+        """`TokenDataset.key`; indices with equal keys give equal results."""
         self._split = split
         self._rules = rules(tokenizer)
         counts = np.bincount(symbols, minlength=int(self._rules[FIGURES, ALPHABET]))
@@ -99,55 +102,55 @@ class Index:
 
     @property
     def arrays(self) -> tuple[Rows, npt.NDArray[np.uint16], Suffixes, Rows]:
-        """What the loops of `suffixes` read."""
+        """The arrays that the compiled loops in `suffixes.py` read: rules, symbols, suffixes and buckets."""
         return self._rules, self._symbols, self._suffixes, self._buckets
 
     @property
     def unit(self) -> str:
-        """What runs are counted in: `characters` or `notes`."""
+        """The unit of the length of runs: `characters` or `notes`."""
         return "characters" if self.tokenizer.medium == "text" else "notes"
 
     def begin(self) -> Rows:
-        """The memory of a stream that has said nothing, shape (SIZE,)."""
+        """The memory of a stream that has no tokens yet, shape (SIZE,)."""
         return begin()
 
     def advance(self, memory: Rows, tokens: Rows) -> None:
-        """Read one token a stream, shape (n,); `memory`, shape (n, SIZE), changes in place."""
+        """Read the next token of each of n streams, shape (n,); `memory`, shape (n, SIZE), is updated in place."""
         advance(self._rules, self._symbols, self._suffixes, self._buckets, memory, tokens)
 
     def follow(self, memory: Rows, tokens: Sequence[int] | Tokens) -> Runs:
-        """Read a stream's next tokens, each below vocab_size; `memory`, shape (SIZE,), changes in place."""
+        """Read the next tokens of one stream, each below vocab_size; `memory`, shape (SIZE,), is updated in place."""
         given = np.asarray(tokens, dtype=np.int64)
-        said = np.empty((len(given), 3), dtype=np.int64)
-        said = said[: follow(self._rules, self._symbols, self._suffixes, self._buckets, memory, given, said)]
-        return Runs(said[:, RUN], said[:, AT], said[:, HEARD])
+        found = np.empty((len(given), 3), dtype=np.int64)
+        found = found[: follow(self._rules, self._symbols, self._suffixes, self._buckets, memory, given, found)]
+        return Runs(found[:, RUN], found[:, AT], found[:, SO_FAR])
 
     def runs(self, tokens: Sequence[int] | Tokens) -> Runs:
-        """Read a whole stream, or whole pieces."""
+        """The runs of a whole stream, or of whole pieces."""
         return self.follow(self.begin(), tokens)
 
     def run(self, memory: Rows) -> int:
-        """How many notes or characters long the run is that a stream is in."""
+        """The length, in notes or characters, of the run that the stream is in."""
         return int(memory[LENGTH] + (memory[PITCH] != NONE))
 
     def where(self, memory: Rows) -> Place | None:
-        """Where that run stands; None where there is nothing to find. Of music a piece is decoded."""
+        """The place of the run that the stream is in; None if it is in none. For music this decodes a piece."""
         at = begins(self._rules, memory)
         return None if at == NONE else self.place(at)
 
     def longest(self, memory: Rows) -> int:
-        """How many notes or characters long the longest run is that a stream has been in."""
+        """The length, in notes or characters, of the longest run of the stream so far."""
         return int(memory[MOST])
 
     def where_longest(self, memory: Rows) -> Place | None:
-        """Where that one stands, as `where`."""
+        """The place of the longest run so far, as `where`."""
         return None if memory[MOST_AT] == NONE else self.place(int(memory[MOST_AT]))
 
     def check(self, memory: Rows) -> None:
-        """Find out whether compiled code can trust a row from outside.
+        """Check a memory that was read from a file: compiled loops index arrays by its values without bounds checks.
 
         Raises:
-            ValueError: it cannot.
+            ValueError: its shape, its type or a value is not one that a memory can have.
         """
         if memory.shape != (SIZE,) or memory.dtype != np.int64:
             raise ValueError("no row of memory")
@@ -159,16 +162,21 @@ class Index:
             raise ValueError("a row of memory is out of its bounds")
 
     def copying(self, memory: Rows, limits: Rows, masks: Mask) -> None:
-        """Write into `masks`, shape (n, vocab_size), which tokens would make each stream's run longer than its limit,
-        shape (n,), which is 0 where there is none; `memory` has shape (n, SIZE)."""
+        """Find the tokens that would make a stream's run longer than its limit.
+
+        Args:
+            memory: shape (n, SIZE).
+            limits: in notes or characters, shape (n,); 0 for no limit.
+            masks: where the result is written, shape (n, vocab_size).
+        """
         copying(self._rules, self._symbols, self._suffixes, memory, limits, masks)
 
     def spelled(self, events: Sequence[Event]) -> list[int]:
-        """Tokens that say these events, as `reading.spelled` has it."""
+        """Tokens for the notes or characters of these events; see `reading.spelled`."""
         return spelled(self.tokenizer, self._rules, events)
 
     def place(self, at: int) -> Place:
-        """The place with this number among `Runs.places`. Of music its piece is decoded."""
+        """The place for a value of `Runs.places`. For music this decodes its piece."""
         begins = self._begins
         piece = int(np.searchsorted(begins, at, side="right")) - 1
         name, tokens, within = self._split.names[piece], self._split[piece], at - int(begins[piece])
@@ -182,21 +190,21 @@ class Index:
 
     @cached_property
     def _begins(self) -> npt.NDArray[np.int64]:
-        """Where each piece begins among the symbols, shape (pieces,) or more."""
+        """Where each piece begins among the symbols, ascending, shape (at least pieces,)."""
         if self.tokenizer.medium == "text":
             return self._split.offsets
         return np.flatnonzero(self._symbols == self._rules[FIGURES, BREAK])
 
 
 def open_index(dataset: TokenDataset, progress: bool = True) -> Index:
-    """The index of a corpus's training split, out of the cache or newly built.
+    """The index of a corpus's training split, from the cache or newly built.
 
     Args:
         progress: show a bar on standard error while building.
 
     Raises:
-        CarouselError: the cache cannot be written, the corpus is too large, or copies are not looked for in its kind
-            of tokens.
+        CarouselError: the cache cannot be written, the corpus is too large, or copies are not defined for its kind of
+            tokens.
     """
     from rich.progress import TaskProgressColumn, TimeElapsedColumn
 
@@ -221,7 +229,7 @@ def open_index(dataset: TokenDataset, progress: bool = True) -> Index:
 
 
 def _load(path: Path, symbols: npt.NDArray[np.uint16], stop: int) -> Suffixes | None:
-    """The sorted suffixes of these symbols, mapped from a file; None where there are none or they are damaged."""
+    """The sorted suffixes of these symbols, memory-mapped from a file; None if it is missing or wrong."""
     try:
         suffixes = np.asarray(np.memmap(path, dtype="<u4", mode="r"))
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
-"""What counts as the same: characters in text; in music the interval from each note to the next, whatever their rhythm.
+"""The symbols that are compared to find copies: characters of text; in music the intervals from each note to the next.
 
-Notes follow each other as the vocabulary writes them: in a score by start, then voice, then from the top down; in a
-performance by start, then from the bottom up. Only pitches are compared, and only with the note before, so a copy that
-is transposed, stretched or played in another metre is a copy still. Nothing runs across the end of a piece.
+Notes are in the order in which the vocabulary writes them: in a score by start, then by voice, then downward; in a
+performance by start, then upward. Only intervals are compared, so a copy is found even if it is transposed, stretched
+or in another metre. A run does not go beyond the end of a piece.
 """
 
 from __future__ import annotations
@@ -26,43 +26,46 @@ from generator.tokenizers.score import ScoreTokenizer
 
 Symbols = npt.NDArray[np.uint16]
 
-# A vocabulary as the compiled loops read it: one array, because every one that a call is given costs time. Its rows
-# hold each token's role and value, and then, in this order, the figures named below; shape (3, at least 5).
+# The rules: what the compiled loops need to know of a vocabulary. They are a single array of shape (3, at least 5),
+# because each array that a call passes takes time. Its rows are:
 ROLE, VALUE, FIGURES = range(3)
+"""The role of each token; the value of each token; the five figures below."""
 INTERVALS, BREAK, ALPHABET, FIRST, LOWEST = range(5)
-"""Whether symbols are intervals; the symbol that no run crosses; how many symbols there are; the first of the tokens
-that say something, and its value: their values rise by one."""
-SILENT, SAYS, KEY, VOICE, ENDS = range(5)
-"""Roles. A token may say a character or a pitch, or how far the tonic lies above C, or whether the voice is drums."""
+"""The figures: whether symbols are intervals; the symbol that no run crosses; the number of different symbols; the
+first token with the role `CONTENT`, and its value. The values of the following ones rise by one."""
+SILENT, CONTENT, KEY, VOICE, ENDS = range(5)
+"""The roles: no meaning for copies; a character or a pitch; a key, whose value is the distance of its tonic above C in
+semitones; a voice, whose value is whether it is a drum kit; the end of a piece."""
 
 UNISON = 128
-"""The symbol of two notes of one pitch; 0, which is no interval, stands for the first note of a piece."""
+"""The symbol of the interval 0. The symbol 0, which is no interval, is that of the first note of a piece."""
 NONE = -1
-"""In the place of a symbol or a pitch."""
+"""Stands for a missing symbol or pitch."""
 
-# A row of memory: what a reader knows of the stream, then the run that it is in, then the longest so far.
-DRUM, ABOVE_C, PITCH, SINCE, PLACE, LENGTH, MOST, MOST_AT = range(8)
-"""`PITCH` is that of the last note of this piece, `SINCE` how many notes or characters the piece has so far; the run
-has `LENGTH` symbols, and its last one stands at `PLACE`; the longest has `MOST` notes or characters from `MOST_AT`."""
+# The memory of a stream, shape (SIZE,): what the loops know of its tokens, the run it is in, and the longest so far.
+DRUM, ABOVE_C, PITCH, PIECE_LENGTH, PLACE, LENGTH, MOST, MOST_AT = range(8)
+"""Whether the voice is a drum kit; the distance of the tonic above C; the pitch of the last note of this piece; the
+number of notes or characters of this piece so far; the place of the run's last symbol in the training split, and the
+run's length in symbols; the length of the longest run in notes or characters, and where it begins."""
 SIZE = 8
 
 
 def rules(tokenizer: Tokenizer) -> Rows:
-    """A tokenizer's vocabulary for the compiled loops.
+    """The rules of a tokenizer's vocabulary.
 
     Raises:
-        CarouselError: nobody has said what a copy is in this kind of tokens.
+        CarouselError: copies are not defined for this kind of tokens.
     """
     made = np.zeros((3, max(tokenizer.vocab_size, 5)), dtype=np.int64)
     if isinstance(tokenizer, CharTokenizer):
-        made[ROLE] = SAYS
+        made[ROLE] = CONTENT
         made[VALUE] = np.arange(made.shape[1])
         made[FIGURES, :5] = False, tokenizer.end, tokenizer.vocab_size, 0, 0
     elif isinstance(tokenizer, ScoreTokenizer):
         table = tokenizer.table
         drums = [part.drum for part in table.parts]
         for kind, role, values in (
-            (score_vocabulary.PITCH, SAYS, table.columns[score_vocabulary.PITCH]),
+            (score_vocabulary.PITCH, CONTENT, table.columns[score_vocabulary.PITCH]),
             (score_vocabulary.BAR, KEY, above_c(table.columns[score_vocabulary.BAR])),
             (score_vocabulary.VOICE, VOICE, np.array(drums)),
         ):
@@ -71,7 +74,7 @@ def rules(tokenizer: Tokenizer) -> Rows:
         made[FIGURES, :5] = True, 0, 2 * UNISON, table.first[score_vocabulary.PITCH], table.lowest_pitch
     elif isinstance(tokenizer, PerformanceTokenizer):
         notes = tokenizer.table.spans[NOTE_ON]
-        made[ROLE, notes.start : notes.stop] = SAYS
+        made[ROLE, notes.start : notes.stop] = CONTENT
         made[VALUE, notes.start : notes.stop] = tokenizer.table.written
         made[FIGURES, :5] = True, 0, 2 * UNISON, notes.start, tokenizer.table.written.start
     else:
@@ -81,7 +84,7 @@ def rules(tokenizer: Tokenizer) -> Rows:
 
 
 def begin() -> Rows:
-    """The memory of a stream that has said nothing, shape (SIZE,)."""
+    """The memory of a stream that has no tokens yet, shape (SIZE,)."""
     row = np.zeros(SIZE, dtype=np.int64)
     row[[PITCH, MOST_AT]] = NONE
     return row
@@ -89,15 +92,15 @@ def begin() -> Rows:
 
 @compiled
 def symbol_of(rules: Rows, row: Rows, token: int) -> int:
-    """The symbol that a token adds to what was said, or `NONE`."""
+    """The symbol that a token adds to a stream, or `NONE`. The memory `row` is updated in place."""
     role, value = rules[ROLE, token], rules[VALUE, token]
     intervals, stop = rules[FIGURES, INTERVALS], rules[FIGURES, BREAK]
-    if role == SAYS:
+    if role == CONTENT:
         if not intervals:
             return int(value)
         before = row[PITCH]
         row[PITCH] = value if row[DRUM] else value + row[ABOVE_C]
-        # Notes of a piece lie within MIDI's 128 pitches; what does not has to stay within the alphabet all the same.
+        # Generated pitches may lie outside the 128 of MIDI; their symbols have to be in the alphabet all the same.
         return int(min(max(row[PITCH] - before + UNISON, 1), 2 * UNISON - 1) if before != NONE else stop)
     if role == KEY:
         row[ABOVE_C] = value
@@ -105,14 +108,15 @@ def symbol_of(rules: Rows, row: Rows, token: int) -> int:
         row[DRUM] = value
     elif role == ENDS:
         row[PITCH] = NONE
-        row[SINCE] = row[LENGTH] = 0
+        row[PIECE_LENGTH] = row[LENGTH] = 0
         if not intervals:
             return int(stop)
     return NONE
 
 
 @compiled
-def _symbols(rules: Rows, row: Rows, tokens: npt.NDArray[Any], symbols: Symbols) -> int:
+def _write_symbols(rules: Rows, row: Rows, tokens: npt.NDArray[Any], symbols: Symbols) -> int:
+    """Write the symbols of tokens into an array of the same length; returns how many there are."""
     count = 0
     for token in tokens:
         symbol = symbol_of(rules, row, token)
@@ -125,15 +129,15 @@ def _symbols(rules: Rows, row: Rows, tokens: npt.NDArray[Any], symbols: Symbols)
 def symbols_of(rules: Rows, tokens: Tokens) -> Symbols:
     """The symbols of whole pieces, one after another, shape (symbols,)."""
     if not rules[FIGURES, INTERVALS]:
-        return np.asarray(tokens)  # the tokens themselves, and what is mapped from disk stays there
+        return np.asarray(tokens)  # the tokens are the symbols, and stay memory-mapped
     symbols = np.empty(len(tokens), dtype=np.uint16)
-    symbols = symbols[: _symbols(rules, begin(), np.asarray(tokens), symbols)].copy()
-    symbols.flags.writeable = False  # as what is mapped: a loop is compiled for one of the two
+    symbols = symbols[: _write_symbols(rules, begin(), np.asarray(tokens), symbols)].copy()
+    symbols.flags.writeable = False  # like memory-mapped tokens, so that the loops are compiled for one type only
     return symbols
 
 
 def in_order(tokenizer: Tokenizer, events: Iterable[Event]) -> list[Note | PieceEnd]:
-    """Notes and ends of pieces, out of other events, in the order in which the vocabulary writes them."""
+    """The notes and the ends of pieces among these events, in the order in which the vocabulary writes them."""
     upward = 1 if tokenizer.kind == PerformanceTokenizer.kind else -1
 
     def place(event: Note | PieceEnd) -> tuple[int, ...]:
@@ -145,13 +149,13 @@ def in_order(tokenizer: Tokenizer, events: Iterable[Event]) -> list[Note | Piece
 
 
 def spelled(tokenizer: Tokenizer, rules: Rows, events: Sequence[Event]) -> list[int]:
-    """Tokens that say the same notes or characters as these events, for a reader that is given no others.
+    """Tokens that give the same symbols as these events, for an index that reads no others of this stream.
 
-    Music comes in portions of which none holds an event from before the start of the last one in an earlier portion.
+    Events of music may be passed in several calls, if none is earlier than the start of the last one of a call before.
     """
     if isinstance(tokenizer, CharTokenizer):
         text = tokenizer.collect(list(events))
         return tokenizer.encode(text)[:-1].tolist() if text else []
-    lift = int(rules[FIGURES, FIRST] - rules[FIGURES, LOWEST])  # without a key, pitches are written as they sound
+    lift = int(rules[FIGURES, FIRST] - rules[FIGURES, LOWEST])  # without a key, the values of pitches are MIDI pitches
     ordered = in_order(tokenizer, events)
     return [event.pitch + lift if isinstance(event, Note) else tokenizer.end for event in ordered]

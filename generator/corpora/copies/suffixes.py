@@ -1,7 +1,8 @@
-"""A suffix array, read backwards: every place of a sequence, sorted by what leads up to it.
+"""A suffix array of the reversed sequence: all places in a sequence of symbols, sorted by the symbols that lead up to
+them, from the last one back.
 
-So the places whose past is most like a stream's are found by one bisection. The sequence is one of symbols, in which
-a break stands before each piece but perhaps the first; no two breaks are equal, so that nothing runs across one.
+So one bisection finds the places with the longest past in common with a stream. There is a break symbol between pieces.
+No two breaks count as equal, so no match goes across one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from generator.corpora.copies.reading import (
     ABOVE_C,
     BREAK,
+    CONTENT,
     DRUM,
     FIGURES,
     FIRST,
@@ -24,11 +26,10 @@ from generator.corpora.copies.reading import (
     MOST,
     MOST_AT,
     NONE,
+    PIECE_LENGTH,
     PITCH,
     PLACE,
     ROLE,
-    SAYS,
-    SINCE,
     UNISON,
     Symbols,
     symbol_of,
@@ -42,14 +43,18 @@ Whole = Any
 
 
 def sort_suffixes(symbols: Symbols, stop: int, progress: Callable[[int, int], None]) -> Suffixes:
-    """The places of a sequence, sorted, by prefix doubling (Manber and Myers 1990).
+    """The sorted places of a sequence, shape (symbols,), by prefix doubling (Manber and Myers 1990).
 
-    Sorted by their last symbols, places are sorted by twice as many by the rank of the place before these. Only places
-    that are still level with others are sorted again (Larsson and Sadakane 2007).
+    Places that are sorted by their last k symbols are then sorted by 2k symbols: by their own rank and that of the
+    place k before. Only places that are still tied with others are sorted again (Larsson and Sadakane 2007).
+
+    Args:
+        stop: the break symbol.
+        progress: called with the places that are in their final order, and all places.
     """
     size = len(symbols)
     order = np.argsort(symbols, kind="stable")
-    rank = np.full(size + 1, NONE, dtype=np.int64)  # the last one belongs to the place before the first
+    rank = np.full(size + 1, NONE, dtype=np.int64)  # the last element is that of index -1, before the first place
     ranks, keys, length = np.arange(size), symbols[order].astype(np.int64), 1
     keys[keys == stop] = NONE - np.arange((keys == stop).sum())
     while len(ranks):
@@ -57,18 +62,18 @@ def sort_suffixes(symbols: Symbols, stop: int, progress: Callable[[int, int], No
         rank[order[ranks]] = np.maximum.accumulate(np.where(new, ranks, 0))
         ranks = ranks[~(new & np.append(new[1:], True))]
         progress(size - len(ranks), size)
-        level = order[ranks]
-        keys = rank[level] * (size + 1) + rank[np.maximum(level - length, -1)] + 1
+        tied = order[ranks]
+        keys = rank[tied] * (size + 1) + rank[np.maximum(tied - length, -1)] + 1
         by_key = np.argsort(keys)
-        order[ranks], keys = level[by_key], keys[by_key]
+        order[ranks], keys = tied[by_key], keys[by_key]
         length *= 2
     return order.astype(np.uint32)
 
 
 @compiled
 def is_sorted(symbols: Symbols, suffixes: Suffixes, stop: int) -> bool:
-    """Whether these are a sequence's places as `sort_suffixes` sorts them: each is there, and belongs after the one
-    before (Burkhardt and Kärkkäinen 2003)."""
+    """Whether `suffixes` are all places of a sequence in the order of `sort_suffixes`: each place occurs, and each is
+    greater than the one before it (Burkhardt and Kärkkäinen 2003)."""
     size = len(symbols)
     rank = np.full(size + 1, NONE, dtype=np.int64)
     for index in range(len(suffixes)):
@@ -90,12 +95,13 @@ def is_sorted(symbols: Symbols, suffixes: Suffixes, stop: int) -> bool:
 
 
 @compiled
-def _lengthen(symbols: Symbols, suffixes: Suffixes, buckets: Rows, row: Rows, symbol: int) -> None:
-    """Make the run in a row the longest one that ends with `symbol`.
+def _extend_run(symbols: Symbols, suffixes: Suffixes, buckets: Rows, row: Rows, symbol: int) -> None:
+    """Update the run in a memory to the longest one that ends with `symbol`.
 
-    It may go on where it stands. Else it is looked for, `symbol` first and then backwards: whatever shares most with
-    it lies next to where it would be sorted in, and the bisection that leads there meets it. The run itself is read
-    where it stands, so nothing else of the stream has to be remembered.
+    If the symbol also follows the run at its place in the training split, the run goes on there. Otherwise a bisection
+    looks for the place where the past of the stream would be sorted in; the place with the most symbols in common is
+    next to that, and the bisection meets it. The past of the stream is read from the training split, at the place of
+    the old run, so it need not be stored.
     """
     end, most = row[PLACE], row[LENGTH] + 1
     if most > 1 and end + 1 < len(symbols) and symbols[end + 1] == symbol:
@@ -103,7 +109,8 @@ def _lengthen(symbols: Symbols, suffixes: Suffixes, buckets: Rows, row: Rows, sy
         return
     low, past = buckets[symbol], buckets[symbol + 1]
     row[LENGTH] = 0
-    shared_low = shared_past = 1  # what a suffix between two others shares with both, it shares with the run
+    # The number of symbols that each bound shares with the run; every suffix between shares at least the smaller one.
+    shared_low = shared_past = 1
     while low < past and row[LENGTH] < most:
         middle = (low + past) // 2
         place = np.int64(suffixes[middle])
@@ -120,20 +127,22 @@ def _lengthen(symbols: Symbols, suffixes: Suffixes, buckets: Rows, row: Rows, sy
 
 @compiled
 def begins(rules: Rows, row: Rows) -> int:
-    """Where a stream's run begins: notes begin with the one before the first interval. `NONE` where nothing runs."""
+    """The place where a stream's run begins, `NONE` without a run. For notes it is that of the note before the first
+    interval."""
     return int(row[PLACE] - row[LENGTH] + 1 - rules[FIGURES, INTERVALS]) if row[LENGTH] > 0 else NONE
 
 
 @compiled
-def _hear(rules: Rows, symbols: Symbols, suffixes: Suffixes, buckets: Rows, row: Rows, token: int) -> bool:
-    """Read a stream's next token; `row` changes in place. Returns whether a note or a character was said."""
+def _read_token(rules: Rows, symbols: Symbols, suffixes: Suffixes, buckets: Rows, row: Rows, token: int) -> bool:
+    """Read the next token of a stream; its memory `row` is updated in place. Returns whether the token is a note or a
+    character."""
     intervals, stop = rules[FIGURES, INTERVALS], rules[FIGURES, BREAK]
     symbol = symbol_of(rules, row, token)
     if symbol == NONE or (symbol == stop and not intervals):
         return False
     if symbol != stop:
-        _lengthen(symbols, suffixes, buckets, row, symbol)
-    row[SINCE] += 1
+        _extend_run(symbols, suffixes, buckets, row, symbol)
+    row[PIECE_LENGTH] += 1
     if row[LENGTH] + intervals > row[MOST]:
         row[MOST], row[MOST_AT] = row[LENGTH] + intervals, begins(rules, row)
     return True
@@ -141,12 +150,13 @@ def _hear(rules: Rows, symbols: Symbols, suffixes: Suffixes, buckets: Rows, row:
 
 @compiled
 def advance(rules: Rows, symbols: Symbols, suffixes: Suffixes, buckets: Rows, memory: Rows, tokens: Rows) -> None:
-    """Read one token a stream, shape (n,); `memory`, shape (n, SIZE), changes in place."""
+    """Read the next token of each of n streams, shape (n,); `memory`, shape (n, SIZE), is updated in place."""
     for stream in range(len(tokens)):
-        _hear(rules, symbols, suffixes, buckets, memory[stream], tokens[stream])
+        _read_token(rules, symbols, suffixes, buckets, memory[stream], tokens[stream])
 
 
-RUN, AT, HEARD = range(3)
+RUN, AT, SO_FAR = range(3)
+"""The columns of the result of `follow`."""
 
 
 @compiled
@@ -157,27 +167,27 @@ def follow(
     buckets: Rows,
     row: Rows,
     tokens: npt.NDArray[np.int64],
-    said: Rows,
+    found: Rows,
 ) -> int:
-    """Read a stream's next tokens; `row` changes in place. Returns how many notes or characters they said.
+    """Read the next tokens of a stream; its memory `row` is updated in place. Returns how many are notes or characters.
 
-    Each has a row in `said`, of shape (at least as many as tokens, 3): how long the run is that ends with it, in notes
-    or characters; where that begins, or `NONE`; how many notes or characters its piece has so far.
+    For each of these a row of `found`, shape (at least as many as tokens, 3), is written: the length of the run that
+    ends with it, in notes or characters; where that run begins, or `NONE`; the notes or characters of its piece so far.
     """
     count = 0
     for token in tokens:
-        if _hear(rules, symbols, suffixes, buckets, row, token):
-            said[count, RUN] = row[LENGTH] + rules[FIGURES, INTERVALS]
-            said[count, AT] = begins(rules, row)
-            said[count, HEARD] = row[SINCE]
+        if _read_token(rules, symbols, suffixes, buckets, row, token):
+            found[count, RUN] = row[LENGTH] + rules[FIGURES, INTERVALS]
+            found[count, AT] = begins(rules, row)
+            found[count, SO_FAR] = row[PIECE_LENGTH]
             count += 1
     return count
 
 
 @compiled
 def _compare(symbols: Symbols, place: Whole, end: Whole, length: Whole) -> int:
-    """Whether what leads up to `place` sorts below (below 0) or above the `length` symbols up to `end`, or ends with
-    them (0)."""
+    """Compare the symbols up to `place` with the `length` symbols up to `end`: below 0 if they are sorted before these,
+    above 0 if after, and 0 if they end with these."""
     for back in range(length):
         if back > place:
             return -1
@@ -189,11 +199,14 @@ def _compare(symbols: Symbols, place: Whole, end: Whole, length: Whole) -> int:
 
 @compiled
 def copying(rules: Rows, symbols: Symbols, suffixes: Suffixes, memory: Rows, limits: Rows, masks: Mask) -> None:
-    """Write into `masks`, shape (n, vocab_size), which tokens would make a stream's run longer than its limit, in notes
-    or characters, shape (n,); 0 is none. `memory` has shape (n, SIZE).
+    """Find the tokens that would make a stream's run longer than its limit: those that follow its last `limit` notes or
+    characters anywhere in the training split, which may be in more places than the whole run. If the run is shorter,
+    there are none.
 
-    These are what follows its last `limit` notes or characters wherever they stand, which may be in more places than
-    the whole run. There are none where the run is shorter.
+    Args:
+        memory: shape (n, SIZE).
+        limits: in notes or characters, shape (n,); 0 for no limit.
+        masks: where the result is written, shape (n, vocab_size).
     """
     figures = rules[FIGURES]
     masks[:] = False
@@ -218,5 +231,5 @@ def copying(rules: Rows, symbols: Symbols, suffixes: Suffixes, memory: Rows, lim
             if figures[INTERVALS]:
                 value += row[PITCH] - UNISON - (0 if row[DRUM] else row[ABOVE_C])
             token = value - figures[LOWEST] + figures[FIRST]
-            if 0 <= token < masks.shape[1] and rules[ROLE, token] == SAYS:
+            if 0 <= token < masks.shape[1] and rules[ROLE, token] == CONTENT:
                 masks[stream, token] = True

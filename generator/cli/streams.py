@@ -1,0 +1,88 @@
+"""The stream that the command line of `sample` asks for: a new one, perhaps primed or with a melody, or a saved one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from generator.cli import takes
+from generator.cli.reporting import losses, melody_losses
+from generator.corpora.primer import read_primer
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions, given
+from generator.foundation.terminal import tell
+from generator.model.backends import AUTO
+from generator.music import files
+from generator.streaming.course import Progress
+from generator.streaming.engine import Model
+from generator.streaming.melody import brought
+from generator.streaming.snapshot import Snapshot
+from generator.streaming.stream import Stream
+
+
+def new_stream(args: argparse.Namespace, model: Model, progress: Progress) -> Stream:
+    """A new stream, which has read the primer if one is given.
+
+    Raises:
+        CarouselError: the primer, the melody or an option is not one that the checkpoint can use.
+    """
+    options = _options_with_melody(args, model)
+    engine = takes.engine_of(model, args.backend or AUTO, args.originality)
+    if args.prime is None:
+        return engine.stream(**options)
+    prime = read_primer(args.prime, model.tokenizer.medium)
+    if isinstance(prime, str):
+        known = str(model.tokenizer.decode(model.tokenizer.encode(prime)[:-1]))
+        unknown = set(prime) - set(known)
+        if unknown == set(prime):
+            raise CarouselError(
+                f"no character of {prime[:20]!r} is known to this checkpoint; use characters of its training text"
+            )
+        if unknown:
+            tell(f"unknown to this checkpoint: {' '.join(sorted(unknown))}")
+    stream = engine.stream(prime, progress=progress, **options)
+    for sentence in losses(prime, model.tokenizer):
+        tell(f"--prime: {sentence}")
+    return stream
+
+
+def saved_stream(args: argparse.Namespace, model: Model, snapshot: Snapshot, progress: Progress) -> Stream:
+    """The stream of a take, rewound if the command line says so, with the options that the command line changes.
+
+    Raises:
+        CarouselError: the take does not fit the checkpoint or the corpus, or an option does not go with a saved stream.
+    """
+    if args.prime is not None:
+        raise CarouselError("a resumed stream has its primer already; leave --prime out")
+    if "melody" in args:
+        raise CarouselError("a melody begins with its stream; leave --melody or --resume out")
+    try:
+        engine = takes.engine_of(model, args.backend or snapshot.backend, args.originality)
+        stream = engine.resume(snapshot, progress=progress)
+        stream.rewind(args.rewind or 0, bars=args.rewind_bars or 0)
+        if (args.rewind or args.rewind_bars) and stream.position == len(snapshot.primer):
+            tell("went back to the beginning")
+        stream.set(**given(args, SamplingOptions))
+    except CarouselError as error:
+        raise CarouselError(f"{args.resume}: ", *error.args) from error
+    return stream
+
+
+def _options_with_melody(args: argparse.Namespace, model: Model) -> dict[str, Any]:
+    """The sampling options on the command line, with the melody of the first piece in the place of --melody's file.
+
+    With a melody the stream ends with the piece and has the tempo of the file, unless other options are given.
+    """
+    options = given(args, SamplingOptions)
+    if "melody" not in options:
+        return options
+    path = Path(options.pop("melody"))
+    try:
+        score = files.first(path)
+        melody = model.melody(score, args.voice, args.transpose or 0)
+    except CarouselError as error:
+        raise CarouselError(*([] if str(path) in str(error) else [f"{path}: "]), *error.args) from error
+    for sentence in melody_losses(score, melody):
+        tell(f"--melody: {sentence}")
+    return brought(score, melody) | options

@@ -1,0 +1,49 @@
+"""The formulas of an update: learning rate, penalties on the hidden state, moving average of the weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from generator.foundation.options import TrainingOptions
+
+WARM_SHARE = 0.05
+"""The warm-up ends after this share of the run, even if it was meant to take more updates."""
+
+
+def learning_rate(options: TrainingOptions, step: int, progress: float) -> float:
+    """The learning rate of update `step`, counted from 0: a linear warm-up times half a cosine over the run.
+
+    Args:
+        progress: the share of the run that is done, 0 to 1.
+    """
+    rate = options.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    return rate * min(1.0, max((step + 1) / max(1, options.warm_up), progress / WARM_SHARE))
+
+
+def penalty(options: TrainingOptions, hidden: Tensor) -> Tensor | float:
+    """The part of the loss that keeps the last layer's output small and slow: AR and TAR in Merity, McCann and Socher
+    2017 (arXiv:1708.01009).
+
+    Args:
+        hidden: shape (rows, steps, units).
+    """
+    found: Tensor | float = 0.0
+    if options.activation_penalty:
+        found = found + options.activation_penalty * hidden.square().mean()
+    if options.jump_penalty:
+        found = found + options.jump_penalty * hidden.diff(dim=1).square().mean()
+    return found
+
+
+def update_average(largest_decay: float, average: Any, current: Any, updates: int | Tensor) -> None:
+    """Update an exponential moving average of the weights in place (after Polyak and Juditsky 1992).
+
+    The decay rises with the number of updates, so that the untrained weights are soon forgotten. The last three
+    arguments are those of `AveragedModel`'s `multi_avg_fn`.
+    """
+    decay = min(largest_decay, (1 + int(updates)) / (10 + int(updates)))
+    torch._foreach_lerp_(average, current, 1 - decay)
