@@ -2,7 +2,7 @@
 
 python -m docs.reference build/docs
 
-One page has the public names of `import generator`. Each further page has classes of what these return.
+One page has the public names of `import generator`. The others have the classes that these return, or inherit from.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from pathlib import Path
 import pdoc
 
 FOLDER = Path(__file__).parents[1] / "build" / "docs"
-RETURNED = {
+BESIDE = {
     "generator.corpora.copies": ["Place", "Runs"],
     "generator.model.config": ["ModelConfig"],
     "generator.model.state": ["State"],
     "generator.music.score": ["Clock"],
+    "generator.streaming.course": ["Course"],
     "generator.streaming.meter": ["Meter"],
+    "generator.streaming.origin": ["Origin"],
+    "generator.streaming.runtime": ["Runtime"],
     "generator.tokenizers.base": ["Decoder", "Tokenizer"],
 }
-"""For each module the classes of what the public names return, beside those that are public themselves."""
+"""For each module the classes that the public names return or inherit from, where these are not public themselves."""
 
 
 def explained(options: type) -> str:
@@ -40,14 +43,14 @@ def write(folder: Path) -> None:
     generator = import_module("generator")
     for name in generator.__all__:
         getattr(generator, name)  # the package imports a name when it is first asked for, and pdoc asks for none
-    for module, names in RETURNED.items():
+    for module, names in BESIDE.items():
         import_module(module).__all__ = names  # type: ignore[attr-defined]
     generator.SamplingOptions.__doc__ = explained(generator.SamplingOptions)
     pdoc.render.configure(docformat="google", show_source=False)
     with warnings.catch_warnings():
         # A subclass inherits fields, but not the imports that their types are written with.
         warnings.filterwarnings("ignore", "Error parsing type annotation")
-        pdoc.pdoc("generator", "!generator[.]", *RETURNED, output_directory=folder)
+        pdoc.pdoc("generator", "!generator[.]", *BESIDE, output_directory=folder)
 
 
 if __name__ == "__main__":
