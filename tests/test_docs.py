@@ -19,6 +19,7 @@ PAGES = sorted(
     for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "checkpoints/*/card.md")
     for path in ROOT.glob(pattern)
 )
+GUIDES = [page for page in PAGES if not page.startswith("checkpoints/")]
 FENCED = re.compile(r"^```.*?^```$", re.M | re.S)
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"!?\[[^][]*\]\(([^()\s]+)\)")
@@ -28,9 +29,13 @@ FOLDERS = ("benchmarks/", "data/", "docs/", "generator/", "tests/")
 """A path in these that a page names in code is there."""
 
 
+def whole(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
 def prose(page: str) -> str:
     """A page without its blocks of code."""
-    return FENCED.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    return FENCED.sub("", whole(page))
 
 
 def anchors(page: str) -> set[str]:
@@ -77,14 +82,19 @@ def test_every_guide_can_be_reached_from_the_readme() -> None:
         found = {str(target(page, link).relative_to(ROOT)) for link in links(page)} & set(PAGES)
         ahead += found - reached
         reached |= found
-    assert not {page for page in PAGES if not page.startswith("checkpoints/")} - reached
+    assert not set(GUIDES) - reached
+
+
+@pytest.mark.parametrize("page", [page for page in GUIDES if "python -m generator" in whole(page)])
+def test_who_has_the_package_is_told_of_its_command(page: str) -> None:
+    assert re.search(r"`carousel( \w+)?`", prose(page)), f"{page} does not say that `carousel` is the same"
 
 
 def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+    assert len(whole("README.md").splitlines()) <= 150
 
 
-ENTRY = re.compile(r"\*\*(?P<term>[^*]+)\*\*(?: \(also [^()]+\))?: .+\. See \[[^]]+\]\([^)]+\)\.")
+ENTRY = re.compile(r"\*\*(?P<term>[^*]+)\*\*(?: \(also [^()]+\))?: .+\. More: \[[^]]+\]\([^)]+\)\.")
 
 
 def test_the_glossary_is_in_order() -> None:
