@@ -44,7 +44,7 @@ def write(folder: Path) -> None:
     for name in generator.__all__:
         getattr(generator, name)  # the package imports a name when it is first asked for, and pdoc asks for none
     for module, names in BESIDE.items():
-        import_module(module).__all__ = names  # type: ignore[attr-defined]
+        import_module(module).__all__ = names
     generator.SamplingOptions.__doc__ = explained(generator.SamplingOptions)
     pdoc.render.configure(docformat="google", show_source=False)
     with warnings.catch_warnings():
