@@ -10,7 +10,7 @@ UV := UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=10 $(or $(shell command -v uv),$(BIN)/uv
 TORCH := $(shell grep '^torch==' requirements.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench app wheel test test-slow lint format bench train-bach train-folk train-piano train-shakespeare
+.PHONY: help setup setup-bench app wheel test test-slow lint format docs bench train-bach train-folk train-piano train-shakespeare
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,10 @@ setup: .venv/.compiled  ## make .venv with what the app needs, and compile what 
 	$(UV) -r requirements-dev.txt || $(PIP) -r requirements-dev.txt
 	touch $@
 
-setup-bench: .venv/.installed-bench  ## add to .venv what the benchmarks need
+setup-docs: .venv/.installed-dev  ## write the reference of the library, from its docstrings, into build/docs
+	$(BIN)/python -m docs.reference build/docs
+
+bench: .venv/.installed-bench  ## add to .venv what the benchmarks need
 
 .venv/.installed-bench: requirements-bench.txt requirements.txt .venv/.torch
 	$(UV) -r requirements-bench.txt || $(PIP) -r requirements-bench.txt
@@ -70,6 +73,9 @@ lint: .venv/.installed-dev  ## check style, types and the direction of imports
 format: .venv/.installed-dev  ## put the code into its style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: .venv/.installed-dev  ## write the reference of the library, from its docstrings, into build/docs
+	$(BIN)/python -m docs.reference build/docs
 
 bench: .venv/.installed-bench  ## measure speed beside rivals, into build/bench; leave the machine alone meanwhile
 	mkdir -p build/bench

@@ -1,11 +1,19 @@
 """Carousel: endless music and text from a stateful LSTM language model, live on a laptop's CPU.
 
+```python
 import generator
 
-lm = generator.load("checkpoints/bach")
+lm = generator.load("bach")
 stream = lm.stream(seed=7, temperature=0.9, top_p=0.95)
 for event in stream.take(256):
     print(event)
+generator.write(stream.history(), "out.mid")
+```
+
+`load` gives a `Model`, which starts streams. A `Stream` yields events: of music `Note`, `Bar`, `TimeSignature`,
+`Tempo`, `Pedal` and `PieceEnd`, of text single characters. An `Engine` advances many streams together. A `Snapshot` is
+a moment of a stream, which can be saved and resumed. `read` and `write` turn files into a `Score` and back. Whatever is
+wrong with what they are given raises a `CarouselError`.
 """
 
 import importlib

@@ -18,8 +18,8 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 MODULES = [ROOT / "app.py", *sorted((ROOT / "generator").rglob("*.py"))]
 MAX_LINES = 350
-TOOLS = {"hatchling", "import-linter", "mypy", "pytest-timeout", "pytest-xdist", "ruff"}
-"""What the tests need but do not import."""
+TOOLS = {"hatchling", "import-linter", "mypy", "pdoc", "pytest-timeout", "pytest-xdist", "ruff"}
+"""What the tests and `make docs` need but no test imports."""
 
 
 def run(*command: str) -> None:
