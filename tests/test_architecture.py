@@ -18,6 +18,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 MODULES = [ROOT / "app.py", *sorted((ROOT / "generator").rglob("*.py"))]
 MAX_LINES = 350
+MAX_LINES_OF_THE_PACKAGE = 300
 TOOLS = {"hatchling", "import-linter", "mypy", "pdoc", "pytest-timeout", "pytest-xdist", "ruff"}
 """What the tests and `make docs` need but no test imports."""
 
@@ -55,9 +56,9 @@ def test_files_are_short() -> None:
     for path in files():
         if path.suffix in (".py", ".js", ".css", ".toml"):
             lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
-            if lines > MAX_LINES:
+            if lines > (MAX_LINES_OF_THE_PACKAGE if path.parts[0] == "generator" else MAX_LINES):
                 long[str(path)] = lines
-    assert not long, f"over {MAX_LINES} lines: {long}"
+    assert not long, f"too many lines: {long}"
 
 
 def dotted(path: Path) -> str:

@@ -3,25 +3,11 @@
 // A view has: element, unlock(), prepare(data), begin(live), accept(chunk), pause(), resume(), stop(), close(), and the
 // numbers position, horizon, ahead, first (how far to ask ahead, and how far at first), plus length(position) as words.
 
-const BASE = new URL("/carousel/", document.baseURI);
+import { post } from "./server.js";
+
 const TICK_MS = 100;
 const RETRY_MS = 1000;
 const LABELS = { mid: "MIDI", wav: "WAV", musicxml: "MusicXML", svg: "Score", txt: "Text", take: "Take" };
-
-export async function post(route, body) {
-  const answer = await fetch(new URL(route, BASE), {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  if (answer.ok) return answer;
-  const { error } = await answer.json().catch(() => ({}));
-  throw Object.assign(new Error(error ?? `the server answered ${answer.status}`), { final: Boolean(error) });
-}
-
-export function instrument(program, drum) {
-  return fetch(new URL(`instrument?program=${program}&drum=${Number(drum)}`, BASE));
-}
 
 class Stage {
   constructor(root, View) {

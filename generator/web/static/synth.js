@@ -2,7 +2,7 @@
 //
 // A level between 0 and 1 is decibels, 1 full and 0 a hundred below, so a fall in level is an exponential in gain.
 
-import { instrument } from "./stage.js";
+import { instrument } from "./server.js";
 
 const FLOOR = 1e-5; // 100 dB below full
 const CUT_SECONDS = 0.05; // for that fall, where a tone is cut off

@@ -1,0 +1,18 @@
+// What is asked of the server.
+
+const BASE = new URL("/carousel/", document.baseURI);
+
+export async function post(route, body) {
+  const answer = await fetch(new URL(route, BASE), {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (answer.ok) return answer;
+  const { error } = await answer.json().catch(() => ({}));
+  throw Object.assign(new Error(error ?? `the server answered ${answer.status}`), { final: Boolean(error) });
+}
+
+export function instrument(program, drum) {
+  return fetch(new URL(`instrument?program=${program}&drum=${Number(drum)}`, BASE));
+}
