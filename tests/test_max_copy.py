@@ -205,12 +205,12 @@ def test_an_edited_memory_is_refused(field: int, value: int) -> None:
     stream = engine.stream(seed=1, max_copy=4)
     stream.pull(100)
     here = stream.snapshot()
-    assert here.followed is not None
-    bad = here.followed.copy()
+    assert here.match is not None
+    bad = here.match.copy()
     bad[field] = value
-    for followed in (bad, here.followed[:-1], here.followed.astype(np.float64)):
+    for match in (bad, here.match[:-1], here.match.astype(np.float64)):
         with pytest.raises(CarouselError, match="does not fit"):
-            engine.resume(replace(here, followed=followed))
+            engine.resume(replace(here, match=match))
 
 
 def test_a_take_of_a_stream_that_is_only_listened_to_needs_no_corpus(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_figures_need_the_models_own_tokens(tmp_path: Path, monkeypatch: pytest.
     dataset = prepare(Given(TEXTS), progress=False)
     with pytest.raises(CarouselError, match="given: prepared for another tokenizer"):
         originality(Model(tiny("char")), dataset)
-    with pytest.raises(CarouselError, match="0 streams of 5 tokens say nothing"):
+    with pytest.raises(CarouselError, match="0 streams of 5 tokens cannot be measured"):
         originality(Model(random_checkpoint(dataset.tokenizer)), dataset, streams=0, tokens=5)
 
 

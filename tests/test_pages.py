@@ -67,7 +67,7 @@ def test_only_what_a_checkpoint_can_obey_is_offered(
     ],
 )
 def test_a_choice_in_words(choice: object, words: str) -> None:
-    assert constraints.shown(choice) == words
+    assert constraints.choice_label(choice) == words
 
 
 def test_an_empty_shelf_says_how_to_fill_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
