@@ -285,7 +285,7 @@ def test_a_state_that_contradicts_itself_is_refused() -> None:
         performance.decoder(state | {"velocity": None})
     with pytest.raises(ValueError, match="no whole number"):
         performance.decoder(state | {"key": None})
-    with pytest.raises(ValueError, match="a key between pieces"):
+    with pytest.raises(ValueError, match="a key before the key token"):
         performance.decoder(performance.decoder().state() | {"key": 3})
     for rows in ((), ("key C major",)):
         fresh = after(performance, *rows).state()

@@ -58,7 +58,7 @@ class Zone:
         sample_start: index of the first frame in the soundfont; zones with equal start and length share their data.
         samples: the recording, shape (frames,), mono.
         sample_rate: frames a second.
-        root_cents: the pitch at which the recording is played unchanged, in cents with tuning; 6900 is A4 (440 Hz).
+        root_cents: `pitch * cents_per_key` at which the recording is played unchanged; 6900 for an A4 that is in tune.
         cents_per_key: the interval between two keys, 100, or less for some drums.
         loop: the first frame of the loop and the one after its last; None if the recording is played once.
         loop_until_release: whether looping stops at the release, and the recording is played to its end.

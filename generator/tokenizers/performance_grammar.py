@@ -79,7 +79,7 @@ class Table:
             self.spans[STYLE] = range(len(self.entries) - len(self.styles), len(self.entries))
             values = {kind: [self.entries[index][1] for index in ids[kind]] for kind in KINDS}
             pitches = values[NOTE_ON]
-            sound = (
+            valid = (
                 all(ids[kind] == list(self.spans[kind]) for kind in KINDS)
                 and sum(map(len, ids.values())) == len(self.entries)
                 and values[END] == [0]
@@ -92,8 +92,8 @@ class Table:
                 and values[TIME_SHIFT] == list(range(1, len(values[TIME_SHIFT]) + 1))
             )
         except (AttributeError, IndexError, TypeError, ValueError):
-            sound = False
-        if not sound:
+            valid = False
+        if not valid:
             raise CarouselError("the vocabulary is not that of a performance of this version; train the model anew")
         self.end = self.spans[END].start
         self.written = range(pitches[0], pitches[-1] + 1)  # pitches as written, after the transposition
