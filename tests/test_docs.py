@@ -75,6 +75,13 @@ def test_every_path_that_is_named_is_there(page: str) -> None:
             assert (ROOT / name).exists(), f"{page}: {name} is not there"
 
 
+@pytest.mark.parametrize("page", GUIDES)
+def test_every_name_is_in_the_file_that_is_said_to_have_it(page: str) -> None:
+    for name, path in re.findall(r"`([\w.]+)` in\s+`([\w./-]+\.\w+)`", prose(page)):
+        words = re.findall(r"\w+", whole(path))
+        assert set(name.split(".")) <= set(words), f"{page}: {path} has no {name}"
+
+
 def test_every_guide_can_be_reached_from_the_readme() -> None:
     reached, ahead = {"README.md"}, ["README.md"]
     while ahead:
