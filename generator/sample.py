@@ -25,7 +25,14 @@ from pathlib import Path
 
 from generator import sinks
 from generator.cli import streams, takes
-from generator.cli.reporting import report, showing, tell_steps, tell_tempo, telling, whole_or_told
+from generator.cli.reporting import (
+    report_interventions,
+    report_of_copies,
+    report_tempo,
+    reporting_an_interrupt,
+    reporting_copies,
+    showing_progress,
+)
 from generator.cli.sample_flags import DEFAULT_TOKENS, check, check_paths, draws_file, parser_of, refuse_all_but
 from generator.corpora.progress import when_slow
 from generator.foundation.errors import CarouselError
@@ -83,7 +90,7 @@ def sample(args: argparse.Namespace, progress: Progress) -> None:
         tokens = DEFAULT_TOKENS
     if args.best_of is not None:
         choose(stream, model, args.best_of, tokens, args.bars)
-    tell_tempo(stream)
+    report_tempo(stream)
     if saved is None and tokenizer.medium == "text":
         say(tokenizer.collect(list(stream.past())))
     # The past belongs into the file, and its last tempo still holds.
@@ -123,13 +130,13 @@ def sample(args: argparse.Namespace, progress: Progress) -> None:
         kept = list(stream.past()) if path is not None else []
     if args.save is not None:  # before the file: if that cannot be written, it can be drawn again from the take
         stream.snapshot().save(args.save)
+    if tokenizer.medium == "text" and sys.stdout.isatty():
+        print()
     if path is not None:
         write(takes.piece_of(tokenizer, kept, stream.snapshot(), cut), path, stream.options.seed, progress)
-    elif tokenizer.medium == "text" and sys.stdout.isatty():
-        print()
     if args.originality is not None:
-        tell(report(stream, args.originality))
-    tell_steps(stream)
+        tell(report_of_copies(stream, args.originality))
+    report_interventions(stream)
 
 
 def model_of(args: argparse.Namespace, saved: Snapshot | None) -> Model:
@@ -170,9 +177,9 @@ def events_of(
     else:
         events, wanted, unit = until_tokens(stream, tokens, chunk), tokens, "tokens"
     if draws_file(args) and stream.engine.tokenizer.medium == "music" and wanted is not None:  # text shows its progress
-        events = showing(events, stream, lambda ticks: clock.seconds(ticks) - begin, progress, wanted, unit)
+        events = showing_progress(events, stream, lambda ticks: clock.seconds(ticks) - begin, progress, wanted, unit)
     if args.originality is not None and (args.output is not None or not sys.stdout.isatty()):
-        events = telling(events, stream, args.originality)
+        events = reporting_copies(events, stream, args.originality)
     return events
 
 
@@ -192,7 +199,7 @@ def show(events: Iterator[Event], clock: Clock, voices: Sequence[Voice]) -> None
 
 def write(piece: str | Score, path: Path, seed: int, progress: Progress) -> None:
     """Write the piece to a file, and report its length and its seed on standard error."""
-    with whole_or_told(path):
+    with reporting_an_interrupt(path):
         sinks.write(piece, path, progress=progress)
     if isinstance(piece, str):
         extent = f"{len(piece):,} characters"

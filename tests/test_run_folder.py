@@ -249,3 +249,15 @@ def test_one_process_at_a_time(novel: TokenDataset, tmp_path: Path, capsys: Any)
     with claimed(out, replacing=False):
         pass
     assert contents(out) == {}
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_folder_into_which_nothing_was_written_goes_again(tmp_path: Path, written: bool) -> None:
+    """As after a Ctrl-C before the first update."""
+    out = tmp_path / "deep" / "model"
+    with pytest.raises(KeyboardInterrupt), claimed(out, replacing=False):
+        if written:
+            (out / METRICS).touch()
+        raise KeyboardInterrupt
+    assert out.exists() == written
+    assert out.parent.exists()

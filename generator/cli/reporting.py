@@ -21,7 +21,7 @@ FAR = 0.1
 """The relative difference of two tempos from which on it is reported."""
 
 
-def report(stream: Stream, corpus: str) -> str:
+def report_of_copies(stream: Stream, corpus: str) -> str:
     """A line about the longest match of a stream with a corpus, and its place there."""
     assert stream.meter is not None
     unit, longest, place = stream.meter.unit, stream.meter.longest, stream.meter.where_longest()
@@ -30,7 +30,7 @@ def report(stream: Stream, corpus: str) -> str:
     return f"{corpus}: the longest run that stands in its training split has {longest:,} {unit}: {place}"
 
 
-def telling(events: Iterator[Event], stream: Stream, corpus: str) -> Iterator[Event]:
+def reporting_copies(events: Iterator[Event], stream: Stream, corpus: str) -> Iterator[Event]:
     """Pass events on, and report each match that is long enough to count as a copy as soon as it has ended."""
     told = WINDOWS[stream.meter.unit] if stream.meter else 0
     for event in events:
@@ -38,10 +38,10 @@ def telling(events: Iterator[Event], stream: Stream, corpus: str) -> Iterator[Ev
         meter = stream.meter
         if meter is not None and meter.run < meter.longest > told:
             told = meter.longest
-            tell(f"so far, {report(stream, corpus)}")
+            tell(f"so far, {report_of_copies(stream, corpus)}")
 
 
-def showing(
+def showing_progress(
     events: Iterator[Event],
     stream: Stream,
     seconds: Callable[[int], float],
@@ -55,22 +55,20 @@ def showing(
         seconds: a function from ticks to seconds.
     """
     start, bars = stream.position, 0
-    try:
-        for event in events:
-            yield event
-            bars += isinstance(event, Bar)
-            if unit == "seconds":
-                assert not isinstance(event, str)
-                done = seconds(event.start_ticks)
-            else:
-                done = bars if unit == "bars" else stream.position - start
-            progress("drawing", done, wanted, unit)
-    finally:
-        progress("drawing", wanted, wanted, unit)
+    for event in events:
+        yield event
+        bars += isinstance(event, Bar)
+        if unit == "seconds":
+            assert not isinstance(event, str)
+            done = seconds(event.start_ticks)
+        else:
+            done = bars if unit == "bars" else stream.position - start
+        progress("drawing", done, wanted, unit)
+    progress("drawing", wanted, wanted, unit)
 
 
 @contextmanager
-def whole_or_told(path: Path) -> Iterator[None]:
+def reporting_an_interrupt(path: Path) -> Iterator[None]:
     """Report a Ctrl-C that keeps a file from being written."""
     try:
         yield
@@ -79,16 +77,16 @@ def whole_or_told(path: Path) -> Iterator[None]:
         raise
 
 
-def tell_tempo(stream: Stream) -> None:
+def report_tempo(stream: Stream) -> None:
     """Report it if the checkpoint knows no tempo near the one that is asked for."""
     tokenizer, asked = stream.engine.tokenizer, stream.options.tempo
     if isinstance(tokenizer, ScoreTokenizer) and asked is not None:
         nearest = nearest_tempo(tokenizer.table, asked)
         if abs(nearest / asked - 1) > FAR:
-            tell(in_place_of(nearest, asked))
+            tell(tempo_in_words(nearest, asked))
 
 
-def losses(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]:
+def primer_omissions(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]:
     """What a primer loses when it is encoded, as sentences.
 
     Raises:
@@ -101,19 +99,19 @@ def losses(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]:
     for asked, heard in zip(piece.tempos[:1], found.tempos[:1], strict=False):
         change = abs(heard.quarters_per_minute / asked.quarters_per_minute - 1)
         if change > FAR:
-            said.append(Sentence(in_place_of(heard.quarters_per_minute, asked.quarters_per_minute), True))
+            said.append(Sentence(tempo_in_words(heard.quarters_per_minute, asked.quarters_per_minute), True))
     told = ("tempos_changed",) if said and len(piece.tempos) == 1 else ()
     return [*said, *sentences(lost, piece.omissions, WHEN_PRIMING, told)]
 
 
-def melody_losses(score: Score, melody: str) -> list[Sentence]:
+def melody_omissions(score: Score, melody: str) -> list[Sentence]:
     """What of a score is left out of its melody, as sentences."""
     left = len(score.notes) - melody.rpartition(";")[2].count(":") // 2
     others = Sentence(f"{many(left, 'note')} of {len(score.notes):,} left out: a melody is one voice", loud=False)
     return [others] * (left > 0) + omitted(score.omissions, len(score.notes))
 
 
-def in_place_of(tempo: float, asked: float) -> str:
+def tempo_in_words(tempo: float, asked: float) -> str:
     """The words for one tempo being played instead of another."""
     return f"tempo {tempo:g} instead of {asked:g}: the nearest that this checkpoint knows"
 
@@ -123,7 +121,7 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count:,} times"
 
 
-def tell_steps(stream: Stream) -> None:
+def report_interventions(stream: Stream) -> None:
     """Report how often constraints were relaxed, and how often the governor stepped in."""
     for name, count in stream.relaxed.items():
         tell(f"{flag(name)} was relaxed {times(count)}, where nothing could follow that keeps to it")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.cli import takes
-from generator.cli.reporting import losses, melody_losses
+from generator.cli.reporting import melody_omissions, primer_omissions
 from generator.corpora.primer import read_primer
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions, given
@@ -42,7 +42,7 @@ def new_stream(args: argparse.Namespace, model: Model, progress: Progress) -> St
         if unknown:
             tell(f"unknown to this checkpoint: {' '.join(sorted(unknown))}")
     stream = engine.stream(prime, progress=progress, **options)
-    for sentence in losses(prime, model.tokenizer):
+    for sentence in primer_omissions(prime, model.tokenizer):
         tell(f"--prime: {sentence}")
     return stream
 
@@ -83,6 +83,6 @@ def _options_with_melody(args: argparse.Namespace, model: Model) -> dict[str, An
         melody = model.melody(score, args.voice, args.transpose or 0)
     except CarouselError as error:
         raise CarouselError(*([] if str(path) in str(error) else [f"{path}: "]), *error.args) from error
-    for sentence in melody_losses(score, melody):
+    for sentence in melody_omissions(score, melody):
         tell(f"--melody: {sentence}")
     return brought(score, melody) | options

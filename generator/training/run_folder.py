@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -47,7 +47,9 @@ def refuse_to_replace(folder: Path) -> None:
 
 @contextmanager
 def claimed(folder: Path, replacing: bool) -> Iterator[None]:
-    """Lock a folder against other processes while the block runs. It is made if it is missing.
+    """Lock a folder against other processes while the block runs.
+
+    It is made if it is missing, and removed again if the block raises before it has written anything there.
 
     Args:
         replacing: whether the files that are there may be replaced.
@@ -60,12 +62,19 @@ def claimed(folder: Path, replacing: bool) -> Iterator[None]:
     def busy() -> NoReturn:
         raise CarouselError(f"{folder}: another process is training there; wait for it or choose another --out")
 
+    made = not folder.exists()
     make_folder(folder)
-    with alone(folder / LOCK, busy, "choose another --out"):
-        if not replacing:
-            refuse_to_replace(folder)
-        tidy(folder)
-        yield
+    try:
+        with alone(folder / LOCK, busy, "choose another --out"):
+            if not replacing:
+                refuse_to_replace(folder)
+            tidy(folder)
+            yield
+    except BaseException:
+        if made:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+        raise
 
 
 def read_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

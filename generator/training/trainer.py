@@ -205,7 +205,8 @@ class Trainer:
                 self.seconds += now - mark
                 self.loss = loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * loss
                 speed = self.batches.inputs[0].size / (now - mark)
-                figures = f"step {self.step}  loss {self.loss:.4f}  best {self.best:.4f}  {speed:,.0f} tokens/s"
+                best = f"  best {self.best:.4f}" if self.validated else ""
+                figures = f"step {self.step}  loss {self.loss:.4f}{best}  {speed:,.0f} tokens/s"
                 show(completed=self.progress, total=1.0, figures=figures)
                 if not math.isfinite(loss):
                     raise CarouselError(f"{self.out}: the loss is {loss}; try a lower ", Option("learning_rate"))

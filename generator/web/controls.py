@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from generator.cli.reporting import melody_losses
+from generator.cli.reporting import melody_omissions
 from generator.foundation.errors import CarouselError
 from generator.foundation.omissions import Sentence
 from generator.foundation.options import SamplingOptions
@@ -85,7 +85,7 @@ def controls(medium: str, model: Model) -> dict[str, Any]:
         melody_widgets(medium, model)
     words = "The model reads it before the start; only its last part counts. A take goes on from where it was saved."
     st.file_uploader(WORDS["prime"], primers.SUFFIXES[medium], key=f"{medium}-file", help=words)
-    show_sentences(setting(medium, "losses"))
+    show_sentences(setting(medium, "omissions"))
     if problem:
         st.error(problem)
     return options
@@ -138,7 +138,7 @@ def melody_widgets(medium: str, model: Model) -> None:
     if file:
         try:
             melody_options(medium, model)
-            show_sentences(setting(medium, "tune-losses"))
+            show_sentences(setting(medium, "tune-omissions"))
             st.caption("The next start begins with the melody.")
         except CarouselError as error:
             st.error(page_message(error))
@@ -159,10 +159,10 @@ def melody_options(medium: str, model: Model) -> dict[str, Any]:
             text = model.melody(score, voice, transpose)
         except CarouselError as error:
             raise CarouselError(f"{name}: ", *error.args) from error
-        return brought(score, text), melody_losses(score, text)
+        return brought(score, text), melody_omissions(score, text)
 
     beside = (model.checkpoint.fingerprint, voice, transpose)
-    options, st.session_state[f"{medium}-tune-losses"] = read_once(f"{medium}-tune", beside, read) or ({}, [])
+    options, st.session_state[f"{medium}-tune-omissions"] = read_once(f"{medium}-tune", beside, read) or ({}, [])
     return dict(options)
 
 
@@ -179,14 +179,14 @@ def uploaded(medium: str, model: Model) -> str | Score | Snapshot | None:
             if isinstance(whole, Snapshot):
                 model.engine().check(whole)
                 return whole, []
-            return primers.last_part(whole), primers.losses(whole, model.tokenizer)
+            return primers.last_part(whole), primers.omissions(whole, model.tokenizer)
         except CarouselError as error:
             raise CarouselError(f"{name}: ", *error.args) from error
 
     state = st.session_state
-    state[f"{medium}-primer"], state[f"{medium}-losses"] = None, []
-    piece, state[f"{medium}-losses"] = read_once(f"{medium}-file", (model.checkpoint.fingerprint,), read) or (None, [])
-    state[f"{medium}-primer"] = piece
+    state[f"{medium}-primer"], state[f"{medium}-omissions"] = None, []
+    piece, omissions = read_once(f"{medium}-file", (model.checkpoint.fingerprint,), read) or (None, [])
+    state[f"{medium}-primer"], state[f"{medium}-omissions"] = piece, omissions
     return piece
 
 

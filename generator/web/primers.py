@@ -72,7 +72,7 @@ def last_part(piece: str | Score | Snapshot) -> str | Score | Snapshot:
     return piece.between(bars[-1] if bars else start, piece.end_ticks + 1)
 
 
-def losses(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]:
+def omissions(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]:
     """Sentences about the parts of a primer that the stream does not get: those that are cut off, and those that the
     tokenizer cannot express.
 
@@ -81,7 +81,7 @@ def losses(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]:
     """
     last = last_part(piece)
     assert not isinstance(last, Snapshot)
-    found = reporting.losses(last, tokenizer)
+    found = reporting.primer_omissions(last, tokenizer)
     left = _length(piece) - _length(last)
     if left:
         thing = "character" if isinstance(piece, str) else "note"
