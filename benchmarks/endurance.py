@@ -2,8 +2,8 @@
 
     python -m benchmarks.endurance checkpoints/bach bach-chorales --picture docs/endurance-bach.svg
 
-The statistics are those of `benchmarks/features.py`; of the distributions, the area that a window's histogram shares
-with the whole corpus's, of which no amount is too much. They are compared with two ranges, from the 5th percentile to
+The statistics are those of `music_statistics.py`; of the distributions, the area that a window's histogram shares with
+the whole corpus's, of which no amount is too much. They are compared with two ranges, from the 5th percentile to
 the 95th. `pieces`: the mean of the window's pieces, each measured by itself and weighed by its seconds, beside the
 corpus's pieces; what a window's edge cuts off is a piece too. `windows`, narrower: the window as a whole beside
 stretches of the corpus as long, its pieces of all splits one after another, by chance, each in a key by chance, as the
@@ -28,9 +28,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.features import HISTOGRAMS, cuts, features, names
+from benchmarks.likeness import area, music_model
 from benchmarks.measuring import optional, parser, report, rounded, watched
-from benchmarks.statistics import area, music_model
+from benchmarks.music_statistics import HISTOGRAMS, cuts, features, names
 from generator.cli import command
 from generator.corpora import open_corpus
 from generator.corpora.dataset import TokenDataset, prepare

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import endurance
-from benchmarks.features import names
+from benchmarks.music_statistics import names
 from generator.corpora import open_corpus
 from generator.corpora.dataset import prepare
 from generator.music import midi

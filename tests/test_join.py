@@ -48,7 +48,7 @@ def test_one_member_joined_is_itself() -> None:
 def test_who_does_not_fit_is_refused() -> None:
     with pytest.raises(CarouselError, match="nothing to join"):
         join([])
-    with pytest.raises(CarouselError, match="other tokens"):
+    with pytest.raises(CarouselError, match="different tokenizers"):
         join([tiny("char"), random_checkpoint(TOKENIZER)])
     three = Checkpoint.of(LanguageModel(ModelConfig(TOKENIZER.vocab_size, 8, 8, 3)), TOKENIZER)
     with pytest.raises(CarouselError, match="number of layers"):

@@ -23,9 +23,10 @@ from generator.streaming.engine import Model, load
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.tokenizers.score import ScoreTokenizer
-from generator.web import instruments, live, live_music, primers
+from generator.web import live, live_music, primers
 from generator.web.live import LiveText
 from generator.web.live_music import LiveMusic
+from generator.web.samples import pack
 from generator.web.visitors import Visitor
 from tests.conftest import ROOT, four_voices, random_checkpoint, tiny
 
@@ -334,7 +335,7 @@ def test_a_step_leaves_the_pedal_as_it_was() -> None:
 
 
 def test_an_instrument_is_a_list_of_zones_and_their_samples() -> None:
-    data = instruments.pack(19, False)
+    data = pack(19, False)
     size = int.from_bytes(data[:4], "little")
     zones = json.loads(data[4 : 4 + size])
     samples = np.frombuffer(data[4 + size :], "<i2")
@@ -342,6 +343,6 @@ def test_an_instrument_is_a_list_of_zones_and_their_samples() -> None:
     for zone in zones:
         assert zone["offset"] % 2 == 0 and zone["offset"] // 2 + zone["frames"] <= len(samples)
         assert set(zone["volume"]) == {"delay", "attack", "hold", "decay", "sustain", "release"}
-    assert instruments.pack(0, True) != instruments.pack(0, False)
+    assert pack(0, True) != pack(0, False)
     with pytest.raises(CarouselError, match="no program"):
-        instruments.pack(128, False)
+        pack(128, False)

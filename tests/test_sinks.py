@@ -24,8 +24,8 @@ from hypothesis.extra.numpy import arrays
 from generator import sinks
 from generator.foundation.errors import CarouselError
 from generator.music import midi
+from generator.music.instruments import general_midi
 from generator.music.score import Note, Pedal, Score, Tempo, TimeSignature, Voice
-from generator.music.soundfont import general_midi
 from generator.sinks import synthesis, wav
 
 TICKS = 500

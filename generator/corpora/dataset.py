@@ -150,7 +150,7 @@ def _sources() -> list[Path]:
     """The files of that source code."""
     root = Path(generator.tokenizers.__file__).parents[1]
     readers = (path for path in (root / "corpora").glob("*.py") if path.name != "batches.py")
-    writers = ("engraving.py", "layout.py", "soundfont.py", "soundfont_format.py")
+    writers = ("engraving.py", "layout.py", "instruments.py", "soundfont_format.py")
     music = (path for path in (root / "music").glob("*.py") if path.name not in writers)
     return sorted([*(root / "tokenizers").glob("*.py"), *readers, *music])
 

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.foundation.jit import compiled
+from generator.music.instruments import Envelope, Soundfont, Zone, general_midi
 from generator.music.score import Score
-from generator.music.soundfont import Envelope, Soundfont, Zone, general_midi
 
 SAMPLE_RATE = 44100
 BLOCK_FRAMES = 1 << 15

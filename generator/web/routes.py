@@ -27,8 +27,8 @@ from starlette.staticfiles import StaticFiles
 
 from generator.foundation.errors import CarouselError
 from generator.sinks import write
-from generator.web.instruments import pack
 from generator.web.live import Live
+from generator.web.samples import pack
 from generator.web.visitors import Registry
 
 STATIC = Path(__file__).parent / "static"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from generator.foundation.errors import CarouselError
-from generator.music.soundfont import Soundfont, Zone, general_midi
+from generator.music.instruments import Soundfont, Zone, general_midi
 from generator.music.soundfont_format import Generator
 
 G = Generator

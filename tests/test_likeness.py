@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import statistics
-from benchmarks.features import HISTOGRAMS, cuts, features, names
+from benchmarks import likeness
+from benchmarks.music_statistics import HISTOGRAMS, cuts, features, names
 from generator.music import midi
 from generator.music.score import Bar, Note, Pedal, Score, Tempo, TimeSignature
 from tests.conftest import four_voices, tiny
@@ -84,26 +84,26 @@ SAMPLES = st.lists(st.floats(-100, 100), min_size=2, max_size=30).map(np.array)
 
 @given(SAMPLES, SAMPLES)
 def test_an_overlap_is_a_share_and_has_no_sides(some: Any, others: Any) -> None:
-    found = statistics.overlap(some, others)
+    found = likeness.overlap(some, others)
     assert -1e-9 <= found <= 1 + 1e-9
-    assert found == pytest.approx(statistics.overlap(others, some))
-    assert statistics.overlap(some, some) == pytest.approx(1)
+    assert found == pytest.approx(likeness.overlap(others, some))
+    assert likeness.overlap(some, some) == pytest.approx(1)
 
 
 def test_overlaps_that_are_known() -> None:
-    assert statistics.overlap(np.array([[1.0, 0, 3], [0, 0, 0]]), np.array([[0, 0, 1.0], [0, 4, 0]])) == 0.2
+    assert likeness.overlap(np.array([[1.0, 0, 3], [0, 0, 0]]), np.array([[0, 0, 1.0], [0, 4, 0]])) == 0.2
     random = np.random.default_rng(0)
     some, others = random.normal(0, 1, 20_000), random.normal(1, 1, 20_000)
-    assert statistics.overlap(some, others) == pytest.approx(0.617, abs=0.03)  # 2 Φ(-1/2)
-    assert statistics.overlap(some, others + 100) < 1e-6
+    assert likeness.overlap(some, others) == pytest.approx(0.617, abs=0.03)  # 2 Φ(-1/2)
+    assert likeness.overlap(some, others + 100) < 1e-6
 
 
 def test_the_ratio_is_one_for_the_same_music_and_less_for_other() -> None:
     random = np.random.default_rng(0)
     held_out, train, same = (list(random.normal(0, 1, (count, 1))) for count in (60, 300, 200))
-    fair = statistics.compare(same, train, held_out)
+    fair = likeness.compare(same, train, held_out)
     assert fair["ratio"] == pytest.approx(1, abs=0.1) and fair["low"] < 1 < fair["high"]
-    assert statistics.compare([value + 2 for value in same], train, held_out)["high"] < 0.7
+    assert likeness.compare([value + 2 for value in same], train, held_out)["high"] < 0.7
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +119,10 @@ def test_the_command_prints_a_row_a_feature(
     kind: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(statistics, "DRAWS", 20)
+    monkeypatch.setattr(likeness, "DRAWS", 20)
     checkpoint = tiny(kind)
     checkpoint.save(tmp_path / "tiny")
-    assert statistics.main([str(tmp_path / "tiny"), str(corpus), "--pieces", "2", "--temperature", "0.9"]) == 0
+    assert likeness.main([str(tmp_path / "tiny"), str(corpus), "--pieces", "2", "--temperature", "0.9"]) == 0
     found = json.loads(capsys.readouterr().out)
     expected = names(checkpoint.tokenizer) + ["seconds"] * (kind == "score")
     assert [row["feature"] for row in found["rows"]] == expected
@@ -138,14 +138,14 @@ def test_the_command_prints_a_row_a_feature(
 def test_what_is_shorter_than_an_excerpt_is_not_compared() -> None:
     """Pieces of 16 and of 40 seconds."""
     short, long = four_voices(8), four_voices(20)
-    assert [len(statistics.excerpts(long, seconds)) for seconds in (None, 30.0, 4.0)] == [1, 1, 8]
-    assert statistics.excerpts(short, 30.0) == []
-    table = statistics.measure([short, long], 15.0)
+    assert [len(likeness.excerpts(long, seconds)) for seconds in (None, 30.0, 4.0)] == [1, 1, 8]
+    assert likeness.excerpts(short, 30.0) == []
+    table = likeness.measure([short, long], 15.0)
     assert [len(values) for values in table["notes_per_second"]] == [1, 2]
-    assert len(statistics.measure([short, long], 30.0)["notes_per_second"]) == 1
+    assert len(likeness.measure([short, long], 30.0)["notes_per_second"]) == 1
 
 
 def test_text_has_no_such_statistics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny("char").save(tmp_path / "tiny")
-    assert statistics.main([str(tmp_path / "tiny"), "tinyshakespeare"]) == 2
+    assert likeness.main([str(tmp_path / "tiny"), "tinyshakespeare"]) == 2
     assert capsys.readouterr().err.endswith("writes text; give a checkpoint that writes music\n")

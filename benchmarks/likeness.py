@@ -1,10 +1,10 @@
 """How like its corpus is what a checkpoint writes? An overlapping area for each feature of music. JSON, one object.
 
-    python -m benchmarks.statistics checkpoints/bach bach-chorales --temperature 0.9
+    python -m benchmarks.likeness checkpoints/bach bach-chorales --temperature 0.9
 
 Generated pieces, from a cold start to their end, are compared with held-out ones, which are the validation and test
 splits; `ceiling` compares as many training pieces, drawn by chance, with the same held-out ones, and `ratio` is the one
-over the other. What is measured stands in `benchmarks/features.py`; `seconds` is the length of a piece.
+over the other. What is measured stands in `benchmarks/music_statistics.py`; `seconds` is the length of a piece.
 
 A feature's overlap is the area that two densities share, 1 for equal ones (Yang and Lerch 2020, "On the evaluation of
 generative models in music"): Gaussian kernel density estimates of one number a piece, with one bandwidth, Scott's for
@@ -29,9 +29,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.features import HISTOGRAMS, cuts, features, names
 from benchmarks.measuring import parser, report, rounded, watched
 from benchmarks.music import generated
+from benchmarks.music_statistics import HISTOGRAMS, cuts, features, names
 from generator.cli import command
 from generator.corpora import open_corpus
 from generator.corpora.dataset import TokenDataset, prepare
@@ -157,7 +157,7 @@ def music_model(folder: Path) -> Model:
     return model
 
 
-def statistics(given: argparse.Namespace) -> None:
+def likeness(given: argparse.Namespace) -> None:
     """Do what the command line asks."""
     model = music_model(given.checkpoint)
     dataset = prepare(open_corpus(given.corpus), model.tokenizer)
@@ -165,19 +165,19 @@ def statistics(given: argparse.Namespace) -> None:
         given.excerpt = EXCERPT_SECONDS
     found = rows(model, dataset, given.pieces, given.excerpt, temperature=given.temperature, top_p=given.top_p)
     below = [row["feature"] for row in found["rows"] if row["ratio"] < WANTED]
-    report("statistics", given, "muspy", **found, below=below)
+    report("likeness", given, "muspy", **found, below=below)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    made = parser("statistics", __doc__)
+    made = parser("likeness", __doc__)
     made.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a folder, such as checkpoints/bach")
     made.add_argument("corpus", metavar="CORPUS", help="what it learned from, such as bach-chorales")
     made.add_argument("--pieces", type=command.positive, default=200, metavar="N", help="(default: 200)")
     made.add_argument("--excerpt", type=command.positive_seconds, metavar="S", help="(default: 30 for performances)")
     made.add_argument("--temperature", type=float, default=1.0, help="(default: 1.0)")
     made.add_argument("--top-p", type=float, default=1.0, help="(default: 1.0)")
-    return command.run(made, statistics, arguments)
+    return command.run(made, likeness, arguments)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from generator.foundation.errors import CarouselError
-from generator.music.soundfont import Envelope, Zone, general_midi
+from generator.music.instruments import Envelope, Zone, general_midi
 
 LEFT_OUT = ("name", "samples", "sample_start")
 """The fields of `Zone` that are not in the list."""
