@@ -40,13 +40,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's backgro
 settings.register_profile("carousel", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("carousel")
 
-LONGEST = {"test_jit", "test_readme", "test_app", "test_train", "test_polyphony", "test_wheel", "test_minutes"}
-"""The modules with the longest tests. They run first, so that no worker is left alone with one at the end."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
-
 
 @pytest.fixture(scope="session")
 def root() -> Path:
