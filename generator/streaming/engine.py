@@ -64,7 +64,7 @@ class Model:
                 self._engines[name] = Engine(self, name)
             return self._engines[name]
 
-    def stream(self, prime: Any = None, **options: Any) -> Stream:
+    def stream(self, prime: str | Score | None = None, **options: Any) -> Stream:
         """Start a stream; `options` are fields of `SamplingOptions`, `prime` is a `str` or `Score` to continue.
 
         Raises:
@@ -91,7 +91,7 @@ class Model:
             raise CarouselError(Option("melody"), f" is not for a checkpoint of kind {kind}; take one of kind score")
         return of_score(_of_medium(score, self.tokenizer), self.tokenizer.table, voice, transpose)
 
-    def score(self, piece: Any) -> npt.NDArray[np.float64]:
+    def score(self, piece: str | Score | list[Event]) -> npt.NDArray[np.float64]:
         """The negative log-likelihood of each token of a piece (`str`, `Score`, list of events) in nats, (tokens,).
 
         Raises:
@@ -120,7 +120,7 @@ class Engine(Runtime):
     none is longer than `CHUNK` tokens.
     """
 
-    def stream(self, prime: Any = None, *, progress: Progress = quiet, **options: Any) -> Stream:
+    def stream(self, prime: str | Score | None = None, *, progress: Progress = quiet, **options: Any) -> Stream:
         """Start a stream, as `Model.stream`; `progress` is called while a long primer is read or a past drawn again."""
         primer = () if prime is None else self._encode(prime)
         timeline = ((0, self.constraints.settle(changed(SamplingOptions(), options), primer)),)
@@ -161,7 +161,7 @@ class Engine(Runtime):
         """As `pull`, but return a pair of tokens and events for each stream."""
         return draw(self, streams, tokens)
 
-    def _encode(self, prime: Any) -> tuple[int, ...]:
+    def _encode(self, prime: str | Score) -> tuple[int, ...]:
         tokens = self.tokenizer.encode(_of_medium(prime, self.tokenizer))
         return tuple(tokens[:-1].tolist())
 

@@ -247,7 +247,7 @@ class Stream(Course):
         self._repair()
         return self._past_tokens()[:], self._snapshot()
 
-    def history(self) -> Any:
+    def history(self) -> str | Score:
         """The events of `past` as a `str`, or as a `Score`, which has an origin that is written into music files."""
         tokens, here = self._tokens_and_snapshot()
         piece = self.engine.tokenizer.collect(list(self._decoded(tokens)))

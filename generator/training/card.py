@@ -12,7 +12,7 @@ from generator.music.score import Score, pitch_name
 from generator.streaming.engine import Model
 
 
-def manner(kind: str) -> tuple[int, dict[str, float]]:
+def manner(kind: str) -> tuple[int, dict[str, Any]]:
     """The length in tokens of the card's sample for a kind of tokenizer, and its sampling options.
 
     A performance has several tokens a note, and at a low temperature it often gets stuck in a trill.
