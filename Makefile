@@ -35,10 +35,7 @@ setup: .venv/.compiled  ## make .venv with what the app needs, and compile what 
 	$(UV) -r requirements-dev.txt || $(PIP) -r requirements-dev.txt
 	touch $@
 
-setup-docs: .venv/.installed-dev  ## write the reference of the library, from its docstrings, into build/docs
-	$(BIN)/python -m docs.reference build/docs
-
-bench: .venv/.installed-bench  ## add to .venv what the benchmarks need
+setup-bench: .venv/.installed-bench  ## add to .venv what the benchmarks need
 
 .venv/.installed-bench: requirements-bench.txt requirements.txt .venv/.torch
 	$(UV) -r requirements-bench.txt || $(PIP) -r requirements-bench.txt

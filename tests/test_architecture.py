@@ -120,6 +120,13 @@ def test_requirements_are_pinned_to_what_was_tested(name: str) -> None:
             assert pin.version == installed, f"{name}: {distribution}: {installed} is installed"
 
 
+def test_each_target_of_make_is_there_once() -> None:
+    """A merge once gave one the name of another, so that it did nothing and said so to nobody."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.M)
+    assert sorted(re.findall(r"^([a-z-]+):.*## ", makefile, re.M)) == sorted(phony.split())
+
+
 def test_the_tree_is_drawn_as_it_is() -> None:
     """The block that opens with ```tree: two spaces a level, folders end in a slash, a remark after two spaces.
 

@@ -150,7 +150,7 @@ class SoundingNotesDecoder(GrammarDecoder):
     """A decoder whose notes are complete when they end. The first field of its memory is the current tick."""
 
     _starts: Rows
-    """Of each key, the tick at which its note started, or `SILENT`; a view of `memory`."""
+    """The tick at which the note of each key started, or `SILENT`: a view of `memory`."""
 
     @property
     def horizon_ticks(self) -> int:
