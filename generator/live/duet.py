@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import mido
 
 from generator.foundation.errors import CarouselError
+from generator.foundation.signals import handled
 from generator.foundation.terminal import tell
 from generator.live.player import Player
 from generator.live.port import Port
@@ -44,7 +43,7 @@ def perform(
     pairs = zip(tokenizer.voices, channels(tokenizer.voices), strict=True)
     setup = [mido.Message("program_change", program=voice.program, channel=channel) for voice, channel in pairs]
     port = Port("output", output, setup)
-    with _sigterm_interrupts():
+    with handled(signal.SIGTERM, signal.default_int_handler):  # as Ctrl-C, so that no note is left sounding
         try:
             answered = None if input_ is None else Port("input", input_, [])
             player = Player(stream, clock, port, answered, click=click)
@@ -52,16 +51,3 @@ def perform(
         finally:
             port.close()
     tell(player.report())
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """In this block SIGTERM acts like Ctrl-C, so that no note is left sounding."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

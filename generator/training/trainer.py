@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -30,6 +32,7 @@ from generator.corpora.progress import bar
 from generator.foundation.atomic import atomic_folder
 from generator.foundation.errors import CarouselError, Option, listed
 from generator.foundation.options import TrainingOptions
+from generator.foundation.signals import handled
 from generator.foundation.terminal import printable
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
@@ -37,7 +40,6 @@ from generator.model.lstm import Dropout, LanguageModel
 from generator.streaming.engine import Model
 from generator.training import card, minutes, run_state
 from generator.training.formulas import learning_rate, penalty, update_average
-from generator.training.interrupts import deferred_interrupt
 from generator.training.run_folder import METRICS, STATE, read_state
 
 SAVE_SECONDS = 60
@@ -194,9 +196,10 @@ class Trainer:
             KeyboardInterrupt: after Ctrl-C; the state has been saved.
         """
         columns = (TextColumn("{task.fields[figures]}"), TimeRemainingColumn())
-        with deferred_interrupt() as interrupted, bar("training", *columns, console=self.console, figures="") as show:
+        interrupted = threading.Event()  # Ctrl-C lets the update under way finish first
+        deferred = handled(signal.SIGINT, lambda *_: interrupted.set())
+        with deferred, bar("training", *columns, console=self.console, figures="getting ready") as show:
             if not self.finished:
-                show(figures="getting ready")
                 self.get_ready()
             saved = mark = time.monotonic()
             while not self.finished and not interrupted.is_set():
