@@ -106,6 +106,14 @@ class Visit:
         self.page.locator("[data-test-script-state=notRunning]").wait_for()  # until then the stage may be put in again
         self.page.locator(".play:not([disabled])").wait_for()
 
+    def choose(self, label: str, value: str) -> None:
+        """A value of a select box."""
+        box = self.page.get_by_role("combobox", name=label)
+        box.fill(value)
+        box.press("Enter")
+        box.press("Escape")
+        self.page.locator("[data-test-script-state=notRunning]").wait_for()
+
     @property
     def report(self) -> dict[str, Any]:
         """What `window.carousel` says."""

@@ -149,7 +149,8 @@ def test_a_step_back_leaves_the_end_and_goes_on(text: Model, music: Model) -> No
     take = LiveText(text.stream("to be", seed=2), "a", "to be")
     typed = take.pull(0, 500)["text"]
     other = take.back(450, seed=5)
-    assert other.describe() == {"title": "a, seed 5", "at": 250, "voices": [], "primer": "to be", "before": typed[:250]}
+    opening = {"at": 250, "voices": [], "primer": "to be", "before": typed[:250]}
+    assert other.describe() == {"title": "a, seed 5", "changes": 0, **opening}
     chunk = other.pull(0, 500)
     assert other.heard(400) == "to be" + typed[:250] + chunk["text"][:150] and chunk["text"] != typed[250:500]
     assert other.back(260, seed=1).back(10, seed=1).describe()["at"] == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import streamlit as st
@@ -48,9 +48,10 @@ def setting(medium: str, name: str) -> Any:
     return st.session_state.get(f"{medium}-{name}")
 
 
-def controls(medium: str, model: Model) -> dict[str, Any]:
-    """Show the widgets for a checkpoint; returns the options that can change while a stream plays. The values of the
-    others are read at the next start. An error in an upload is shown below it, in one line."""
+def controls(medium: str, model: Model, reseed: Callable[[int], None]) -> dict[str, Any]:
+    """Show the widgets for a checkpoint; returns the options that can change while a stream plays. The seed applies
+    when it is changed: `reseed` is called with the new one. The values of the others are read at the next start. An
+    error in an upload is shown below it, in one line."""
     problem = ""
     try:
         set_widgets_to(medium, model, uploaded(medium, model))
@@ -63,10 +64,17 @@ def controls(medium: str, model: Model) -> dict[str, Any]:
 
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     row.number_input(
-        WORDS["seed"], key=persistent_key(f"{medium}-seed", 7), **bounds("seed") | {"max_value": SAFE_INTEGER}
+        WORDS["seed"],
+        key=persistent_key(f"{medium}-seed", 7),
+        on_change=lambda: reseed(setting(medium, "seed")),
+        **bounds("seed") | {"max_value": SAFE_INTEGER},
     )
     row.button(
-        "", icon=":material/casino:", help="Another seed", on_click=new_seed, args=(medium,), key=f"{medium}-dice"
+        "",
+        icon=":material/casino:",
+        help="Another seed",
+        on_click=lambda: reseed(new_seed(medium)),
+        key=f"{medium}-dice",
     )
     keys = {name: persistent_key(f"{medium}-{name}", OPTIONS[name].default) for name in SAMPLING}
     st.slider(
@@ -97,9 +105,10 @@ def show_sentences(sentences: Iterable[Sentence]) -> None:
         (st.warning if sentence.loud else st.caption)(sentence.text)
 
 
-def new_seed(medium: str) -> None:
-    """Set the seed's widget to a random seed."""
-    st.session_state[f"{medium}-seed"] = random.randrange(SEEDS)
+def new_seed(medium: str) -> int:
+    """Set the seed's widget to a random seed, and return it."""
+    seed = st.session_state[f"{medium}-seed"] = random.randrange(SEEDS)
+    return seed
 
 
 def set_widgets_to(medium: str, model: Model, piece: str | Score | Snapshot | None) -> None:

@@ -29,7 +29,7 @@ class LiveMusic(Live):
     medium = "music"
     ahead = 30.0
 
-    def __init__(self, stream: Stream, title: str, tokenizer: Any) -> None:
+    def __init__(self, stream: Stream, name: str, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._clock = Clock(tokenizer.ticks_per_quarter)
         self._events: list[tuple[int, MusicEvent]] = []
@@ -37,10 +37,10 @@ class LiveMusic(Live):
         self._start_ticks = 0  # earlier events have been forgotten
         self._begin_seconds = 0.0
         self._remember(-1, stream.past())  # the primer, or the past of an uploaded take
-        self._waiting = self._events_from(stream.horizon_ticks)
+        self._waiting = self._not_ended_at(stream.horizon_ticks)
         """The events that have not been sent yet."""
         self._begin_seconds = self._clock.seconds(stream.horizon_ticks)
-        super().__init__(stream, title)
+        super().__init__(stream, name)
 
     def _remember(self, position: int, events: Iterable[Any]) -> None:
         """Add events to `_events`, and follow their tempos."""
@@ -49,14 +49,13 @@ class LiveMusic(Live):
             if isinstance(event, Tempo):
                 self._clock.set(event)
 
-    def _events_from(self, ticks: int) -> list[MusicEvent]:
-        """The remembered events that start at a tick or later. These exist already when a long note that still sounds
-        holds back the horizon."""
-        return [event for _, event in self._events if event.start_ticks >= ticks]
+    def _not_ended_at(self, ticks: int) -> list[MusicEvent]:
+        """The remembered events that start at a tick or later, and the notes that sound there."""
+        return [event for _, event in self._events if not ended(event, ticks)]
 
     def _opening_view(self, at: float) -> dict[str, Any]:
         since, now = self._ticks(at - SHOWN_SECONDS), self._stream.horizon_ticks
-        before = [event for _, event in self._events if event.start_ticks < now]
+        before = [event for _, event in self._events if ended(event, now)]
         shown = self._json(event for event in before if event.start_ticks >= since)
         pedals = {event.voice: event for event in before if isinstance(event, Pedal)}
         shown["pedals"] = self._json(pedals.values())["pedals"]  # the present state of the pedals, however old
@@ -84,13 +83,13 @@ class LiveMusic(Live):
         self._remember(position, events)
         self._waiting += events
 
-    def _restart(self, fork: Stream, step: int, drawn: list[MusicEvent]) -> None:
+    def _restart(self, fork: Stream, step: int, drawn: list[MusicEvent], ticks: int) -> None:
         events = [(position, event) for position, event in self._events if position < step]
         self._clock, self._events = Clock(self._tokenizer.ticks_per_quarter), []
         for position, event in events:
             self._remember(position, [event])
         self._remember(step, drawn)
-        self._waiting = self._events_from(fork.horizon_ticks)
+        self._waiting = self._not_ended_at(ticks)
 
     def _chunk(self) -> dict[str, Any]:
         horizon = self._stream.horizon_ticks
@@ -149,3 +148,8 @@ class LiveMusic(Live):
         piece = piece_of(self._tokenizer, events, self._stream.snapshot(), None if whole else Cut(end))
         assert isinstance(piece, Score)
         return piece
+
+
+def ended(event: MusicEvent, ticks: int) -> bool:
+    """Whether an event lies before a tick, a note with its whole length."""
+    return event.end_ticks <= ticks if isinstance(event, Note) else event.start_ticks < ticks

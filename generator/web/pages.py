@@ -7,7 +7,6 @@ goes on.
 from __future__ import annotations
 
 import json
-import random
 import sys
 from dataclasses import asdict, replace
 from functools import partial
@@ -25,7 +24,7 @@ from generator.streaming.engine import Model, load
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers import KINDS
 from generator.web.constraints import page_message, persistent_key
-from generator.web.controls import SEEDS, controls, melody_options, setting, uploaded
+from generator.web.controls import controls, melody_options, new_seed, setting, uploaded
 from generator.web.live import BACK_CHARACTERS, Live, LiveText
 from generator.web.live_music import BACK_BARS, BACK_SECONDS, LiveMusic
 from generator.web.routes import FORMATS, STATIC, number, registry
@@ -56,7 +55,7 @@ def page(medium: str) -> None:
         st.error(str(error))
         return
     with st.sidebar:
-        options = controls(medium, model)
+        options = controls(medium, model, partial(reseed, medium))
         try:
             apply_options(medium, model, options)
         except CarouselError as error:
@@ -88,6 +87,13 @@ def apply_options(medium: str, model: Model, options: dict[str, Any]) -> None:
         )
 
 
+def reseed(medium: str, seed: int) -> None:
+    """Go on with another seed in the live take, if there is one."""
+    live = playing(medium)[1]
+    if live:
+        live.set(seed=seed)
+
+
 @st.fragment
 def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
     """Show the stage. Its buttons run only this function again and not the whole page, so that a start is quick."""
@@ -98,6 +104,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
         data={
             "visitor": st.session_state.get("visitor", ""),
             "live": {"take": number, **live.describe()} if live else None,
+            "stale": bool(live) and not live.plays(model.checkpoint.fingerprint),
             "kept": [
                 {"take": take, "title": kept.title, "length": kept.length}
                 for take, kept in (visitor.kept(medium) if visitor else {}).items()
@@ -128,9 +135,8 @@ def start(medium: str, model: Model, options: dict[str, Any]) -> None:
             piece = stream.history() if medium == "text" else None
         else:
             stream = model.stream(piece, **{**tune, **wanted})
-        title = f"{setting(medium, 'checkpoint')}, seed {stream.options.seed}"
-        read = str(piece or "")
-        live = LiveMusic(stream, title, model.tokenizer) if medium == "music" else LiveText(stream, title, read)
+        name, read = setting(medium, "checkpoint"), str(piece or "")
+        live = LiveMusic(stream, name, model.tokenizer) if medium == "music" else LiveText(stream, name, read)
         live.upload = upload
         live.given = {name: tune[name] for name in tune if name == "tempo"}
         visitor = this_visitor()
@@ -150,7 +156,7 @@ def back(medium: str) -> None:
         live = visitor.playing(medium)[1]
         if live is None:
             raise CarouselError("nothing is playing; press Start")
-        visitor.start(live.back(position, random.randrange(SEEDS)))
+        visitor.start(live.back(position, new_seed(medium)))
     except CarouselError as error:
         show_message(page_message(error))
 

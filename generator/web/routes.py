@@ -1,9 +1,9 @@
 """The HTTP routes that the app serves beside its pages.
 
-    POST /carousel/pull        {visitor, take, have, until}     the next chunk of a live take, as JSON
-    POST /carousel/download    {visitor, take, until, format}   the take as far as it has been heard, as a file
-    GET  /carousel/instrument  ?program=&drum=                  a soundfont program (`instruments.pack`)
-    GET  /carousel/static/…                                     JavaScript modules and style sheets
+    POST /carousel/pull        {visitor, take, have, until, heard}  the next chunk of a live take, as JSON
+    POST /carousel/download    {visitor, take, until, format}       the take as far as it has been heard, as a file
+    GET  /carousel/instrument  ?program=&drum=                      a soundfont program (`instruments.pack`)
+    GET  /carousel/static/…                                         JavaScript modules and style sheets
 
 The visitor's token is in the body of a request, so that it appears in no log and in no `Referer` header. An error is
 answered with a JSON object, `{"error": message}`.
@@ -62,7 +62,7 @@ def pull(body: dict[str, Any]) -> Response:
     take = registry().visitor(text(body, "visitor")).take(whole(body, "take"))
     if not isinstance(take, Live):
         raise CarouselError("this take is finished; press Start for a new one")
-    return JSONResponse(take.pull(whole(body, "have"), number(body, "until")))
+    return JSONResponse(take.pull(whole(body, "have"), number(body, "until"), number(body, "heard")))
 
 
 def download(body: dict[str, Any]) -> Response:

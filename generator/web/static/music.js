@@ -2,7 +2,7 @@
 
 import { mounts } from "./stage.js";
 import { Synth } from "./synth.js";
-import { Roll, noteName } from "./roll.js";
+import { isBefore, Roll, noteName } from "./roll.js";
 
 const LEAD = 0.08; // seconds between the first chunk and its first sound
 const CATCH_UP = 0.2; // after a gap
@@ -13,7 +13,7 @@ export const clockWords = (seconds) => {
 };
 
 class Music {
-  ahead = 2;
+  ahead = 8;
   first = 0.8;
   words = clockWords;
 
@@ -33,11 +33,12 @@ class Music {
     this.horizon = 0;
     this.ended = false;
     this.stopped = null; // the position at which it was stopped
-    this.held = []; // notes whose keys are up but whose pedal may be down
+    this.notes = []; // those that are not over yet
     this.pedals = new Map(); // voice → [[seconds, down], …]
     this.scheduled = 0;
     this.latest = 0;
     this.underruns = 0;
+    this.late = 0; // notes that came when they should have sounded already
     this.firstSound = null;
   }
 
@@ -47,6 +48,15 @@ class Music {
     if (this.origin === null) return this.horizon;
     const { currentTime, outputLatency } = this.synth.context;
     return Math.max(0, Math.min(currentTime - (outputLatency || 0) - this.origin, this.horizon));
+  }
+
+  committed(seconds) {
+    if (this.origin === null || this.stopped !== null) return this.position;
+    return Math.max(0, this.synth.context.currentTime - this.origin + seconds);
+  }
+
+  secondsUntil(position) {
+    return this.origin === null ? 0 : position - this.position;
   }
 
   load(voices) {
@@ -81,11 +91,12 @@ class Music {
     const now = synth.context.currentTime;
     if (this.origin === null) {
       // A first bar may be silent up to its pickup; nobody waits for that.
-      if (chunk.notes.length) this.origin = now + LEAD - chunk.notes[0][0];
+      if (chunk.notes.length) this.origin = now + LEAD - Math.max(chunk.notes[0][0], this.horizon);
     } else if (now - this.origin > this.horizon) {
       this.underruns += 1;
       this.origin = now + CATCH_UP - this.horizon;
     }
+    if (chunk.from !== undefined) this.takeBack(chunk.from);
     this.step(chunk.pedals);
     for (const [start, duration, pitch, velocity, voice] of chunk.notes) this.play(start, duration, pitch, velocity, voice);
     this.roll.add(chunk);
@@ -103,16 +114,44 @@ class Music {
     }
   }
 
+  /* What starts at a position or later is drawn again, and with it the ends of the notes that sound there. */
+  takeBack(from) {
+    this.notes = this.notes.filter((note) => {
+      if (isBefore(note.start, from)) return true;
+      note.sound.cancel();
+      this.scheduled -= 1;
+      return false;
+    });
+    for (const note of this.notes) {
+      if (note.release <= from) continue;
+      note.sound.hold();
+      note.release = null;
+      note.until = Infinity;
+    }
+    for (const [voice, changes] of this.pedals) {
+      this.pedals.set(voice, changes.filter(([at]) => isBefore(at, from)));
+    }
+    this.latest = Math.min(this.latest, from);
+  }
+
   play(start, duration, pitch, velocity, voice) {
+    const end = start + duration;
+    this.latest = Math.max(this.latest, end);
+    const begun = this.notes.find((note) => note.start === start && note.voice === voice && note.pitch === pitch);
+    if (begun) {
+      begun.end = end;
+      return;
+    }
+    const now = this.synth.context.currentTime;
     const when = this.origin + start;
-    for (const note of this.held) {
+    if (when < now) this.late += 1;
+    for (const note of this.notes) {
       // The same key again: the string is struck anew.
       if (note.voice === voice && note.pitch === pitch) note.until = Math.min(note.until, start);
     }
-    const sound = this.synth.begin(this.voices[voice], pitch, velocity, when);
-    this.held.push({ sound, voice, pitch, end: start + duration, until: Infinity });
+    const sound = this.synth.begin(this.voices[voice], pitch, velocity, Math.max(when, now));
+    this.notes.push({ sound, voice, pitch, start, end, until: Infinity, release: null });
     this.scheduled += 1;
-    this.latest = Math.max(this.latest, start + duration);
     this.firstSound ??= (performance.now() - this.stage.clicked) / 1000 + when - this.synth.context.currentTime;
   }
 
@@ -123,21 +162,27 @@ class Music {
       const past = changes.findLastIndex(([at]) => at < this.position - 60);
       if (past > 0) this.pedals.set(voice, changes.slice(past));
     }
-    this.held = this.held.filter((note) => {
-      const changes = this.pedals.get(note.voice);
-      let end = note.end;
-      if (changes && changes[0][0] <= end) {
-        if (this.horizon <= end && !this.ended) return true; // the pedal at its end is not known yet
-        if (changes.findLast(([at]) => at <= end)?.[1]) {
-          end = changes.find(([at, down]) => at > end && !down)?.[0] ?? Infinity;
-        }
+    this.notes = this.notes.filter(({ release }) => release === null || release > this.position - 1);
+    for (const note of this.notes) {
+      if (note.release !== null) continue;
+      note.release = this.releaseOf(note);
+      if (note.release !== null) note.sound.release(Math.max(this.origin + note.release, this.synth.context.currentTime));
+    }
+  }
+
+  /* When a note's sound begins to fade; null as long as that is not known. */
+  releaseOf(note) {
+    const changes = this.pedals.get(note.voice) ?? [];
+    let { end } = note;
+    if (changes.length && changes[0][0] <= end) {
+      if (this.horizon <= end && !this.ended) return null; // the pedal at its end is not known yet
+      if (changes.findLast(([at]) => at <= end)?.[1]) {
+        end = changes.find(([at, down]) => at > end && !down)?.[0] ?? Infinity;
       }
-      end = Math.min(end, note.until);
-      if (end === Infinity && !this.ended) return true;
-      if (end === Infinity) end = Math.max(note.end, this.horizon);
-      note.sound.release(Math.max(this.origin + end, this.synth.context.currentTime));
-      return false;
-    });
+    }
+    end = Math.min(end, note.until);
+    if (end < Infinity) return end;
+    return this.ended ? Math.max(note.end, this.horizon) : null;
   }
 
   pause() {
@@ -185,10 +230,10 @@ class Music {
   }
 
   get report() {
-    const { scheduled, latest, underruns, firstSound } = this;
+    const { scheduled, latest, underruns, late, firstSound } = this;
     const clock = this.synth.context?.state ?? "none";
     const { level, sounding } = this.synth;
-    return { scheduled, latest, underruns, firstSound, clock, level, sounding: sounding.size };
+    return { scheduled, latest, underruns, late, firstSound, clock, level, sounding: sounding.size };
   }
 }
 

@@ -7,6 +7,11 @@ const GUTTER = 38; // pixels for the names of the octaves
 const FUTURE = 2.5; // seconds to the right of the play head
 const SPAN = 24; // semitones shown at least
 const EASE = 0.04; // of the way to the new range, each frame
+const COMING = 0.42; // how opaque a note is that is still to come
+const FADE_MS = 700; // for notes that will not come after all
+
+/* Whether a time lies before another one; the server rounds both. */
+export const isBefore = (seconds, other) => seconds < other - 1e-3;
 
 export const noteName = (pitch) => `${NAMES[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
 
@@ -31,6 +36,7 @@ export class Roll {
     this.notes = []; // [start, duration, pitch, velocity, voice], by start
     this.bars = []; // [seconds, number]
     this.ends = [];
+    this.replaced = []; // notes that will not come after all, which fade
     this.number = 0;
     this.range = null; // [low, high] as shown
     this.begun = false;
@@ -43,8 +49,9 @@ export class Roll {
     return COLOURS[voice % COLOURS.length];
   }
 
-  add({ notes, bars, ends }) {
+  add({ from, notes, bars, ends }) {
     this.begun = true;
+    if (from !== undefined) this.takeBack(from, notes);
     this.notes.push(...notes);
     for (const at of bars) this.bars.push([at, ++this.number]);
     this.ends.push(...ends);
@@ -54,6 +61,19 @@ export class Roll {
       this.bars = this.bars.filter(([at]) => at > left);
       this.ends = this.ends.filter((at) => at > left);
     }
+  }
+
+  /* What starts at a position or later fades; some notes before it come again, with other lengths. */
+  takeBack(from, notes) {
+    const key = ([start, , pitch, , voice]) => `${start} ${pitch} ${voice}`;
+    const again = new Set(notes.map(key));
+    this.replaced = this.notes.filter(([start]) => !isBefore(start, from));
+    this.replacedAt = performance.now();
+    this.notes = this.notes.filter((note) => isBefore(note[0], from) && !again.has(key(note)));
+    const bars = this.bars.filter(([at]) => isBefore(at, from));
+    this.number -= this.bars.length - bars.length;
+    this.bars = bars;
+    this.ends = this.ends.filter((at) => isBefore(at, from));
   }
 
   close() {
@@ -107,25 +127,27 @@ export class Roll {
     context.beginPath();
     context.rect(GUTTER, 0, width - GUTTER, height);
     context.clip();
-    const sounding = [];
-    for (const note of seen) {
-      const [start, duration, pitch, , voice] = note;
-      const heard = start <= now && now < start + duration;
-      if (heard) sounding.push(note);
-      const left = x(start);
+    const block = ([start, duration, pitch, , voice], alpha, margin = 0) => {
       const tall = Math.max(3, Math.min(row - 1, 15));
       const top = y(pitch) + (row - tall) / 2;
       const wide = Math.max(3, duration * perSecond - 1.5);
-      const fade = start > now ? 0.42 : Math.max(0.22, 0.85 - 0.6 * ((now - start - duration) * perSecond) / head);
-      const bar = (margin, alpha) => {
-        context.globalAlpha = alpha;
-        context.beginPath();
-        context.roundRect(left - margin, top - margin, wide + 2 * margin, tall + 2 * margin, Math.min(4, tall / 2) + margin);
-        context.fill();
-      };
       context.fillStyle = this.colour(voice);
-      if (heard) [8, 5, 2].forEach((margin) => bar(margin, 0.1)); // a glow; the canvas's own shadows are slow
-      bar(0, heard ? 1 : Math.min(0.85, fade));
+      context.globalAlpha = alpha;
+      context.beginPath();
+      context.roundRect(x(start) - margin, top - margin, wide + 2 * margin, tall + 2 * margin, Math.min(4, tall / 2) + margin);
+      context.fill();
+    };
+    const fading = 1 - (performance.now() - this.replacedAt) / FADE_MS;
+    if (fading > 0) for (const note of this.replaced) block(note, COMING * fading ** 2);
+    else this.replaced = [];
+    const sounding = [];
+    for (const note of seen) {
+      const [start, duration] = note;
+      const heard = start <= now && now < start + duration;
+      if (heard) sounding.push(note);
+      const fade = start > now ? COMING : Math.max(0.22, 0.85 - 0.6 * ((now - start - duration) * perSecond) / head);
+      if (heard) [8, 5, 2].forEach((margin) => block(note, 0.1, margin)); // a glow; the canvas's own shadows are slow
+      block(note, heard ? 1 : Math.min(0.85, fade));
     }
     context.globalAlpha = 1;
     this.drawHead(context, head, sounding, y, row);

@@ -1,12 +1,14 @@
 // A stage: the buttons, the pull loop and the shelf of kept takes, around a view that plays or types.
 //
 // A view has: element, unlock(), prepare(data), begin(live), accept(chunk), pause(), resume(), stop(), close(), and the
-// numbers position, horizon, ahead, first (how far to ask ahead, and how far at first), plus length(position) as words.
+// numbers position, horizon, ahead, first (how far to ask ahead, and how far at first), plus words(position), and
+// committed(seconds), the position before which nothing can be replaced any more that many seconds from now.
 
 import { post } from "./server.js";
 
 const TICK_MS = 100;
 const RETRY_MS = 1000;
+const REACTION = 0.15; // seconds: the first guess of how long an answer takes that replaces what was to come
 const LABELS = { mid: "MIDI", wav: "WAV", musicxml: "MusicXML", svg: "Score", txt: "Text", take: "Take" };
 
 class Stage {
@@ -18,6 +20,10 @@ class Stage {
     this.pulls = 0;
     this.busy = false;
     this.quietUntil = 0;
+    this.changes = 0; // of the options, as far as they were asked to be heard
+    this.urgent = false; // the next chunk is needed now, because it replaces what was to come
+    this.reaction = REACTION;
+    this.heardAt = null;
     this.seenMessage = null;
     this.view = new View(this);
     this.find(".view").append(this.view.element);
@@ -42,6 +48,8 @@ class Stage {
     this.trigger = setTriggerValue;
     this.view.prepare(data);
     if (this.state === "starting" && data.live && data.live.take !== this.live?.take) this.begin(data.live);
+    if (data.live && data.live.take === this.live?.take) this.change(data.live);
+    if (data.stale && data.live.take === this.live?.take) this.replace();
     // What was said before this page was shown is not said again.
     this.seenMessage ??= data.message?.number ?? 0;
     if (data.message && data.message.number !== this.seenMessage) {
@@ -86,8 +94,26 @@ class Stage {
     this.show();
   }
 
+  /* Options were changed: what the listener has not heard yet is drawn again. */
+  change(live) {
+    this.live.title = live.title;
+    if (live.changes === this.changes) return;
+    this.changes = live.changes;
+    this.urgent = this.state === "playing";
+  }
+
+  /* Another checkpoint was chosen: it takes over at once. */
+  replace() {
+    const { state } = this;
+    if (state !== "playing" && state !== "paused") return;
+    this.stop();
+    if (state === "playing") this.play();
+  }
+
   begin(live) {
     this.live = live;
+    this.changes = live.changes;
+    this.urgent = false;
     this.interventions({ relaxed: {}, lifts: 0 });
     this.sequence = 0;
     this.state = "playing";
@@ -106,7 +132,7 @@ class Stage {
     const { view } = this;
     if (this.state === "playing") {
       if (view.ended && view.position >= view.horizon) this.stop("The piece has ended.");
-      else if (view.horizon - view.position < view.ahead && !view.ended) this.pull();
+      else if (this.urgent || (view.horizon - view.position < view.ahead && !view.ended)) this.pull();
     }
     this.find(".length").textContent = this.live ? view.words(view.position) : "";
     this.find(".keep").disabled = !this.live || view.position <= 0;
@@ -144,14 +170,23 @@ class Stage {
     this.busy = true;
     const { live, view } = this;
     const until = this.sequence === 0 ? view.horizon + view.first : view.position + view.ahead * 1.1;
+    const asked = performance.now();
+    this.urgent = false;
     try {
-      const answer = await post("pull", { visitor: this.data.visitor, take: live.take, have: this.sequence, until });
+      const heard = view.committed(this.reaction);
+      const wanted = { visitor: this.data.visitor, take: live.take, have: this.sequence, until, heard };
+      const answer = await post("pull", wanted);
       const chunk = await answer.json();
       if (this.live !== live || !this.goesOn) return;
       this.pulls += 1;
       if (chunk.seq <= this.sequence) return;
       this.sequence = chunk.seq;
       this.options = chunk.options;
+      if (chunk.from !== undefined) {
+        const seconds = (performance.now() - asked) / 1000;
+        this.reaction = Math.max(seconds * 1.25, (this.reaction + seconds) / 2); // early rather than late
+        this.heardAt = performance.now() + 1000 * view.secondsUntil(chunk.from);
+      }
       this.interventions(chunk);
       await view.accept(chunk);
       if (this.quietUntil) this.say("");
@@ -260,6 +295,7 @@ class Stage {
       sequence: this.sequence,
       pulls: this.pulls,
       options: this.options,
+      heardAt: this.heardAt, // when the last change of the options is heard, in the page's milliseconds
       position: view.position,
       horizon: view.horizon,
       ...view.report,

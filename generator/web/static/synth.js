@@ -6,6 +6,7 @@ import { instrument } from "./server.js";
 
 const FLOOR = 1e-5; // 100 dB below full
 const CUT_SECONDS = 0.05; // for that fall, where a tone is cut off
+const HOUR_SECONDS = 3600;
 const ROOM = 0.16; // share of reverberation
 const ROOM_SECONDS = 1.8;
 
@@ -79,7 +80,11 @@ export class Synth {
       this.exclusive.get(key)?.fall(when, CUT_SECONDS);
       this.exclusive.set(key, tone);
     }
-    return { release: (at) => tones.forEach((tone) => tone.release(at)) };
+    return {
+      release: (at) => tones.forEach((tone) => tone.release(at)),
+      hold: () => tones.forEach((tone) => tone.hold()), // it was released too early
+      cancel: () => tones.forEach((tone) => tone.cancel()), // it is not to sound after all
+    };
   }
 
   /* Everything stops, also what has not begun. */
@@ -105,6 +110,8 @@ class Tone {
     const peak = zone.gain * (velocity / 127) ** 2;
     const level = new GainNode(context, { gain: 0 });
     envelope(level.gain, zone.volume, when, (value) => peak * decibels(value));
+    this.synth = synth;
+    this.when = when;
     this.key = new GainNode(context);
     this.zone = zone;
     this.source = source;
@@ -122,6 +129,20 @@ class Tone {
   /* The key is let go: the level falls by 100 dB in `release` seconds, from wherever it is. */
   release(at) {
     this.fall(at, this.zone.volume.release);
+  }
+
+  hold() {
+    const { currentTime } = this.synth.context;
+    if (this.fallen <= currentTime) return;
+    this.fallen = Infinity;
+    this.key.gain.cancelScheduledValues(currentTime);
+    this.source.stop(currentTime + HOUR_SECONDS); // a stop can be moved, but not taken back
+  }
+
+  cancel() {
+    const { currentTime } = this.synth.context;
+    if (this.when > currentTime) this.source.stop();
+    else this.fall(currentTime, CUT_SECONDS);
   }
 
   fall(at, release) {

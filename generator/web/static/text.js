@@ -48,7 +48,15 @@ class Text {
   words = (characters) => `${characters.toLocaleString("en")} characters`;
 
   get ahead() {
-    return 2 * this.speed;
+    return 8 * this.speed;
+  }
+
+  committed(seconds) {
+    return this.position + (this.running ? Math.ceil(this.speed * seconds) : 0);
+  }
+
+  secondsUntil(position) {
+    return (position - this.position) / this.speed;
   }
 
   prepare() {}
@@ -66,10 +74,22 @@ class Text {
     this.follow(true);
   }
 
-  accept({ text, horizon, ended }) {
+  accept({ from, text, horizon, ended }) {
+    if (from !== undefined) this.takeBack(from);
     this.waiting.push(...text);
     this.horizon = horizon;
     this.ended = ended;
+  }
+
+  /* What stands at a position or later is written again. It is seldom typed already. */
+  takeBack(from) {
+    const typed = Math.max(0, this.position - from);
+    this.waiting.length = typed ? 0 : Math.min(this.waiting.length, from - this.position);
+    const last = this.block?.firstChild;
+    if (!typed || !last) return;
+    const characters = [...last.data];
+    last.data = characters.slice(0, Math.max(0, characters.length - typed)).join("");
+    this.position = from;
   }
 
   type() {

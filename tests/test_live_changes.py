@@ -1,0 +1,131 @@
+"""A change of options is heard from just behind the listener on: what was drawn beyond is replaced, exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator.streaming.engine import Model
+from generator.web.live import LiveText
+from generator.web.live_music import LiveMusic, ended
+from tests.conftest import tiny
+
+pytestmark = pytest.mark.usefixtures("no_hurry")
+
+
+class Browser:
+    """What a page knows: every note and character that it was sent, less what was replaced."""
+
+    def __init__(self, take: Any) -> None:
+        self.take = take
+        self.sequence = 0
+        self.notes: list[Any] = []
+        self.bars: list[float] = []
+        self.text = ""
+        self.horizon = take.describe()["at"]
+
+    def pull(self, until: float, heard: float) -> dict[str, Any]:
+        chunk: dict[str, Any] = self.take.pull(self.sequence, until, heard)
+        self.sequence, self.horizon = chunk["seq"], chunk["horizon"]
+        cut = chunk.get("from", float("inf"))
+        if self.take.medium == "text":
+            self.text = self.text[: int(min(cut, len(self.text)))] + chunk["text"]
+            return chunk
+        begun = [note for note in self.notes if note[0] < cut - 1e-3]  # of these, the chunk may have other lengths
+        self.notes = list({(note[0], note[2], note[4]): note for note in begun + chunk["notes"]}.values())
+        self.bars = [bar for bar in self.bars if bar < cut - 1e-3] + chunk["bars"]
+        return chunk
+
+
+KINDS = ("score", "performance", "frames")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def model(request: pytest.FixtureRequest) -> Model:
+    return Model(tiny(request.param))
+
+
+@given(data=st.data())
+@settings(max_examples=12, deadline=None)
+def test_what_is_heard_is_one_stream(model: Model, data: st.DataObject) -> None:
+    """Whatever is changed and when, the listener has heard what a single stream says that had the changes at their
+    tokens: no note twice, none missing, none with another length."""
+    take = LiveMusic(model.stream(seed=data.draw(st.integers(0, 99))), "a", model.tokenizer)
+    page = Browser(take)
+    heard = 0.0
+    for _ in range(data.draw(st.integers(1, 5))):
+        page.pull(heard + data.draw(st.floats(1, 20)), heard)
+        heard = data.draw(st.floats(heard, max(heard, page.horizon)))
+        take.set(temperature=data.draw(st.sampled_from([0.3, 0.7, 1.0, 1.5])), seed=data.draw(st.integers(0, 3)))
+        before = [note for note in page.notes if note[0] < heard]
+        chunk = page.pull(heard + 5, heard)
+        if "from" in chunk:
+            assert chunk["from"] >= round(heard, 4) - 1e-3
+            spans = {(note[0], note[2], note[4]) for note in page.notes}
+            assert {(note[0], note[2], note[4]) for note in before} <= spans  # what began goes on
+    snapshot = take._stream.snapshot()
+    replay = model.resume(snapshot)
+    score = replay.history()
+    clock = score.clock()
+
+    def seconds(ticks: int) -> float:
+        return round(clock.seconds(ticks), 4)
+
+    known = [note for note in score.notes if note.start_ticks < replay.horizon_ticks]
+    said = [
+        [seconds(n.start_ticks), round(seconds(n.end_ticks) - seconds(n.start_ticks), 4), n.pitch, n.velocity, n.voice]
+        for n in known
+    ]
+    assert sorted(page.notes) == sorted(said)
+    assert page.bars == [seconds(bar.start_ticks) for bar in score.bars if bar.start_ticks < replay.horizon_ticks]
+
+
+def test_a_change_holds_at_the_next_token_after_the_listener(model: Model) -> None:
+    """It need not wait for what was drawn ahead, nor for the end of a note that sounds."""
+    take = LiveMusic(model.stream(seed=5), "a", model.tokenizer)
+    page = Browser(take)
+    page.pull(12.0, 0.0)
+    take.set(temperature=0.4)
+    chunk = page.pull(12.0, 3.0)
+    at = [position for position, options in take._stream.snapshot().timeline if options.temperature == 0.4]
+    straight = model.stream(seed=5)
+    straight.pull(at[0])
+    assert take._position(straight.now_ticks) == pytest.approx(chunk["from"], abs=1e-3)
+    assert chunk["from"] >= 3.0 - 1e-3
+    straight.rewind(1)
+    assert take._position(straight.now_ticks) < 3.0
+    assert take.set(temperature=0.4) is None and take.describe()["changes"] == 1
+    assert "from" not in page.pull(13.0, 4.0)
+
+
+def test_a_change_in_text_replaces_what_was_not_typed(text: Model) -> None:
+    page = Browser(LiveText(text.stream(seed=2), "a"))
+    page.pull(400, 0)
+    typed = page.text[:101]
+    page.take.set(temperature=0.2, seed=9)
+    assert page.pull(400, 101)["from"] == 101
+    straight = text.stream(seed=2)
+    straight.pull(101)
+    straight.set(temperature=0.2, seed=9)
+    straight.pull(len(page.text) - 101)
+    assert page.text == straight.history() and page.text.startswith(typed)
+    assert page.take.title == "a, seed 9"
+
+
+def test_a_lost_answer_to_a_change_is_sent_again(text: Model) -> None:
+    page = Browser(LiveText(text.stream(seed=2), "a"))
+    page.pull(400, 0)
+    page.take.set(temperature=0.2)
+    lost = page.take.pull(1, 400, 50)
+    assert lost["from"] == 50 and page.take.pull(1, 500, 90) == lost
+
+
+def test_a_note_has_ended_with_its_whole_length(model: Model) -> None:
+    stream = model.stream(seed=1)
+    stream.pull(300)
+    notes = stream.history().notes
+    until = notes[len(notes) // 2].end_ticks
+    assert all(ended(note, until) == (note.end_ticks <= until) for note in notes)
