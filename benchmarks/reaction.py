@@ -71,14 +71,17 @@ def measure(visit: Visit, checkpoint: str, given: argparse.Namespace) -> dict[st
 def reaction(given: argparse.Namespace) -> None:
     """Do what the command line asks."""
     rows = []
-    with tempfile.TemporaryDirectory() as folder, server(places.shipped(places.CHECKPOINTS), Path(folder) / "log") as url:
-        with chromium() as browser:
-            for name in given.only:
-                visit = Visit(browser, url)
-                if CHECKPOINTS[name] == "text":
-                    visit.turn_to("text")
-                rows.append(measure(visit, name, given))
-                visit.context.close()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        server(places.shipped(places.CHECKPOINTS), Path(folder) / "log") as url,
+        chromium() as browser,
+    ):
+        for name in given.only:
+            visit = Visit(browser, url)
+            if CHECKPOINTS[name] == "text":
+                visit.turn_to("text")
+            rows.append(measure(visit, name, given))
+            visit.context.close()
     report("reaction", given, "streamlit", "playwright", rows=rows)
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.streaming.engine import Model
-from generator.web.live import LiveText
 from generator.web.live_music import LiveMusic, ended
+from generator.web.live_text import LiveText
 from tests.conftest import tiny
 
 pytestmark = pytest.mark.usefixtures("no_hurry")
@@ -53,7 +53,7 @@ def model(request: pytest.FixtureRequest) -> Model:
 def test_what_is_heard_is_one_stream(model: Model, data: st.DataObject) -> None:
     """Whatever is changed and when, the listener has heard what a single stream says that had the changes at their
     tokens: no note twice, none missing, none with another length."""
-    take = LiveMusic(model.stream(seed=data.draw(st.integers(0, 99))), "a", model.tokenizer)
+    take = LiveMusic(model.stream(seed=data.draw(st.integers(0, 99))), "a")
     page = Browser(take)
     heard = 0.0
     for _ in range(data.draw(st.integers(1, 5))):
@@ -85,7 +85,7 @@ def test_what_is_heard_is_one_stream(model: Model, data: st.DataObject) -> None:
 
 def test_a_change_holds_at_the_next_token_after_the_listener(model: Model) -> None:
     """It need not wait for what was drawn ahead, nor for the end of a note that sounds."""
-    take = LiveMusic(model.stream(seed=5), "a", model.tokenizer)
+    take = LiveMusic(model.stream(seed=5), "a")
     page = Browser(take)
     page.pull(12.0, 0.0)
     take.set(temperature=0.4)

@@ -16,8 +16,8 @@ from starlette.responses import Response
 from generator.foundation.errors import CarouselError
 from generator.streaming.engine import Model
 from generator.web import routes, visitors
-from generator.web.live import LiveText
 from generator.web.live_music import LiveMusic
+from generator.web.live_text import LiveText
 from generator.web.visitors import KEPT, Registry, Visitor
 from tests.test_engraving import heights, notes_in
 
@@ -71,18 +71,18 @@ def test_a_full_shelf_lets_the_oldest_takes_go(text: Model, music: Model, monkey
     """What is kept of a medium is bounded by what it holds, not by its number alone; the newest always stays."""
     monkeypatch.setitem(visitors.SHELF, "text", 100)
     visitor = Visitor()
-    lines, tune = LiveText(text.stream(), "lines"), LiveMusic(music.stream(seed=3), "tune", music.tokenizer)
+    lines, tune = LiveText(text.stream(), "lines"), LiveMusic(music.stream(seed=3), "tune")
     numbers = {take: visitor.start(take) for take in (lines, tune)}
     lines.pull(0, 200)
     tune.pull(0, 20.0)
     assert [visitor.keep(numbers[lines], length) for length in (40, 30, 30)] == [[], [], []]
     for length, gone, left in ((20, 1, [20, 30, 30]), (60, 2, [60, 20]), (200, 2, [200])):
-        assert visitor.keep(numbers[lines], length) == ["lines"] * gone
+        assert visitor.keep(numbers[lines], length) == ["lines, seed 0"] * gone
         assert [kept.size for kept in visitor.kept("text").values()] == left
     assert visitor.keep(numbers[tune], 9.0) == [], "the shelves of the two media are apart"
     [size] = [kept.size for kept in visitor.kept("music").values()]
     monkeypatch.setitem(visitors.SHELF, "music", 2 * size)
-    assert size > 0 and [visitor.keep(numbers[tune], 9.0) for _ in range(2)] == [[], ["tune"]]
+    assert size > 0 and [visitor.keep(numbers[tune], 9.0) for _ in range(2)] == [[], ["tune, seed 3"]]
     assert visitor.playing("music") == (numbers[tune], tune)
 
 
@@ -118,7 +118,7 @@ def test_downloads_leave_the_pulls_their_threads(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_downloaded_score_shows_the_notes_that_were_heard(music: Model) -> None:
-    tune = LiveMusic(music.stream(seed=3), "tune", music.tokenizer)
+    tune = LiveMusic(music.stream(seed=3), "tune")
     visitor = routes.registry().admit()
     body = {"visitor": visitor, "take": routes.registry().visitor(visitor).start(tune), "until": 8.0, "format": "svg"}
     tune.pull(0, 9.0)
@@ -138,7 +138,7 @@ def test_a_download_that_fails_leaves_no_folder(
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(routes, "write", broken)
-    tune = LiveMusic(music.stream(seed=3), "tune", music.tokenizer)
+    tune = LiveMusic(music.stream(seed=3), "tune")
     visitor = routes.registry().admit()
     take = routes.registry().visitor(visitor).start(tune)
     tune.pull(0, 9.0)

@@ -232,9 +232,13 @@ class Stream(Course):
         lines = np.flatnonzero(np.isin(tokens, self.engine.tokenizer.bar_lines))[-bars:]
         return begun + int(lines[0]) if len(lines) == bars else begun
 
+    def tokens(self) -> array[int]:
+        """All tokens so far, primer included. A resumed stream first draws its past again, once."""
+        return self._tokens_and_snapshot()[0]
+
     def past(self) -> Iterator[Event]:
         """Every event since the start, primer included. A resumed stream first draws its past again, once."""
-        yield from self._decoded(self._tokens_and_snapshot()[0])
+        yield from self._decoded(self.tokens())
 
     def _decoded(self, tokens: array[int]) -> Iterator[Event]:
         decoder = self.engine.tokenizer.decoder()

@@ -1,7 +1,7 @@
 """Live takes: a stream is drawn in numbered chunks, only as far as its listener needs them.
 
 The browser asks for everything up to a position, and the stream is drawn that far. Nothing runs between two requests,
-so generation ends when the tab is closed. Positions count from where listening began, in seconds of music or characters
+so generation ends when the tab is closed. Positions count from the end of the primer, in seconds of music or characters
 of text.
 """
 
@@ -11,7 +11,6 @@ import time
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable
 from copy import copy
 from dataclasses import asdict, replace
 from math import inf
@@ -23,18 +22,14 @@ from generator.foundation.errors import CarouselError
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Event
 
-MAX_CHARACTERS = 1_000_000
-"""A take of text that grows beyond this length forgets its oldest half."""
 TOKENS = 8
 """The number of tokens that are drawn between two looks at the clock."""
 BUDGET_SECONDS = 0.5
 """A pull returns after this time with what has been drawn; the browser asks again."""
 TRAIL = 4096
 """The number of steps of `TOKENS` tokens that one can go back: a quarter of an hour of music, or 30,000 characters."""
-SHOWN_CHARACTERS = 4000
-"""A page shows this much of the text before the opening position."""
-BACK_CHARACTERS = 200
-"""The distance that one goes back in text."""
+ORIGIN_TOKENS = 2048
+"""After so many tokens the browser gets the origin again, so that a take which is lost is soon drawn again."""
 
 
 class Step(NamedTuple):
@@ -55,28 +50,46 @@ class Live(ABC):
     ahead: ClassVar[float]
     """The most that one pull may draw, in the unit of positions."""
 
-    def __init__(self, stream: Stream, name: str) -> None:
+    def __init__(self, stream: Stream, name: str, at: float | None = None) -> None:
+        """Begin with a stream that may have a past.
+
+        Args:
+            at: the position from which on it is heard, by default its end.
+        """
         self.name = name
-        self._primer = stream.snapshot().primer
-        self._begin_ticks = stream.horizon_ticks  # the tick of the stream at position 0
-        self._options: dict[str, Any] = {}
+        self._stream, self._options = stream, stream.options
         self._changes = 0
         self.given: dict[str, Any] = {}
         """Options that apply as long as the listener does not set them."""
         self.upload: Any = None
         """The uploaded primer or take that the stream continues."""
-        self._continue_with(stream, ())
+        self._trail: deque[Step] = deque(maxlen=TRAIL)
+        self._read(stream)
+        while at is not None and self._horizon() < at and not stream.ended:
+            self._step()
+        self._listen_from(stream.horizon_ticks if at is None else self._ticks(at))
 
-    def _continue_with(self, stream: Stream, trail: Iterable[Step]) -> None:
-        """Begin, or begin again, with a stream of which nothing has been sent yet."""
-        self._stream = stream
-        self._trail = deque(trail, TRAIL)
+    def _read(self, stream: Stream) -> None:
+        """Remember the events of the stream so far."""
+        self._primer = stream.snapshot().primer
+        tokens, primed = stream.tokens(), len(self._primer)
+        decoder = stream.engine.tokenizer.decoder()
+        self._add_events(0, decoder.feed_all(tokens[:primed].tolist()))
+        self._begin(decoder.horizon_ticks)
+        for position in range(primed, len(tokens), TOKENS):
+            self._trail.append(Step(position, decoder.horizon_ticks, decoder.now_ticks))
+            self._add_events(position, decoder.feed_all(tokens[position : position + TOKENS].tolist()))
+
+    def _listen_from(self, ticks: int) -> None:
+        """Begin, or begin again, with a listener to whom nothing was sent yet."""
         self._lock = Lock()
         self._applied = self._options
         self._sequence = 0
         self._last: dict[str, Any] = {}
-        at = self._horizon()
-        self._opening = {"at": at, **self._opening_view(at)}
+        self._origin_sent = (0, ())
+        self._send_from(ticks)
+        at = self._position(ticks)
+        self._opening = {"at": at, **self._opening_view(ticks)}
 
     def plays(self, fingerprint: str) -> bool:
         """Whether the stream is drawn from the checkpoint with this fingerprint."""
@@ -89,11 +102,10 @@ class Live(ABC):
             CarouselError: the stream cannot obey them; it goes on as before.
         """
         options |= {name: value for name, value in self.given.items() if options.get(name) is None}
-        stream = self._stream
-        settled = stream.engine.constraints.settle(replace(stream.options, **options), self._primer)
-        asked = self._options | {name: getattr(settled, name) for name in options}
-        if asked != self._options:
-            self._options = asked
+        constraints = self._stream.engine.constraints
+        settled = constraints.settle(replace(self._options, **options), self._primer)
+        if settled != self._options:
+            self._options = settled
             self._changes += 1
 
     def pull(self, have: int, until: float, heard: float = inf) -> dict[str, Any]:
@@ -117,10 +129,11 @@ class Live(ABC):
             replaced = self._apply_options(heard)
             self._advance(min(until, self._horizon() + self.ahead))
             self._sequence += 1
-            options = asdict(self._stream.options)
+            stream = self._stream
+            options = asdict(stream.options)
             options.pop("melody")  # the page does not need it, and it can be long
-            counts = {"relaxed": self._stream.relaxed, "lifts": self._stream.lifts}
-            state = {"options": options, **counts, "ended": self._stream.ended}
+            counts = {"relaxed": stream.relaxed, "lifts": stream.lifts}
+            state = {"options": options, **counts, **self._origin()}
             self._last = {"seq": self._sequence, **replaced, **self._chunk(), **state}
             return self._last
 
@@ -130,25 +143,42 @@ class Live(ABC):
             return {}
         self._applied = self._options
         if heard >= self._horizon():
-            self._stream.set(**self._options)
+            self._stream.set(**self._changed_options(self._stream))
             return {}
         fork, step, drawn = self._fork_at(self._ticks(heard), "now_ticks")
-        fork.set(**self._options)
-        self._restart(fork, step, drawn, fork.now_ticks)
+        fork.set(**self._changed_options(fork))
         self._stream = fork
-        while self._trail and self._trail[-1].position > step:
-            self._trail.pop()
+        self._replace_events(step, drawn)
+        self._trail = deque((place for place in self._trail if place.position <= step), TRAIL)
+        self._send_from(fork.now_ticks)
         return {"from": round(self._position(fork.now_ticks), 4)}
+
+    def _changed_options(self, stream: Stream) -> dict[str, Any]:
+        """The options that a stream does not have yet."""
+        wanted, now = asdict(self._options), asdict(stream.options)
+        return {name: wanted[name] for name in wanted if wanted[name] != now[name] and name != "lift"}
+
+    def _origin(self) -> dict[str, str]:
+        """The origin of the stream, from which it can be drawn again, if the browser does not have it yet."""
+        here = self._stream.snapshot()
+        position, changes = self._origin_sent
+        if here.timeline == changes and here.position < position + ORIGIN_TOKENS:
+            return {}
+        self._origin_sent = here.position, here.timeline
+        return {"origin": here.text()}
 
     def _advance(self, until: float) -> None:
         """Draw up to a position, to the end of the stream or for `BUDGET_SECONDS`."""
         deadline = time.monotonic() + BUDGET_SECONDS
         while not self._reaches(until) and not self._stream.ended and time.monotonic() < deadline:
-            stream = self._stream
-            step = Step(stream.position, stream.horizon_ticks, stream.now_ticks)
-            self._trail.append(step)
-            [(_, events)] = draw(stream.engine, [stream], TOKENS)  # no more than is due
-            self._add_events(step.position, events)
+            self._step()
+
+    def _step(self) -> None:
+        """Draw some tokens, no more than are due."""
+        stream = self._stream
+        self._trail.append(Step(stream.position, stream.horizon_ticks, stream.now_ticks))
+        [(_, events)] = draw(stream.engine, [stream], TOKENS)
+        self._add_events(self._trail[-1].position, events)
 
     def _fork_at(
         self, ticks: int, clock: Literal["horizon_ticks", "now_ticks"] = "horizon_ticks"
@@ -173,17 +203,31 @@ class Live(ABC):
         """Another take, which goes back some bars, seconds or characters from `position` and continues with `seed`."""
         with self._lock:
             fork, step, drawn = self._fork_at(self._tick_to_go_back_to(position))
-            other = copy(self)
-            other._options = self._options | {"seed": seed}
-            fork.set(**other._options)
-            other._restart(fork, step, drawn, fork.horizon_ticks)
-            other._continue_with(fork, (place for place in self._trail if place.position <= step))
+            other = self._copy(fork, step, drawn)
+        other._options = replace(self._options, seed=seed)
+        fork.set(**other._changed_options(fork))
+        other._listen_from(fork.horizon_ticks)
+        return other
+
+    def again(self, position: float) -> Self:
+        """Another take of the same stream, heard from a position on."""
+        with self._lock:
+            other = self._copy(self._stream.fork(), self._stream.position, [])
+            other._listen_from(self._ticks(position))
+        return other
+
+    def _copy(self, fork: Stream, step: int, drawn: list[Event]) -> Self:
+        """A copy that shares nothing that changes, with a fork of the stream; `step` and `drawn` as in `_fork_at`."""
+        other = copy(self)
+        other._stream = fork
+        other._trail = deque((place for place in self._trail if place.position <= step), TRAIL)
+        other._replace_events(step, drawn)
         return other
 
     @property
     def title(self) -> str:
         """The name of the checkpoint, and the seed that was asked for last."""
-        return f"{self.name}, seed {self._options.get('seed', self._stream.options.seed)}"
+        return f"{self.name}, seed {self._options.seed}"
 
     def describe(self) -> dict[str, Any]:
         """What the browser needs to know before the first chunk, as a JSON object, and the number of changes of the
@@ -191,8 +235,12 @@ class Live(ABC):
         return {"title": self.title, "changes": self._changes, **self._opening}
 
     @abstractmethod
-    def _opening_view(self, at: float) -> dict[str, Any]:
-        """The voices, and the events before the opening position `at` that a page shows, as a JSON object."""
+    def _begin(self, ticks: int) -> None:
+        """Let position 0 be at a tick, the end of the primer."""
+
+    @abstractmethod
+    def _opening_view(self, ticks: int) -> dict[str, Any]:
+        """The voices, and the events before a tick that a page shows, as a JSON object."""
 
     def _reaches(self, position: float) -> bool:
         """Whether enough is drawn to play up to a position."""
@@ -219,13 +267,17 @@ class Live(ABC):
         """Remember the events of a step that began at `position`, in tokens."""
 
     @abstractmethod
-    def _restart(self, fork: Stream, step: int, drawn: list[Any], ticks: int) -> None:
-        """Replace the lists of events by new ones: the events before the position `step`, and those that a fork has
-        drawn since. What has not ended at `ticks` is sent again."""
+    def _replace_events(self, step: int, drawn: list[Any]) -> None:
+        """Remember the events before the position `step`, and those that the stream has drawn since, in new lists."""
+
+    @abstractmethod
+    def _send_from(self, ticks: int) -> None:
+        """Send everything again that has not ended at a tick."""
 
     @abstractmethod
     def _chunk(self) -> dict[str, Any]:
-        """The events since the last chunk, as a JSON object."""
+        """The next events, no more than fit into `ahead`, as a JSON object with their `horizon`, and whether the stream
+        has `ended` there."""
 
     def heard(self, position: float) -> Any:
         """The piece up to a position, a text or a score."""
@@ -240,50 +292,3 @@ class Live(ABC):
         """The stream at a position, as the bytes of a take."""
         with self._lock:
             return self._fork_at(self._ticks(position))[0].snapshot().to_bytes()
-
-
-class LiveText(Live):
-    """A live take of text."""
-
-    medium = "text"
-    ahead = 4096.0
-
-    def __init__(self, stream: Stream, name: str, primer: str = "") -> None:
-        """Begin with a stream that has read `primer`."""
-        self._primer_text = primer
-        self._characters: list[str] = []
-        self._forgotten = 0
-        self._sent = 0
-        super().__init__(stream, name)
-
-    def _opening_view(self, at: float) -> dict[str, Any]:
-        before = "".join(self._characters[-SHOWN_CHARACTERS:])
-        return {"voices": [], "primer": self._primer_text[-SHOWN_CHARACTERS:], "before": before}
-
-    def _position(self, ticks: int) -> float:
-        return ticks - self._begin_ticks
-
-    def _ticks(self, position: float) -> int:
-        return self._begin_ticks + int(min(position, self._horizon()))
-
-    def _tick_to_go_back_to(self, position: float) -> int:
-        return max(self._begin_ticks, self._ticks(position) - BACK_CHARACTERS)
-
-    def _add_events(self, position: int, events: list[str]) -> None:
-        self._characters += events
-
-    def _restart(self, fork: Stream, step: int, drawn: list[str], ticks: int) -> None:
-        self._sent = ticks - self._begin_ticks
-        self._characters = self._characters[: self._sent - self._forgotten]
-
-    def _chunk(self) -> dict[str, Any]:
-        text = "".join(self._characters[self._sent - self._forgotten :])
-        self._sent += len(text)
-        if len(self._characters) > MAX_CHARACTERS:
-            self._forgotten += MAX_CHARACTERS // 2
-            del self._characters[: MAX_CHARACTERS // 2]
-        return {"text": text, "horizon": self._sent}
-
-    def _heard(self, position: float) -> str:
-        """The primer, which the page shows too, and the text after it."""
-        return self._primer_text + "".join(self._characters[: max(0, int(position) - self._forgotten)])

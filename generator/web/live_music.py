@@ -29,18 +29,19 @@ class LiveMusic(Live):
     medium = "music"
     ahead = 30.0
 
-    def __init__(self, stream: Stream, name: str, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self._clock = Clock(tokenizer.ticks_per_quarter)
+    def __init__(self, stream: Stream, name: str, at: float | None = None) -> None:
+        self._tokenizer = stream.engine.tokenizer
+        self._clock = Clock(self._tokenizer.ticks_per_quarter)
         self._events: list[tuple[int, MusicEvent]] = []
         """(position of its step in tokens, event), in the order in which they were drawn."""
+        self._waiting: list[MusicEvent] = []
+        """The events that have not been sent yet."""
         self._start_ticks = 0  # earlier events have been forgotten
         self._begin_seconds = 0.0
-        self._remember(-1, stream.past())  # the primer, or the past of an uploaded take
-        self._waiting = self._not_ended_at(stream.horizon_ticks)
-        """The events that have not been sent yet."""
-        self._begin_seconds = self._clock.seconds(stream.horizon_ticks)
-        super().__init__(stream, name)
+        super().__init__(stream, name, at)
+
+    def _begin(self, ticks: int) -> None:
+        self._begin_seconds = self._clock.seconds(ticks)
 
     def _remember(self, position: int, events: Iterable[Any]) -> None:
         """Add events to `_events`, and follow their tempos."""
@@ -49,13 +50,9 @@ class LiveMusic(Live):
             if isinstance(event, Tempo):
                 self._clock.set(event)
 
-    def _not_ended_at(self, ticks: int) -> list[MusicEvent]:
-        """The remembered events that start at a tick or later, and the notes that sound there."""
-        return [event for _, event in self._events if not ended(event, ticks)]
-
-    def _opening_view(self, at: float) -> dict[str, Any]:
-        since, now = self._ticks(at - SHOWN_SECONDS), self._stream.horizon_ticks
-        before = [event for _, event in self._events if ended(event, now)]
+    def _opening_view(self, ticks: int) -> dict[str, Any]:
+        since = self._ticks(self._position(ticks) - SHOWN_SECONDS)
+        before = [event for _, event in self._events if ended(event, ticks)]
         shown = self._json(event for event in before if event.start_ticks >= since)
         pedals = {event.voice: event for event in before if isinstance(event, Pedal)}
         shown["pedals"] = self._json(pedals.values())["pedals"]  # the present state of the pedals, however old
@@ -83,20 +80,25 @@ class LiveMusic(Live):
         self._remember(position, events)
         self._waiting += events
 
-    def _restart(self, fork: Stream, step: int, drawn: list[MusicEvent], ticks: int) -> None:
+    def _replace_events(self, step: int, drawn: list[MusicEvent]) -> None:
         events = [(position, event) for position, event in self._events if position < step]
         self._clock, self._events = Clock(self._tokenizer.ticks_per_quarter), []
         for position, event in events:
             self._remember(position, [event])
         self._remember(step, drawn)
-        self._waiting = self._not_ended_at(ticks)
+
+    def _send_from(self, ticks: int) -> None:
+        self._waiting = [event for _, event in self._events if not ended(event, ticks)]
+        self._sent_ticks = ticks
 
     def _chunk(self) -> dict[str, Any]:
-        horizon = self._stream.horizon_ticks
+        horizon = self._ticks(self._position(self._sent_ticks) + self.ahead)
+        self._sent_ticks = horizon
         known = sorted((event for event in self._waiting if event.start_ticks < horizon), key=lambda e: e.start_ticks)
         self._waiting = [event for event in self._waiting if event.start_ticks >= horizon]
         self._forget()
-        return {**self._json(known), "horizon": round(self._position(horizon), 4)}
+        ended = self._stream.ended and not self._waiting
+        return {**self._json(known), "horizon": round(self._position(horizon), 4), "ended": ended}
 
     def _json(self, events: Iterable[MusicEvent]) -> dict[str, Any]:
         """Events as a JSON object, their times as positions in seconds."""
@@ -143,7 +145,8 @@ class LiveMusic(Live):
         end = self._stream.horizon_ticks if whole else self._ticks(position)
         events = [event for _, event in self._events if whole or event.start_ticks < end]
         if self._start_ticks:
-            score: Score = self._tokenizer.collect(events)
+            score = self._tokenizer.collect(events)
+            assert isinstance(score, Score)
             return score.between(self._start_ticks, max(end, score.end_ticks) if whole else end)
         piece = piece_of(self._tokenizer, events, self._stream.snapshot(), None if whole else Cut(end))
         assert isinstance(piece, Score)

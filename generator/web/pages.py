@@ -25,10 +25,13 @@ from generator.streaming.snapshot import Snapshot
 from generator.tokenizers import KINDS
 from generator.web.constraints import page_message, persistent_key
 from generator.web.controls import controls, melody_options, new_seed, setting, uploaded
-from generator.web.live import BACK_CHARACTERS, Live, LiveText
+from generator.web.live import Live
 from generator.web.live_music import BACK_BARS, BACK_SECONDS, LiveMusic
+from generator.web.live_text import BACK_CHARACTERS, LiveText
 from generator.web.routes import FORMATS, STATIC, number, registry
 from generator.web.visitors import Visitor
+
+LIVE: dict[str, type[Live]] = {"music": LiveMusic, "text": LiveText}
 
 
 def main() -> None:
@@ -132,11 +135,9 @@ def start(medium: str, model: Model, options: dict[str, Any]) -> None:
             if tune:
                 raise CarouselError("a melody begins with its stream; remove the melody or the take")
             stream = model.engine().resume(piece, **options, seed=seed)
-            piece = stream.history() if medium == "text" else None
         else:
             stream = model.stream(piece, **{**tune, **wanted})
-        name, read = setting(medium, "checkpoint"), str(piece or "")
-        live = LiveMusic(stream, name, model.tokenizer) if medium == "music" else LiveText(stream, name, read)
+        live = LIVE[medium](stream, setting(medium, "checkpoint"))
         live.upload = upload
         live.given = {name: tune[name] for name in tune if name == "tempo"}
         visitor = this_visitor()

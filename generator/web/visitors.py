@@ -17,8 +17,9 @@ from threading import Lock
 from typing import Any
 
 from generator.foundation.errors import CarouselError
-from generator.web.live import MAX_CHARACTERS, Live
+from generator.web.live import Live
 from generator.web.live_music import MAX_EVENTS
+from generator.web.live_text import MAX_CHARACTERS
 
 PLACES = 32
 """The most visitors at a time."""

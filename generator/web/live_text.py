@@ -1,0 +1,71 @@
+"""Live takes of text: characters are sent in their order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from generator.streaming.stream import Stream
+from generator.web.live import TOKENS, Live
+
+MAX_CHARACTERS = 1_000_000
+"""A take that grows beyond this length forgets its oldest half."""
+SHOWN_CHARACTERS = 4000
+"""A page shows this much of the text before the opening position."""
+BACK_CHARACTERS = 200
+"""The distance that one goes back in text."""
+
+
+class LiveText(Live):
+    """A live take of text."""
+
+    medium = "text"
+    ahead = 4096.0
+
+    def __init__(self, stream: Stream, name: str, at: float | None = None) -> None:
+        self._primer_text = ""
+        self._characters: list[str] = []
+        self._forgotten = 0
+        self._sent = 0
+        super().__init__(stream, name, at)
+
+    def _begin(self, ticks: int) -> None:
+        self._begin_ticks = ticks
+        self._primer_text, self._characters = "".join(self._characters), []
+
+    def _opening_view(self, ticks: int) -> dict[str, Any]:
+        until = ticks - self._begin_ticks - self._forgotten
+        before = "".join(self._characters[max(0, until - SHOWN_CHARACTERS) : until])
+        return {"voices": [], "primer": self._primer_text[-SHOWN_CHARACTERS:], "before": before}
+
+    def _position(self, ticks: int) -> float:
+        return ticks - self._begin_ticks
+
+    def _ticks(self, position: float) -> int:
+        return self._begin_ticks + int(min(position, self._horizon()))
+
+    def _tick_to_go_back_to(self, position: float) -> int:
+        return max(self._begin_ticks, self._ticks(position) - BACK_CHARACTERS)
+
+    def _add_events(self, position: int, events: list[str]) -> None:
+        self._characters += events
+
+    def _replace_events(self, step: int, drawn: list[str]) -> None:
+        drawn_until = self._stream.horizon_ticks - self._begin_ticks
+        self._characters = self._characters[: drawn_until - len(drawn) - self._forgotten] + drawn
+
+    def _send_from(self, ticks: int) -> None:
+        self._sent = ticks - self._begin_ticks
+
+    def _chunk(self) -> dict[str, Any]:
+        since = self._sent - self._forgotten
+        text = "".join(self._characters[since : since + int(self.ahead) + TOKENS])
+        self._sent += len(text)
+        ended = self._stream.ended and self._sent == self._horizon()
+        if len(self._characters) > MAX_CHARACTERS and self._sent - self._forgotten > MAX_CHARACTERS // 2:
+            self._forgotten += MAX_CHARACTERS // 2
+            del self._characters[: MAX_CHARACTERS // 2]
+        return {"text": text, "horizon": self._sent, "ended": ended}
+
+    def _heard(self, position: float) -> str:
+        """The primer, which the page shows too, and the text after it."""
+        return self._primer_text + "".join(self._characters[: max(0, int(position) - self._forgotten)])
