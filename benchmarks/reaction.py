@@ -1,5 +1,4 @@
-"""How soon the app answers: from the click to the first sound, and from a change of a control to where it is heard. JSON,
-one object.
+"""How soon the app answers a click on Start, and a change of a control. JSON, one object.
 
     python -m benchmarks.reaction
 
@@ -90,8 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     made = parser("reaction", __doc__)
     made.add_argument("--starts", type=command.positive, default=20, metavar="N", help="(default: 20)")
     made.add_argument("--changes", type=command.positive, default=100, metavar="N", help="(default: 100)")
-    pause = {"type": command.positive, "default": 700, "metavar": "N", "help": "between two changes (default: 700)"}
-    made.add_argument("--pause-ms", **pause)
+    made.add_argument("--pause-ms", type=command.positive, default=700, metavar="N", help="(default: 700)")
     made.add_argument("--only", nargs="+", default=list(CHECKPOINTS), choices=CHECKPOINTS, help="(default: all)")
     return command.run(made, reaction, arguments)
 

@@ -19,6 +19,7 @@ from threading import Lock
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from generator.foundation.errors import CarouselError
+from generator.streaming.origin import Change
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Event
 
@@ -86,7 +87,7 @@ class Live(ABC):
         self._applied = self._options
         self._sequence = 0
         self._last: dict[str, Any] = {}
-        self._origin_sent = (0, ())
+        self._origin_sent: tuple[int, tuple[Change, ...]] = (0, ())
         self._send_from(ticks)
         at = self._position(ticks)
         self._opening = {"at": at, **self._opening_view(ticks)}

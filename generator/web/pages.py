@@ -107,7 +107,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
         data={
             "visitor": st.session_state.get("visitor", ""),
             "live": {"take": number, **live.describe()} if live else None,
-            "stale": bool(live) and not live.plays(model.checkpoint.fingerprint),
+            "stale": live is not None and not live.plays(model.checkpoint.fingerprint),
             "kept": [
                 {"take": take, "title": kept.title, "length": kept.length}
                 for take, kept in (visitor.kept(medium) if visitor else {}).items()
