@@ -94,12 +94,12 @@ def test_an_uploaded_take_waits_for_its_start(folder: Path, monkeypatch: pytest.
     registry().visitor(page.session_state["visitor"]).start(live)
     page.select_slider(key="music-tune-ranges-Soprano").set_range(73, 75).run()
     whole = page.select_slider(key="music-tune-ranges-Alto").value
-    playing = live._options
+    playing = live.options
     assert playing.ranges == "Soprano:73-75"
     options = {"key": "Eb major", "tempo": 97, "temperature": 0.5, "governor": False, "ranges": "Alto:68-71"}
     take = model.stream(seed=3, **options).snapshot().to_bytes()
     page.file_uploader(key="music-file").set_value(("a.take", take, "application/octet-stream")).run()
-    assert not page.error and not page.exception and live._options is playing
+    assert not page.error and not page.exception and live.options is playing
     assert page.selectbox(key="music-tune-key").value == "E♭ major"
     assert page.slider(key="music-temperature").value == 0.5 and not page.toggle(key="music-governor").value
     part = model.tokenizer.table.parts[0]
@@ -113,8 +113,8 @@ def test_an_uploaded_take_waits_for_its_start(folder: Path, monkeypatch: pytest.
     page.file_uploader(key="music-file").set_value(("a.mid", tune, "audio/midi")).run()
     page.selectbox(key="music-tune-key").set_value("primer").run()
     page.slider(key="music-temperature").set_value(0.8).run()
-    assert not page.error and not page.exception and live._options.temperature == 0.8
-    assert live._options.key == "E♭ major"
+    assert not page.error and not page.exception and live.options.temperature == 0.8
+    assert live.options.key == "E♭ major"
 
 
 def test_a_broken_upload_is_one_line_under_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

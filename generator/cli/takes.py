@@ -26,7 +26,6 @@ from generator.music.score import Score
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.origin import Change, Cut, Injection, Origin, read_text
 from generator.streaming.snapshot import Snapshot
-from generator.streaming.stream import Stream
 from generator.tokenizers.base import Event, Tokenizer
 
 if TYPE_CHECKING:
@@ -137,20 +136,18 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
     elif output is not None:
         sinks.check(output, str if model.tokenizer.medium == "text" else Score)
     engine = engine_of(model, origin.backend, corpus)
-    try:
-        engine.check(origin)
-    except CarouselError as error:
-        raise CarouselError(f"{path}: ", *error.args) from error
     before = path.read_bytes()
     with when_slow() as progress:
-        stream = Stream.begin(engine, origin.primer, origin.timeline, progress)
-        events = [*stream.past(), *stream.replay(origin.position, origin.timeline, origin.injected)]
+        try:
+            stream = engine.replay(origin, progress=progress)
+        except CarouselError as error:
+            raise CarouselError(f"{path}: ", *error.args) from error
     with TemporaryDirectory() as folder:
         target = output or Path(folder) / path.name
         if as_take:
             replace(stream.snapshot(), checkpoint=origin.checkpoint).save(target)  # its folder may have a new name
         else:
-            sinks.write(piece_of(model.tokenizer, events, origin, cut), target, progress=progress)
+            sinks.write(piece_of(model.tokenizer, stream.past(), origin, cut), target, progress=progress)
         after = target.read_bytes()
     if output is not None:
         tell(f"{output}: {origin.position:,} tokens of {model.checkpoint.name}")

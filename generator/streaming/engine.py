@@ -18,7 +18,7 @@ from generator.model.config import ModelConfig
 from generator.music.score import Score
 from generator.streaming.course import Progress, quiet
 from generator.streaming.melody import of_score
-from generator.streaming.origin import READ_ERRORS
+from generator.streaming.origin import READ_ERRORS, Origin
 from generator.streaming.runtime import DAMAGED, Runtime
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream, draw
@@ -146,6 +146,19 @@ class Engine(Runtime):
             raise CarouselError(DAMAGED) from error
         if options:
             stream.set(**options)
+        self.admit(stream)
+        return stream
+
+    def replay(self, origin: Origin, *, progress: Progress = quiet) -> Stream:
+        """Draw a stream again from its origin, up to its position; `progress` as in `stream`.
+
+        Raises:
+            CarouselError: it was made with another checkpoint, backend or corpus, or the origin is damaged.
+        """
+        self.check(origin)
+        stream = Stream.begin(self, origin.primer, origin.timeline, progress)
+        for _ in stream.replay(origin.position, origin.timeline, origin.injected):
+            pass
         self.admit(stream)
         return stream
 

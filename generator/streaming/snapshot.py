@@ -99,11 +99,21 @@ class Snapshot(Origin):
         except OSError as error:
             raise CarouselError(f"{path}: cannot read: {error.strerror}; name a take that exists") from error
         try:
-            return _read(data)
+            return Snapshot.from_bytes(data)
         except CarouselError as error:
             raise CarouselError(f"{path}: ", *error.args) from error
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Snapshot:
+        """Read the bytes of a take.
+
+        Raises:
+            CarouselError: they are cut off, edited, not those of a take, or from a newer version.
+        """
+        try:
+            return _read(data)
         except (SafetensorError, *READ_ERRORS) as error:
-            raise CarouselError(f"{path}: cut off or not a take; choose another file") from error
+            raise CarouselError("cut off or not a take; choose another file") from error
 
 
 def _read(data: bytes) -> Snapshot:

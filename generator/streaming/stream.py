@@ -232,30 +232,22 @@ class Stream(Course):
         lines = np.flatnonzero(np.isin(tokens, self.engine.tokenizer.bar_lines))[-bars:]
         return begun + int(lines[0]) if len(lines) == bars else begun
 
+    @exclusive
     def tokens(self) -> array[int]:
         """All tokens so far, primer included. A resumed stream first draws its past again, once."""
-        return self._tokens_and_snapshot()[0]
+        self._repair()
+        return self._past_tokens()[:]
 
     def past(self) -> Iterator[Event]:
         """Every event since the start, primer included. A resumed stream first draws its past again, once."""
-        yield from self._decoded(self.tokens())
-
-    def _decoded(self, tokens: array[int]) -> Iterator[Event]:
-        decoder = self.engine.tokenizer.decoder()
+        tokens, decoder = self.tokens(), self.engine.tokenizer.decoder()
         for at in range(0, len(tokens), CHUNK):
             yield from decoder.feed_all(tokens[at : at + CHUNK].tolist())
 
-    @exclusive
-    def _tokens_and_snapshot(self) -> tuple[array[int], Snapshot]:
-        """All tokens so far, and the present state."""
-        self._repair()
-        return self._past_tokens()[:], self._snapshot()
-
     def history(self) -> str | Score:
         """The events of `past` as a `str`, or as a `Score`, which has an origin that is written into music files."""
-        tokens, here = self._tokens_and_snapshot()
-        piece = self.engine.tokenizer.collect(list(self._decoded(tokens)))
-        return replace(piece, origin=here.text()) if isinstance(piece, Score) else piece
+        piece = self.engine.tokenizer.collect(list(self.past()))
+        return replace(piece, origin=self.snapshot().text()) if isinstance(piece, Score) else piece
 
 
 def draw(

@@ -116,7 +116,12 @@ def set_widgets_to(medium: str, model: Model, piece: str | Score | Snapshot | No
     if not isinstance(piece, Snapshot) or st.session_state.get(f"{medium}-adopted") is piece:
         return
     st.session_state[f"{medium}-adopted"] = piece
-    options, state = piece.options, st.session_state
+    set_widgets(medium, model, piece.options)
+
+
+def set_widgets(medium: str, model: Model, options: SamplingOptions) -> None:
+    """Set the widgets to these options."""
+    state = st.session_state
     state[f"{medium}-seed"] = min(options.seed, SAFE_INTEGER)
     state[f"{medium}-temperature"], state[f"{medium}-top_p"] = min(options.temperature, MAX_TEMPERATURE), options.top_p
     state[f"{medium}-governor"] = options.governor

@@ -19,6 +19,7 @@ from threading import Lock
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
 from generator.streaming.origin import Change
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Event
@@ -58,7 +59,9 @@ class Live(ABC):
             at: the position from which on it is heard, by default its end.
         """
         self.name = name
-        self._stream, self._options = stream, stream.options
+        self._stream = stream
+        self.options: SamplingOptions = stream.options
+        """The options that were asked for last."""
         self._changes = 0
         self.given: dict[str, Any] = {}
         """Options that apply as long as the listener does not set them."""
@@ -84,7 +87,7 @@ class Live(ABC):
     def _listen_from(self, ticks: int) -> None:
         """Begin, or begin again, with a listener to whom nothing was sent yet."""
         self._lock = Lock()
-        self._applied = self._options
+        self._applied = self.options
         self._sequence = 0
         self._last: dict[str, Any] = {}
         self._origin_sent: tuple[int, tuple[Change, ...]] = (0, ())
@@ -104,9 +107,9 @@ class Live(ABC):
         """
         options |= {name: value for name, value in self.given.items() if options.get(name) is None}
         constraints = self._stream.engine.constraints
-        settled = constraints.settle(replace(self._options, **options), self._primer)
-        if settled != self._options:
-            self._options = settled
+        settled = constraints.settle(replace(self.options, **options), self._primer)
+        if settled != self.options:
+            self.options = settled
             self._changes += 1
 
     def pull(self, have: int, until: float, heard: float = inf) -> dict[str, Any]:
@@ -140,9 +143,9 @@ class Live(ABC):
 
     def _apply_options(self, heard: float) -> dict[str, float]:
         """Apply the options that were changed since the last pull; returns what the chunk says about it."""
-        if self._options == self._applied:
+        if self.options == self._applied:
             return {}
-        self._applied = self._options
+        self._applied = self.options
         if heard >= self._horizon():
             self._stream.set(**self._changed_options(self._stream))
             return {}
@@ -156,7 +159,7 @@ class Live(ABC):
 
     def _changed_options(self, stream: Stream) -> dict[str, Any]:
         """The options that a stream does not have yet."""
-        wanted, now = asdict(self._options), asdict(stream.options)
+        wanted, now = asdict(self.options), asdict(stream.options)
         return {name: wanted[name] for name in wanted if wanted[name] != now[name] and name != "lift"}
 
     def _origin(self) -> dict[str, str]:
@@ -205,7 +208,7 @@ class Live(ABC):
         with self._lock:
             fork, step, drawn = self._fork_at(self._tick_to_go_back_to(position))
             other = self._copy(fork, step, drawn)
-        other._options = replace(self._options, seed=seed)
+        other.options = replace(self.options, seed=seed)
         fork.set(**other._changed_options(fork))
         other._listen_from(fork.horizon_ticks)
         return other
@@ -228,7 +231,7 @@ class Live(ABC):
     @property
     def title(self) -> str:
         """The name of the checkpoint, and the seed that was asked for last."""
-        return f"{self.name}, seed {self._options.seed}"
+        return f"{self.name}, seed {self.options.seed}"
 
     def describe(self) -> dict[str, Any]:
         """What the browser needs to know before the first chunk, as a JSON object, and the number of changes of the

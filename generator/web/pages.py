@@ -6,11 +6,8 @@ goes on.
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -18,18 +15,19 @@ import streamlit as st
 from generator.foundation import places
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
-from generator.model.checkpoint import TOKENIZER
 from generator.streaming.constraints import PRIMER, Constraints
-from generator.streaming.engine import Model, load
+from generator.streaming.engine import Model
+from generator.streaming.origin import read_text
 from generator.streaming.snapshot import Snapshot
-from generator.tokenizers import KINDS
+from generator.web import primers
 from generator.web.constraints import page_message, persistent_key
-from generator.web.controls import controls, melody_options, new_seed, setting, uploaded
+from generator.web.controls import controls, melody_options, new_seed, set_widgets, setting, uploaded
 from generator.web.live import Live
 from generator.web.live_music import BACK_BARS, BACK_SECONDS, LiveMusic
 from generator.web.live_text import BACK_CHARACTERS, LiveText
-from generator.web.routes import FORMATS, STATIC, number, registry
-from generator.web.visitors import Visitor
+from generator.web.models import checkpoints, find, loaded
+from generator.web.routes import FORMATS, STATIC, number, registry, text, whole
+from generator.web.visitors import Kept, Visitor
 
 LIVE: dict[str, type[Live]] = {"music": LiveMusic, "text": LiveText}
 
@@ -100,6 +98,8 @@ def reseed(medium: str, seed: int) -> None:
 @st.fragment
 def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
     """Show the stage. Its buttons run only this function again and not the whole page, so that a start is quick."""
+    if st.session_state.pop("changed widgets", False):
+        st.rerun(scope="app")
     visitor = this_visitor()
     number, live = playing(medium)
     stage_component(medium)(
@@ -109,7 +109,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
             "live": {"take": number, **live.describe()} if live else None,
             "stale": live is not None and not live.plays(model.checkpoint.fingerprint),
             "kept": [
-                {"take": take, "title": kept.title, "length": kept.length}
+                {"take": take, "title": kept.title, "length": kept.length, "origin": kept.origin}
                 for take, kept in (visitor.kept(medium) if visitor else {}).items()
             ],
             "voices": [asdict(voice) for voice in getattr(model.tokenizer, "voices", ())],
@@ -119,6 +119,8 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
         },
         on_start_change=partial(start, medium, model, options),
         on_back_change=partial(back, medium),
+        on_restore_change=partial(restore, medium),
+        on_replay_change=partial(replay, medium),
         on_keep_change=partial(keep, medium),
         on_remove_change=partial(remove, medium),
     )
@@ -140,13 +142,84 @@ def start(medium: str, model: Model, options: dict[str, Any]) -> None:
         live = LIVE[medium](stream, setting(medium, "checkpoint"))
         live.upload = upload
         live.given = {name: tune[name] for name in tune if name == "tempo"}
-        visitor = this_visitor()
-        if visitor is None:
-            st.session_state["visitor"] = registry().admit()
-            visitor = registry().visitor(st.session_state["visitor"])
-        visitor.start(live)
+        admitted().start(live)
     except CarouselError as error:
         show_message(page_message(error))
+
+
+def restore(medium: str) -> None:
+    """Go on with a take that the browser remembers from before a reload or a restart of the server, or that is named by
+    a link. The widgets get its options."""
+    request = dict(st.session_state[f"{medium}-stage"].restore)
+    try:
+        position = number(request, "position")
+        before = known(request.get("visitor"))
+        take = before.takes.get(whole(request, "take")) if before else None
+        visitor = admitted()
+        if isinstance(take, Live) and take.medium == medium:
+            live = take.again(position)
+        else:
+            live = drawn_again(medium, text(request, "origin"), position)
+        if before and before is not visitor:
+            visitor.take_over(before, medium)
+        for kept in [] if before else request.get("kept", []):
+            length = number(kept, "length")
+            visitor.keep(visitor.start(drawn_again(medium, text(kept, "origin"), length)), length)
+        go_on_with(live)
+    except CarouselError as error:
+        show_message(page_message(error))
+
+
+def replay(medium: str) -> None:
+    """Play a kept take from its beginning, and go on where it ends."""
+    try:
+        kept = admitted().take(int(st.session_state[f"{medium}-stage"].replay))
+        assert isinstance(kept, Kept)
+        go_on_with(drawn_again(medium, kept.origin, 0.0))
+    except CarouselError as error:
+        show_message(page_message(error))
+
+
+def drawn_again(medium: str, origin: str, position: float) -> Live:
+    """A live take that is drawn again from its origin, and heard from a position on.
+
+    Raises:
+        CarouselError: the origin is damaged or too long, or its checkpoint is not here.
+    """
+    found, _ = read_text(origin)
+    primers.refuse_too_long(found, "this page")
+    name, model = find(medium, found)
+    return LIVE[medium](model.engine(found.backend).replay(found), name, position)
+
+
+def go_on_with(live: Live) -> None:
+    """Let a take play, and set the widgets to its options."""
+    visitor = admitted()
+    visitor.start(live)
+    st.session_state[f"{live.medium}-checkpoint"] = live.name
+    set_widgets(live.medium, loaded(checkpoints(live.medium)[live.name]), live.options)
+    st.session_state["changed widgets"] = True
+
+
+def known(token: Any) -> Visitor | None:
+    """The visitor with a token, if there is one."""
+    try:
+        return registry().visitor(token)
+    except CarouselError:
+        return None
+
+
+def admitted() -> Visitor:
+    """The visitor of this session, who is admitted if this is the first start.
+
+    Raises:
+        CarouselError: all places are taken.
+    """
+    visitor = this_visitor()
+    if visitor is None:
+        st.session_state["visitor"] = registry().admit()
+        visitor = registry().visitor(st.session_state["visitor"])
+    return visitor
 
 
 def back(medium: str) -> None:
@@ -197,43 +270,13 @@ def show_message(text: str) -> None:
 
 def this_visitor() -> Visitor | None:
     """The visitor of this session; None before the first start, or if the place was given to somebody else."""
-    try:
-        return registry().visitor(st.session_state.get("visitor", ""))
-    except CarouselError:
-        return None
+    return known(st.session_state.get("visitor", ""))
 
 
 def playing(medium: str) -> tuple[int, Live | None]:
     """The number of this visitor's live take, and the take; (0, None) if there is none."""
     visitor = this_visitor()
     return visitor.playing(medium) if visitor else (0, None)
-
-
-def checkpoints(medium: str) -> dict[str, Path]:
-    """The checkpoint folders of a medium by their names, the shipped ones first: those in the folder that the command
-    line names, or else all that can be loaded by name."""
-    found = {}
-    known = places.checkpoints_in(Path(sys.argv[1])) if len(sys.argv) > 1 else places.checkpoints()
-    for name, path in known.items():
-        try:
-            kind = json.loads((path / TOKENIZER).read_bytes())["kind"]
-        except (OSError, ValueError, TypeError, KeyError):
-            continue
-        if isinstance(kind, str) and kind in KINDS and KINDS[kind].medium == medium:
-            found[name] = path
-    shipped = places.shipped(places.CHECKPOINTS)
-    return dict(sorted(found.items(), key=lambda item: item[1].parent != shipped))
-
-
-def loaded(path: Path) -> Model:
-    """The model of a checkpoint folder, shared by all visitors, and loaded again if its files have changed."""
-    return _loaded(str(path), max((file.stat().st_mtime for file in path.iterdir()), default=0.0))
-
-
-@st.cache_resource(max_entries=8, show_spinner="Loading the model …")
-def _loaded(path: str, changed: float) -> Model:
-    """The model, cached for each time of the last change."""
-    return load(path)
 
 
 @st.cache_resource(show_spinner=False)

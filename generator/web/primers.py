@@ -17,6 +17,7 @@ from generator.foundation.errors import CarouselError, Option
 from generator.foundation.omissions import Sentence, many
 from generator.music import files
 from generator.music.score import Score
+from generator.streaming.origin import Origin
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers.base import Tokenizer
 
@@ -46,17 +47,22 @@ def read(name: str, data: bytes, medium: str) -> str | Score | Snapshot:
             if suffix != TAKE:
                 return read_primer(str(path), medium)
             snapshot = Snapshot.load(path)
-            sizes = (("tokens", snapshot.position, MAX_PAST), ("changes", len(snapshot.timeline), MAX_CHANGES))
-            for unit, count, most in sizes:
-                if count > most:
-                    raise CarouselError(
-                        f"{name}: a take of {count:,} {unit}; the app goes on from {most:,} at most, and "
-                        f"sample --resume from any"
-                    )
+            refuse_too_long(snapshot, name)
             return snapshot
         except CarouselError as error:
             parts = (part if isinstance(part, Option) else part.replace(str(path), name) for part in error.args)
             raise CarouselError(*parts) from None
+
+
+def refuse_too_long(origin: Origin, name: str) -> None:
+    """Raise a CarouselError if a stream would take too long to be drawn again."""
+    sizes = (("tokens", origin.position, MAX_PAST), ("changes", len(origin.timeline), MAX_CHANGES))
+    for unit, count, most in sizes:
+        if count > most:
+            raise CarouselError(
+                f"{name}: a take of {count:,} {unit}; the app goes on from {most:,} at most, and "
+                f"sample --resume from any"
+            )
 
 
 def last_part(piece: str | Score | Snapshot) -> str | Score | Snapshot:

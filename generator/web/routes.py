@@ -29,7 +29,7 @@ from generator.foundation.errors import CarouselError
 from generator.sinks import write
 from generator.web.live import Live
 from generator.web.samples import pack
-from generator.web.visitors import Registry
+from generator.web.visitors import Gone, Registry
 
 STATIC = Path(__file__).parent / "static"
 MAX_BODY_BYTES = 4096
@@ -112,7 +112,7 @@ def _answer(
                 raise CarouselError("the request is not a JSON object")
             return await to_thread.run_sync(work, body, limiter=threads)
         except CarouselError as error:
-            return JSONResponse({"error": str(error)}, status_code=409)
+            return JSONResponse({"error": str(error)}, status_code=410 if isinstance(error, Gone) else 409)
 
     return endpoint
 

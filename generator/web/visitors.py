@@ -12,11 +12,13 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from threading import Lock
 from typing import Any
 
 from generator.foundation.errors import CarouselError
+from generator.streaming.snapshot import Snapshot
 from generator.web.live import Live
 from generator.web.live_music import MAX_EVENTS
 from generator.web.live_text import MAX_CHARACTERS
@@ -33,15 +35,25 @@ SHELF = {"music": MAX_EVENTS, "text": MAX_CHARACTERS}
 """The largest total `Kept.size` of a visitor's kept takes of a medium, unless the newest one alone is larger."""
 
 
+class Gone(CarouselError):
+    """A visitor or a take that the server does not have (any more)."""
+
+
 @dataclass(frozen=True)
 class Kept:
     """A kept take: its piece, its length in seconds or characters, and the stream at its end as the bytes of a take."""
 
     medium: str
+    name: str
     title: str
     piece: Any
     length: float
     take: bytes
+
+    @cached_property
+    def origin(self) -> str:
+        """The stream's origin as text."""
+        return Snapshot.from_bytes(self.take).text()
 
     def heard(self, position: float) -> Any:
         """The whole piece."""
@@ -86,7 +98,7 @@ class Visitor:
             raise CarouselError(f"{KEPT} takes are kept already; remove one first")
         if position <= 0:
             raise CarouselError("nothing has been heard yet; press Start first")
-        new = Kept(live.medium, live.title, live.heard(position), position, live.saved(position))
+        new = Kept(live.medium, live.name, live.title, live.heard(position), position, live.saved(position))
         room = SHELF[live.medium] - new.size
         gone = []
         for older, kept in self.kept(live.medium).items():
@@ -106,7 +118,7 @@ class Visitor:
         try:
             return self.takes[number]
         except KeyError:
-            raise CarouselError("this take is no longer here; press Start for a new one") from None
+            raise Gone("this take is no longer here; press Start for a new one") from None
 
     def remove(self, number: int) -> None:
         """Remove a kept take, if it exists."""
@@ -126,6 +138,11 @@ class Visitor:
             (number, take) for number, take in self.takes.items() if isinstance(take, Kept) and take.medium == medium
         ]
         return dict(reversed(kept))
+
+    def take_over(self, other: Visitor, medium: str) -> None:
+        """Add the kept takes of another visitor."""
+        for kept in reversed(other.kept(medium).values()):
+            self._add(kept)
 
     def _add(self, take: Live | Kept) -> int:
         number = next(self._numbers)
@@ -167,6 +184,6 @@ class Registry:
         """
         visitor = self._visitors.get(token)
         if visitor is None:
-            raise CarouselError("your place was given to another listener; press Start for a new stream")
+            raise Gone("your place was given to another listener; press Start for a new stream")
         visitor.seen = time.monotonic()
         return visitor
