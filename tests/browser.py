@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -43,9 +43,9 @@ def command(folder: Path, port: int) -> list[str]:
 
 
 @contextmanager
-def server(folder: Path, log: Path) -> Iterator[str]:
+def server(folder: Path, log: Path, port: int | None = None) -> Iterator[str]:
     """The address of the app while it runs."""
-    port = free_port()
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     with log.open("wb") as output:
         process = subprocess.Popen(command(folder, port), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
@@ -94,10 +94,15 @@ class Visit:
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE_MS)
         self.complaints: list[str] = []
-        self.page.on("console", lambda line: line.type == "error" and self.complaints.append(line.text))
+        self.page.on("console", self.note)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(url)
         self.page.locator(".play:not([disabled])").wait_for()
+
+    def note(self, line: ConsoleMessage) -> None:
+        """Remember an error in the console."""
+        if line.type == "error":
+            self.complaints.append(line.text)
 
     def turn_to(self, medium: str) -> None:
         """To the page of a medium, by its link."""

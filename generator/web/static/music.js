@@ -72,6 +72,11 @@ class Music {
     this.synth.unlock();
   }
 
+  async mayPlay() {
+    this.unlock();
+    return this.synth.mayPlay();
+  }
+
   begin(live) {
     this.reset();
     this.horizon = live.at;
@@ -190,13 +195,13 @@ class Music {
   }
 
   resume() {
-    this.synth.context.resume();
+    this.unlock();
   }
 
   stop() {
     this.stopped = this.position;
     this.synth.silence();
-    this.synth.context.resume();
+    this.synth.context?.resume();
   }
 
   close() {

@@ -10,7 +10,7 @@ export async function post(route, body) {
   });
   if (answer.ok) return answer;
   const { error } = await answer.json().catch(() => ({}));
-  throw Object.assign(new Error(error ?? `the server answered ${answer.status}`), { final: Boolean(error) });
+  throw Object.assign(new Error(error ?? `the server answered ${answer.status}`), { final: Boolean(error), gone: answer.status === 410 });
 }
 
 export function instrument(program, drum) {

@@ -1,12 +1,14 @@
 // A stage: the buttons, the pull loop and the shelf of kept takes, around a view that plays or types.
 //
-// A view has: element, unlock(), prepare(data), begin(live), accept(chunk), pause(), resume(), stop(), close(), and the
-// numbers position, horizon, ahead, first (how far to ask ahead, and how far at first), plus words(position), and
-// committed(seconds), the position before which nothing can be replaced any more that many seconds from now.
+// A view has: element, unlock(), prepare(data), begin(live), accept(chunk), pause(), resume(), stop(), close(); the numbers
+// position, horizon, ahead, first (how far to ask ahead, and how far at first); words(position); mayPlay(), whether the
+// browser allows it without a click; and committed(seconds), before which nothing can be replaced so many seconds from now.
 
+import { link, linked, Memory } from "./memory.js";
 import { post } from "./server.js";
 
 const TICK_MS = 100;
+const REMEMBER_MS = 1000;
 const RETRY_MS = 1000;
 const REACTION = 0.15; // seconds: the first guess of how long an answer takes that replaces what was to come
 const LABELS = { mid: "MIDI", wav: "WAV", musicxml: "MusicXML", svg: "Score", txt: "Text", take: "Take" };
@@ -15,7 +17,13 @@ class Stage {
   constructor(root, View) {
     this.root = root;
     this.state = "idle"; // idle, starting, playing, paused
+    this.next = "playing"; // what follows "starting"
+    this.passed = undefined; // the number of a take that is not the one that is awaited
     this.live = null;
+    this.origin = null; // from which the server can draw the live take again
+    this.lost = null; // the visitor whose take the server has no more
+    this.memory = new Memory(View.name);
+    this.recalled = false; // whether what was remembered was looked at
     this.sequence = 0;
     this.pulls = 0;
     this.busy = false;
@@ -43,11 +51,15 @@ class Stage {
 
   /* From Python, at every run of the page. */
   update({ data, setTriggerValue }) {
-    if (this.data && data.visitor !== this.data.visitor && this.state !== "starting") this.stop();
+    const { visitor } = this.data ?? data;
     this.data = data;
     this.trigger = setTriggerValue;
     this.view.prepare(data);
-    if (this.state === "starting" && data.live && data.live.take !== this.live?.take) this.begin(data.live);
+    if (this.lost && data.live && data.visitor !== this.lost) this.adopt(data.live);
+    else if (data.visitor !== visitor && this.goesOn) this.recover(visitor);
+    else if (visitor && !data.visitor && this.state === "starting") this.stop("The server was restarted. Press Start again.");
+    const isNew = data.live && data.live.take !== this.live?.take && data.live.take !== this.passed;
+    if (this.state === "starting" && isNew) this.begin(data.live);
     if (data.live && data.live.take === this.live?.take) this.change(data.live);
     if (data.stale && data.live.take === this.live?.take) this.replace();
     // What was said before this page was shown is not said again.
@@ -55,8 +67,10 @@ class Stage {
     if (data.message && data.message.number !== this.seenMessage) {
       this.seenMessage = data.message.number;
       if (this.state === "starting") this.state = "idle";
+      if (this.lost) this.stop();
       this.say(data.message.text);
     }
+    if (!this.recalled) this.recall();
     const back = this.find(".back");
     back.querySelector("span").textContent = data.back;
     back.title = `Go back ${data.back} and try again with another seed`;
@@ -71,27 +85,79 @@ class Stage {
       this.view.pause();
     } else if (this.state === "paused") {
       this.state = "playing";
+      this.clicked = performance.now();
       this.view.resume();
     } else if (this.state === "idle") {
-      this.state = "starting";
-      this.clicked = performance.now();
-      this.say("");
-      this.view.unlock();
-      this.trigger("start", Date.now());
+      this.wait("start", Date.now());
     }
     this.show();
   }
 
-  /* Leave the last part, and go on from there as another take. */
-  back() {
-    const { position } = this.view;
+  /* Ask Python for a take, which is then played. */
+  wait(name, value) {
     this.view.stop();
     this.state = "starting";
+    this.next = "playing";
+    this.lost = null;
+    this.passed = this.data.live?.take;
     this.clicked = performance.now();
     this.say("");
     this.view.unlock();
-    this.trigger("back", { position });
+    this.trigger(name, value);
     this.show();
+  }
+
+  /* What was here before a reload goes on, if the browser allows sound without a click; what a link names waits for one. */
+  async recall() {
+    this.recalled = true;
+    try {
+      const origin = await linked();
+      const memory = origin ? { origin, position: 0 } : this.memory.load();
+      if (!memory || this.state !== "idle") return;
+      this.state = "starting";
+      this.passed = this.data.live?.take;
+      this.next = memory.state === "playing" && (await this.view.mayPlay()) ? "playing" : "paused";
+      this.clicked = performance.now();
+      this.origin = memory.origin;
+      this.trigger("restore", memory);
+      this.memory.forget(); // if it cannot be drawn again now, it never can
+    } catch (error) {
+      this.say(error.message);
+    }
+    this.show();
+  }
+
+  /* The server has lost the take. What was drawn goes on meanwhile, and the take is drawn again for what follows. */
+  recover(visitor) {
+    if (!this.origin) return this.stop("The server was restarted. Press Start for a new stream.");
+    this.lost = visitor;
+    const position = Math.max(0, this.view.horizon - 2e-3); // rounded up, it would miss what is there
+    this.trigger("restore", { origin: this.origin, position, kept: this.kept() });
+  }
+
+  /* A lost take is here again. */
+  adopt(live) {
+    this.lost = null;
+    this.live = live;
+    this.changes = live.changes;
+    this.sequence = 0;
+    this.joint = live.at; // from where the first chunk overlaps what is here
+  }
+
+  kept() {
+    return this.data.kept.map(({ origin, length }) => ({ origin, length }));
+  }
+
+  remember() {
+    if (!this.live || !this.origin || this.state === "starting" || performance.now() < (this.rememberedAt ?? 0) + REMEMBER_MS) return;
+    this.rememberedAt = performance.now();
+    const { state, origin, live, data } = this;
+    this.memory.save({ state, origin, position: this.view.position, visitor: data.visitor, take: live.take, kept: this.kept() });
+  }
+
+  /* Leave the last part, and go on from there as another take. */
+  back() {
+    this.wait("back", { position: this.view.position });
   }
 
   /* Options were changed: what the listener has not heard yet is drawn again. */
@@ -116,7 +182,8 @@ class Stage {
     this.urgent = false;
     this.interventions({ relaxed: {}, lifts: 0 });
     this.sequence = 0;
-    this.state = "playing";
+    this.joint = undefined;
+    this.state = this.next;
     this.view.begin(live);
     this.tick();
   }
@@ -124,6 +191,7 @@ class Stage {
   stop(message = "") {
     if (this.state === "playing" || this.state === "paused") this.view.stop();
     this.state = "idle";
+    this.lost = null;
     this.say(message);
     this.show();
   }
@@ -134,6 +202,7 @@ class Stage {
       if (view.ended && view.position >= view.horizon) this.stop("The piece has ended.");
       else if (this.urgent || (view.horizon - view.position < view.ahead && !view.ended)) this.pull();
     }
+    this.remember();
     this.find(".length").textContent = this.live ? view.words(view.position) : "";
     this.find(".keep").disabled = !this.live || view.position <= 0;
     this.find(".back").disabled = !this.live || view.position <= 0 || this.state === "starting";
@@ -143,10 +212,10 @@ class Stage {
   }
 
   /* A start that was asked of a stage that Streamlit took out of the page is this one's. */
-  takeOver({ state, live, clicked, seenMessage }) {
+  takeOver({ state, next, passed, live, origin, clicked, seenMessage }) {
     if (state !== "starting") return;
-    Object.assign(this, { state, live, clicked, seenMessage });
-    this.view.unlock();
+    Object.assign(this, { state, next, passed, live, origin, clicked, seenMessage });
+    if (next === "playing") this.view.unlock();
   }
 
   get goesOn() {
@@ -166,7 +235,7 @@ class Stage {
 
   /* One request at a time. A lost answer costs nothing: the same number is asked for again. */
   async pull() {
-    if (this.busy || performance.now() < this.quietUntil) return;
+    if (this.busy || this.lost || performance.now() < this.quietUntil) return;
     this.busy = true;
     const { live, view } = this;
     const until = this.sequence === 0 ? view.horizon + view.first : view.position + view.ahead * 1.1;
@@ -182,6 +251,8 @@ class Stage {
       if (chunk.seq <= this.sequence) return;
       this.sequence = chunk.seq;
       this.options = chunk.options;
+      this.origin = chunk.origin ?? this.origin;
+      if (this.sequence === 1) chunk.from ??= this.joint;
       if (chunk.from !== undefined) {
         const seconds = (performance.now() - asked) / 1000;
         this.reaction = Math.max(seconds * 1.25, (this.reaction + seconds) / 2); // early rather than late
@@ -193,7 +264,8 @@ class Stage {
       this.quietUntil = 0;
     } catch (error) {
       if (this.live !== live || !this.goesOn) return;
-      if (error.final) this.stop(error.message);
+      if (error.gone) this.recover(this.data.visitor);
+      else if (error.final) this.stop(error.message);
       else {
         this.quietUntil = performance.now() + RETRY_MS;
         this.say("The server is silent; trying again …");
@@ -227,12 +299,8 @@ class Stage {
 
   downloads(action) {
     return this.data.formats.map((format) => {
-      const button = document.createElement("button");
-      button.className = "quiet";
+      const button = quiet("download", LABELS[format], `Download as ${LABELS[format]}`, action);
       button.dataset.format = format;
-      button.title = `Download as ${LABELS[format]}`;
-      button.textContent = LABELS[format];
-      button.addEventListener("click", () => action(button));
       return button;
     });
   }
@@ -242,9 +310,10 @@ class Stage {
     if (!now.childElementCount) {
       now.append(
         ...this.downloads((button) => this.download(button, this.live.take, this.live.title, this.view.position)),
+        quiet("link", "Link", "Copy a link to this take", () => this.share(this.origin)),
       );
     }
-    const rows = this.data.kept.map(({ take, title, length }) => {
+    const rows = this.data.kept.map(({ take, title, length, origin }) => {
       const row = document.createElement("li");
       const name = document.createElement("span");
       name.className = "name";
@@ -252,18 +321,32 @@ class Stage {
       const words = document.createElement("span");
       words.className = "words";
       words.textContent = this.view.words(length);
-      const remove = document.createElement("button");
-      remove.className = "quiet remove";
-      remove.textContent = "Remove";
-      remove.addEventListener("click", () => this.trigger("remove", take));
       const files = document.createElement("span");
       files.className = "files";
-      files.append(...this.downloads((button) => this.download(button, take, title, length)), remove);
+      files.append(
+        quiet("replay", "Play", "Play from its beginning", () => this.wait("replay", take)),
+        ...this.downloads((button) => this.download(button, take, title, length)),
+        quiet("link", "Link", "Copy a link to this take", () => this.share(origin)),
+        quiet("remove", "Remove", "Remove from the kept takes", () => this.trigger("remove", take)),
+      );
       row.append(name, words, files);
       return row;
     });
     this.find(".kept ul").replaceChildren(...rows);
     this.find(".kept").hidden = rows.length === 0;
+  }
+
+  /* Copy a link that draws a take again. */
+  async share(origin) {
+    try {
+      const address = await link(origin);
+      await navigator.clipboard.writeText(address).then(
+        () => this.say("The link is copied. Whoever opens it hears this take from its beginning."),
+        () => prompt("Copy this link:", address),
+      );
+    } catch (error) {
+      this.say(error.message);
+    }
   }
 
   say(text) {
@@ -282,6 +365,8 @@ class Stage {
   }
 
   close() {
+    this.rememberedAt = 0;
+    this.remember();
     clearInterval(this.timer);
     this.view.close();
   }
@@ -301,6 +386,16 @@ class Stage {
       ...view.report,
     };
   }
+}
+
+/* A small button. */
+function quiet(name, text, title, action) {
+  const button = document.createElement("button");
+  button.className = `quiet ${name}`;
+  button.title = title;
+  button.textContent = text;
+  button.addEventListener("click", () => action(button));
+  return button;
 }
 
 /* The function that Streamlit calls when it mounts the part, and again whenever its data changes. */

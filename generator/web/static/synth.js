@@ -7,6 +7,7 @@ import { instrument } from "./server.js";
 const FLOOR = 1e-5; // 100 dB below full
 const CUT_SECONDS = 0.05; // for that fall, where a tone is cut off
 const HOUR_SECONDS = 3600;
+const PERMISSION_MS = 500; // a browser that allows sound says so within this time
 const ROOM = 0.16; // share of reverberation
 const ROOM_SECONDS = 1.8;
 
@@ -41,6 +42,12 @@ export class Synth {
     this.context ??= new AudioContext({ latencyHint: "interactive" });
     this.context.resume();
     if (!this.bus) this.connect();
+  }
+
+  /* Without a click a browser may keep the clock from running; then it says nothing at all. */
+  async mayPlay() {
+    await Promise.race([this.context.resume(), new Promise((resolve) => setTimeout(resolve, PERMISSION_MS))]);
+    return this.context.state === "running";
   }
 
   connect() {

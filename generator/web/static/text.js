@@ -63,6 +63,10 @@ class Text {
 
   unlock() {}
 
+  async mayPlay() {
+    return true;
+  }
+
   begin({ primer, before, at }) {
     this.reset();
     this.position = this.horizon = at;

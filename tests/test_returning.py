@@ -1,0 +1,164 @@
+"""A take comes back: after a reload, from another page, after a restart of the server, from the shelf, and by a link."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from generator.music import midi
+from generator.music.score import Score
+from tests.browser import Visit, chromium, free_port, server
+
+
+@pytest.fixture(scope="module")
+def url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with server(folder, tmp_path_factory.mktemp("returning") / "log.txt") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def visit(browser: Browser, url: str) -> Iterator[Visit]:
+    visit = Visit(browser, url)
+    yield visit
+    visit.context.close()
+    assert visit.complaints == []
+
+
+def listen(visit: Visit, seconds: float) -> float:
+    """Listen for so long; the position."""
+    visit.until(f"c.state === 'playing' && c.position >= {visit.report['position'] + seconds}")
+    return float(visit.report["position"])
+
+
+def heard(visit: Visit) -> Score:
+    """What the page gives away as MIDI."""
+    with visit.page.expect_download() as download:
+        visit.page.locator(".downloads [data-format=mid]").click()
+    return midi.read(Path(download.value.path()))
+
+
+def begins_with(whole: Score, part: Score) -> bool:
+    """Whether a piece begins with another one, whose last notes may be cut off."""
+    keys = [
+        [(note.start_ticks, note.pitch, piece.voices[note.voice].name) for note in piece.notes] for piece in (whole, part)
+    ]
+    return bool(keys[1]) and set(keys[1]) == {key for key in keys[0] if key[0] <= max(keys[1])[0]}
+
+
+def memory(visit: Visit, name: str = "Music") -> dict[str, Any]:
+    """What the tab remembers."""
+    found: dict[str, Any] = json.loads(visit.page.evaluate(f"sessionStorage.getItem('carousel-{name}')"))
+    return found
+
+
+def test_a_reload_loses_nothing(visit: Visit) -> None:
+    visit.page.get_by_role("slider", name="Temperature").press("ArrowLeft")
+    visit.page.get_by_test_id("stSidebar").get_by_test_id("stButton").first.click()
+    visit.start()
+    listen(visit, 3)
+    visit.press("keep")
+    visit.page.locator(".kept li").wait_for()
+    listen(visit, 1.5)
+    before, seed = heard(visit), visit.report["options"]["seed"]
+    at = memory(visit)["position"]
+    visit.page.reload()
+    visit.until("c && c.state === 'playing'")
+    assert 0 <= visit.report["position"] - at < 10
+    assert visit.page.locator(".kept li").count() == 1
+    visit.page.locator("[data-test-script-state=notRunning]").wait_for()
+    assert visit.page.get_by_role("slider", name="Temperature").get_attribute("aria-valuenow") in ("0.95", None)
+    listen(visit, 3)
+    assert visit.report["options"]["seed"] == seed and visit.report["options"]["temperature"] == 0.95
+    assert visit.report["underruns"] == 0
+    assert begins_with(heard(visit), before)
+
+
+def test_another_page_and_back_goes_on(visit: Visit) -> None:
+    visit.start()
+    listen(visit, 2)
+    before = heard(visit)
+    visit.turn_to("text")
+    visit.start()
+    visit.until("c.typed > 20")
+    visit.turn_to("music")
+    visit.until("c.state === 'playing'")
+    listen(visit, 2)
+    assert begins_with(heard(visit), before)
+    visit.turn_to("text")
+    visit.until("c.state === 'playing' && c.typed > 30")
+
+
+def test_a_kept_take_is_played_again(visit: Visit) -> None:
+    visit.start()
+    listen(visit, 3)
+    visit.press("keep")
+    visit.page.locator(".kept li").wait_for()
+    kept = heard(visit)
+    listen(visit, 3)
+    take = visit.report["take"]
+    visit.page.locator(".kept .replay").click()
+    visit.until(f"c.state === 'playing' && c.take > {take} && c.position < 3")
+    listen(visit, 2)
+    assert begins_with(kept, heard(visit))
+
+
+def test_a_link_brings_the_same_music(browser: Browser, visit: Visit) -> None:
+    visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.start()
+    listen(visit, 1)
+    visit.page.get_by_role("slider", name="Temperature").press("ArrowLeft")
+    visit.until("c.options.temperature === 0.95")
+    listen(visit, 3)
+    visit.page.locator(".downloads .link").click()
+    visit.page.locator(".status", has_text="copied").wait_for()
+    address = visit.page.evaluate("navigator.clipboard.readText()")
+    sent = heard(visit)
+    other = Visit(browser, address)
+    other.until("c && c.state === 'paused'")
+    other.press("play")
+    listen(other, 4)
+    assert begins_with(sent, heard(other)) or begins_with(heard(other), sent)
+    assert other.report["options"]["temperature"] == 0.95
+    assert "#" not in other.page.url
+    other.context.close()
+    assert other.complaints == []
+
+
+@pytest.mark.parametrize("hash", ["#take=nonsense", "#take=", "#take=q1YqSy0qzszPU7IyBAA"])
+def test_a_link_that_was_changed_is_refused_in_words(browser: Browser, url: str, hash: str) -> None:
+    visit = Visit(browser, f"{url}/{hash}")
+    visit.page.locator(".status", has_text="Ask for it again").or_(
+        visit.page.locator(".status", has_text="provenance is damaged")
+    ).wait_for()
+    visit.start()
+    visit.context.close()
+    assert visit.complaints == []
+
+
+def test_a_restart_of_the_server_is_not_heard(browser: Browser, folder: Path, tmp_path: Path) -> None:
+    """The page plays what it has, and then goes on with the same take."""
+    port = free_port()
+    with server(folder, tmp_path / "log.txt", port) as url:
+        visit = Visit(browser, url)
+        visit.start()
+        listen(visit, 2)
+        before = heard(visit)
+    with server(folder, tmp_path / "again.txt", port):
+        visit.until("c.state === 'playing' && c.sequence < 3")
+        listen(visit, 6)
+        after = heard(visit)
+        assert begins_with(after, before)
+        spans = [(note.start_ticks, note.pitch, note.voice) for note in after.notes]
+        assert len(spans) == len(set(spans)), "a note came twice"
+    visit.context.close()
