@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -12,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from generator.cli import takes
@@ -26,7 +24,6 @@ from generator.tokenizers.score import ScoreTokenizer
 from generator.web import live, live_music, live_text, primers
 from generator.web.live_music import LiveMusic
 from generator.web.live_text import LiveText
-from generator.web.samples import pack
 from generator.web.visitors import Visitor
 from tests.conftest import ROOT, four_voices, random_checkpoint, tiny
 
@@ -336,17 +333,3 @@ def test_a_step_leaves_the_pedal_as_it_was() -> None:
         sent = [stood, *chunk["pedals"]]
         everything = sorted(other._json(event for _, event in other._events)["pedals"])
         assert [pedal for pedal in everything if stood[0] <= pedal[0] < chunk["horizon"]] == sent
-
-
-def test_an_instrument_is_a_list_of_zones_and_their_samples() -> None:
-    data = pack(19, False)
-    size = int.from_bytes(data[:4], "little")
-    zones = json.loads(data[4 : 4 + size])
-    samples = np.frombuffer(data[4 + size :], "<i2")
-    assert size % 2 == 0 and zones and len(samples)
-    for zone in zones:
-        assert zone["offset"] % 2 == 0 and zone["offset"] // 2 + zone["frames"] <= len(samples)
-        assert set(zone["volume"]) == {"delay", "attack", "hold", "decay", "sustain", "release"}
-    assert pack(0, True) != pack(0, False)
-    with pytest.raises(CarouselError, match="no program"):
-        pack(128, False)

@@ -1,15 +1,73 @@
-// What a tab remembers of its take, for a reload or a restart of the server, and links that hold a whole take.
+// What a tab remembers of its take, so that a reload or a restart of the server loses nothing.
 
-const LONGEST_LINK = 16_000; // characters; some programs cut longer ones
-const LARGEST = 2 ** 20; // bytes of an origin in a link
+import { linked } from "./link.js";
+
+const SAVE_MS = 1000;
+const MARGIN = 2e-3; // seconds; positions are rounded
 
 export class Memory {
-  constructor(name) {
+  constructor(stage, name) {
+    this.stage = stage;
     this.key = `carousel-${name}`;
+    this.lost = null; // the visitor whose take the server has no more
+    this.recalled = false;
+    this.savedAt = 0;
+  }
+
+  /* What was here before a reload goes on, if the browser allows sound without a click; what a link names waits for one. */
+  async recall() {
+    const { stage } = this;
+    if (this.recalled) return;
+    this.recalled = true;
+    try {
+      const origin = await linked();
+      const memory = origin ? { origin, position: 0 } : this.load();
+      if (!memory || stage.state !== "idle") return;
+      stage.state = "starting";
+      stage.passed = stage.data.live?.take;
+      stage.next = memory.state === "playing" && (await stage.view.mayPlay()) ? "playing" : "paused";
+      stage.clicked = performance.now();
+      stage.origin = memory.origin;
+      stage.trigger("restore", memory);
+      sessionStorage.removeItem(this.key); // if it cannot be drawn again now, it never can
+    } catch (error) {
+      stage.say(error.message);
+    }
+    stage.show();
+  }
+
+  /* From Python: is the take that was lost here again, or is the one that plays lost? True in the first case. */
+  update(visitor) {
+    const { stage } = this;
+    const { data } = stage;
+    const isHere = this.lost && data.live && data.visitor !== this.lost;
+    if (isHere) {
+      this.lost = null;
+      stage.join(data.live);
+    } else if (data.visitor !== visitor && stage.goesOn) this.recover(visitor);
+    return isHere;
+  }
+
+  /* The server has lost the take. What was drawn goes on meanwhile, and the take is drawn again for what follows. */
+  recover(visitor) {
+    const { stage } = this;
+    if (!stage.origin) return stage.stop("The server was restarted. Press Start for a new stream.");
+    this.lost = visitor;
+    const position = Math.max(0, stage.view.horizon - MARGIN);
+    stage.trigger("restore", { origin: stage.origin, position, kept: this.kept() });
+  }
+
+  kept() {
+    return this.stage.data.kept.map(({ origin, length }) => ({ origin, length }));
   }
 
   /* Storage may be full, or forbidden; then a reload begins anew. */
-  save(memory) {
+  save(now = false) {
+    const { state, live, origin, view, data } = this.stage;
+    if (!live || !origin || state === "starting") return;
+    if (!now && performance.now() < this.savedAt + SAVE_MS) return;
+    this.savedAt = performance.now();
+    const memory = { state, origin, position: view.position, visitor: data.visitor, take: live.take, kept: this.kept() };
     try {
       sessionStorage.setItem(this.key, JSON.stringify(memory));
     } catch {}
@@ -21,45 +79,5 @@ export class Memory {
     } catch {
       return null;
     }
-  }
-
-  forget() {
-    try {
-      sessionStorage.removeItem(this.key);
-    } catch {}
-  }
-}
-
-/* The address of this page with a take in it. Nothing of it is sent to the server until the page is opened. */
-export async function link(origin) {
-  const packed = await bytes(new Blob([origin]).stream().pipeThrough(new CompressionStream("deflate-raw")), LARGEST);
-  const text = btoa(String.fromCharCode(...packed)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-  if (text.length > LONGEST_LINK) throw new Error("This take is too long for a link. Download the take, and send the file.");
-  return `${location.origin}${location.pathname}#take=${text}`;
-}
-
-/* The origin in the address of this page, which is taken out of it; null without one. */
-export async function linked() {
-  const [, text] = /^#take=(.*)$/.exec(location.hash) ?? [];
-  if (text === undefined) return null;
-  history.replaceState(history.state, "", location.pathname + location.search);
-  try {
-    const packed = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (character) => character.charCodeAt(0));
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-    return new TextDecoder().decode(await bytes(stream, LARGEST));
-  } catch {
-    throw new Error("This link was cut off or changed. Ask for it again.");
-  }
-}
-
-async function bytes(stream, most) {
-  const parts = [];
-  let size = 0;
-  for (const reader = stream.getReader(); ; ) {
-    const { done, value } = await reader.read();
-    if (done) return new Uint8Array(await new Blob(parts).arrayBuffer());
-    size += value.length;
-    if (size > most) throw new Error("too large");
-    parts.push(value);
   }
 }

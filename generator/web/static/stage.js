@@ -4,14 +4,13 @@
 // position, horizon, ahead, first (how far to ask ahead, and how far at first); words(position); mayPlay(), whether the
 // browser allows it without a click; and committed(seconds), before which nothing can be replaced so many seconds from now.
 
-import { link, linked, Memory } from "./memory.js";
+import { Memory } from "./memory.js";
 import { post } from "./server.js";
+import { Shelf } from "./shelf.js";
 
 const TICK_MS = 100;
-const REMEMBER_MS = 1000;
 const RETRY_MS = 1000;
 const REACTION = 0.15; // seconds: the first guess of how long an answer takes that replaces what was to come
-const LABELS = { mid: "MIDI", wav: "WAV", musicxml: "MusicXML", svg: "Score", txt: "Text", take: "Take" };
 
 class Stage {
   constructor(root, View) {
@@ -21,9 +20,6 @@ class Stage {
     this.passed = undefined; // the number of a take that is not the one that is awaited
     this.live = null;
     this.origin = null; // from which the server can draw the live take again
-    this.lost = null; // the visitor whose take the server has no more
-    this.memory = new Memory(View.name);
-    this.recalled = false; // whether what was remembered was looked at
     this.sequence = 0;
     this.pulls = 0;
     this.busy = false;
@@ -34,6 +30,8 @@ class Stage {
     this.heardAt = null;
     this.seenMessage = null;
     this.view = new View(this);
+    this.shelf = new Shelf(this);
+    this.memory = new Memory(this, View.name);
     this.find(".view").append(this.view.element);
     this.find(".extra").append(...(this.view.controls ?? []));
     const click = (selector, action) => this.find(selector).addEventListener("click", action.bind(this));
@@ -55,8 +53,7 @@ class Stage {
     this.data = data;
     this.trigger = setTriggerValue;
     this.view.prepare(data);
-    if (this.lost && data.live && data.visitor !== this.lost) this.adopt(data.live);
-    else if (data.visitor !== visitor && this.goesOn) this.recover(visitor);
+    if (this.memory.update(visitor)) this.tick();
     else if (visitor && !data.visitor && this.state === "starting") this.stop("The server was restarted. Press Start again.");
     const isNew = data.live && data.live.take !== this.live?.take && data.live.take !== this.passed;
     if (this.state === "starting" && isNew) this.begin(data.live);
@@ -67,15 +64,15 @@ class Stage {
     if (data.message && data.message.number !== this.seenMessage) {
       this.seenMessage = data.message.number;
       if (this.state === "starting") this.state = "idle";
-      if (this.lost) this.stop();
+      if (this.memory.lost) this.stop();
       this.say(data.message.text);
     }
-    if (!this.recalled) this.recall();
+    this.memory.recall();
     const back = this.find(".back");
     back.querySelector("span").textContent = data.back;
     back.title = `Go back ${data.back} and try again with another seed`;
     back.setAttribute("aria-label", back.title);
-    this.shelf();
+    this.shelf.show();
     this.show();
   }
 
@@ -98,61 +95,13 @@ class Stage {
     this.view.stop();
     this.state = "starting";
     this.next = "playing";
-    this.lost = null;
+    this.memory.lost = null;
     this.passed = this.data.live?.take;
     this.clicked = performance.now();
     this.say("");
     this.view.unlock();
     this.trigger(name, value);
     this.show();
-  }
-
-  /* What was here before a reload goes on, if the browser allows sound without a click; what a link names waits for one. */
-  async recall() {
-    this.recalled = true;
-    try {
-      const origin = await linked();
-      const memory = origin ? { origin, position: 0 } : this.memory.load();
-      if (!memory || this.state !== "idle") return;
-      this.state = "starting";
-      this.passed = this.data.live?.take;
-      this.next = memory.state === "playing" && (await this.view.mayPlay()) ? "playing" : "paused";
-      this.clicked = performance.now();
-      this.origin = memory.origin;
-      this.trigger("restore", memory);
-      this.memory.forget(); // if it cannot be drawn again now, it never can
-    } catch (error) {
-      this.say(error.message);
-    }
-    this.show();
-  }
-
-  /* The server has lost the take. What was drawn goes on meanwhile, and the take is drawn again for what follows. */
-  recover(visitor) {
-    if (!this.origin) return this.stop("The server was restarted. Press Start for a new stream.");
-    this.lost = visitor;
-    const position = Math.max(0, this.view.horizon - 2e-3); // rounded up, it would miss what is there
-    this.trigger("restore", { origin: this.origin, position, kept: this.kept() });
-  }
-
-  /* A lost take is here again. */
-  adopt(live) {
-    this.lost = null;
-    this.live = live;
-    this.changes = live.changes;
-    this.sequence = 0;
-    this.joint = live.at; // from where the first chunk overlaps what is here
-  }
-
-  kept() {
-    return this.data.kept.map(({ origin, length }) => ({ origin, length }));
-  }
-
-  remember() {
-    if (!this.live || !this.origin || this.state === "starting" || performance.now() < (this.rememberedAt ?? 0) + REMEMBER_MS) return;
-    this.rememberedAt = performance.now();
-    const { state, origin, live, data } = this;
-    this.memory.save({ state, origin, position: this.view.position, visitor: data.visitor, take: live.take, kept: this.kept() });
   }
 
   /* Leave the last part, and go on from there as another take. */
@@ -188,10 +137,18 @@ class Stage {
     this.tick();
   }
 
+  /* The take that plays is another one on the server now; what is here already stays. */
+  join(live) {
+    this.live = live;
+    this.changes = live.changes;
+    this.sequence = 0;
+    this.joint = live.at; // from where the first chunk overlaps what is here
+  }
+
   stop(message = "") {
     if (this.state === "playing" || this.state === "paused") this.view.stop();
     this.state = "idle";
-    this.lost = null;
+    this.memory.lost = null;
     this.say(message);
     this.show();
   }
@@ -202,7 +159,7 @@ class Stage {
       if (view.ended && view.position >= view.horizon) this.stop("The piece has ended.");
       else if (this.urgent || (view.horizon - view.position < view.ahead && !view.ended)) this.pull();
     }
-    this.remember();
+    this.memory.save();
     this.find(".length").textContent = this.live ? view.words(view.position) : "";
     this.find(".keep").disabled = !this.live || view.position <= 0;
     this.find(".back").disabled = !this.live || view.position <= 0 || this.state === "starting";
@@ -235,7 +192,7 @@ class Stage {
 
   /* One request at a time. A lost answer costs nothing: the same number is asked for again. */
   async pull() {
-    if (this.busy || this.lost || performance.now() < this.quietUntil) return;
+    if (this.busy || this.memory.lost || performance.now() < this.quietUntil) return;
     this.busy = true;
     const { live, view } = this;
     const until = this.sequence === 0 ? view.horizon + view.first : view.position + view.ahead * 1.1;
@@ -264,7 +221,7 @@ class Stage {
       this.quietUntil = 0;
     } catch (error) {
       if (this.live !== live || !this.goesOn) return;
-      if (error.gone) this.recover(this.data.visitor);
+      if (error.gone) this.memory.recover(this.data.visitor);
       else if (error.final) this.stop(error.message);
       else {
         this.quietUntil = performance.now() + RETRY_MS;
@@ -275,78 +232,6 @@ class Stage {
       this.busy = false;
     }
     this.tick(); // at a start, or after a gap, more is needed at once
-  }
-
-  /* Build a file of what has been heard, now, and hand it over. */
-  async download(button, take, title, position) {
-    const { format } = button.dataset;
-    button.classList.add("busy");
-    button.disabled = true;
-    try {
-      const answer = await post("download", { visitor: this.data.visitor, take, until: position, format });
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(await answer.blob());
-      link.download = `${title.replace(/[^\p{L}\p{N}]+/gu, "-")}.${format}`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-    } catch (error) {
-      this.say(error.message);
-    } finally {
-      button.classList.remove("busy");
-      button.disabled = false;
-    }
-  }
-
-  downloads(action) {
-    return this.data.formats.map((format) => {
-      const button = quiet("download", LABELS[format], `Download as ${LABELS[format]}`, action);
-      button.dataset.format = format;
-      return button;
-    });
-  }
-
-  shelf() {
-    const now = this.find(".downloads");
-    if (!now.childElementCount) {
-      now.append(
-        ...this.downloads((button) => this.download(button, this.live.take, this.live.title, this.view.position)),
-        quiet("link", "Link", "Copy a link to this take", () => this.share(this.origin)),
-      );
-    }
-    const rows = this.data.kept.map(({ take, title, length, origin }) => {
-      const row = document.createElement("li");
-      const name = document.createElement("span");
-      name.className = "name";
-      name.textContent = title;
-      const words = document.createElement("span");
-      words.className = "words";
-      words.textContent = this.view.words(length);
-      const files = document.createElement("span");
-      files.className = "files";
-      files.append(
-        quiet("replay", "Play", "Play from its beginning", () => this.wait("replay", take)),
-        ...this.downloads((button) => this.download(button, take, title, length)),
-        quiet("link", "Link", "Copy a link to this take", () => this.share(origin)),
-        quiet("remove", "Remove", "Remove from the kept takes", () => this.trigger("remove", take)),
-      );
-      row.append(name, words, files);
-      return row;
-    });
-    this.find(".kept ul").replaceChildren(...rows);
-    this.find(".kept").hidden = rows.length === 0;
-  }
-
-  /* Copy a link that draws a take again. */
-  async share(origin) {
-    try {
-      const address = await link(origin);
-      await navigator.clipboard.writeText(address).then(
-        () => this.say("The link is copied. Whoever opens it hears this take from its beginning."),
-        () => prompt("Copy this link:", address),
-      );
-    } catch (error) {
-      this.say(error.message);
-    }
   }
 
   say(text) {
@@ -365,8 +250,7 @@ class Stage {
   }
 
   close() {
-    this.rememberedAt = 0;
-    this.remember();
+    this.memory.save(true);
     clearInterval(this.timer);
     this.view.close();
   }
@@ -386,16 +270,6 @@ class Stage {
       ...view.report,
     };
   }
-}
-
-/* A small button. */
-function quiet(name, text, title, action) {
-  const button = document.createElement("button");
-  button.className = `quiet ${name}`;
-  button.title = title;
-  button.textContent = text;
-  button.addEventListener("click", () => action(button));
-  return button;
 }
 
 /* The function that Streamlit calls when it mounts the part, and again whenever its data changes. */
