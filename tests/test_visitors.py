@@ -15,10 +15,12 @@ from starlette.responses import Response
 
 from generator.foundation.errors import CarouselError
 from generator.streaming.engine import Model
+from generator.streaming.scheduler import cores
 from generator.web import routes, visitors
 from generator.web.live_music import LiveMusic
 from generator.web.live_text import LiveText
-from generator.web.visitors import KEPT, Registry, Visitor
+from generator.web.load import Load
+from generator.web.visitors import FIRST_COST, FULL, KEPT, Registry, Visitor
 from tests.test_engraving import heights, notes_in
 
 pytestmark = pytest.mark.usefixtures("no_hurry")
@@ -158,6 +160,35 @@ def test_a_full_house_gives_away_the_place_of_who_is_long_gone() -> None:
     with pytest.raises(CarouselError, match="given to another"):
         registry.visitor(first)
     assert registry.visitor(second) is not registry.visitor(third)
+
+
+def test_as_many_are_admitted_as_the_machine_can_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class of a hundred at once; of listeners who need a fiftieth of the machine each, forty."""
+    now, used = [0.0], [0.0]
+    load = Load(lambda: now[0], lambda: used[0])
+    monkeypatch.setattr(visitors.time, "monotonic", lambda: now[0])
+    registry = Registry(load=load)
+    machine = cores()
+    inside: list[str] = []
+    with pytest.raises(CarouselError, match="keep this server busy"):
+        for _ in range(1000):
+            inside.append(registry.admit())
+    assert len(inside) == pytest.approx(FULL / FIRST_COST, abs=1)
+    registry, inside = Registry(load=load), []
+    for _ in range(3000):
+        now[0] += 0.1
+        used[0] += 0.1 * machine * len(inside) / 50
+        for token in inside:
+            registry.visitor(token)
+        try:
+            inside.append(registry.admit())
+        except CarouselError:
+            continue
+    assert 34 <= len(inside) <= 42  # what was measured lags a little behind
+    inside.clear()
+    now[0] += 61  # all went away
+    used[0] += 1
+    assert registry.admit()
 
 
 @pytest.mark.parametrize(

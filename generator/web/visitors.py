@@ -1,5 +1,6 @@
 """Visitors and their takes. A visitor's takes can be reached only with that visitor's random token.
 
+There is room for as many as the machine can serve: nobody is admitted who would make the music of the others stop.
 Memory is bounded: there are at most `PLACES` visitors with at most `KEPT` kept takes each, and the kept takes of a
 medium are together no larger than one live take may be. If all places are taken, a new visitor gets the place of the
 one who has been away longest, whose next request is answered with an error. If there is no room for another kept take,
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,9 +24,14 @@ from generator.streaming.snapshot import Snapshot
 from generator.web.live import Live
 from generator.web.live_music import MAX_EVENTS
 from generator.web.live_text import MAX_CHARACTERS
+from generator.web.load import WINDOW_SECONDS, Load
 
-PLACES = 32
-"""The most visitors at a time."""
+PLACES = 1000
+"""The most visitors at a time, however little they ask for."""
+FULL = 0.8
+"""The share of the cores' time that visitors may use together; Streamlit's pages need the rest."""
+FIRST_COST = 0.01
+"""The share that a listener is taken to need as long as nothing was measured."""
 KEPT = 20
 """The most kept takes of one visitor."""
 AWAY_SECONDS = 60.0
@@ -153,8 +160,10 @@ class Visitor:
 class Registry:
     """The visitors of a server, by their tokens."""
 
-    def __init__(self, places: int = PLACES) -> None:
+    def __init__(self, places: int = PLACES, load: Load | None = None) -> None:
         self._places = places
+        self._load = load or Load()
+        self._admitted: deque[float] = deque()
         self._visitors: dict[str, Visitor] = {}
         self._lock = Lock()
 
@@ -162,7 +171,7 @@ class Registry:
         """Admit a new visitor; returns the token.
 
         Raises:
-            CarouselError: all places are taken by visitors who are listening.
+            CarouselError: all places are taken by visitors who are listening, or they keep the machine busy.
         """
         with self._lock:
             now = time.monotonic()
@@ -170,11 +179,25 @@ class Registry:
                 full = len(self._visitors) >= self._places
                 if now - visitor.seen > (AWAY_SECONDS if full else IDLE_SECONDS):
                     del self._visitors[token]
-            if len(self._visitors) >= self._places:
-                raise CarouselError(f"all {self._places} places are taken; try again in a minute")
+            if len(self._visitors) >= self._places or self._expected_load(now) > FULL:
+                raise CarouselError(
+                    f"{len(self._visitors)} listeners keep this server busy; try again in a minute, or run Carousel "
+                    f"yourself"
+                )
+            self._admitted.append(now)
             token = secrets.token_urlsafe()
             self._visitors[token] = Visitor()
             return token
+
+    def _expected_load(self, now: float) -> float:
+        """The load with one visitor more. Those who came just now do not show in what was measured."""
+        while self._admitted and now - self._admitted[0] > WINDOW_SECONDS:
+            self._admitted.popleft()
+        listening = sum(now - visitor.seen < WINDOW_SECONDS for visitor in self._visitors.values())
+        settled = listening - len(self._admitted)
+        load = self._load.share()
+        cost = load / settled if settled > 0 else FIRST_COST
+        return load + cost * (len(self._admitted) + 1)
 
     def visitor(self, token: str) -> Visitor:
         """The visitor with this token; the time of the last request is set to now.
@@ -186,4 +209,5 @@ class Registry:
         if visitor is None:
             raise Gone("your place was given to another listener; press Start for a new stream")
         visitor.seen = time.monotonic()
+        self._load.note()
         return visitor
