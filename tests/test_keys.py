@@ -12,8 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from generator.corpora import open_corpus
-from generator.music.engraving import SHARPS
-from generator.music.keys import KEYS, SCALES, likely
+from generator.music.keys import KEYS, SCALES, SHARPS, likely
 from generator.music.score import Note, Score
 
 m21: Any = music21

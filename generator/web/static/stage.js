@@ -3,11 +3,13 @@
 // A view has: element, unlock(), prepare(data), begin(live), accept(chunk), pause(), resume(), stop(), close(), and the
 // numbers position, horizon, ahead, first (how far to ask ahead, and how far at first), plus length(position) as words.
 
+import { listen } from "./keys.js";
 import { post } from "./server.js";
+import { able, downloads, onPress, shelve } from "./shelf.js";
 
 const TICK_MS = 100;
 const RETRY_MS = 1000;
-const LABELS = { mid: "MIDI", wav: "WAV", musicxml: "MusicXML", svg: "Score", txt: "Text", take: "Take" };
+const SAID = { playing: "Playing", paused: "Paused", idle: "Stopped" }; // aloud
 
 class Stage {
   constructor(root, View) {
@@ -22,11 +24,13 @@ class Stage {
     this.view = new View(this);
     this.find(".view").append(this.view.element);
     this.find(".extra").append(...(this.view.controls ?? []));
-    const click = (selector, action) => this.find(selector).addEventListener("click", action.bind(this));
+    const click = (selector, action) => onPress(this.find(selector), action.bind(this));
     click(".play", this.play);
     click(".stop", () => this.stop());
     click(".back", this.back);
     click(".keep", () => this.trigger("keep", { take: this.live.take, position: this.view.position }));
+    this.find("h1").textContent = this.view.title;
+    this.deafen = listen(this);
     this.timer = setInterval(() => this.tick(), TICK_MS);
     this.show();
   }
@@ -109,10 +113,11 @@ class Stage {
       else if (view.horizon - view.position < view.ahead && !view.ended) this.pull();
     }
     this.find(".length").textContent = this.live ? view.words(view.position) : "";
-    this.find(".keep").disabled = !this.live || view.position <= 0;
-    this.find(".back").disabled = !this.live || view.position <= 0 || this.state === "starting";
+    const heard = Boolean(this.live) && view.position > 0;
+    able(this.find(".keep"), heard);
+    able(this.find(".back"), heard && this.state !== "starting");
     for (const button of this.root.querySelectorAll(".downloads button")) {
-      button.disabled = !this.live || view.position <= 0 || button.classList.contains("busy");
+      able(button, heard && !button.classList.contains("busy"));
     }
   }
 
@@ -170,65 +175,11 @@ class Stage {
     this.tick(); // at a start, or after a gap, more is needed at once
   }
 
-  /* Build a file of what has been heard, now, and hand it over. */
-  async download(button, take, title, position) {
-    const { format } = button.dataset;
-    button.classList.add("busy");
-    button.disabled = true;
-    try {
-      const answer = await post("download", { visitor: this.data.visitor, take, until: position, format });
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(await answer.blob());
-      link.download = `${title.replace(/[^\p{L}\p{N}]+/gu, "-")}.${format}`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-    } catch (error) {
-      this.say(error.message);
-    } finally {
-      button.classList.remove("busy");
-      button.disabled = false;
-    }
-  }
-
-  downloads(action) {
-    return this.data.formats.map((format) => {
-      const button = document.createElement("button");
-      button.className = "quiet";
-      button.dataset.format = format;
-      button.title = `Download as ${LABELS[format]}`;
-      button.textContent = LABELS[format];
-      button.addEventListener("click", () => action(button));
-      return button;
-    });
-  }
-
   shelf() {
     const now = this.find(".downloads");
-    if (!now.childElementCount) {
-      now.append(
-        ...this.downloads((button) => this.download(button, this.live.take, this.live.title, this.view.position)),
-      );
-    }
-    const rows = this.data.kept.map(({ take, title, length }) => {
-      const row = document.createElement("li");
-      const name = document.createElement("span");
-      name.className = "name";
-      name.textContent = title;
-      const words = document.createElement("span");
-      words.className = "words";
-      words.textContent = this.view.words(length);
-      const remove = document.createElement("button");
-      remove.className = "quiet remove";
-      remove.textContent = "Remove";
-      remove.addEventListener("click", () => this.trigger("remove", take));
-      const files = document.createElement("span");
-      files.className = "files";
-      files.append(...this.downloads((button) => this.download(button, take, title, length)), remove);
-      row.append(name, words, files);
-      return row;
-    });
-    this.find(".kept ul").replaceChildren(...rows);
-    this.find(".kept").hidden = rows.length === 0;
+    const heard = () => ({ ...this.live, length: this.view.position });
+    if (!now.childElementCount) now.append(...downloads(this, heard));
+    shelve(this);
   }
 
   say(text) {
@@ -240,14 +191,16 @@ class Stage {
     const play = this.find(".play");
     play.dataset.state = this.state;
     play.querySelector("span").textContent = labels[this.state];
-    play.disabled = this.state === "starting" || !this.trigger;
-    this.find(".stop").disabled = this.state === "idle" || this.state === "starting";
+    able(play, this.state !== "starting" && Boolean(this.trigger));
+    able(this.find(".stop"), this.goesOn);
+    if (this.live && SAID[this.state]) this.find(".aloud").textContent = SAID[this.state];
     this.find("section").dataset.state = this.state;
     this.tick();
   }
 
   close() {
     clearInterval(this.timer);
+    this.deafen();
     this.view.close();
   }
 

@@ -9,6 +9,7 @@ const TYPE_MS = 33;
 const SPEEDS = [5, 10, 20, 40, 80, 160, 320, 640];
 
 class Text {
+  title = "Text";
   first = 64;
 
   constructor(stage) {
