@@ -235,7 +235,8 @@ def stage_component(medium: str) -> Any:
     that Streamlit serves cannot import one another."""
     html, *css = ((STATIC / name).read_text(encoding="utf-8") for name in ("stage.html", "stage.css", "shelf.css"))
     module = f'const {{ default: part }} = await import(new URL("carousel/static/{medium}.js", document.baseURI));'
-    return st.components.v2.component(f"carousel-{medium}", html=html, css="".join(css), js=f"{module}\nexport default part;")
+    code = f"{module}\nexport default part;"
+    return st.components.v2.component(f"carousel-{medium}", html=html, css="".join(css), js=code)
 
 
 main()

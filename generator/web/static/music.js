@@ -191,7 +191,7 @@ class Music {
     const { scheduled, latest, underruns, firstSound } = this;
     const clock = this.synth.context?.state ?? "none";
     const { level, sounding } = this.synth;
-    return { scheduled, latest, underruns, firstSound, clock, level, sounding: sounding.size };
+    return { scheduled, latest, underruns, firstSound, clock, level, sounding: sounding.size, sharps: this.roll.sharps };
   }
 }
 
