@@ -212,6 +212,19 @@ def test_start_is_in_sight(browser: Browser, url: str, medium: str, size: tuple[
     visit.context.close()
 
 
+def test_a_file_that_is_too_large_is_refused_in_words(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "large.mid").write_bytes(bytes(6_000_000))
+    visit.page.locator("input[type=file]").last.set_input_files(tmp_path / "large.mid")
+    words = visit.page.get_by_role("alert").filter(has_text="5.0MB or smaller")
+    box = words.bounding_box()
+    assert (
+        box
+        and box["height"] > 12
+        and box["width"] > 100
+        and "inset" not in words.evaluate("words => getComputedStyle(words).clipPath")
+    )
+
+
 WATCH = """() => {
   window.seen = { stale: false, faintest: 1 };
   const look = () => {

@@ -5,8 +5,8 @@
     GET  /carousel/instrument  ?program=&drum=                  a soundfont program (`instruments.pack`)
     GET  /carousel/static/…                                     JavaScript modules and style sheets
 
-The visitor's token is in the body of a request, so that it appears in no log and in no `Referer` header. An error is
-answered with a JSON object, `{"error": message}`.
+Under a base path (`--server.baseUrlPath`) they are below it. The visitor's token is in the body of a request, so that
+it appears in no log and in no `Referer` header. An error is answered with a JSON object, `{"error": message}`.
 """
 
 from __future__ import annotations
