@@ -11,6 +11,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from generator.music.engraving import spelled
+from generator.music.score import Note, PieceEnd
+from generator.streaming.engine import load
+from generator.web.live_music import LiveMusic
 from tests.browser import Visit, chromium, server
 
 STREAMLIT_LOOKS_FOR_ITSELF = "404 (Not Found)"
@@ -161,6 +164,17 @@ def test_the_page_spells_in_the_key_that_is_asked_for(visit: Visit) -> None:
     visit.page.get_by_role("option", name="D♭ major").click()
     visit.start()
     visit.until("c.sharps === -5")
+
+
+def test_without_a_key_the_likeliest_one_of_the_piece_spells(folder: Path) -> None:
+    """Of D flat major, then, in the next piece, of A major; a key that is asked for goes before."""
+    model = load(folder / "tune")
+    live = LiveMusic(model.stream(seed=1), "a", model.tokenizer)
+    for tonic, sharps in ((61, -5), (69, 3)):
+        live._remember(0, [Note(0, 4, tonic + step) for step in (0, 0, 2, 4, 5, 7, 7, 9, 11)])
+        assert live._sharps() == sharps
+        live._remember(0, [PieceEnd(4)])
+    assert LiveMusic(model.stream(seed=1, key="E minor"), "a", model.tokenizer)._sharps() == 1
 
 
 def findings(visit: Visit) -> set[tuple[str, str]]:
