@@ -10,7 +10,7 @@ UV := UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=10 $(or $(shell command -v uv),$(BIN)/uv
 TORCH := $(shell grep '^torch==' requirements.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench app wheel test test-slow lint format docs bench train-bach train-folk train-piano train-shakespeare
+.PHONY: help setup setup-bench app wheel test test-slow lint format docs shots bench train-bach train-folk train-piano train-shakespeare
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ format: .venv/.installed-dev  ## put the code into its style
 
 docs: .venv/.installed-dev  ## write the reference of the library, from its docstrings, into build/docs
 	$(BIN)/python -m docs.reference build/docs
+
+shots: .venv/.installed-dev  ## take the pictures of the app in docs/ anew; needs Chromium
+	$(BIN)/python -m docs.picture
 
 bench: .venv/.installed-bench  ## measure speed beside rivals, into build/bench; leave the machine alone meanwhile
 	mkdir -p build/bench

@@ -1,6 +1,7 @@
-"""Make docs/app.png anew: the app, playing the shipped chorales.
+"""Make the pictures of the app anew, with the shipped checkpoints: both pages in both themes, on a wide screen and on a
+telephone's, as docs/music-dark-1280.png to docs/text-light-390.png.
 
-python -m docs.picture
+make shots
 """
 
 from __future__ import annotations
@@ -8,23 +9,39 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from playwright.sync_api import Browser
+
 from tests.browser import ROOT, Visit, chromium, server
 
-SECONDS = 14
+SIZES = ((1280, 800), (390, 800))
+UNTIL = {"music": 14, "text": 500}
+"""When the picture is taken, in seconds or characters."""
+
+
+def take(browser: Browser, url: str, medium: str, scheme: str, width: int, height: int) -> None:
+    """Listen or read for a while, and take a picture."""
+    visit = Visit(browser, url, width, height, color_scheme=scheme)
+    if medium != "music":
+        visit.page.goto(f"{url}/{medium}")
+        visit.page.locator(".play[aria-disabled=false]").wait_for()
+    visit.start()
+    visit.until(f"c.position > {UNTIL[medium]}")
+    visit.page.mouse.move(0, 0)
+    visit.page.screenshot(path=ROOT / "docs" / f"{medium}-{scheme}-{width}.png")
+    visit.context.close()
 
 
 def main() -> None:
-    """Start the app, listen for a while, and take a picture."""
+    """Start the app, and take all pictures."""
     with (
         tempfile.TemporaryDirectory() as folder,
         server(ROOT / "checkpoints", Path(folder) / "log.txt") as url,
         chromium() as browser,
     ):
-        visit = Visit(browser, url)
-        visit.start()
-        visit.until(f"c.position > {SECONDS}")
-        visit.page.mouse.move(0, 0)
-        visit.page.screenshot(path=ROOT / "docs" / "app.png")
+        for medium in UNTIL:
+            for scheme in ("dark", "light"):
+                for width, height in SIZES:
+                    take(browser, url, medium, scheme, width, height)
 
 
 if __name__ == "__main__":

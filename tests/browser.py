@@ -36,19 +36,20 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def command(folder: Path, port: int) -> list[str]:
+def command(folder: Path, port: int, *more: str) -> list[str]:
     """How the app is started, for a folder of checkpoints."""
     options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
-    return [sys.executable, "-m", "streamlit", "run", "app.py", *options, "--", str(folder)]
+    return [sys.executable, "-m", "streamlit", "run", "app.py", *options, *more, "--", str(folder)]
 
 
 @contextmanager
-def server(folder: Path, log: Path, port: int | None = None) -> Iterator[str]:
-    """The address of the app while it runs."""
+def server(folder: Path, log: Path, port: int | None = None, base: str = "") -> Iterator[str]:
+    """The address of the app while it runs, under a base path."""
     port = port or free_port()
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{port}{base}"
+    more = ["--server.baseUrlPath", base] if base else []
     with log.open("wb") as output:
-        process = subprocess.Popen(command(folder, port), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command(folder, port, *more), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
         try:
             deadline = time.monotonic() + PATIENCE_MS / 1000
             while not answers(f"{url}/_stcore/health"):
@@ -87,17 +88,18 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visit:
-    """One visitor's page, and whatever it complains about."""
+    """One visitor's page, in the dark unless a `color_scheme` is given, and whatever it complains about."""
 
-    def __init__(self, browser: Browser, url: str, width: int = 1280, height: int = 800) -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": height})
+    def __init__(self, browser: Browser, url: str, width: int = 1280, height: int = 800, **more: Any) -> None:
+        wanted = {"color_scheme": "dark", **more}
+        self.context = browser.new_context(viewport={"width": width, "height": height}, **wanted)
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE_MS)
         self.complaints: list[str] = []
         self.page.on("console", self.note)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(url)
-        self.page.locator(".play:not([disabled])").wait_for()
+        self.page.locator(".play[aria-disabled=false]").wait_for()
 
     def note(self, line: ConsoleMessage) -> None:
         """Remember an error in the console."""
@@ -109,7 +111,7 @@ class Visit:
         self.page.get_by_role("link", name=medium.capitalize()).click()
         self.page.locator(f".view .{medium}").wait_for()
         self.page.locator("[data-test-script-state=notRunning]").wait_for()  # until then the stage may be put in again
-        self.page.locator(".play:not([disabled])").wait_for()
+        self.page.locator(".play[aria-disabled=false]").wait_for()
 
     def choose(self, label: str, value: str) -> None:
         """A value of a select box."""

@@ -294,7 +294,8 @@ def test_an_unknown_instrument_is_refused(url: str) -> None:
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(f"{url}/carousel/instrument?{query}", timeout=60)
         with caught.value:
-            assert caught.value.code == 404
+            error = json.loads(caught.value.read())["error"]
+            assert caught.value.code == 404 and "program" in error and "literal" not in error
 
 
 def test_a_port_in_use_is_said(url: str, folder: Path) -> None:

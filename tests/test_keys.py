@@ -12,8 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from generator.corpora import open_corpus
-from generator.music.engraving import SHARPS
-from generator.music.keys import KEYS, SCALES, likely
+from generator.music.keys import KEYS, SCALES, SHARPS, likely
 from generator.music.score import Note, Score
 
 m21: Any = music21
@@ -49,7 +48,7 @@ def by_music21(notes: Sequence[Note]) -> Any:
 def agree(notes: Sequence[Note]) -> bool:
     key, found = by_music21(notes), likely(notes)
     index = key.tonic.pitchClass + 12 * (key.mode == "minor")
-    return (index, key.sharps) == (found, SHARPS[found])
+    return index == found and (key.sharps - SHARPS[found]) % 12 == 0  # music21 has C♯ major for D♭ major
 
 
 def lasting(*lengths: int) -> list[Note]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from generator.foundation.errors import CarouselError
 from generator.music import midi
 from generator.streaming.engine import load
-from generator.web import constraints
+from generator.web import constraints, primers
 from generator.web.constraints import choices, widget_value
 from generator.web.live_music import LiveMusic
 from generator.web.routes import registry
@@ -121,3 +122,13 @@ def test_a_broken_upload_is_one_line_under_it(folder: Path, monkeypatch: pytest.
     page = script(folder, monkeypatch)
     page.file_uploader(key="music-file").set_value(("a.take", b"no take", "application/octet-stream")).run()
     assert "a.take" in page.error[0].value and "\n" not in page.error[0].value and not page.exception
+
+
+def test_an_empty_primer_is_one_line() -> None:
+    with pytest.raises(CarouselError, match=r"^a\.txt: the file is empty; choose one with text in it$"):
+        primers.read("a.txt", b" \n", "text")
+
+
+def test_the_limit_of_uploads_is_said_beside_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = script(folder, monkeypatch)
+    assert "at most 5 MB" in page.file_uploader(key="music-file").help

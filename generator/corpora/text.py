@@ -32,7 +32,7 @@ def read_text(path: Path) -> str:
             f"{path}: not UTF-8 at byte {error.start} ({kind}?); convert it, as with iconv -t UTF-8"
         ) from error
     if not text.strip():
-        raise CarouselError(f"{path}: the file is empty; give a text to learn from")
+        raise CarouselError(f"{path}: the file is empty; choose one with text in it")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

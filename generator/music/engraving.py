@@ -21,7 +21,7 @@ import pretty_midi
 import verovio
 
 from generator.foundation.errors import CarouselError
-from generator.music.keys import likely
+from generator.music.keys import SHARPS, likely
 from generator.music.layout import Layout, Staff, Value, lay_out, values
 from generator.music.origin import FIELD, NAME
 from generator.music.score import Score
@@ -34,8 +34,6 @@ PROLOGUE = (
 )
 STEPS = "FCGDAEB"
 """The note names in order of fifths."""
-SHARPS = (*(0, 7, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5), *(-3, 4, -1, -6, 1, -4, 3, -2, 5, 0, -5, 2))
-"""The number of sharps of each of the `KEYS`, shape (24,), as music21 spells them; flats are negative."""
 VEROVIO: dict[str, Any] = {
     "pageWidth": 2100,
     "pageHeight": 60000,

@@ -16,6 +16,8 @@ from generator.music.score import Note
 MAJOR = ("C", "D♭", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
 MINOR = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "G♯", "A", "B♭", "B")
 KEYS = (*(f"{tonic} major" for tonic in MAJOR), *(f"{tonic} minor" for tonic in MINOR))
+SHARPS = (*(0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5), *(-3, 4, -1, -6, 1, -4, 3, -2, 5, 0, -5, 2))
+"""The number of sharps of each of the `KEYS`, shape (24,); flats are negative."""
 
 SCALES = {
     "major": (0, 2, 4, 5, 7, 9, 11),

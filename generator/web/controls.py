@@ -39,6 +39,8 @@ SEEDS = 10_000
 """Random seeds are below this number, so that they are short enough to be written down."""
 SAFE_INTEGER = 2**53 - 1
 """The largest whole number that JavaScript represents exactly."""
+LIMIT = f"A file has at most {st.get_option('server.maxUploadSize')} MB."
+"""The browser does not send a larger file, and Streamlit tells nobody but the listener."""
 MAX_TRANSPOSITION = 36
 """The most semitones by which a melody can be transposed."""
 
@@ -69,13 +71,7 @@ def controls(medium: str, model: Model, reseed: Callable[[int], None]) -> dict[s
         on_change=lambda: reseed(setting(medium, "seed")),
         **bounds("seed") | {"max_value": SAFE_INTEGER},
     )
-    row.button(
-        "",
-        icon=":material/casino:",
-        help="Another seed",
-        on_click=lambda: reseed(new_seed(medium)),
-        key=f"{medium}-dice",
-    )
+    row.button("Another", help="Another seed", on_click=lambda: reseed(new_seed(medium)), key=f"{medium}-dice")
     keys = {name: persistent_key(f"{medium}-{name}", OPTIONS[name].default) for name in SAMPLING}
     st.slider(
         WORDS["temperature"],
@@ -92,7 +88,7 @@ def controls(medium: str, model: Model, reseed: Callable[[int], None]) -> dict[s
     if len(melody_voices(model)) > 1:
         melody_widgets(medium, model)
     words = "The model reads it before the start; only its last part counts. A take goes on from where it was saved."
-    st.file_uploader(WORDS["prime"], primers.SUFFIXES[medium], key=f"{medium}-file", help=words)
+    st.file_uploader(WORDS["prime"], primers.SUFFIXES[medium], key=f"{medium}-file", help=f"{words} {LIMIT}")
     show_sentences(setting(medium, "omissions"))
     if problem:
         st.error(problem)
@@ -142,7 +138,7 @@ def melody_voices(model: Model) -> list[str]:
 
 def melody_widgets(medium: str, model: Model) -> None:
     """Show the widgets for a melody, which one voice of the next stream keeps note for note."""
-    names, words = melody_voices(model), "One voice keeps it note for note, and the model writes the others."
+    names, words = melody_voices(model), f"One voice keeps it note for note, and the model writes the others. {LIMIT}"
     with st.expander("Harmonise a melody", icon=":material/lyrics:"):
         file = st.file_uploader(WORDS["melody"], files.SUFFIXES, key=f"{medium}-tune", help=words)
         row = st.container(horizontal=True, gap="small")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import asdict
+from itertools import islice, takewhile
 from typing import Any
 
 from generator.cli.takes import piece_of
+from generator.music.keys import SHARPS, likely, read_key
 from generator.music.score import Bar, Clock, MusicEvent, Note, Pedal, PieceEnd, Score, Tempo, TimeSignature
 from generator.streaming.origin import Cut
 from generator.streaming.stream import Stream
@@ -19,6 +21,8 @@ SHOWN_SECONDS = 12.0
 """A page shows this much of the music before the opening position."""
 BACK_BARS = 8
 """The distance that one goes back in music with bars."""
+KEY_NOTES = 200
+"""The key of a piece is estimated from its last notes, at most this many."""
 BACK_SECONDS = 15.0
 """The distance that one goes back in music without bars."""
 
@@ -98,7 +102,19 @@ class LiveMusic(Live):
         self._waiting = [event for event in self._waiting if event.start_ticks >= horizon]
         self._forget()
         ended = self._stream.ended and not self._waiting
-        return {**self._json(known), "horizon": round(self._position(horizon), 4), "ended": ended}
+        view = {**self._json(known), "sharps": self._sharps()}
+        return {**view, "horizon": round(self._position(horizon), 4), "ended": ended}
+
+    def _sharps(self) -> int:
+        """The number of sharps of the key, by which the page spells notes (flats are negative): of the one that the
+        options ask for, or else of the likeliest key of what has been drawn of the present piece."""
+        asked = self._stream.options.key
+        if asked is not None:
+            return SHARPS[read_key(asked)]
+        drums = {number for number, voice in enumerate(self._tokenizer.voices) if voice.drum}
+        piece = takewhile(lambda event: not isinstance(event, PieceEnd), (event for _, event in reversed(self._events)))
+        notes = (event for event in piece if isinstance(event, Note) and event.voice not in drums)
+        return SHARPS[likely(islice(notes, KEY_NOTES))]
 
     def _json(self, events: Iterable[MusicEvent]) -> dict[str, Any]:
         """Events as a JSON object, their times as positions in seconds."""

@@ -5,8 +5,8 @@
     GET  /carousel/instrument  ?program=&drum=                      a soundfont program (`instruments.pack`)
     GET  /carousel/static/…                                         JavaScript modules and style sheets
 
-The visitor's token is in the body of a request, so that it appears in no log and in no `Referer` header. An error is
-answered with a JSON object, `{"error": message}`.
+Under a base path (`--server.baseUrlPath`) they are below it. The visitor's token is in the body of a request, so that
+it appears in no log and in no `Referer` header. An error is answered with a JSON object, `{"error": message}`.
 """
 
 from __future__ import annotations
@@ -48,12 +48,14 @@ def registry() -> Registry:
 
 
 def routes() -> list[BaseRoute]:
-    """The routes that the app adds to those of Streamlit."""
+    """The routes that the app adds to those of Streamlit, under the same base path."""
+    path = str(st.get_option("server.baseUrlPath")).strip("/")
+    base = f"/{path}" if path else ""
     return [
-        Route("/carousel/pull", _answer(pull), methods=["POST"]),
-        Route("/carousel/download", _answer(download, CapacityLimiter(DOWNLOADS)), methods=["POST"]),
-        Route("/carousel/instrument", _instrument),
-        Mount("/carousel/static", Modules(directory=STATIC)),
+        Route(f"{base}/carousel/pull", _answer(pull), methods=["POST"]),
+        Route(f"{base}/carousel/download", _answer(download, CapacityLimiter(DOWNLOADS)), methods=["POST"]),
+        Route(f"{base}/carousel/instrument", _instrument),
+        Mount(f"{base}/carousel/static", Modules(directory=STATIC)),
     ]
 
 
@@ -119,11 +121,24 @@ def _answer(
 
 async def _instrument(request: Request) -> Response:
     try:
-        program, drum = (int(request.query_params.get(name, "0")) for name in ("program", "drum"))
+        program, drum = (_whole_in_query(request, name) for name in ("program", "drum"))
         data = await to_thread.run_sync(pack, program, bool(drum))
-    except (ValueError, CarouselError) as error:
+    except CarouselError as error:
         return JSONResponse({"error": str(error)}, status_code=404)
     return Response(data, media_type="application/octet-stream", headers={"Cache-Control": "public, max-age=86400"})
+
+
+def _whole_in_query(request: Request, name: str) -> int:
+    """A whole number in the query of a request, 0 if it is missing.
+
+    Raises:
+        CarouselError: it is no such number.
+    """
+    value = request.query_params.get(name, "0")
+    try:
+        return int(value)
+    except ValueError:
+        raise CarouselError(f"the request's {name} is not a whole number: {value!r:.40}") from None
 
 
 class Modules(StaticFiles):

@@ -203,11 +203,11 @@ class Registry:
         """The visitor with this token; the time of the last request is set to now.
 
         Raises:
-            CarouselError: the token is unknown, or its place was given to someone else.
+            CarouselError: the token is unknown: its place was given to someone else, or the server has been restarted.
         """
         visitor = self._visitors.get(token)
         if visitor is None:
-            raise Gone("your place was given to another listener; press Start for a new stream")
+            raise Gone("the server no longer knows this page: it was restarted, or full; press Start")
         visitor.seen = time.monotonic()
         self._load.note()
         return visitor

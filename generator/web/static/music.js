@@ -1,8 +1,9 @@
 // Music: notes are scheduled on the audio clock as soon as they are known, and drawn from the same clock.
 
-import { mounts } from "./stage.js";
+import { mounts } from "./mount.js";
 import { Synth } from "./synth.js";
-import { isBefore, Roll, noteName } from "./roll.js";
+import { noteName } from "./names.js";
+import { isBefore, Roll } from "./roll.js";
 
 const LEAD = 0.08; // seconds between the first chunk and its first sound
 const CATCH_UP = 0.2; // after a gap
@@ -13,6 +14,7 @@ export const clockWords = (seconds) => {
 };
 
 class Music {
+  title = "Music";
   ahead = 8;
   first = 0.8;
   words = clockWords;
@@ -105,6 +107,7 @@ class Music {
     this.step(chunk.pedals);
     for (const [start, duration, pitch, velocity, voice] of chunk.notes) this.play(start, duration, pitch, velocity, voice);
     this.roll.add(chunk);
+    this.roll.sharps = chunk.sharps;
     this.horizon = chunk.horizon;
     this.ended = chunk.ended;
     if (this.ended) this.horizon = Math.max(this.horizon, this.latest);
@@ -217,7 +220,7 @@ class Music {
       list.replaceChildren(
         ...voices.map(({ name }, index) => {
           const item = document.createElement("li");
-          item.style.setProperty("--voice", this.roll.colour(index));
+          item.style.setProperty("--voice", this.roll.variable(index));
           item.append(Object.assign(document.createElement("span"), { className: "name", textContent: name }));
           item.append(Object.assign(document.createElement("span"), { className: "note" }));
           return item;
@@ -226,7 +229,7 @@ class Music {
     }
     this.roll.onSounding = (sounding) => {
       [...list.children].forEach((item, index) => {
-        const names = sounding.filter(([, , , , voice]) => voice === index).map(([, , pitch]) => noteName(pitch));
+        const names = sounding.filter(([, , , , voice]) => voice === index).map(([, , pitch]) => noteName(pitch, this.roll.sharps));
         const text = names.slice(0, 3).join(" ");
         if (item.lastChild.textContent !== text) item.lastChild.textContent = text;
         item.classList.toggle("sounding", names.length > 0);
@@ -238,7 +241,8 @@ class Music {
     const { scheduled, latest, underruns, late, firstSound } = this;
     const clock = this.synth.context?.state ?? "none";
     const { level, sounding } = this.synth;
-    return { scheduled, latest, underruns, late, firstSound, clock, level, sounding: sounding.size };
+    const { sharps } = this.roll;
+    return { scheduled, latest, underruns, late, firstSound, clock, level, sounding: sounding.size, sharps };
   }
 }
 

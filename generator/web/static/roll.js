@@ -1,11 +1,14 @@
 // A piano roll that moves with the audio clock: what was heard to the left of the play head, what is coming to its right.
 
-const NAMES = ["C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B"];
+import { noteName } from "./names.js";
+
 const BLACK = new Set([1, 3, 6, 8, 10]);
-const COLOURS = ["#e8b75a", "#e58a7b", "#62bfae", "#86a8ee", "#b997e6", "#a9c96f", "#ec9f68", "#93a6ba"];
+const ON_DARK = ["#e8b75a", "#e58a7b", "#62bfae", "#86a8ee", "#b997e6", "#a9c96f", "#ec9f68", "#93a6ba"];
+const ON_LIGHT = ["#8a5a00", "#b03a2e", "#0f6f60", "#2f57b8", "#7441b0", "#4b6a12", "#a04a0c", "#4a5f75"];
 const GUTTER = 38; // pixels for the names of the octaves
 const FUTURE = 2.5; // seconds to the right of the play head
 const SPAN = 24; // semitones shown at least
+const STEP = 4; // seconds by which the roll goes on where motion is not wanted: then only the play head moves
 const EASE = 0.04; // of the way to the new range, each frame
 const COMING = 0.42; // how opaque a note is that is still to come
 const FADE_MS = 700; // for notes that will not come after all
@@ -13,13 +16,14 @@ const FADE_MS = 700; // for notes that will not come after all
 /* Whether a time lies before another one; the server rounds both. */
 export const isBefore = (seconds, other) => seconds < other - 1e-3;
 
-export const noteName = (pitch) => `${NAMES[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
-
 export class Roll {
   constructor(canvas, position, hint) {
     this.canvas = canvas;
     this.position = position;
     this.hint = hint;
+    this.style = getComputedStyle(canvas);
+    this.still = matchMedia("(prefers-reduced-motion: reduce)");
+    this.sharps = 0; // of the key, by which notes are spelled; flats are negative
     this.onSounding = () => {};
     this.reset();
     this.observer = new ResizeObserver(() => this.resize());
@@ -46,7 +50,30 @@ export class Roll {
   }
 
   colour(voice) {
-    return COLOURS[voice % COLOURS.length];
+    return this.colours[voice % this.colours.length];
+  }
+
+  /* The custom property that has the colour of a voice in the theme of the page. */
+  variable(voice) {
+    return `var(--voice-${voice % ON_DARK.length})`;
+  }
+
+  /* Follow the theme of the page, which can change at any time. */
+  look(context) {
+    const [background, ink, gold] = ["--st-background-color", "--ink", "--gold"].map((name) => {
+      context.fillStyle = this.style.getPropertyValue(name);
+      return context.fillStyle; // as #rrggbb
+    });
+    const theme = background + ink + gold;
+    if (theme === this.theme) return;
+    this.theme = theme;
+    const bytes = [1, 3, 5].map((place) => parseInt(background.slice(place, place + 2), 16));
+    const light = bytes[0] * 0.3 + bytes[1] * 0.59 + bytes[2] * 0.11 > 128;
+    const faint = (colour) => (alpha) => colour + Math.round(alpha * 255).toString(16).padStart(2, "0");
+    [this.ink, this.gold, this.paper] = [ink, gold, background].map(faint);
+    this.shade = faint("#000000")(light ? 0.04 : 0.18);
+    this.colours = light ? ON_LIGHT : ON_DARK;
+    this.colours.forEach((colour, index) => this.canvas.parentElement.style.setProperty(`--voice-${index}`, colour));
   }
 
   add({ from, notes, bars, ends }) {
@@ -108,10 +135,12 @@ export class Roll {
     const context = this.canvas.getContext("2d");
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, width, height);
+    this.look(context);
 
     const now = this.position();
     const perSecond = Math.max(46, Math.min(104, width / 9));
-    const head = width - FUTURE * perSecond;
+    const gone = this.still.matches ? now % STEP : 0;
+    const head = width - (FUTURE + (this.still.matches ? STEP : 0) - gone) * perSecond;
     const x = (seconds) => head + (seconds - now) * perSecond;
     const from = now - (head - GUTTER) / perSecond;
     const seen = this.notes.filter(([start, duration]) => start + duration > from);
@@ -160,23 +189,23 @@ export class Roll {
     context.textBaseline = "middle";
     for (let pitch = Math.floor(low); pitch <= Math.ceil(high); pitch++) {
       if (BLACK.has(((pitch % 12) + 12) % 12)) {
-        context.fillStyle = "rgba(0, 0, 0, 0.18)";
+        context.fillStyle = this.shade;
         context.fillRect(GUTTER, y(pitch), this.width - GUTTER, row);
       }
       if (pitch % 12 === 0) {
-        context.fillStyle = "rgba(255, 255, 255, 0.07)";
+        context.fillStyle = this.ink(0.08);
         context.fillRect(GUTTER, Math.round(y(pitch) + row), this.width - GUTTER, 1);
-        context.fillStyle = "rgba(232, 228, 218, 0.45)";
-        context.fillText(noteName(pitch), 10, y(pitch) + row / 2);
+        context.fillStyle = this.ink(0.65);
+        context.fillText(`C${pitch / 12 - 1}`, 10, y(pitch) + row / 2);
       }
     }
   }
 
   drawHint(context) {
-    context.font = `italic 18px ${getComputedStyle(this.canvas).getPropertyValue("--st-heading-font") || "serif"}`;
+    context.font = `italic 18px ${this.style.getPropertyValue("--st-heading-font") || "serif"}`;
     context.textAlign = "center";
     context.textBaseline = "middle";
-    context.fillStyle = "rgba(232, 228, 218, 0.55)";
+    context.fillStyle = this.ink(0.75);
     context.fillText(this.hint, this.width / 2, this.height / 2, this.width - 2 * GUTTER);
     context.textAlign = "start";
   }
@@ -186,12 +215,12 @@ export class Roll {
     context.textBaseline = "top";
     for (const [at, number] of this.bars) {
       if (at < from) continue;
-      context.fillStyle = "rgba(255, 255, 255, 0.11)";
+      context.fillStyle = this.ink(0.13);
       context.fillRect(Math.round(x(at)), 0, 1, this.height);
-      context.fillStyle = "rgba(232, 228, 218, 0.4)";
+      context.fillStyle = this.ink(0.65);
       if (x(at) > GUTTER) context.fillText(String(number), x(at) + 5, 6);
     }
-    context.fillStyle = "rgba(232, 183, 90, 0.5)";
+    context.fillStyle = this.gold(0.6);
     for (const at of this.ends) {
       if (at > from) context.fillRect(Math.round(x(at)) - 3, 0, 2, this.height);
     }
@@ -199,19 +228,19 @@ export class Roll {
 
   drawHead(context, head, sounding, y, row) {
     const glow = context.createLinearGradient(head - 26, 0, head, 0);
-    glow.addColorStop(0, "rgba(240, 226, 190, 0)");
-    glow.addColorStop(1, "rgba(240, 226, 190, 0.10)");
+    glow.addColorStop(0, this.gold(0));
+    glow.addColorStop(1, this.gold(0.12));
     context.fillStyle = glow;
     context.fillRect(head - 26, 0, 26, this.height);
-    context.fillStyle = "rgba(240, 226, 190, 0.8)";
+    context.fillStyle = this.gold(0.9);
     context.fillRect(head - 0.75, 0, 1.5, this.height);
     context.font = "600 11px system-ui, sans-serif";
     context.textBaseline = "middle";
     for (const [, , pitch, , voice] of sounding) {
-      const name = noteName(pitch);
+      const name = noteName(pitch, this.sharps);
       const wide = context.measureText(name).width + 10;
       const middle = y(pitch) + row / 2;
-      context.fillStyle = "rgba(13, 15, 20, 0.82)";
+      context.fillStyle = this.paper(0.88);
       context.beginPath();
       context.roundRect(head + 6, middle - 8, wide, 16, 5);
       context.fill();

@@ -1,6 +1,6 @@
 // What is asked of the server.
 
-const BASE = new URL("/carousel/", document.baseURI);
+const BASE = new URL("../", import.meta.url);
 
 export async function post(route, body) {
   const answer = await fetch(new URL(route, BASE), {

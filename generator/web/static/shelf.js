@@ -1,90 +1,97 @@
-// What one takes home: files and links of the live take and of the kept ones.
+// What one takes home: files and links of the live take, and the rows of kept takes.
 
 import { link } from "./link.js";
 import { post } from "./server.js";
 
 const LABELS = { mid: "MIDI", wav: "WAV", musicxml: "MusicXML", svg: "Score", txt: "Text", take: "Take" };
 
-export class Shelf {
-  constructor(stage) {
-    this.stage = stage;
-  }
+/* A button that cannot be pressed keeps the keyboard's focus; only `disabled` would lose it. */
+export const able = (button, can) => button.setAttribute("aria-disabled", String(!can));
+export const isAble = (button) => button.getAttribute("aria-disabled") !== "true";
 
-  /* The buttons for the live take, and a row for each kept one. */
-  show() {
-    const { stage } = this;
-    const now = stage.find(".downloads");
-    if (!now.childElementCount) {
-      now.append(
-        ...this.downloads((button) => this.download(button, stage.live.take, stage.live.title, stage.view.position)),
-        quiet("link", "Link", "Copy a link to this take", () => this.share(stage.origin)),
-      );
-    }
-    const rows = stage.data.kept.map(({ take, title, length, origin }) => {
-      const row = document.createElement("li");
-      const files = element("span", "files");
-      files.append(
-        quiet("replay", "Play", "Play from its beginning", () => stage.wait("replay", take)),
-        ...this.downloads((button) => this.download(button, take, title, length)),
-        quiet("link", "Link", "Copy a link to this take", () => this.share(origin)),
-        quiet("remove", "Remove", "Remove from the kept takes", () => stage.trigger("remove", take)),
-      );
-      row.append(element("span", "name", title), element("span", "words", stage.view.words(length)), files);
-      return row;
-    });
-    stage.find(".kept ul").replaceChildren(...rows);
-    stage.find(".kept").hidden = rows.length === 0;
-  }
+/* What a button does when it is pressed, unless it cannot be. */
+export const onPress = (button, action) => button.addEventListener("click", () => isAble(button) && action());
 
-  downloads(action) {
-    return this.stage.data.formats.map((format) => {
-      const button = quiet("download", LABELS[format], `Download as ${LABELS[format]}`, action);
-      button.dataset.format = format;
-      return button;
-    });
-  }
-
-  /* Build a file of what has been heard, now, and hand it over. */
-  async download(button, take, title, position) {
-    const { format } = button.dataset;
-    button.classList.add("busy");
-    button.disabled = true;
-    try {
-      const answer = await post("download", { visitor: this.stage.data.visitor, take, until: position, format });
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(await answer.blob());
-      link.download = `${title.replace(/[^\p{L}\p{N}]+/gu, "-")}.${format}`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-    } catch (error) {
-      this.stage.say(error.message);
-    } finally {
-      button.classList.remove("busy");
-      button.disabled = false;
-    }
-  }
-
-  /* Copy a link that draws a take again. */
-  async share(origin) {
-    try {
-      const address = await link(origin);
-      await navigator.clipboard.writeText(address).then(
-        () => this.stage.say("The link is copied. Whoever opens it hears this take from its beginning."),
-        () => prompt("Copy this link:", address),
-      );
-    } catch (error) {
-      this.stage.say(error.message);
-    }
-  }
-}
-
-function element(tag, className, textContent = "") {
-  return Object.assign(document.createElement(tag), { className, textContent });
-}
+const element = (tag, className, textContent = "") => Object.assign(document.createElement(tag), { className, textContent });
 
 /* A small button. */
 function quiet(name, text, title, action) {
   const button = Object.assign(element("button", `quiet ${name}`, text), { title });
-  button.addEventListener("click", () => action(button));
+  onPress(button, () => action(button));
   return button;
+}
+
+/* Build a file of what has been heard, now, and hand it over. */
+async function download(stage, button, { take, title, length }) {
+  const { format } = button.dataset;
+  button.classList.add("busy");
+  able(button, false);
+  try {
+    const answer = await post("download", { visitor: stage.data.visitor, take, until: length, format });
+    const anchor = document.createElement("a");
+    anchor.href = URL.createObjectURL(await answer.blob());
+    anchor.download = `${title.replace(/[^\p{L}\p{N}]+/gu, "-")}.${format}`;
+    anchor.click();
+    setTimeout(() => URL.revokeObjectURL(anchor.href), 60_000);
+  } catch (error) {
+    stage.say(error.message);
+  } finally {
+    button.classList.remove("busy");
+    able(button, true);
+  }
+}
+
+/* Copy a link that draws a take again. */
+async function share(stage, origin) {
+  try {
+    const address = await link(origin);
+    await navigator.clipboard.writeText(address).then(
+      () => stage.say("The link is copied. Whoever opens it hears this take from its beginning."),
+      () => prompt("Copy this link:", address),
+    );
+  } catch (error) {
+    stage.say(error.message);
+  }
+}
+
+/* Buttons for each format and for a link, of what `heard` returns: {take, title, length, origin}. */
+export function downloads(stage, heard) {
+  const files = stage.data.formats.map((format) => {
+    const button = quiet("download", LABELS[format], `Download as ${LABELS[format]}`, () => download(stage, button, heard()));
+    button.dataset.format = format;
+    return button;
+  });
+  return [...files, quiet("link", "Link", "Copy a link to this take", () => share(stage, heard().origin))];
+}
+
+/* The rows of kept takes. A row that stays is not made anew, because a button in it may have the focus. */
+export function shelve(stage) {
+  const list = stage.find(".kept ul");
+  const { kept } = stage.data;
+  for (const row of [...list.children]) {
+    if (kept.some(({ take }) => String(take) === row.dataset.take)) continue;
+    const lost = row.contains(stage.root.activeElement);
+    const next = row.nextElementSibling ?? row.previousElementSibling;
+    row.remove();
+    if (lost) (next?.querySelector(".remove") ?? stage.find(".keep")).focus();
+  }
+  kept.forEach((one, index) => {
+    if (list.children[index]?.dataset.take !== String(one.take)) {
+      list.insertBefore(rowOf(stage, one), list.children[index] ?? null);
+    }
+  });
+  stage.find(".kept").hidden = kept.length === 0;
+}
+
+function rowOf(stage, one) {
+  const row = document.createElement("li");
+  row.dataset.take = one.take;
+  const files = element("span", "files");
+  files.append(
+    quiet("replay", "Play", "Play from its beginning", () => stage.wait("replay", one.take)),
+    ...downloads(stage, () => one),
+    quiet("remove", "Remove", "Remove from the kept takes", () => stage.trigger("remove", one.take)),
+  );
+  row.append(element("span", "name", one.title), element("span", "words", stage.view.words(one.length)), files);
+  return row;
 }

@@ -4,15 +4,17 @@
 // position, horizon, ahead, first (how far to ask ahead, and how far at first); words(position); mayPlay(), whether the
 // browser allows it without a click; and committed(seconds), before which nothing can be replaced so many seconds from now.
 
+import { listen } from "./keys.js";
 import { Memory } from "./memory.js";
 import { post } from "./server.js";
-import { Shelf } from "./shelf.js";
+import { able, downloads, onPress, shelve } from "./shelf.js";
 
 const TICK_MS = 100;
 const RETRY_MS = 1000;
 const REACTION = 0.15; // seconds: the first guess of how long an answer takes that replaces what was to come
+const SAID = { playing: "Playing", paused: "Paused", idle: "Stopped" }; // aloud
 
-class Stage {
+export class Stage {
   constructor(root, View) {
     this.root = root;
     this.state = "idle"; // idle, starting, playing, paused
@@ -30,15 +32,16 @@ class Stage {
     this.heardAt = null;
     this.seenMessage = null;
     this.view = new View(this);
-    this.shelf = new Shelf(this);
     this.memory = new Memory(this, View.name);
     this.find(".view").append(this.view.element);
     this.find(".extra").append(...(this.view.controls ?? []));
-    const click = (selector, action) => this.find(selector).addEventListener("click", action.bind(this));
+    const click = (selector, action) => onPress(this.find(selector), action.bind(this));
     click(".play", this.play);
     click(".stop", () => this.stop());
     click(".back", this.back);
     click(".keep", () => this.trigger("keep", { take: this.live.take, position: this.view.position }));
+    this.find("h1").textContent = this.view.title;
+    this.deafen = listen(this);
     this.timer = setInterval(() => this.tick(), TICK_MS);
     this.show();
   }
@@ -72,7 +75,11 @@ class Stage {
     back.querySelector("span").textContent = data.back;
     back.title = `Go back ${data.back} and try again with another seed`;
     back.setAttribute("aria-label", back.title);
-    this.shelf.show();
+    if (!this.find(".downloads").childElementCount) {
+      const heard = () => ({ ...this.live, length: this.view.position, origin: this.origin });
+      this.find(".downloads").append(...downloads(this, heard));
+    }
+    shelve(this);
     this.show();
   }
 
@@ -161,10 +168,11 @@ class Stage {
     }
     this.memory.save();
     this.find(".length").textContent = this.live ? view.words(view.position) : "";
-    this.find(".keep").disabled = !this.live || view.position <= 0;
-    this.find(".back").disabled = !this.live || view.position <= 0 || this.state === "starting";
+    const heard = Boolean(this.live) && view.position > 0;
+    able(this.find(".keep"), heard);
+    able(this.find(".back"), heard && this.state !== "starting");
     for (const button of this.root.querySelectorAll(".downloads button")) {
-      button.disabled = !this.live || view.position <= 0 || button.classList.contains("busy");
+      able(button, heard && !button.classList.contains("busy"));
     }
   }
 
@@ -243,8 +251,9 @@ class Stage {
     const play = this.find(".play");
     play.dataset.state = this.state;
     play.querySelector("span").textContent = labels[this.state];
-    play.disabled = this.state === "starting" || !this.trigger;
-    this.find(".stop").disabled = this.state === "idle" || this.state === "starting";
+    able(play, this.state !== "starting" && Boolean(this.trigger));
+    able(this.find(".stop"), this.goesOn);
+    if (this.live && SAID[this.state]) this.find(".aloud").textContent = SAID[this.state];
     this.find("section").dataset.state = this.state;
     this.tick();
   }
@@ -252,6 +261,7 @@ class Stage {
   close() {
     this.memory.save(true);
     clearInterval(this.timer);
+    this.deafen();
     this.view.close();
   }
 
@@ -270,30 +280,4 @@ class Stage {
       ...view.report,
     };
   }
-}
-
-/* The function that Streamlit calls when it mounts the part, and again whenever its data changes. */
-export function mounts(View) {
-  const stages = new WeakMap();
-  let left = null; // the stage that left the page last
-  return (component) => {
-    const root = component.parentElement;
-    if (!root.querySelector("section")) return undefined;
-    let stage = stages.get(root);
-    if (!stage) {
-      stage = new Stage(root, View);
-      stages.set(root, stage);
-      if (left) stage.takeOver(left);
-      left = null;
-      Object.defineProperty(window, "carousel", { get: () => stage.report, configurable: true });
-    }
-    stage.update(component);
-    // Streamlit also calls this where a newer call has overtaken this one; only what has left the page is closed.
-    return () => {
-      if (root.host.isConnected) return;
-      stages.delete(root);
-      stage.close();
-      left = stage;
-    };
-  };
 }

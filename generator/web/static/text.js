@@ -1,6 +1,6 @@
 // Text: characters are typed at a rate that can be read, from a buffer that is kept a little ahead.
 
-import { mounts } from "./stage.js";
+import { mounts } from "./mount.js";
 
 const BLOCK = 2000; // characters; a new block begins at the next line
 const BLOCKS = 30; // the page forgets what is further back
@@ -9,6 +9,7 @@ const TYPE_MS = 33;
 const SPEEDS = [5, 10, 20, 40, 80, 160, 320, 640];
 
 class Text {
+  title = "Text";
   first = 64;
 
   constructor(stage) {
