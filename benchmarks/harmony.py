@@ -121,7 +121,7 @@ def harmony(given: argparse.Namespace) -> None:
     dataset = prepare(corpus, model.tokenizer)
     held_out = [split for split in ("validation", "test") if split in corpus.splits]
     pieces = [model.tokenizer.decode(tokens) for split in held_out for tokens in dataset.split(split)][: given.pieces]
-    options = {"temperature": given.temperature, "seed": given.seed}
+    options = {"temperature": given.temperature, "top_p": 1.0, "seed": given.seed}
     report("harmony", given, "music21", pieces=len(pieces), rows=compare(model, pieces, given.best_of, **options))
 
 

@@ -42,7 +42,7 @@ def bench(model: Model, backend: str, tokens: int) -> dict[str, Any]:
     reference = model.checkpoint.model()
     rows = []
     for count in STREAMS:
-        streams = [engine.stream(seed=seed) for seed in range(count)]
+        streams = [engine.stream(seed=seed, temperature=1.0, top_p=1.0) for seed in range(count)]
         steps = max(CHUNK, tokens // count)
 
         def ours(streams: list[Stream] = streams, steps: int = steps) -> None:

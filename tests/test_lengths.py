@@ -1,4 +1,4 @@
-"""A file made with --seconds lasts so long: no note outlasts it. Silence counts, but a WAV begins with its first note."""
+"""A file made with --seconds lasts so long: no note outlasts it, silence counts. A WAV begins with its first note."""
 
 from __future__ import annotations
 

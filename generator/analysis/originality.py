@@ -97,5 +97,5 @@ def _figures(index: Index, found: Sequence[Runs]) -> dict[str, Any]:
 def draw_streams(model: Model, temperature: float, streams: int, tokens: int) -> list[list[int]]:
     """The tokens of several streams with the seeds 0, 1, 2 …, which are drawn side by side."""
     engine = model.engine()
-    opened = [engine.stream(seed=seed, temperature=temperature) for seed in range(streams)]
+    opened = [engine.stream(seed=seed, temperature=temperature, top_p=1.0) for seed in range(streams)]
     return [drawn for drawn, _ in engine.draw(opened, tokens)]

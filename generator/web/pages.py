@@ -117,7 +117,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
 def start(medium: str, model: Model, options: dict[str, Any]) -> None:
     """Start a new live take with the values of the widgets."""
     try:
-        seed, tune = setting(medium, "seed"), melody_options(medium, model)
+        seed, tune = setting(medium, f"{model.checkpoint.name}-seed"), melody_options(medium, model)
         upload = uploaded(medium, model)
         piece = upload or setting(medium, "typed") or None
         wanted = {"seed": seed, **{name: value for name, value in options.items() if value is not None}}
@@ -127,7 +127,7 @@ def start(medium: str, model: Model, options: dict[str, Any]) -> None:
             stream = model.engine().resume(piece, **options, seed=seed)
             piece = stream.history() if medium == "text" else None
         else:
-            stream = model.stream(piece, **{**tune, **wanted})
+            stream = model.stream(piece, **{**options, **tune, **wanted})
         title = f"{setting(medium, 'checkpoint')}, seed {stream.options.seed}"
         read = str(piece or "")
         live = LiveMusic(stream, title, model.tokenizer) if medium == "music" else LiveText(stream, title, read)
