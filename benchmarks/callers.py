@@ -23,9 +23,9 @@ from statistics import median
 from threading import Barrier, Thread
 from typing import Any
 
-from benchmarks.measuring import add_rounds, parser, report, rounded, watched
+from benchmarks.measuring import add_rounds, load, parser, report, rounded, watched
 from generator.cli import command
-from generator.streaming.engine import Engine, load
+from generator.streaming.engine import Engine
 from generator.streaming.scheduler import cores
 from generator.streaming.stream import Stream
 
@@ -33,8 +33,6 @@ PULLED = 64
 """Tokens a call of the plainest way."""
 FEW = 16
 """Tokens a call of a thread."""
-PLAIN = {"temperature": 1.0, "top_p": 1.0, "governor": False}
-"""Options of every stream."""
 
 
 def rate(work: Callable[..., int], *arguments: Any) -> float:
@@ -112,7 +110,7 @@ def measure(engine: Engine, tokens: int) -> dict[str, float]:
     """One round."""
 
     def streams(count: int) -> list[Stream]:
-        made = [engine.stream(seed=seed, **PLAIN) for seed in range(count)]
+        made = [engine.stream(seed=seed, governor=False) for seed in range(count)]
         engine.pull(made, PULLED)
         return made
 
@@ -149,7 +147,7 @@ def callers(given: argparse.Namespace) -> None:
     rounds = []
     for _ in watched(range(given.rounds), "rounds"):
         rounds.append(measure(engine, given.tokens))
-        stream = engine.stream(seed=1, **PLAIN)
+        stream = engine.stream(seed=1, governor=False)
         with busy():
             rounds[-1]["beside busy processes"] = rate(pulled, engine, [stream], 4 * given.tokens)
     rows: list[dict[str, Any]] = []

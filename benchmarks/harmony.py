@@ -21,13 +21,13 @@ from typing import Any
 
 import music21
 
-from benchmarks.measuring import parser, report
+from benchmarks.measuring import load, parser, report
 from generator.cli import command
 from generator.corpora import open_corpus
 from generator.corpora.dataset import prepare
 from generator.music.score import Score
 from generator.streaming.best import candidates
-from generator.streaming.engine import Model, load
+from generator.streaming.engine import Model
 
 CHORDS = {
     *(frozenset(chord) for chord in ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8))),
@@ -121,7 +121,7 @@ def harmony(given: argparse.Namespace) -> None:
     dataset = prepare(corpus, model.tokenizer)
     held_out = [split for split in ("validation", "test") if split in corpus.splits]
     pieces = [model.tokenizer.decode(tokens) for split in held_out for tokens in dataset.split(split)][: given.pieces]
-    options = {"temperature": given.temperature, "top_p": 1.0, "seed": given.seed}
+    options = {"temperature": given.temperature, "seed": given.seed}
     report("harmony", given, "music21", pieces=len(pieces), rows=compare(model, pieces, given.best_of, **options))
 
 

@@ -10,7 +10,8 @@ import mido
 import pytest
 
 import generator
-from generator import CarouselError
+from generator import CarouselError, train
+from generator.corpora.dataset import TokenDataset
 from generator.foundation.options import SamplingOptions
 from generator.model import ensemble
 from generator.model.checkpoint import Checkpoint
@@ -157,9 +158,28 @@ def test_the_shipped_ones_begin_at_once(name: str) -> None:
     model = generator.load(ROOT / "checkpoints" / name)
     assert (ROOT / "checkpoints" / name / "defaults.json").is_file()
     stream = model.stream()
-    stream.pull(1500)
+    stream.pull(2500)
     assert stream.lifts == 0
     piece = stream.history()
     if isinstance(piece, generator.Score):
         seconds = piece.clock().seconds
         assert seconds(piece.notes[0].start_ticks) <= 0.5 and seconds(piece.end_ticks) > 60
+
+
+def test_training_keeps_those_of_its_folder(
+    novel: TokenDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And finds a misfit before the work."""
+    out = tmp_path / "model"
+    recipe = ["--hidden-size", "8", "--embedding-dim", "4", "--lanes", "2", "--window", "8", "--steps", "2"]
+    command = [str(tmp_path / "novel.txt"), "--out", str(out), *recipe, "--dropout-embedding", "0"]
+    assert train.main(command) == 0 and not (out / "defaults.json").exists()
+    write(out, {"temperature": 0.5})
+    assert train.main([*command, "--overwrite"]) == 0
+    assert generator.load(out).stream().options.temperature == 0.5
+    before = (out / "model.safetensors").read_bytes()
+    write(out, {"instruments": {"Soprano": 1}})
+    capsys.readouterr()
+    assert train.main([*command, "--overwrite"]) == 2
+    assert "defaults.json: there is no voice 'Soprano'" in capsys.readouterr().err
+    assert (out / "model.safetensors").read_bytes() == before

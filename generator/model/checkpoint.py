@@ -140,7 +140,7 @@ class Checkpoint:
         card = folder / CARD
         weights = _read_weights(folder / WEIGHTS, config, _made_for(config, tokenizer))
         text = _read_bytes(card, LARGEST_JSON).decode(errors="replace") if newest(card).is_file() else ""
-        options, tokenizer = _read_defaults(folder / defaults.FILE, tokenizer)
+        options, tokenizer = read_defaults(folder, tokenizer)
         checkpoint = Checkpoint(config, weights, tokenizer, text, folder.name, options)
         if expected is not None and checkpoint.fingerprint != expected:
             raise CarouselError(
@@ -192,8 +192,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def _read_defaults(path: Path, tokenizer: Tokenizer) -> tuple[SamplingOptions, Tokenizer]:
-    """The options of `defaults.json`, and the tokenizer with its instruments; without the file what is usual."""
+def read_defaults(folder: Path, tokenizer: Tokenizer) -> tuple[SamplingOptions, Tokenizer]:
+    """The options of a folder's `defaults.json`, and the tokenizer with its instruments; without the file, the usual.
+
+    Raises:
+        CarouselError: the file is damaged, or holds something that this tokenizer cannot have.
+    """
+    path = folder / defaults.FILE
     if not newest(path).exists():
         return SamplingOptions(), tokenizer
     try:
