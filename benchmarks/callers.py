@@ -23,9 +23,9 @@ from statistics import median
 from threading import Barrier, Thread
 from typing import Any
 
-from benchmarks.measuring import add_rounds, parser, report, rounded, watched
+from benchmarks.measuring import add_rounds, load, parser, report, rounded, watched
 from generator.cli import command
-from generator.streaming.engine import Engine, load
+from generator.streaming.engine import Engine
 from generator.streaming.scheduler import cores
 from generator.streaming.stream import Stream
 

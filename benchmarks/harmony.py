@@ -21,13 +21,13 @@ from typing import Any
 
 import music21
 
-from benchmarks.measuring import parser, report
+from benchmarks.measuring import load, parser, report
 from generator.cli import command
 from generator.corpora import open_corpus
 from generator.corpora.dataset import prepare
 from generator.music.score import Score
 from generator.streaming.best import candidates
-from generator.streaming.engine import Model, load
+from generator.streaming.engine import Model
 
 CHORDS = {
     *(frozenset(chord) for chord in ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8))),

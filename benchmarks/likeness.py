@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.measuring import parser, report, rounded, watched
+from benchmarks.measuring import load, parser, report, rounded, watched
 from benchmarks.music import generated
 from benchmarks.music_statistics import HISTOGRAMS, cuts, features, names
 from generator.cli import command
@@ -37,7 +37,7 @@ from generator.corpora import open_corpus
 from generator.corpora.dataset import TokenDataset, prepare
 from generator.foundation.errors import CarouselError
 from generator.music.score import Score
-from generator.streaming.engine import Model, load
+from generator.streaming.engine import Model
 
 DRAWS = 400
 EXCERPT_SECONDS = 30.0

@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from benchmarks.measuring import parser, report, rounded, threads
+from benchmarks.measuring import load, parser, report, rounded, threads
 from generator.cli import command
-from generator.streaming.engine import Engine, load
+from generator.streaming.engine import Engine
 from generator.streaming.stream import Stream
 
 RATE = 30

@@ -15,7 +15,9 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import metadata
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -24,6 +26,7 @@ from rich.progress import track
 
 from generator.cli import command
 from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.lstm import LanguageModel
@@ -103,6 +106,11 @@ def optional(name: str) -> Any:
         raise CarouselError(
             f"{package} is not installed; install it with: python -m pip install -r requirements-bench.txt"
         ) from error
+
+
+def load(folder: Path) -> Model:
+    """The model of a checkpoint without its own defaults: options that are not named are the same for all."""
+    return Model(replace(Checkpoint.load(folder), defaults=SamplingOptions()))
 
 
 def untrained(size: tuple[int, int], tokenizer: Tokenizer, embedding: int) -> Model:

@@ -23,11 +23,12 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from benchmarks.measuring import load
 from generator.corpora import open_corpus
 from generator.corpora.dataset import TokenDataset, prepare
 from generator.music.keys import likely
 from generator.music.score import Score
-from generator.streaming.engine import Model, load
+from generator.streaming.engine import Model
 
 MAJOR, MINOR = {0, 2, 4, 5, 7, 9, 11}, {0, 2, 3, 5, 7, 8, 11}
 

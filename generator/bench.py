@@ -19,9 +19,11 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from generator.foundation.options import SamplingOptions
 from generator.model.backends import AUTO, BACKENDS
 from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Model, load
@@ -42,7 +44,7 @@ def bench(model: Model, backend: str, tokens: int) -> dict[str, Any]:
     reference = model.checkpoint.model()
     rows = []
     for count in STREAMS:
-        streams = [engine.stream(seed=seed) for seed in range(count)]
+        streams = [engine.stream(**asdict(SamplingOptions(seed=seed))) for seed in range(count)]
         steps = max(CHUNK, tokens // count)
 
         def ours(streams: list[Stream] = streams, steps: int = steps) -> None:

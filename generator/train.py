@@ -31,7 +31,7 @@ from generator.foundation import places
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import PRESETS, TrainingOptions, add_arguments, given
 from generator.foundation.terminal import tell
-from generator.model.checkpoint import Checkpoint
+from generator.model.checkpoint import Checkpoint, read_defaults
 from generator.prepare import summary
 from generator.training import card
 from generator.training.run_folder import claimed, read_state, refuse_to_replace
@@ -64,6 +64,7 @@ def train(
 
     console = Console(stderr=True)
     with claimed(out, replacing=resume or overwrite):
+        read_defaults(out, dataset.tokenizer)  # they stay, so a misfit is found before the work
         trainer = Trainer(dataset, out, options, console, made_by)
         if resume:
             trainer.load()

@@ -98,7 +98,7 @@ class Stage:
 
     def __init__(self, name: str, ear: bool = True, click: bool = False) -> None:
         self.seconds = 0.0
-        stream = model(name).stream(seed=5)
+        stream = model(name).stream(seed=5, temperature=1.0, top_p=1.0)
         out = Port("output", "synth", [mido.Message("program_change", program=19)])
         keys = Port("input", "Keyboard", []) if ear else None
         clock = Clock(stream.engine.tokenizer.ticks_per_quarter)
@@ -199,6 +199,24 @@ def test_a_port_that_vanishes_is_looked_for_and_the_stream_goes_on(
     assert "is back" in capsys.readouterr().err
     assert [message.type for message in back[:33]] == ["control_change"] * 32 + ["program_change"]
     assert any(message.type == "note_on" for message in back)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 6.0])
+def test_the_first_note_is_played_at_once_and_the_others_in_time(ports: Memory, seconds: float) -> None:
+    """Nobody waits for the pickup of a bar that is silent up to it; nor is what was heard taken back at Ctrl-C."""
+    stage = Stage("bach", ear=False)
+    ports.now = lambda: stage.seconds
+    other = model("bach").stream(seed=5, temperature=1.0, top_p=1.0)
+    other.pull(600)
+    score = other.history()
+    moments = [score.clock().seconds(note.start_ticks) for note in score.notes]
+    assert moments[0] > 1
+    stage.run(seconds)
+    stage.player._stop(stage.seconds)  # as at Ctrl-C
+    begun = [start for start, *_ in ports.heard()]
+    assert begun[0] < 0.2
+    assert begun == pytest.approx([moment - moments[0] + begun[0] for moment in moments[: len(begun)]], abs=0.03)
+    assert len(stage.stream.history().notes) >= len(begun)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])

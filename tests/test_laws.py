@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -17,7 +18,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.foundation.options import SamplingOptions
 from generator.music import midi
 from generator.music.score import Note, Score
 from generator.streaming.batch import CHUNK, Job, Result
@@ -131,7 +131,7 @@ def test_law_5_timeline(any_model: Model, start: dict[str, Any], changes: list[t
     for after, change in changes:
         events += list(stream.take(after))
         stream.set(**change)
-        assert stream.options == SamplingOptions(**change)
+        assert stream.options == replace(any_model.defaults, **change)
     events += list(stream.take(80))
     assert list(stream.past()) == events
     assert list(any_model.resume(stream.snapshot()).past()) == events

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import likeness
+from benchmarks import defaults, likeness
 from benchmarks.music_statistics import HISTOGRAMS, cuts, features, names
 from generator.music import midi
 from generator.music.score import Bar, Note, Pedal, Score, Tempo, TimeSignature
@@ -133,6 +133,29 @@ def test_the_command_prints_a_row_a_feature(
     assert found["below"] == [row["feature"] for row in found["rows"] if row["ratio"] < 0.9]
     assert found["settings"]["excerpt"] == (30 if kind == "performance" else None)
     assert found["compared"]["generated"] <= 2 and found["compared"]["held_out"] == 1
+
+
+def test_pairs_of_temperature_and_top_p_are_compared(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside the held-out pieces, which say no words that the corpus does not have."""
+    monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(likeness, "DRAWS", 20)
+    small = ["--streams", "2", "--tokens", "200", "--pieces", "2", "--temperatures", "0.5", "--top-ps", "0.9", "1"]
+    (tmp_path / "poem.txt").write_text("a rose is a rose\n" * 4000)
+    for kind, source, more in (("score", corpus, ["--no-parallels"]), ("char", tmp_path / "poem.txt", [])):
+        tiny(kind).save(tmp_path / kind)
+        if kind == "score":
+            (tmp_path / kind / "defaults.json").write_text('{"key": "D minor"}')
+        assert defaults.main([str(tmp_path / kind), str(source), *small, *more]) == 0
+        held_out, *rows = json.loads(capsys.readouterr().out)["rows"]
+        assert [(row["temperature"], row["top_p"]) for row in rows] == [(0.5, 0.9), (0.5, 1.0)]
+        assert all(row["lifts"] >= 0 and 0 <= row["copied"] <= 1 and row["longest_copy"] > 0 for row in rows)
+        if kind == "char":
+            assert held_out["no_words"] == 0 and held_out["different_words"] == 3 and rows[0]["no_words"] > 0.5
+        else:
+            assert held_out["parallels_per_100_bars"] > 100 and rows[0]["parallels_per_100_bars"] == 0
+            assert 0 < rows[0]["likeness"] <= 1.1 and rows[0]["least"].split()[1] in names(tiny(kind).tokenizer)
 
 
 def test_what_is_shorter_than_an_excerpt_is_not_compared() -> None:

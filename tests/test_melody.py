@@ -65,7 +65,7 @@ def chorale() -> Score:
 def test_every_voice_can_have_the_melody(voice: str) -> None:
     model = model_of("bach")
     index = [part.name for part in model.tokenizer.voices].index(voice)
-    stream, piece = harmonised(model.melody(chorale(), voice))
+    stream, piece = harmonised(model.melody(chorale(), voice), parallels=True)
     assert sung(piece, index) == sung(chorale(), index)
     assert {note.voice for note in piece.notes} == {0, 1, 2, 3}
     assert piece.time_signatures == (TimeSignature(0, 3, 4),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -56,6 +57,40 @@ def test_only_what_a_checkpoint_can_obey_is_offered(
     assert not page.error and not page.exception
 
 
+def test_the_widgets_show_a_checkpoints_own_defaults(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the one that is chosen; what was set for another one comes back with it."""
+    for name in ("own", "tune"):
+        shutil.copytree(folder / "tune", tmp_path / name)
+    own = {"seed": 12, "temperature": 3.0, "top_p": 0.9, "governor": False, "key": "D minor", "ranges": "Alto:68-70"}
+    (tmp_path / "own" / "defaults.json").write_text(json.dumps(own | {"instruments": {"Bass": 70}}))
+    page = script(tmp_path, monkeypatch)
+
+    def shows(name: str) -> tuple[object, ...]:
+        sliders = [page.slider(key=f"music-{name}-{option}").value for option in ("temperature", "top_p")]
+        seed, governor = page.number_input(key=f"music-{name}-seed").value, page.toggle(key=f"music-{name}-governor")
+        alto = page.select_slider(key=f"music-{name}-ranges-Alto").value
+        return (*sliders, seed, governor.value, page.selectbox(key=f"music-{name}-key").value, alto)
+
+    def choose(name: str) -> None:
+        page.selectbox(key="music-checkpoint").set_value(name).run()
+        assert not page.exception and not page.error
+
+    part = load(tmp_path / "tune").tokenizer.table.parts[1]
+    assert shows("own") == (2.0, 0.9, 12, False, "D minor", (68, 70))
+    choose("tune")
+    assert shows("tune") == (1.0, 1.0, 7, True, None, (part.low, part.high))
+    page.slider(key="music-tune-temperature").set_value(0.5).run()
+    choose("own")
+    page.selectbox(key="music-own-key").set_value(None).run()
+    page.number_input(key="music-own-seed").set_value(99).run()
+    choose("tune")
+    assert shows("tune") == (0.5, 1.0, 7, True, None, (part.low, part.high))
+    choose("own")
+    assert shows("own") == (2.0, 0.9, 99, False, None, (68, 70))
+
+
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
@@ -102,7 +137,7 @@ def test_an_uploaded_take_waits_for_its_start(folder: Path, monkeypatch: pytest.
     page.file_uploader(key="music-file").set_value(("a.take", take, "application/octet-stream")).run()
     assert not page.error and not page.exception and live.options is playing
     assert page.selectbox(key="music-tune-key").value == "E♭ major"
-    assert page.slider(key="music-temperature").value == 0.5 and not page.toggle(key="music-governor").value
+    assert page.slider(key="music-tune-temperature").value == 0.5 and not page.toggle(key="music-tune-governor").value
     part = model.tokenizer.table.parts[0]
     assert page.select_slider(key="music-tune-ranges-Soprano").value == (part.low, part.high)
     assert page.select_slider(key="music-tune-ranges-Alto").value == (68, 71) != whole
@@ -113,7 +148,7 @@ def test_an_uploaded_take_waits_for_its_start(folder: Path, monkeypatch: pytest.
     tune = midi.to_bytes(four_voices())
     page.file_uploader(key="music-file").set_value(("a.mid", tune, "audio/midi")).run()
     page.selectbox(key="music-tune-key").set_value("primer").run()
-    page.slider(key="music-temperature").set_value(0.8).run()
+    page.slider(key="music-tune-temperature").set_value(0.8).run()
     assert not page.error and not page.exception and live.options.temperature == 0.8
     assert live.options.key == "E♭ major"
 

@@ -25,7 +25,7 @@ from generator.tokenizers.performance_grammar import (
 
 TOKENIZER = PerformanceTokenizer()
 FINAL = TOKENIZER.end
-PIANO = PerformanceTokenizer.voices
+PIANO = PerformanceTokenizer().voices
 IDS = {entry: token for token, entry in enumerate(VOCABULARY)}
 
 

@@ -283,9 +283,25 @@ def test_memory_does_not_grow_with_the_music() -> None:
     assert peak(60) < peak(1) + 2**18 < 2**22
 
 
+@pytest.mark.parametrize("begin", [0, 40, 2500])
+@pytest.mark.parametrize("length_ticks", [0, 4000])
+def test_a_wav_file_begins_with_its_first_note(tmp_path: Path, begin: int, length_ticks: int) -> None:
+    """A pickup does not wait for the bar that it leads to; MIDI keeps the bar."""
+    path, organ = tmp_path / "out.wav", Voice("Organ", 19)
+    score = Score(TICKS, (organ,), (Note(begin, 500, 60),), length_ticks=length_ticks)
+    sinks.write(score, path)
+    with wave.open(str(path)) as file:
+        samples = np.abs(np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)).max(axis=1)
+    assert np.argmax(samples > 30) <= 0.1 * 44100
+    if length_ticks:
+        assert len(samples) == round((4.0 - max(0.0, begin / 1000 - 0.05)) * 44100)
+    sinks.write(score, tmp_path / "out.mid")
+    assert midi.read(tmp_path / "out.mid").notes[0].start_ticks == begin
+
+
 def test_too_long_for_a_wav_file(tmp_path: Path) -> None:
     with pytest.raises(CarouselError, match=r"holds 6\.7 hours, not 10\.0"):
-        sinks.write(music(Note(36_000_000, 500, 60)), tmp_path / "long.wav")
+        sinks.write(music(Note(0, 36_000_000, 60)), tmp_path / "long.wav")
 
 
 def test_a_chorale_renders_at_least_20_times_as_fast_as_it_plays() -> None:

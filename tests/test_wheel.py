@@ -76,6 +76,12 @@ def test_the_app_keeps_its_settings(site: Path) -> None:
     assert settings["browser"]["gatherUsageStats"] is False and settings["theme"].keys() >= {"dark", "light"}
 
 
+def test_the_shipped_checkpoints_have_their_defaults(site: Path) -> None:
+    for name in SHIPPED:
+        path = Path("checkpoints") / name / "defaults.json"
+        assert (site / "generator" / "shipped" / path).read_bytes() == (ROOT / path).read_bytes()
+
+
 def test_what_it_depends_on_admits_what_is_pinned(site: Path) -> None:
     (written,) = site.glob("carousel-*.dist-info/METADATA")
     facts = message_from_string(written.read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ comparison and listed in the result.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from generator.corpora.copies import Index, Runs, open_index
 from generator.corpora.dataset import TokenDataset
 from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
 from generator.streaming.engine import Model
 from generator.tokenizers.base import Tokens
 
@@ -97,5 +99,6 @@ def _figures(index: Index, found: Sequence[Runs]) -> dict[str, Any]:
 def draw_streams(model: Model, temperature: float, streams: int, tokens: int) -> list[list[int]]:
     """The tokens of several streams with the seeds 0, 1, 2 …, which are drawn side by side."""
     engine = model.engine()
-    opened = [engine.stream(seed=seed, temperature=temperature) for seed in range(streams)]
+    options = [asdict(SamplingOptions(seed=seed, temperature=temperature)) for seed in range(streams)]
+    opened = [engine.stream(**all_of_them) for all_of_them in options]  # whatever the checkpoint's own defaults
     return [drawn for drawn, _ in engine.draw(opened, tokens)]

@@ -36,7 +36,7 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
         help="stop after S seconds of music; the file is cut there",
     )
     length.add_argument("--bars", type=command.positive, metavar="B", help="stop after B bars of music")
-    add_arguments(parser, SamplingOptions)
+    add_arguments(parser, SamplingOptions, "default: the checkpoint's own, or else ")
     parser.add_argument("--prime", metavar="TEXT|FILE", help="go on from this text, or from the piece in this file")
     parser.add_argument("--voice", metavar="NAME", help="the voice that gets the melody (default: the first)")
     parser.add_argument("--transpose", type=int, metavar="N", help="transpose the melody by N semitones")

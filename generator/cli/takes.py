@@ -26,6 +26,7 @@ from generator.music.score import Score
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.origin import Change, Cut, Injection, Origin, read_text
 from generator.streaming.snapshot import Snapshot
+from generator.tokenizers import from_json, instruments_of, with_instruments
 from generator.tokenizers.base import Event, Tokenizer
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ LONGEST_SHOWN = 40
 """Characters of an option in it."""
 
 
-def origin_of(path: Path) -> tuple[Origin, Cut | None]:
-    """Where a take, or what a file of music carries, comes from; of a file, also where it is cut.
+def origin_of(path: Path) -> tuple[Origin, Cut | None, dict[str, int]]:
+    """Where a take, or what a file of music carries, comes from; of a file, also where it is cut, and its instruments
+    where they are not those of the vocabulary.
 
     Raises:
         CarouselError: the file cannot be read, or carries nothing of the kind.
@@ -48,7 +50,7 @@ def origin_of(path: Path) -> tuple[Origin, Cut | None]:
     if suffix in sinks.SINKS and suffix not in provenance.SUFFIXES:
         raise CarouselError(f"{path}: a {suffix} file cannot tell where it comes from; name its take or its .mid")
     if suffix not in provenance.SUFFIXES:
-        return Snapshot.load(path), None
+        return Snapshot.load(path), None, {}
     text = provenance.read(path)
     if not text:
         raise CarouselError(f"{path}: carries no provenance; only what Carousel wrote can be drawn again")
@@ -111,7 +113,7 @@ def piece_of(tokenizer: Tokenizer, events: Iterable[Event], origin: Origin, cut:
         lengths = (min(note.duration_ticks, cut.ticks - note.start_ticks) for note in piece.notes)
         notes = (replace(note, duration_ticks=ticks) for note, ticks in zip(piece.notes, lengths, strict=True))
         piece = replace(piece, notes=tuple(notes), length_ticks=cut.ticks)
-    return replace(piece, origin=origin.text(cut))
+    return replace(piece, origin=origin.text(cut, instruments_of(tokenizer)))
 
 
 def replay(path: Path, output: Path | None = None, checkpoint: Path | None = None, corpus: str | None = None) -> None:
@@ -127,7 +129,7 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
     """
     if output is not None:
         keep_apart({"-o": output}, {"--replay": path})
-    origin, cut = origin_of(path)
+    origin, cut, instruments = origin_of(path)
     model = find(origin, path) if checkpoint is None else load(checkpoint)
     suffix = (output or path).suffix.lower()
     as_take = suffix == TAKE or (output is None and isinstance(origin, Snapshot))
@@ -147,7 +149,10 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
         if as_take:
             replace(stream.snapshot(), checkpoint=origin.checkpoint).save(target)  # its folder may have a new name
         else:
-            sinks.write(piece_of(model.tokenizer, stream.past(), origin, cut), target, progress=progress)
+            tokenizer = model.tokenizer
+            if not isinstance(origin, Snapshot):  # a file keeps its instruments, whatever the checkpoint's are now
+                tokenizer = with_instruments(from_json(tokenizer.to_json()), instruments)
+            sinks.write(piece_of(tokenizer, stream.past(), origin, cut), target, progress=progress)
         after = target.read_bytes()
     if output is not None:
         tell(f"{output}: {origin.position:,} tokens of {model.checkpoint.name}")

@@ -103,14 +103,18 @@ def flag(name: str) -> str:
     return {"parallels": "--no-parallels", "the engine's index": "--originality"}.get(name, plain_flag(name))
 
 
-def add_arguments(parser: argparse.ArgumentParser, kind: type) -> None:
-    """One flag for each field of an options class. A flag that is not given is absent from the parsed namespace."""
+def add_arguments(parser: argparse.ArgumentParser, kind: type, default: str = "default: ") -> None:
+    """One flag for each field of an options class. A flag that is not given is absent from the parsed namespace.
+
+    Args:
+        default: the words before a default value.
+    """
     for spec in fields(kind):
         if "help" not in spec.metadata:
             continue
         text = spec.metadata["help"]
         if spec.default is not None and spec.default is not MISSING:
-            text += f" (default: {spec.default})"
+            text += f" ({default}{spec.default})"
         extra: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
         if isinstance(spec.default, bool):
             parser.add_argument(plain_flag(spec.name), action=argparse.BooleanOptionalAction, **extra)

@@ -80,6 +80,8 @@ class Player:
         self._events: Iterator[Event] | None = None
         self._phrase: list[tuple[float, mido.Message]] = []
         self._held: set[int] = set()
+        # Whether the first note is still to come, and need not wait for a metronome's bars or for a musician.
+        self._silent = input_ is None and not click
         self.errors: deque[float] = deque(maxlen=MAX_ERRORS)  # seconds by which messages were sent too late
         begin = now() + LEAD_SECONDS
         self._next_bar = begin
@@ -128,7 +130,8 @@ class Player:
             self._click_bar()
         due = self._queue[0][0] - now if self._queue else AHEAD_SECONDS
         ahead = self._moment_of(self.stream.horizon_ticks) - now
-        if self._events is not None and ahead < AHEAD_SECONDS and (due > BUSY_SECONDS or ahead < LEAD_SECONDS):
+        near = ahead < AHEAD_SECONDS or self._silent
+        if self._events is not None and near and (due > BUSY_SECONDS or ahead < LEAD_SECONDS):
             self._draw(now)
         elif self._events is None and self._input is None and not self._queue:
             return False
@@ -171,6 +174,8 @@ class Player:
         if late > LEAD_SECONDS:  # the machine was too slow, so everything from here on is delayed
             self._origin += late
         if isinstance(event, Note):
+            if self._silent:
+                self._bring_forward(self._moment_of(event.start_ticks) - now - LEAD_SECONDS)
             key = {"channel": self._channels[event.voice], "note": event.pitch}
             self._push(self._moment_of(event.start_ticks), mido.Message("note_on", velocity=event.velocity, **key))
             self._push(self._moment_of(event.end_ticks), mido.Message("note_off", **key))
@@ -182,6 +187,13 @@ class Player:
             self._next_bar = self._moment_of(event.start_ticks)
             self._click_bar()
         self._steps.append((position, self._moment_of(self.stream.now_ticks)))
+
+    def _bring_forward(self, seconds: float) -> None:
+        """Let the first note, and all that follows, sound so much sooner."""
+        self._silent = False
+        if seconds > 0:
+            self._origin -= seconds
+            self._steps = deque((position, moment - seconds) for position, moment in self._steps)
 
     def _follow_change(self, event: Event) -> None:
         """Take over a change of tempo or metre."""

@@ -1,11 +1,12 @@
-"""A checkpoint is a folder: `model.safetensors`, `config.json`, `tokenizer.json`, `card.md`. No file can run code."""
+"""A checkpoint is a folder: `model.safetensors`, `config.json`, `tokenizer.json`, `card.md`, and `defaults.json` if it
+has defaults of its own. No file can run code."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,9 @@ from generator import tokenizers
 from generator.foundation import places
 from generator.foundation.atomic import READY, atomic_folder, newest
 from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
 from generator.foundation.places import CONFIG
+from generator.model import defaults
 from generator.model.config import ModelConfig
 from generator.model.state import Floats
 from generator.tokenizers.base import Tokenizer
@@ -37,13 +40,15 @@ LARGEST_JSON = 64 * 2**20
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model: sizes, weights (fp32, by their names in torch), tokenizer, and model card (Markdown)."""
+    """A trained model: sizes, weights (fp32, by their names in torch), tokenizer, model card (Markdown), and the
+    options of streams for which no others are given."""
 
     config: ModelConfig
     weights: dict[str, Floats]
     tokenizer: Tokenizer
     card: str = ""
     name: str = ""
+    defaults: SamplingOptions = field(default_factory=SamplingOptions)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -70,12 +75,14 @@ class Checkpoint:
         return LanguageModel(self.config, weights=weights).eval()
 
     def save(self, folder: str | Path, kept_as: type[np.float32 | np.float16] = np.float32) -> None:
-        """Replace the four files of a checkpoint in a folder, all or none; the folder is created if it is missing."""
+        """Replace the files of a checkpoint in a folder, all or none; the folder is created if it is missing."""
         with atomic_folder(Path(folder)) as made:
             self.write(made, kept_as)
+        if not defaults.to_json(self.defaults, self.tokenizer):
+            (Path(folder) / defaults.FILE).unlink(missing_ok=True)  # of a checkpoint that was there before
 
     def write(self, folder: Path, kept_as: type[np.float32 | np.float16] = np.float32) -> None:
-        """Write the four files into an existing folder, the weights as fp32 or rounded to fp16."""
+        """Write the files into an existing folder, the weights as fp32 or rounded to fp16."""
         weights = {name: np.ascontiguousarray(value, kept_as) for name, value in self.weights.items()}
         rounded = replace(self, weights={name: value.astype(np.float32) for name, value in weights.items()})
         config = {**self.config.to_json(), FINGERPRINT: rounded.fingerprint}
@@ -83,6 +90,10 @@ class Checkpoint:
         tokenizer = json.dumps(self.tokenizer.to_json(), ensure_ascii=False, indent=1) + "\n"
         (folder / TOKENIZER).write_text(tokenizer, encoding="utf-8")
         (folder / CARD).write_text(self.card, encoding="utf-8")
+        own = defaults.to_json(self.defaults, self.tokenizer)
+        if own:
+            text = json.dumps(own, ensure_ascii=False, indent=2) + "\n"
+            (folder / defaults.FILE).write_text(text, encoding="utf-8")
         (folder / WEIGHTS).write_bytes(save(weights, {MADE_FOR: _made_for(self.config, self.tokenizer)}))
 
     @staticmethod
@@ -129,7 +140,8 @@ class Checkpoint:
         card = folder / CARD
         weights = _read_weights(folder / WEIGHTS, config, _made_for(config, tokenizer))
         text = _read_bytes(card, LARGEST_JSON).decode(errors="replace") if newest(card).is_file() else ""
-        checkpoint = Checkpoint(config, weights, tokenizer, text, folder.name)
+        options, tokenizer = read_defaults(folder, tokenizer)
+        checkpoint = Checkpoint(config, weights, tokenizer, text, folder.name, options)
         if expected is not None and checkpoint.fingerprint != expected:
             raise CarouselError(
                 f"{folder / WEIGHTS}: damaged, or not the weights that {CONFIG} names; restore the checkpoint"
@@ -147,7 +159,8 @@ def _stamps(folder: Path) -> list[tuple[int, int] | None]:
             return None
         return found.st_ino, found.st_mtime_ns
 
-    return [stamp(place / name) for place in (folder / READY, folder) for name in (CONFIG, TOKENIZER, CARD, WEIGHTS)]
+    names = (CONFIG, TOKENIZER, CARD, defaults.FILE, WEIGHTS)
+    return [stamp(place / name) for place in (folder / READY, folder) for name in names]
 
 
 def _canonical(value: Any) -> bytes:
@@ -177,6 +190,22 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise CarouselError(f"{path}: not a JSON object; restore the checkpoint")
     return data
+
+
+def read_defaults(folder: Path, tokenizer: Tokenizer) -> tuple[SamplingOptions, Tokenizer]:
+    """The options of a folder's `defaults.json`, and the tokenizer with its instruments; without the file, the usual.
+
+    Raises:
+        CarouselError: the file is damaged, or holds something that this tokenizer cannot have.
+    """
+    path = folder / defaults.FILE
+    if not newest(path).exists():
+        return SamplingOptions(), tokenizer
+    try:
+        return defaults.from_json(_read_json(path), tokenizer)
+    except CarouselError as error:
+        named = [] if str(path) in str(error) else [f"{path}: "]
+        raise CarouselError(*named, *error.args, "; correct or remove this file") from error
 
 
 def _made_for(config: ModelConfig, tokenizer: Tokenizer) -> str:

@@ -12,16 +12,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from generator import tokenizers
 from generator.foundation.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
+from generator.model.defaults import from_json, to_json
 from generator.model.state import Floats
 
 GATES = 4
 
 
 def join(members: Sequence[Checkpoint]) -> Checkpoint:
-    """The ensemble of these checkpoints, as a checkpoint without a card and a name.
+    """The ensemble of these checkpoints, as a checkpoint without a card and a name, with their defaults if all have the
+    same.
 
     Raises:
         CarouselError: there are none, or they differ in their tokenizer or their number of layers.
@@ -46,6 +49,7 @@ def join(members: Sequence[Checkpoint]) -> Checkpoint:
     def all_of(tensor: str) -> list[Floats]:
         return [member.weights[tensor] for member in members]
 
+    own = to_json(first.defaults, first.tokenizer)
     weights: dict[str, Floats] = {}
     for tensor in first.weights:
         if tensor == "embedding.weight":
@@ -57,7 +61,9 @@ def join(members: Sequence[Checkpoint]) -> Checkpoint:
         else:
             gates = zip(*(np.split(part, GATES) for part in all_of(tensor)), strict=True)
             weights[tensor] = np.concatenate([_block_diagonal(gate) for gate in gates])
-    return Checkpoint(config, weights, first.tokenizer)
+    alike = all(to_json(member.defaults, member.tokenizer) == own for member in members)
+    options, tokenizer = from_json(own if alike else {}, tokenizers.from_json(first.tokenizer.to_json()))
+    return Checkpoint(config, weights, tokenizer, defaults=options)
 
 
 def _block_diagonal(parts: Sequence[Floats]) -> Floats:

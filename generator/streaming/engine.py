@@ -10,12 +10,15 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from generator.foundation import places
 from generator.foundation.errors import CarouselError, Option
 from generator.foundation.options import SamplingOptions, changed
 from generator.model.backends import AUTO, name_of
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
+from generator.model.defaults import FILE as DEFAULTS
 from generator.music.score import Score
+from generator.streaming.constraints import Constraints
 from generator.streaming.course import Progress, quiet
 from generator.streaming.melody import of_score
 from generator.streaming.origin import READ_ERRORS, Origin
@@ -48,6 +51,11 @@ class Model:
         """The model card, Markdown."""
         return self.checkpoint.card
 
+    @property
+    def defaults(self) -> SamplingOptions:
+        """The options of a stream for which no others are given."""
+        return self.checkpoint.defaults
+
     def __repr__(self) -> str:
         config = self.config
         sizes = f"{config.num_layers} × {config.hidden_size} units, {config.vocab_size} tokens"
@@ -65,7 +73,8 @@ class Model:
             return self._engines[name]
 
     def stream(self, prime: str | Score | None = None, **options: Any) -> Stream:
-        """Start a stream; `options` are fields of `SamplingOptions`, `prime` is a `str` or `Score` to continue.
+        """Start a stream; `prime` is a `str` or `Score` to continue, and `options` are fields of `SamplingOptions`, of
+        which those that are not given are the `defaults`.
 
         Raises:
             CarouselError: an option is out of its bounds, or the primer does not fit the model.
@@ -110,7 +119,13 @@ def load(folder: str | Path) -> Model:
     Raises:
         CarouselError: a file is missing or damaged, or does not fit the others.
     """
-    return Model(Checkpoint.load(folder))
+    model = Model(Checkpoint.load(folder))
+    try:
+        Constraints(model.tokenizer).encode(model.defaults)
+    except CarouselError as error:
+        path = places.checkpoint(folder) / DEFAULTS
+        raise CarouselError(f"{path}: ", *error.args, "; correct or remove this file") from error
+    return model
 
 
 class Engine(Runtime):
@@ -123,7 +138,7 @@ class Engine(Runtime):
     def stream(self, prime: str | Score | None = None, *, progress: Progress = quiet, **options: Any) -> Stream:
         """Start a stream, as `Model.stream`; `progress` is called while a long primer is read or a past drawn again."""
         primer = () if prime is None else self._encode(prime)
-        timeline = ((0, self.constraints.settle(changed(SamplingOptions(), options), primer)),)
+        timeline = ((0, self.constraints.settle(changed(self.defaults, options), primer)),)
         stream = Stream.begin(self, primer, timeline, progress)
         self.admit(stream)
         return stream

@@ -9,7 +9,7 @@ import base64
 import bz2
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any
@@ -21,9 +21,12 @@ from generator.foundation.options import SamplingOptions
 from generator.model.backends import BACKENDS
 from generator.tokenizers.base import LARGEST_COUNT, whole
 
-VERSION = 3
+VERSION = 4
 """The newest version of the format. Writers use the oldest version that suffices, so that older readers understand it:
-3 for a music file that was cut, 2 with injected tokens, else 1."""
+4 for a music file with other instruments than the vocabulary's, 3 for one that was cut, 2 with injected tokens, else
+1."""
+CUTS_NOTES = 3
+"""From this version on a cut ends the notes that sound there."""
 LARGEST_TOKEN = 2**16 - 1
 LARGEST_PRIMER = 2**24
 """The maximum number of tokens in a primer."""
@@ -108,16 +111,18 @@ class Origin:
             **({"heard": injected} if injected else {}),
         }
 
-    def text(self, cut: Cut | None = None) -> str:
-        """The origin as one line of ASCII, for a music file with this cut."""
+    def text(self, cut: Cut | None = None, instruments: Mapping[str, int] = {}) -> str:
+        """The origin as one line of ASCII, for a music file with this cut and these programs by the names of voices."""
         facts = {**self.facts(), "until_ticks": cut.ticks if cut else None, "primer": _packed(self.primer)}
         if cut and not cut.overhangs:
-            facts["version"] = VERSION
+            facts["version"] = CUTS_NOTES
+        if instruments:
+            facts |= {"version": VERSION, "instruments": dict(instruments)}
         return json.dumps({**facts, "digest": _digest(facts)})
 
 
-def read_text(text: str) -> tuple[Origin, Cut | None]:
-    """Read the result of `Origin.text`.
+def read_text(text: str) -> tuple[Origin, Cut | None, dict[str, int]]:
+    """Read the result of `Origin.text`: the origin, the cut and the instruments.
 
     Raises:
         CarouselError: the text is malformed, was edited, or comes from a newer version.
@@ -131,8 +136,9 @@ def read_text(text: str) -> tuple[Origin, Cut | None]:
         until_ticks, primer = facts.pop("until_ticks"), facts.pop("primer")
         cut = None
         if until_ticks is not None:
-            cut = Cut(whole(until_ticks, 0, LARGEST_COUNT), overhangs=facts["version"] < VERSION)
-        return Origin(**checked(facts, _unpacked(primer, LARGEST_PRIMER))), cut
+            cut = Cut(whole(until_ticks, 0, LARGEST_COUNT), overhangs=facts["version"] < CUTS_NOTES)
+        instruments = {str(name): whole(program, 0, 127) for name, program in facts.pop("instruments", {}).items()}
+        return Origin(**checked(facts, _unpacked(primer, LARGEST_PRIMER))), cut, instruments
     except READ_ERRORS as error:
         raise CarouselError("its provenance is damaged; without it nothing can be drawn again") from error
 

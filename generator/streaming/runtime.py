@@ -65,7 +65,7 @@ class Runtime:
                 raise CarouselError(f"an engine with {count} {name} steps nothing; give a whole number from 1 on")
         checkpoint = model.checkpoint
         self.tokenizer, self.config = checkpoint.tokenizer, checkpoint.config
-        self.name, self.fingerprint = checkpoint.name, checkpoint.fingerprint
+        self.name, self.fingerprint, self.defaults = checkpoint.name, checkpoint.fingerprint, checkpoint.defaults
         self.backend = prepare(backend, checkpoint)
         self.limit = limit
         self._streams: WeakSet[object] = WeakSet()

@@ -19,7 +19,7 @@ from generator.streaming.meter import Meter
 from generator.streaming.origin import MOST_INJECTED, lifts
 from generator.streaming.runtime import Runtime
 from generator.streaming.snapshot import Snapshot
-from generator.tokenizers import splice
+from generator.tokenizers import instruments_of, splice
 from generator.tokenizers.base import Event, Mask
 
 
@@ -247,7 +247,8 @@ class Stream(Course):
     def history(self) -> str | Score:
         """The events of `past` as a `str`, or as a `Score`, which has an origin that is written into music files."""
         piece = self.engine.tokenizer.collect(list(self.past()))
-        return replace(piece, origin=self.snapshot().text()) if isinstance(piece, Score) else piece
+        origin = self.snapshot().text(instruments=instruments_of(self.engine.tokenizer))
+        return replace(piece, origin=origin) if isinstance(piece, Score) else piece
 
 
 def draw(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 from generator.foundation.errors import CarouselError
@@ -39,3 +41,31 @@ def from_json(data: dict[str, Any]) -> Tokenizer:
         return KINDS[kind].from_json(data)
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise CarouselError(f"a broken {kind} tokenizer ({error!r}); restore the checkpoint") from error
+
+
+def with_instruments(tokenizer: Tokenizer, programs: Any) -> Tokenizer:
+    """The tokenizer whose decoded scores have these General MIDI programs, by the names of their voices; its vocabulary
+    is the same.
+
+    Raises:
+        CarouselError: there is no such voice or program.
+    """
+    if not isinstance(programs, dict):
+        raise CarouselError(f"the instruments are {programs!r}; give programs by the names of voices")
+    names = [voice.name for voice in tokenizer.voices]
+    for name, program in programs.items():
+        if name not in names:
+            raise CarouselError(f"there is no voice {name!r}; there are {', '.join(names) or 'none'}")
+        if type(program) is not int or not 0 <= program <= 127:
+            raise CarouselError(f"the instrument of {name} is {program!r}; give a General MIDI program, 0 to 127")
+    other = copy(tokenizer)
+    other.voices = tuple(replace(voice, program=programs.get(voice.name, voice.program)) for voice in tokenizer.voices)
+    return other
+
+
+def instruments_of(tokenizer: Tokenizer) -> dict[str, int]:
+    """The programs that `with_instruments` has set, by the names of their voices, where they differ from those of the
+    vocabulary."""
+    usual = from_json(tokenizer.to_json()).voices
+    pairs = zip(tokenizer.voices, usual, strict=True)
+    return {voice.name: voice.program for voice, own in pairs if voice.program != own.program}

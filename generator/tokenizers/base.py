@@ -187,9 +187,8 @@ class Tokenizer(Protocol):
     @property
     def vocab_size(self) -> int: ...
 
-    @property
-    def voices(self) -> tuple[Voice, ...]:
-        """The voices of decoded scores; empty for text."""
+    voices: tuple[Voice, ...]
+    """The voices of decoded scores; empty for text."""
 
     @property
     def ticks_per_quarter(self) -> int:

@@ -97,7 +97,6 @@ class CharTokenizer:
     medium: ClassVar[str] = "text"
     styles: ClassVar[tuple[str, ...]] = ()
     end: int = END
-    voices: ClassVar[tuple[Voice, ...]] = ()
     ticks_per_quarter: ClassVar[int] = 1
     bar_lines: ClassVar[range] = range(0)
     report: ClassVar[type[Report]] = CharReport
@@ -117,6 +116,7 @@ class CharTokenizer:
         if any("\ud800" <= character <= "\udfff" for character in characters):
             raise CarouselError("half a surrogate pair is no character; give text that is UTF-8")
         self.characters = characters
+        self.voices: tuple[Voice, ...] = ()
         self._ids = {character: index + len(SPECIAL) for index, character in enumerate(characters)}
         self.texts = (REPLACEMENT, "\n", *characters)
         """The text of each token. All decoders share this tuple, so that it stays in the processor's cache."""

@@ -119,6 +119,7 @@ class FramesTokenizer:
             raise CarouselError(f"a tempo of {quarters_per_minute!r} quarters a minute; give 1 to 1000")
         self.ticks_per_quarter = frames_per_quarter
         self.quarters_per_minute = float(quarters_per_minute)
+        self.program = program
         self.voices: tuple[Voice, ...] = (Voice("Keyboard", program),)
         self.grammar = FramesGrammar()
 
@@ -184,7 +185,7 @@ class FramesTokenizer:
             else:
                 spans.append((start, end, note.pitch - LOWEST))
                 errors.append(abs(start / per - note.start_ticks / ticks_per_quarter))
-                lost["replaced"] += score.voices[note.voice].program != self.voices[0].program
+                lost["replaced"] += score.voices[note.voice].program not in (self.program, self.voices[0].program)
         frames = max([*(end for _, end, _ in spans), *(frame(end.start_ticks) for end in score.piece_ends)], default=0)
         name = score.title or "the piece"
         if frames == 0:
@@ -245,7 +246,7 @@ class FramesTokenizer:
             "kind": self.kind,
             "frames_per_quarter": self.ticks_per_quarter,
             "quarters_per_minute": self.quarters_per_minute,
-            "program": self.voices[0].program,
+            "program": self.program,
             "vocabulary": list(VOCABULARY),
         }
 

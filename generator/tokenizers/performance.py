@@ -51,7 +51,6 @@ class PerformanceTokenizer:
 
     kind: ClassVar[str] = "performance"
     medium: ClassVar[str] = "music"
-    voices: ClassVar[tuple[Voice, ...]] = (Voice("Piano", 0),)
     ticks_per_quarter: ClassVar[int] = TICKS_PER_SECOND // 2
     """So that a tick is 10 ms at the default tempo, 120 quarters a minute."""
     bar_lines: ClassVar[range] = range(0)
@@ -64,6 +63,7 @@ class PerformanceTokenizer:
             CarouselError: the vocabulary is not that of a performance tokenizer.
         """
         self.table = Table(vocabulary)
+        self.voices: tuple[Voice, ...] = (Voice("Piano", 0),)
         self.grammar = PerformanceGrammar(self.table)
         self.vocab_size = len(self.table.entries)
         self.end = self.start = self.table.end

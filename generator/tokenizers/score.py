@@ -131,7 +131,7 @@ class ScoreTokenizer:
 
     def quantise(self, score: Score) -> tuple[Score, ScoreReport]:
         """The score as this vocabulary can express it, and a report of how it differs from the original."""
-        events, report = quantise(score, self.table)
+        events, report = quantise(score, self.table, self.voices)
         return self.collect(events), report
 
     def encode(self, score: Score) -> Tokens:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.foundation.omissions import Report, cause
-from generator.music.score import DEFAULT_TEMPO, DEFAULT_VELOCITY, MusicEvent, Note, Score, Tempo, TimeSignature
+from generator.music.score import DEFAULT_TEMPO, DEFAULT_VELOCITY, MusicEvent, Note, Score, Tempo, TimeSignature, Voice
 from generator.music.voices import cut_overlaps, from_the_top
 from generator.tokenizers.score_vocabulary import DURATION, POSITION, TEMPO, TICKS_PER_QUARTER, Table
 from generator.tokenizers.score_voices import assigned
@@ -82,8 +83,12 @@ class ScoreReport(Report):
     metres_changed: int = cause("bar", "given another metre", "the metre is not in this vocabulary", of="bars")
 
 
-def quantise(score: Score, table: Table) -> tuple[list[MusicEvent], ScoreReport]:
-    """The events of the score as this vocabulary can express it, and a report of how they differ from the original."""
+def quantise(score: Score, table: Table, sounding: Sequence[Voice]) -> tuple[list[MusicEvent], ScoreReport]:
+    """The events of the score as this vocabulary can express it, and a report of how they differ from the original.
+
+    Args:
+        sounding: the voices of decoded scores, which may have other instruments than the vocabulary.
+    """
     grid = to_grid(score)
     parts = assigned(table.parts, grid)
     bars, changed = _metred_bars(table, grid)
@@ -115,7 +120,7 @@ def quantise(score: Score, table: Table) -> tuple[list[MusicEvent], ScoreReport]
             abs(before.duration_ticks * TICKS_PER_QUARTER / score.ticks_per_quarter - duration) / TICKS_PER_QUARTER
         )
         lost["shared"] += owners[voice] != note.voice
-        lost["replaced"] += not own.drum and own.program != table.parts[voice].program
+        lost["replaced"] += not own.drum and own.program not in (table.parts[voice].program, sounding[voice].program)
         placed.append(replace(note, start_ticks=start, duration_ticks=duration, voice=voice, velocity=DEFAULT_VELOCITY))
     notes, lost["cut"] = cut_overlaps(
         from_the_top(placed),

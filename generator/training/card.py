@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from typing import Any
 
 from generator.corpora.base import Facts
+from generator.foundation.options import SamplingOptions
 from generator.model.checkpoint import Checkpoint
 from generator.music.score import Score, pitch_name
 from generator.streaming.engine import Model
@@ -21,9 +23,10 @@ def manner(kind: str) -> tuple[int, dict[str, Any]]:
 
 
 def sample(model: Model, tokens: int, seed: int = 7) -> str:
-    """A sample of `tokens` tokens as text; music is written by `notes_as_text`."""
+    """A sample of `tokens` tokens as text, whatever the checkpoint's defaults; music is written by `notes_as_text`."""
     _, options = manner(model.tokenizer.kind)
-    piece = model.tokenizer.collect(model.stream(seed=seed, **options).pull(tokens))
+    whole = asdict(SamplingOptions(seed=seed, **options))
+    piece = model.tokenizer.collect(model.stream(**whole).pull(tokens))
     return piece if isinstance(piece, str) else notes_as_text(piece)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -35,6 +36,8 @@ from generator.web.constraints import (
 SAMPLING = ("temperature", "top_p", "governor")
 MAX_TEMPERATURE = 2.0
 """The end of the temperature slider. Higher temperatures give noise, and would make the slider hard to set."""
+FIRST_SEED = 7
+"""The seed that is shown first where the checkpoint has none of its own."""
 SEEDS = 10_000
 """Random seeds are below this number, so that they are short enough to be written down."""
 SAFE_INTEGER = 2**53 - 1
@@ -54,9 +57,11 @@ def controls(medium: str, model: Model, reseed: Callable[[int], None]) -> dict[s
     """Show the widgets for a checkpoint; returns the options that can change while a stream plays. The seed applies
     when it is changed: `reseed` is called with the new one. The values of the others are read at the next start. An
     error in an upload is shown below it, in one line."""
-    problem = ""
+    name, problem = f"{medium}-{model.checkpoint.name}", ""
+    if f"{name}-shown" not in st.session_state:
+        set_widgets_to(medium, model, replace(model.defaults, seed=model.defaults.seed or FIRST_SEED))
     try:
-        set_widgets_to(medium, model, uploaded(medium, model))
+        adopt(medium, model, uploaded(medium, model))
     except CarouselError as error:
         problem = page_message(error)
 
@@ -67,12 +72,12 @@ def controls(medium: str, model: Model, reseed: Callable[[int], None]) -> dict[s
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     row.number_input(
         WORDS["seed"],
-        key=persistent_key(f"{medium}-seed", 7),
-        on_change=lambda: reseed(setting(medium, "seed")),
+        key=persistent_key(f"{name}-seed", FIRST_SEED),
+        on_change=lambda: reseed(st.session_state[f"{name}-seed"]),
         **bounds("seed") | {"max_value": SAFE_INTEGER},
     )
-    row.button("Another", help="Another seed", on_click=lambda: reseed(new_seed(medium)), key=f"{medium}-dice")
-    keys = {name: persistent_key(f"{medium}-{name}", OPTIONS[name].default) for name in SAMPLING}
+    row.button("Another", help="Another seed", on_click=lambda: reseed(new_seed(name)), key=f"{medium}-dice")
+    keys = {option: persistent_key(f"{name}-{option}", OPTIONS[option].default) for option in SAMPLING}
     st.slider(
         WORDS["temperature"],
         step=0.05,
@@ -84,7 +89,7 @@ def controls(medium: str, model: Model, reseed: Callable[[int], None]) -> dict[s
     if medium == "text":
         key = persistent_key("text-typed", "")
         st.text_area("Begin with", key=key, height=90, placeholder="ROMEO:", max_chars=primers.MAX_CHARACTERS)
-    options = {name: setting(medium, name) for name in SAMPLING} | constraint_widgets(medium, model)
+    options = {option: st.session_state[key] for option, key in keys.items()} | constraint_widgets(medium, model)
     if len(melody_voices(model)) > 1:
         melody_widgets(medium, model)
     words = "The model reads it before the start; only its last part counts. A take goes on from where it was saved."
@@ -101,33 +106,33 @@ def show_sentences(sentences: Iterable[Sentence]) -> None:
         (st.warning if sentence.loud else st.caption)(sentence.text)
 
 
-def new_seed(medium: str) -> int:
-    """Set the seed's widget to a random seed, and return it."""
-    seed = st.session_state[f"{medium}-seed"] = random.randrange(SEEDS)
+def new_seed(name: str) -> int:
+    """Set the seed's widget of a checkpoint to a random seed, and return it."""
+    seed = st.session_state[f"{name}-seed"] = random.randrange(SEEDS)
     return seed
 
 
-def set_widgets_to(medium: str, model: Model, piece: str | Score | Snapshot | None) -> None:
+def adopt(medium: str, model: Model, piece: str | Score | Snapshot | None) -> None:
     """Set the widgets to the options of an uploaded take, once for each upload."""
-    if not isinstance(piece, Snapshot) or st.session_state.get(f"{medium}-adopted") is piece:
-        return
-    st.session_state[f"{medium}-adopted"] = piece
-    set_widgets(medium, model, piece.options)
+    if isinstance(piece, Snapshot) and st.session_state.get(f"{medium}-adopted") is not piece:
+        st.session_state[f"{medium}-adopted"] = piece
+        set_widgets_to(medium, model, piece.options)
 
 
-def set_widgets(medium: str, model: Model, options: SamplingOptions) -> None:
-    """Set the widgets to these options."""
-    state = st.session_state
-    state[f"{medium}-seed"] = min(options.seed, SAFE_INTEGER)
-    state[f"{medium}-temperature"], state[f"{medium}-top_p"] = min(options.temperature, MAX_TEMPERATURE), options.top_p
-    state[f"{medium}-governor"] = options.governor
+def set_widgets_to(medium: str, model: Model, options: SamplingOptions) -> None:
+    """Set the widgets of a checkpoint to some options."""
+    state, key = st.session_state, f"{medium}-{model.checkpoint.name}"
+    state[f"{key}-shown"] = True
+    state[f"{key}-seed"] = min(options.seed, SAFE_INTEGER)
+    state[f"{key}-temperature"], state[f"{key}-top_p"] = min(options.temperature, MAX_TEMPERATURE), options.top_p
+    state[f"{key}-governor"] = options.governor
     for name in LABELS.keys() - {"ranges"}:
-        state[f"{medium}-{model.checkpoint.name}-{name}"] = widget_value(name, getattr(options, name), model)
+        state[f"{key}-{name}"] = widget_value(name, getattr(options, name), model)
     parts = parts_of(model)
     free = pitch_violations(SamplingOptions(ranges=options.ranges), parts) & RANGES == 0
     for part, row in zip(parts, free, strict=True):
         pitches = [pitch for pitch in range(part.low, part.high + 1) if row[pitch]] or [part.low, part.high]
-        state[f"{medium}-{model.checkpoint.name}-ranges-{part.name}"] = pitches[0], pitches[-1]
+        state[f"{key}-ranges-{part.name}"] = pitches[0], pitches[-1]
 
 
 def melody_voices(model: Model) -> list[str]:

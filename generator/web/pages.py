@@ -21,7 +21,7 @@ from generator.streaming.origin import read_text
 from generator.streaming.snapshot import Snapshot
 from generator.web import primers
 from generator.web.constraints import page_message, persistent_key
-from generator.web.controls import controls, melody_options, new_seed, set_widgets, setting, uploaded
+from generator.web.controls import controls, melody_options, new_seed, set_widgets_to, setting, uploaded
 from generator.web.live import Live
 from generator.web.live_music import BACK_BARS, BACK_SECONDS, LiveMusic
 from generator.web.live_text import BACK_CHARACTERS, LiveText
@@ -129,7 +129,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
 def start(medium: str, model: Model, options: dict[str, Any]) -> None:
     """Start a new live take with the values of the widgets."""
     try:
-        seed, tune = setting(medium, "seed"), melody_options(medium, model)
+        seed, tune = setting(medium, f"{model.checkpoint.name}-seed"), melody_options(medium, model)
         upload = uploaded(medium, model)
         piece = upload or setting(medium, "typed") or None
         wanted = {"seed": seed, **{name: value for name, value in options.items() if value is not None}}
@@ -138,7 +138,7 @@ def start(medium: str, model: Model, options: dict[str, Any]) -> None:
                 raise CarouselError("a melody begins with its stream; remove the melody or the take")
             stream = model.engine().resume(piece, **options, seed=seed)
         else:
-            stream = model.stream(piece, **{**tune, **wanted})
+            stream = model.stream(piece, **{**options, **tune, **wanted})
         live = LIVE[medium](stream, setting(medium, "checkpoint"))
         live.upload = upload
         live.given = {name: tune[name] for name in tune if name == "tempo"}
@@ -186,7 +186,7 @@ def drawn_again(medium: str, origin: str, position: float) -> Live:
     Raises:
         CarouselError: the origin is damaged or too long, or its checkpoint is not here.
     """
-    found, _ = read_text(origin)
+    found, *_ = read_text(origin)
     primers.refuse_too_long(found, "this page")
     name, model = find(medium, found)
     return LIVE[medium](model.engine(found.backend).replay(found), name, position)
@@ -197,7 +197,7 @@ def go_on_with(live: Live) -> None:
     visitor = admitted()
     visitor.start(live)
     st.session_state[f"{live.medium}-checkpoint"] = live.name
-    set_widgets(live.medium, loaded(checkpoints(live.medium)[live.name]), live.options)
+    set_widgets_to(live.medium, loaded(checkpoints(live.medium)[live.name]), live.options)
     st.session_state["changed widgets"] = True
 
 
@@ -230,7 +230,7 @@ def back(medium: str) -> None:
         live = visitor.playing(medium)[1]
         if live is None:
             raise CarouselError("nothing is playing; press Start")
-        visitor.start(live.back(position, new_seed(medium)))
+        visitor.start(live.back(position, new_seed(f"{medium}-{live.name}")))
     except CarouselError as error:
         show_message(page_message(error))
 
