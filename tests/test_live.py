@@ -290,6 +290,8 @@ def test_memory_is_bounded(text: Model, music: Model, monkeypatch: pytest.Monkey
     monkeypatch.setattr(other, "_forget", lambda: None)
     for sequence in range(25):
         assert forgetful.pull(sequence, 3.0 * sequence + 3) == other.pull(sequence, 3.0 * sequence + 3)
+    back = [take.back(74.0, seed=9).describe() for take in (forgetful, other)]
+    assert back[0]["at"] == back[1]["at"] and back[0]["before"]["notes"] == back[1]["before"]["notes"]
     heard, everything = forgetful.heard(70.0), other.heard(70.0)
     assert 0 < len(heard.notes) < len(everything.notes)
     assert heard.notes == everything.between(forgetful._start_ticks, forgetful._ticks(70.0)).notes

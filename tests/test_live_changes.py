@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.streaming.engine import Model
+from generator.web.live import ORIGIN_TOKENS, TOKENS
 from generator.web.live_music import LiveMusic, ended
 from generator.web.live_text import LiveText
 from tests.conftest import tiny
@@ -121,6 +122,39 @@ def test_a_lost_answer_to_a_change_is_sent_again(text: Model) -> None:
     page.take.set(temperature=0.2)
     lost = page.take.pull(1, 400, 50)
     assert lost["from"] == 50 and page.take.pull(1, 500, 90) == lost
+
+
+def test_another_listener_gets_a_change_that_is_pending(text: Model) -> None:
+    page = Browser(LiveText(text.stream(seed=2), "a"))
+    page.pull(400, 0)
+    page.take.set(temperature=0.2)
+    again = page.take.again(100)
+    assert again.describe()["before"] == page.text[:100]
+    chunk = again.pull(0, 300, 100)
+    assert chunk["options"]["temperature"] == 0.2 and chunk["from"] == 100
+    straight = text.stream(seed=2)
+    straight.pull(100)
+    straight.set(temperature=0.2)
+    straight.pull(len(chunk["text"]))
+    assert straight.history()[100:] == chunk["text"]
+
+
+def test_a_change_comes_after_what_was_sent(model: Model) -> None:
+    """However far the stream is drawn, a listener behind the last chunk misses nothing."""
+    stream = model.stream(seed=2)
+    stream.pull(4000)
+    take = LiveMusic(stream, "a", at=0.0)
+    page = Browser(take)
+    page.pull(1.0, 0.0)
+    sent = page.horizon
+    assert sent < take._horizon()
+    take.set(temperature=0.4)
+    assert page.pull(sent + 5, sent + 20)["from"] == pytest.approx(sent, abs=2)
+
+
+def test_no_position_draws_for_ever(text: Model) -> None:
+    take = LiveText(text.stream(seed=2), "a", at=1e9)
+    assert take.describe()["at"] <= ORIGIN_TOKENS + TOKENS
 
 
 def test_a_note_has_ended_with_its_whole_length(model: Model) -> None:

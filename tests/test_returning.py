@@ -154,6 +154,8 @@ def test_a_restart_of_the_server_is_not_heard(browser: Browser, folder: Path, tm
         visit = Visit(browser, url)
         visit.start()
         listen(visit, 2)
+        visit.press("keep")
+        visit.page.locator(".kept li").wait_for()
         before = heard(visit)
     with server(folder, tmp_path / "again.txt", port):
         visit.until("c.state === 'playing' && c.sequence < 3")
@@ -162,4 +164,14 @@ def test_a_restart_of_the_server_is_not_heard(browser: Browser, folder: Path, tm
         assert begins_with(after, before)
         spans = [(note.start_ticks, note.pitch, note.voice) for note in after.notes]
         assert len(spans) == len(set(spans)), "a note came twice"
+        assert visit.page.locator(".kept li").count() == 1
+        with visit.page.expect_download() as download:
+            visit.page.locator(".kept [data-format=mid]").click()
+        assert begins_with(after, midi.read(Path(download.value.path())))
+        visit.press("stop")
+        visit.until("c.state === 'idle'")
+    with server(folder, tmp_path / "third.txt", port):
+        visit.page.locator("[data-test-connection-state=CONNECTED]").wait_for()
+        visit.page.locator("[data-test-script-state=notRunning]").wait_for()
+        visit.start()
     visit.context.close()

@@ -6,6 +6,7 @@ import asyncio
 import json
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from generator.web import routes, visitors
 from generator.web.live_music import LiveMusic
 from generator.web.live_text import LiveText
 from generator.web.load import Load
-from generator.web.visitors import FIRST_COST, FULL, KEPT, Registry, Visitor
+from generator.web.visitors import FIRST_COST, FULL, KEPT, Gone, Kept, Registry, Visitor
 from tests.test_engraving import heights, notes_in
 
 pytestmark = pytest.mark.usefixtures("no_hurry")
@@ -149,8 +150,40 @@ def test_a_download_that_fails_leaves_no_folder(
     assert not list(tmp_path.iterdir())
 
 
+def test_another_token_for_the_same_visitor() -> None:
+    """A page that was loaded again takes its place with it."""
+    registry = Registry(places=1)
+    token = registry.admit()
+    visitor = registry.visitor(token)
+    other = registry.renew(token)
+    assert registry.visitor(other) is visitor and other != token
+    for call in (registry.visitor, registry.renew):
+        with pytest.raises(Gone):
+            call(token)
+
+
+def test_kept_takes_are_put_back_once(text: Model) -> None:
+    """Each is drawn when it is asked for; what is there already is not doubled."""
+    drawn: list[int] = []
+
+    def draw(number: int) -> tuple[str, bytes]:
+        drawn.append(number)
+        return "to be", b"take"
+
+    visitor = Visitor()
+    visitor.put_back([Kept("text", str(number), 5.0, "origin", partial(draw, number)) for number in (2, 1)])
+    visitor.put_back([Kept("text", "again", 5.0, "origin", partial(draw, 3))])
+    shelf = visitor.kept("text")
+    assert [kept.title for kept in shelf.values()] == ["2", "1"] and not drawn
+    number = next(iter(shelf))
+    assert shelf[number].size == 0 and shelf[number].heard(5) == "to be" and shelf[number].saved(5) == b"take"
+    assert drawn == [2] and shelf[number].size == 5
+    with pytest.raises(CarouselError, match="kept already"):
+        visitor.keep(number, 3.0)
+
+
 def test_a_full_house_gives_away_the_place_of_who_is_long_gone() -> None:
-    registry = Registry(places=2)
+    registry = Registry(places=2, load=Load(lambda: 0.0, lambda: 0.0))
     first, second = registry.admit(), registry.admit()
     assert first != second and len(first) >= 32
     with pytest.raises(CarouselError, match="try again"):

@@ -193,6 +193,7 @@ class Player:
         self._silent = False
         if seconds > 0:
             self._origin -= seconds
+            self._queue = [(moment - seconds, *rest) for moment, *rest in self._queue]
             self._steps = deque((position, moment - seconds) for position, moment in self._steps)
 
     def _follow_change(self, event: Event) -> None:

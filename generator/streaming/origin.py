@@ -121,7 +121,7 @@ class Origin:
         return json.dumps({**facts, "digest": _digest(facts)})
 
 
-def read_text(text: str) -> tuple[Origin, Cut | None, dict[str, int]]:
+def read_text(text: str, most: int = LARGEST_PRIMER) -> tuple[Origin, Cut | None, dict[str, int]]:
     """Read the result of `Origin.text`: the origin, the cut and the instruments.
 
     Raises:
@@ -138,7 +138,7 @@ def read_text(text: str) -> tuple[Origin, Cut | None, dict[str, int]]:
         if until_ticks is not None:
             cut = Cut(whole(until_ticks, 0, LARGEST_COUNT), overhangs=facts["version"] < CUTS_NOTES)
         instruments = {str(name): whole(program, 0, 127) for name, program in facts.pop("instruments", {}).items()}
-        return Origin(**checked(facts, _unpacked(primer, LARGEST_PRIMER))), cut, instruments
+        return Origin(**checked(facts, _unpacked(primer, most))), cut, instruments
     except READ_ERRORS as error:
         raise CarouselError("its provenance is damaged; without it nothing can be drawn again") from error
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from math import inf
 from operator import attrgetter
 from threading import Lock
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
@@ -62,6 +62,7 @@ class Live(ABC):
         self._stream = stream
         self.options: SamplingOptions = stream.options
         """The options that were asked for last."""
+        self._applied = self.options
         self._changes = 0
         self.given: dict[str, Any] = {}
         """Options that apply as long as the listener does not set them."""
@@ -69,7 +70,8 @@ class Live(ABC):
         """The uploaded primer or take that the stream continues."""
         self._trail: deque[Step] = deque(maxlen=TRAIL)
         self._read(stream)
-        while at is not None and self._horizon() < at and not stream.ended:
+        most = stream.position + ORIGIN_TOKENS
+        while at is not None and self._horizon() < at and not stream.ended and stream.position < most:
             self._step()
         self._listen_from(stream.horizon_ticks if at is None else self._ticks(at))
 
@@ -87,7 +89,6 @@ class Live(ABC):
     def _listen_from(self, ticks: int) -> None:
         """Begin, or begin again, with a listener to whom nothing was sent yet."""
         self._lock = Lock()
-        self._applied = self.options
         self._sequence = 0
         self._last: dict[str, Any] = {}
         self._origin_sent: tuple[int, tuple[Change, ...]] = (0, ())
@@ -136,8 +137,7 @@ class Live(ABC):
             stream = self._stream
             options = asdict(stream.options)
             options.pop("melody")  # the page does not need it, and it can be long
-            counts = {"relaxed": stream.relaxed, "lifts": stream.lifts}
-            state = {"options": options, **counts, **self._origin()}
+            state = {"options": options, "relaxed": stream.relaxed, "lifts": stream.lifts, **self._origin()}
             self._last = {"seq": self._sequence, **replaced, **self._chunk(), **state}
             return self._last
 
@@ -149,7 +149,7 @@ class Live(ABC):
         if heard >= self._horizon():
             self._stream.set(**self._changed_options(self._stream))
             return {}
-        fork, step, drawn = self._fork_at(self._ticks(heard), "now_ticks")
+        fork, step, drawn = self._fork_at(self._ticks(min(heard, self._sent_until())), "now_ticks")
         fork.set(**self._changed_options(fork))
         self._stream = fork
         self._replace_events(step, drawn)
@@ -184,9 +184,7 @@ class Live(ABC):
         [(_, events)] = draw(stream.engine, [stream], TOKENS)
         self._add_events(self._trail[-1].position, events)
 
-    def _fork_at(
-        self, ticks: int, clock: Literal["horizon_ticks", "now_ticks"] = "horizon_ticks"
-    ) -> tuple[Stream, int, list[Event]]:
+    def _fork_at(self, ticks: int, clock: str = "horizon_ticks") -> tuple[Stream, int, list[Event]]:
         """A fork of the stream that has just drawn everything before `ticks`, the position in tokens of the last step
         before that, and the events that the fork has drawn since.
 
@@ -208,7 +206,7 @@ class Live(ABC):
         with self._lock:
             fork, step, drawn = self._fork_at(self._tick_to_go_back_to(position))
             other = self._copy(fork, step, drawn)
-        other.options = replace(self.options, seed=seed)
+        other.options = other._applied = replace(self.options, seed=seed)
         fork.set(**other._changed_options(fork))
         other._listen_from(fork.horizon_ticks)
         return other
@@ -273,6 +271,10 @@ class Live(ABC):
     @abstractmethod
     def _replace_events(self, step: int, drawn: list[Any]) -> None:
         """Remember the events before the position `step`, and those that the stream has drawn since, in new lists."""
+
+    @abstractmethod
+    def _sent_until(self) -> float:
+        """The position up to which the browser has everything."""
 
     @abstractmethod
     def _send_from(self, ticks: int) -> None:

@@ -91,6 +91,9 @@ class LiveMusic(Live):
             self._remember(position, [event])
         self._remember(step, drawn)
 
+    def _sent_until(self) -> float:
+        return self._position(self._sent_ticks)
+
     def _send_from(self, ticks: int) -> None:
         self._waiting = [event for _, event in self._events if not ended(event, ticks)]
         self._sent_ticks = ticks
@@ -101,9 +104,9 @@ class LiveMusic(Live):
         known = sorted((event for event in self._waiting if event.start_ticks < horizon), key=lambda e: e.start_ticks)
         self._waiting = [event for event in self._waiting if event.start_ticks >= horizon]
         self._forget()
-        ended = self._stream.ended and not self._waiting
+        has_ended = self._stream.ended and not self._waiting
         view = {**self._json(known), "sharps": self._sharps()}
-        return {**view, "horizon": round(self._position(horizon), 4), "ended": ended}
+        return {**view, "horizon": round(self._position(horizon), 4), "ended": has_ended}
 
     def _sharps(self) -> int:
         """The number of sharps of the key, by which the page spells notes (flats are negative): of the one that the
@@ -151,9 +154,10 @@ class LiveMusic(Live):
         last = max(event.start_ticks for _, event in old)
         bars = (event.start_ticks for _, event in new if isinstance(event, Bar) and event.start_ticks > last)
         self._start_ticks = next(bars, last + 1)
-        holding = (entry for entry in old if isinstance(entry[1], Tempo | TimeSignature | Pedal))
+        tempos = [entry for entry in old if isinstance(entry[1], Tempo)]  # positions are counted by all of them
+        holding = (entry for entry in old if isinstance(entry[1], TimeSignature | Pedal))
         in_force = {(type(event), getattr(event, "voice", 0)): (position, event) for position, event in holding}
-        self._events = [*in_force.values(), *new]
+        self._events = [*tempos, *in_force.values(), *new]
 
     def _heard(self, position: float) -> Score:
         """The score that `sample --seconds` would write; if a part was forgotten, the rest without its origin."""

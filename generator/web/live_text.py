@@ -53,6 +53,9 @@ class LiveText(Live):
         drawn_until = self._stream.horizon_ticks - self._begin_ticks
         self._characters = self._characters[: drawn_until - len(drawn) - self._forgotten] + drawn
 
+    def _sent_until(self) -> float:
+        return self._sent
+
     def _send_from(self, ticks: int) -> None:
         self._sent = ticks - self._begin_ticks
 

@@ -10,7 +10,8 @@ import streamlit as st
 
 from generator.foundation import places
 from generator.foundation.errors import CarouselError
-from generator.model.checkpoint import TOKENIZER
+from generator.foundation.places import CONFIG
+from generator.model.checkpoint import FINGERPRINT, TOKENIZER
 from generator.streaming.engine import Model, load
 from generator.streaming.origin import Origin
 from generator.tokenizers import KINDS
@@ -49,12 +50,11 @@ def find(medium: str, origin: Origin) -> tuple[str, Model]:
     Raises:
         CarouselError: it is not among those of the medium.
     """
-    found = checkpoints(medium)
-    for name in sorted(found, key=lambda name: name != origin.checkpoint):
+    for name, path in checkpoints(medium).items():
         try:
-            model = loaded(found[name])
-        except CarouselError:  # another one that is broken
+            written = json.loads((path / CONFIG).read_bytes()).get(FINGERPRINT, origin.fingerprint)
+            if written == origin.fingerprint and (model := loaded(path)).checkpoint.fingerprint == written:
+                return name, model
+        except (OSError, ValueError, AttributeError, CarouselError):  # another one that is broken
             continue
-        if model.checkpoint.fingerprint == origin.fingerprint:
-            return name, model
     raise CarouselError(f"this take needs the checkpoint {origin.wanted}, which is not on this page")

@@ -17,19 +17,16 @@ from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
 from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model
-from generator.streaming.origin import read_text
 from generator.streaming.snapshot import Snapshot
-from generator.web import primers
 from generator.web.constraints import page_message, persistent_key
 from generator.web.controls import controls, melody_options, new_seed, set_widgets_to, setting, uploaded
 from generator.web.live import Live
-from generator.web.live_music import BACK_BARS, BACK_SECONDS, LiveMusic
-from generator.web.live_text import BACK_CHARACTERS, LiveText
-from generator.web.models import checkpoints, find, loaded
-from generator.web.routes import FORMATS, STATIC, number, registry, text, whole
-from generator.web.visitors import Kept, Visitor
-
-LIVE: dict[str, type[Live]] = {"music": LiveMusic, "text": LiveText}
+from generator.web.live_music import BACK_BARS, BACK_SECONDS
+from generator.web.live_text import BACK_CHARACTERS
+from generator.web.models import checkpoints, loaded
+from generator.web.returning import LIVE, drawn_again, kept_again
+from generator.web.routes import FORMATS, STATIC, fields, number, registry, text, whole
+from generator.web.visitors import Visitor
 
 
 def main() -> None:
@@ -105,7 +102,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
     stage_component(medium)(
         key=f"{medium}-stage",
         data={
-            "visitor": st.session_state.get("visitor", ""),
+            "visitor": st.session_state.get("visitor", "") if visitor else "",
             "live": {"take": number, **live.describe()} if live else None,
             "stale": live is not None and not live.plays(model.checkpoint.fingerprint),
             "kept": [
@@ -138,6 +135,7 @@ def start(medium: str, model: Model, options: dict[str, Any]) -> None:
                 raise CarouselError("a melody begins with its stream; remove the melody or the take")
             stream = model.engine().resume(piece, **options, seed=seed)
         else:
+            # what nobody chose is the melody's, and not the checkpoint's own default
             stream = model.stream(piece, **{**options, **tune, **wanted})
         live = LIVE[medium](stream, setting(medium, "checkpoint"))
         live.upload = upload
@@ -149,23 +147,25 @@ def start(medium: str, model: Model, options: dict[str, Any]) -> None:
 
 def restore(medium: str) -> None:
     """Go on with a take that the browser remembers from before a reload or a restart of the server, or that is named by
-    a link. The widgets get its options."""
-    request = dict(st.session_state[f"{medium}-stage"].restore)
+    a link."""
     try:
-        position = number(request, "position")
-        before = known(request.get("visitor"))
-        take = before.takes.get(whole(request, "take")) if before else None
-        visitor = admitted()
+        request = fields(st.session_state[f"{medium}-stage"].restore)
+        position, token = number(request, "position"), request.get("visitor")
+        take = None
+        is_here = token == st.session_state.get("visitor")  # only the page was turned
+        if known(token):
+            if not is_here:
+                st.session_state["visitor"] = registry().renew(str(token))
+            take = admitted().takes.get(whole(request, "take"))
         if isinstance(take, Live) and take.medium == medium:
             live = take.again(position)
         else:
             live = drawn_again(medium, text(request, "origin"), position)
-        if before and before is not visitor:
-            visitor.take_over(before, medium)
-        for kept in [] if before else request.get("kept", []):
-            length = number(kept, "length")
-            visitor.keep(visitor.start(drawn_again(medium, text(kept, "origin"), length)), length)
-        go_on_with(live)
+        admitted().put_back(kept_again(medium, request.get("kept", [])))
+        if is_here:
+            admitted().start(live)
+        else:
+            go_on_with(live)
     except CarouselError as error:
         show_message(page_message(error))
 
@@ -173,38 +173,28 @@ def restore(medium: str) -> None:
 def replay(medium: str) -> None:
     """Play a kept take from its beginning, and go on where it ends."""
     try:
-        kept = admitted().take(int(st.session_state[f"{medium}-stage"].replay))
-        assert isinstance(kept, Kept)
+        visitor = registry().visitor(st.session_state.get("visitor", ""))
+        kept = visitor.kept(medium).get(st.session_state[f"{medium}-stage"].replay)
+        if kept is None:
+            raise CarouselError("this take is no longer here")
         go_on_with(drawn_again(medium, kept.origin, 0.0))
     except CarouselError as error:
         show_message(page_message(error))
 
 
-def drawn_again(medium: str, origin: str, position: float) -> Live:
-    """A live take that is drawn again from its origin, and heard from a position on.
-
-    Raises:
-        CarouselError: the origin is damaged or too long, or its checkpoint is not here.
-    """
-    found, *_ = read_text(origin)
-    primers.refuse_too_long(found, "this page")
-    name, model = find(medium, found)
-    return LIVE[medium](model.engine(found.backend).replay(found), name, position)
-
-
 def go_on_with(live: Live) -> None:
     """Let a take play, and set the widgets to its options."""
-    visitor = admitted()
-    visitor.start(live)
-    st.session_state[f"{live.medium}-checkpoint"] = live.name
-    set_widgets_to(live.medium, loaded(checkpoints(live.medium)[live.name]), live.options)
+    admitted().start(live)
+    medium, model = live.medium, loaded(checkpoints(live.medium)[live.name])
+    st.session_state[f"{medium}-checkpoint"] = live.name
+    set_widgets_to(medium, model, live.options)
     st.session_state["changed widgets"] = True
 
 
 def known(token: Any) -> Visitor | None:
     """The visitor with a token, if there is one."""
     try:
-        return registry().visitor(token)
+        return registry().visitor(token) if isinstance(token, str) else None
     except CarouselError:
         return None
 
@@ -225,7 +215,7 @@ def admitted() -> Visitor:
 def back(medium: str) -> None:
     """Go back in the live take by a few bars, seconds or characters, and go on from there with another seed."""
     try:
-        position = number(dict(st.session_state[f"{medium}-stage"].back), "position")
+        position = number(fields(st.session_state[f"{medium}-stage"].back), "position")
         visitor = registry().visitor(st.session_state.get("visitor", ""))
         live = visitor.playing(medium)[1]
         if live is None:
@@ -244,10 +234,10 @@ def back_distance(model: Model) -> str:
 
 def keep(medium: str) -> None:
     """Keep what has been heard of the live take."""
-    request = st.session_state[f"{medium}-stage"].keep
     try:
+        request = fields(st.session_state[f"{medium}-stage"].keep)
         visitor = registry().visitor(st.session_state.get("visitor", ""))
-        gone = visitor.keep(int(request["take"]), float(request["position"]))
+        gone = visitor.keep(whole(request, "take"), number(request, "position"))
     except CarouselError as error:
         show_message(str(error))
     else:
@@ -259,7 +249,7 @@ def remove(medium: str) -> None:
     """Remove a kept take."""
     visitor = this_visitor()
     if visitor:
-        visitor.remove(int(st.session_state[f"{medium}-stage"].remove))
+        visitor.remove(st.session_state[f"{medium}-stage"].remove)
 
 
 def show_message(text: str) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +110,7 @@ def _answer(
                 body = json.loads(data)
             except (ValueError, RecursionError):
                 raise CarouselError("the request is not JSON") from None
-            if not isinstance(body, dict):
-                raise CarouselError("the request is not a JSON object")
-            return await to_thread.run_sync(work, body, limiter=threads)
+            return await to_thread.run_sync(work, fields(body), limiter=threads)
         except CarouselError as error:
             return JSONResponse({"error": str(error)}, status_code=410 if isinstance(error, Gone) else 409)
 
@@ -148,6 +146,17 @@ class Modules(StaticFiles):
         response = super().file_response(*arguments, **options)
         response.headers["Cache-Control"] = "no-cache"
         return response
+
+
+def fields(body: Any) -> dict[str, Any]:
+    """The fields of a request.
+
+    Raises:
+        CarouselError: it is no JSON object.
+    """
+    if not isinstance(body, Mapping):
+        raise CarouselError("the request is not a JSON object")
+    return dict(body)
 
 
 def text(body: dict[str, Any], name: str) -> str:

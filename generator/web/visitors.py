@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -32,14 +32,19 @@ FULL = 0.8
 """The share of the cores' time that visitors may use together; Streamlit's pages need the rest."""
 FIRST_COST = 0.01
 """The share that a listener is taken to need as long as nothing was measured."""
+MOST_COST = 0.05
+"""More than this share is not a listener's: a model is loaded, or a file is made."""
 KEPT = 20
 """The most kept takes of one visitor."""
 AWAY_SECONDS = 60.0
 """A visitor without a request for this long may lose the place; the browser of a listener sends one every second."""
-IDLE_SECONDS = 12 * 3600.0
-"""A visitor without a request for this long loses the place in any case."""
+IDLE_SECONDS = 3600.0
+"""A visitor without a request for this long loses the place in any case; a page that comes back brings its takes."""
 SHELF = {"music": MAX_EVENTS, "text": MAX_CHARACTERS}
 """The largest total `Kept.size` of a visitor's kept takes of a medium, unless the newest one alone is larger."""
+
+
+UNKNOWN = "the server no longer knows this page: it was restarted, or full; press Start"
 
 
 class Gone(CarouselError):
@@ -48,32 +53,33 @@ class Gone(CarouselError):
 
 @dataclass(frozen=True)
 class Kept:
-    """A kept take: its piece, its length in seconds or characters, and the stream at its end as the bytes of a take."""
+    """A kept take: its length in seconds or characters, and the origin of its stream as text. `draw` returns its piece,
+    and the stream at its end as the bytes of a take."""
 
     medium: str
-    name: str
     title: str
-    piece: Any
     length: float
-    take: bytes
+    origin: str
+    draw: Callable[[], tuple[Any, bytes]]
 
     @cached_property
-    def origin(self) -> str:
-        """The stream's origin as text."""
-        return Snapshot.from_bytes(self.take).text()
+    def _drawn(self) -> tuple[Any, bytes]:
+        return self.draw()
 
     def heard(self, position: float) -> Any:
         """The whole piece."""
-        return self.piece
+        return self._drawn[0]
 
     def saved(self, position: float) -> bytes:
         """The bytes of the take at its end."""
-        return self.take
+        return self._drawn[1]
 
     @property
     def size(self) -> int:
-        """The number of events or characters."""
-        piece = self.piece
+        """The number of events or characters in memory."""
+        if "_drawn" not in vars(self):
+            return 0
+        piece = self._drawn[0]
         if isinstance(piece, str):
             return len(piece)
         events = (piece.notes, piece.time_signatures, piece.tempos, piece.pedals, piece.bars, piece.piece_ends)
@@ -87,7 +93,8 @@ class Visitor:
     takes: dict[int, Live | Kept] = field(default_factory=dict)
     seen: float = field(default_factory=time.monotonic)
     """The time of the last request."""
-    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _numbers: Iterator[int] = field(default_factory=lambda: count(secrets.randbelow(2**40) + 1))
+    """The numbers for takes. They begin anywhere, so that no other visitor's number is taken for one's own."""
 
     def start(self, live: Live) -> int:
         """Replace the live take of a medium by a new one; returns its number."""
@@ -101,11 +108,16 @@ class Visitor:
             CarouselError: there is no such take, nothing of it has been heard yet, or `KEPT` takes are kept.
         """
         live = self.take(number)
+        if not isinstance(live, Live):
+            raise CarouselError("this take is kept already")
         if sum(isinstance(take, Kept) for take in self.takes.values()) >= KEPT:
             raise CarouselError(f"{KEPT} takes are kept already; remove one first")
         if position <= 0:
             raise CarouselError("nothing has been heard yet; press Start first")
-        new = Kept(live.medium, live.name, live.title, live.heard(position), position, live.saved(position))
+        drawn = live.heard(position), live.saved(position)
+        origin = Snapshot.from_bytes(drawn[1]).text()
+        new = Kept(live.medium, live.title, position, origin, lambda: drawn)
+        new.heard(position)
         room = SHELF[live.medium] - new.size
         gone = []
         for older, kept in self.kept(live.medium).items():
@@ -146,10 +158,11 @@ class Visitor:
         ]
         return dict(reversed(kept))
 
-    def take_over(self, other: Visitor, medium: str) -> None:
-        """Add the kept takes of another visitor."""
-        for kept in reversed(other.kept(medium).values()):
-            self._add(kept)
+    def put_back(self, kept: Sequence[Kept]) -> None:
+        """Add kept takes, the newest first, unless there are any of their medium."""
+        if kept and not self.kept(kept[0].medium):
+            for one in reversed(kept):
+                self._add(one)
 
     def _add(self, take: Live | Kept) -> int:
         number = next(self._numbers)
@@ -189,14 +202,30 @@ class Registry:
             self._visitors[token] = Visitor()
             return token
 
+    def renew(self, token: str) -> str:
+        """Another token for the same visitor; the old one becomes invalid.
+
+        Raises:
+            CarouselError: the token is unknown.
+        """
+        visitor = self.visitor(token)
+        with self._lock:
+            new = secrets.token_urlsafe()
+            if self._visitors.pop(token, None) is None:
+                raise Gone(UNKNOWN)
+            self._visitors[new] = visitor
+        return new
+
     def _expected_load(self, now: float) -> float:
         """The load with one visitor more. Those who came just now do not show in what was measured."""
         while self._admitted and now - self._admitted[0] > WINDOW_SECONDS:
             self._admitted.popleft()
         listening = sum(now - visitor.seen < WINDOW_SECONDS for visitor in self._visitors.values())
+        if not listening:
+            return 0.0
         settled = listening - len(self._admitted)
         load = self._load.share()
-        cost = load / settled if settled > 0 else FIRST_COST
+        cost = min(load / settled, MOST_COST) if settled > 0 else FIRST_COST
         return load + cost * (len(self._admitted) + 1)
 
     def visitor(self, token: str) -> Visitor:
@@ -207,7 +236,7 @@ class Registry:
         """
         visitor = self._visitors.get(token)
         if visitor is None:
-            raise Gone("the server no longer knows this page: it was restarted, or full; press Start")
+            raise Gone(UNKNOWN)
         visitor.seen = time.monotonic()
         self._load.note()
         return visitor

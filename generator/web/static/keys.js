@@ -29,8 +29,8 @@ export function listen(stage) {
     if (busy || at.closest?.(TAKES_LETTERS)) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (Object.hasOwn(STEPS, key)) turn(slider, STEPS[key]);
+    else if (key === " " && !at.closest?.(TAKES_SPACE)) event.repeat || actions.k(); // held, it would scroll the page
     else if (event.repeat) return;
-    else if (key === " " && !at.closest?.(TAKES_SPACE)) actions.k();
     else if (Object.hasOwn(actions, key)) actions[key]();
     else return;
     event.preventDefault();

@@ -5,17 +5,21 @@ const LARGEST = 2 ** 20; // bytes of an origin in a link
 
 /* The address of this page with a take in it. Nothing of it is sent to the server until the page is opened. */
 export async function link(origin) {
-  const packed = await bytes(new Blob([origin]).stream().pipeThrough(new CompressionStream("deflate-raw")), LARGEST);
+  const stream = new Blob([origin]).stream().pipeThrough(new CompressionStream("deflate-raw"));
+  const packed = await bytes(stream, LONGEST_LINK * 0.75).catch(() => {
+    throw new Error("This take is too long for a link. Download the take, and send the file.");
+  });
   const text = btoa(String.fromCharCode(...packed)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-  if (text.length > LONGEST_LINK) throw new Error("This take is too long for a link. Download the take, and send the file.");
   return `${location.origin}${location.pathname}#take=${text}`;
 }
 
-/* The origin in the address of this page, which is taken out of it; null without one. */
+/* Take the link out of the address, or the next reload would begin with it again. */
+export const leaveLink = () => history.replaceState(history.state, "", location.pathname + location.search);
+
+/* The origin in the address of this page; null without one. */
 export async function linked() {
   const [, text] = /^#take=(.*)$/.exec(location.hash) ?? [];
   if (text === undefined) return null;
-  history.replaceState(history.state, "", location.pathname + location.search);
   try {
     const packed = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (character) => character.charCodeAt(0));
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));

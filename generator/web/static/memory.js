@@ -1,6 +1,6 @@
 // What a tab remembers of its take, so that a reload or a restart of the server loses nothing.
 
-import { linked } from "./link.js";
+import { leaveLink, linked } from "./link.js";
 
 const SAVE_MS = 1000;
 const MARGIN = 2e-3; // seconds; positions are rounded
@@ -9,7 +9,7 @@ export class Memory {
   constructor(stage, name) {
     this.stage = stage;
     this.key = `carousel-${name}`;
-    this.lost = null; // the visitor whose take the server has no more
+    this.lost = false; // whether the server has the take no more
     this.recalled = false;
     this.savedAt = 0;
   }
@@ -22,52 +22,55 @@ export class Memory {
     try {
       const origin = await linked();
       const memory = origin ? { origin, position: 0 } : this.load();
-      if (!memory || stage.state !== "idle") return;
+      if (!memory) return;
+      if (memory.state === "idle" && memory.visitor === stage.data.visitor) return; // it was stopped on this page
+      const next = memory.state === "playing" && (await stage.view.mayPlay()) ? "playing" : "paused";
+      if (stage.state !== "idle" || !stage.root.host.isConnected) return;
       stage.state = "starting";
       stage.passed = stage.data.live?.take;
-      stage.next = memory.state === "playing" && (await stage.view.mayPlay()) ? "playing" : "paused";
+      stage.next = next;
       stage.clicked = performance.now();
       stage.origin = memory.origin;
+      if (origin) leaveLink();
+      else sessionStorage.removeItem(this.key); // if it cannot be drawn again now, it never can
       stage.trigger("restore", memory);
-      sessionStorage.removeItem(this.key); // if it cannot be drawn again now, it never can
     } catch (error) {
+      leaveLink();
       stage.say(error.message);
     }
     stage.show();
   }
 
   /* From Python: is the take that was lost here again, or is the one that plays lost? True in the first case. */
-  update(visitor) {
+  update(before) {
     const { stage } = this;
     const { data } = stage;
-    const isHere = this.lost && data.live && data.visitor !== this.lost;
+    const isHere = this.lost && data.live && data.live.take !== stage.live.take;
     if (isHere) {
-      this.lost = null;
+      this.lost = false;
+      stage.say("");
       stage.join(data.live);
-    } else if (data.visitor !== visitor && stage.goesOn) this.recover(visitor);
+    } else if (before.visitor && data.visitor !== before.visitor && stage.goesOn) this.recover(before);
     return isHere;
   }
 
   /* The server has lost the take. What was drawn goes on meanwhile, and the take is drawn again for what follows. */
-  recover(visitor) {
+  recover(before) {
     const { stage } = this;
     if (!stage.origin) return stage.stop("The server was restarted. Press Start for a new stream.");
-    this.lost = visitor;
+    this.lost = true;
+    stage.say("The server was restarted; the take is drawn again …");
     const position = Math.max(0, stage.view.horizon - MARGIN);
-    stage.trigger("restore", { origin: stage.origin, position, kept: this.kept() });
-  }
-
-  kept() {
-    return this.stage.data.kept.map(({ origin, length }) => ({ origin, length }));
+    stage.trigger("restore", { origin: stage.origin, position, kept: keptOf(before) });
   }
 
   /* Storage may be full, or forbidden; then a reload begins anew. */
   save(now = false) {
     const { state, live, origin, view, data } = this.stage;
-    if (!live || !origin || state === "starting") return;
+    if (!live || !origin || !data.visitor || state === "starting") return;
     if (!now && performance.now() < this.savedAt + SAVE_MS) return;
     this.savedAt = performance.now();
-    const memory = { state, origin, position: view.position, visitor: data.visitor, take: live.take, kept: this.kept() };
+    const memory = { state, origin, position: view.position, visitor: data.visitor, take: live.take, kept: keptOf(data) };
     try {
       sessionStorage.setItem(this.key, JSON.stringify(memory));
     } catch {}
@@ -81,3 +84,5 @@ export class Memory {
     }
   }
 }
+
+const keptOf = ({ kept }) => kept.map(({ title, origin, length }) => ({ title, origin, length }));

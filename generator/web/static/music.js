@@ -131,7 +131,7 @@ class Music {
       return false;
     });
     for (const note of this.notes) {
-      if (note.release <= from) continue;
+      if (note.release !== null && note.release <= from) continue;
       note.sound.hold();
       note.release = null;
       note.until = Infinity;
@@ -153,6 +153,7 @@ class Music {
     const now = this.synth.context.currentTime;
     const when = this.origin + start;
     if (when < now) this.late += 1;
+    if (this.origin + end <= now) return;
     for (const note of this.notes) {
       // The same key again: the string is struck anew.
       if (note.voice === voice && note.pitch === pitch) note.until = Math.min(note.until, start);

@@ -12,6 +12,7 @@ import { able, downloads, onPress, shelve } from "./shelf.js";
 const TICK_MS = 100;
 const RETRY_MS = 1000;
 const REACTION = 0.15; // seconds: the first guess of how long an answer takes that replaces what was to come
+const LONGEST_REACTION = 2;
 const SAID = { playing: "Playing", paused: "Paused", idle: "Stopped" }; // aloud
 
 export class Stage {
@@ -52,12 +53,12 @@ export class Stage {
 
   /* From Python, at every run of the page. */
   update({ data, setTriggerValue }) {
-    const { visitor } = this.data ?? data;
+    const before = this.data ?? data;
     this.data = data;
     this.trigger = setTriggerValue;
     this.view.prepare(data);
-    if (this.memory.update(visitor)) this.tick();
-    else if (visitor && !data.visitor && this.state === "starting") this.stop("The server was restarted. Press Start again.");
+    if (this.memory.update(before)) this.tick();
+    else if (before.visitor && !data.visitor && this.state === "starting") this.stop("The server was restarted. Press Start again.");
     const isNew = data.live && data.live.take !== this.live?.take && data.live.take !== this.passed;
     if (this.state === "starting" && isNew) this.begin(data.live);
     if (data.live && data.live.take === this.live?.take) this.change(data.live);
@@ -99,10 +100,12 @@ export class Stage {
 
   /* Ask Python for a take, which is then played. */
   wait(name, value) {
+    if (this.state === "starting") return;
     this.view.stop();
     this.state = "starting";
     this.next = "playing";
-    this.memory.lost = null;
+    this.memory.lost = false;
+    this.origin = null;
     this.passed = this.data.live?.take;
     this.clicked = performance.now();
     this.say("");
@@ -121,7 +124,7 @@ export class Stage {
     this.live.title = live.title;
     if (live.changes === this.changes) return;
     this.changes = live.changes;
-    this.urgent = this.state === "playing";
+    this.urgent = true;
   }
 
   /* Another checkpoint was chosen: it takes over at once. */
@@ -155,7 +158,7 @@ export class Stage {
   stop(message = "") {
     if (this.state === "playing" || this.state === "paused") this.view.stop();
     this.state = "idle";
-    this.memory.lost = null;
+    this.memory.lost = false;
     this.say(message);
     this.show();
   }
@@ -172,7 +175,7 @@ export class Stage {
     able(this.find(".keep"), heard);
     able(this.find(".back"), heard && this.state !== "starting");
     for (const button of this.root.querySelectorAll(".downloads button")) {
-      able(button, heard && !button.classList.contains("busy"));
+      able(button, heard && (this.origin || !button.matches(".link")) && !button.classList.contains("busy"));
     }
   }
 
@@ -220,7 +223,7 @@ export class Stage {
       if (this.sequence === 1) chunk.from ??= this.joint;
       if (chunk.from !== undefined) {
         const seconds = (performance.now() - asked) / 1000;
-        this.reaction = Math.max(seconds * 1.25, (this.reaction + seconds) / 2); // early rather than late
+        this.reaction = Math.min(LONGEST_REACTION, Math.max(seconds * 1.25, (this.reaction + seconds) / 2)); // rather early
         this.heardAt = performance.now() + 1000 * view.secondsUntil(chunk.from);
       }
       this.interventions(chunk);
@@ -229,7 +232,7 @@ export class Stage {
       this.quietUntil = 0;
     } catch (error) {
       if (this.live !== live || !this.goesOn) return;
-      if (error.gone) this.memory.recover(this.data.visitor);
+      if (error.gone) this.memory.recover(this.data);
       else if (error.final) this.stop(error.message);
       else {
         this.quietUntil = performance.now() + RETRY_MS;

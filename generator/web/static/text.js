@@ -88,13 +88,19 @@ class Text {
 
   /* What stands at a position or later is written again. It is seldom typed already. */
   takeBack(from) {
-    const typed = Math.max(0, this.position - from);
+    let typed = Math.max(0, this.position - from);
     this.waiting.length = typed ? 0 : Math.min(this.waiting.length, from - this.position);
-    const last = this.block?.firstChild;
-    if (!typed || !last) return;
-    const characters = [...last.data];
-    last.data = characters.slice(0, Math.max(0, characters.length - typed)).join("");
-    this.position = from;
+    this.position = Math.min(this.position, from);
+    while (typed && this.block) {
+      const characters = [...this.block.firstChild.data];
+      const left = Math.max(0, characters.length - typed);
+      typed -= characters.length - left;
+      this.block.firstChild.data = characters.slice(0, left).join("");
+      if (!typed || this.block.previousSibling?.className !== this.block.className) return;
+      this.block = this.block.previousSibling;
+      this.block.nextSibling.remove();
+      typed -= 1; // the line's end between two blocks
+    }
   }
 
   type() {

@@ -1,0 +1,54 @@
+"""Takes that are drawn again from their origins: after a restart of the server, from the shelf, or by a link."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from generator.foundation.errors import CarouselError
+from generator.streaming.origin import read_text
+from generator.web import primers
+from generator.web.live import Live
+from generator.web.live_music import LiveMusic
+from generator.web.live_text import LiveText
+from generator.web.models import find
+from generator.web.routes import number, text
+from generator.web.visitors import KEPT, Kept
+
+LIVE: dict[str, type[Live]] = {"music": LiveMusic, "text": LiveText}
+LONGEST_ORIGIN = 2**20
+"""The most characters of an origin."""
+
+
+def drawn_again(medium: str, origin: str, position: float) -> Live:
+    """A live take that is drawn again from its origin, and heard from a position on.
+
+    Raises:
+        CarouselError: the origin is damaged or too long, or its checkpoint is not here.
+    """
+    if len(origin) > LONGEST_ORIGIN:
+        raise CarouselError("this take is too long for a page; go on from it with sample --resume")
+    found, *_ = read_text(origin, primers.MAX_PAST)
+    primers.refuse_too_long(found, "this take")
+    name, model = find(medium, found)
+    return LIVE[medium](model.engine(found.backend).replay(found), name, position)
+
+
+def kept_again(medium: str, entries: Any) -> list[Kept]:
+    """Kept takes that a browser remembers, the newest first. Each is drawn again when it is asked for.
+
+    Raises:
+        CarouselError: this is no list of kept takes.
+    """
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise CarouselError("the request's kept takes are not a list")
+    return [
+        Kept(medium, text(entry, "title"), length, origin, partial(_drawn, medium, origin, length))
+        for entry in entries[:KEPT]
+        for origin, length in [(text(entry, "origin"), number(entry, "length"))]
+    ]
+
+
+def _drawn(medium: str, origin: str, length: float) -> tuple[Any, bytes]:
+    live = drawn_again(medium, origin, length)
+    return live.heard(length), live.saved(length)
