@@ -10,12 +10,14 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 # isort: split
 import signal
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+from playwright.sync_api import Browser
 
 from generator import sample
 from generator.corpora import open_corpus, parallel
@@ -31,6 +33,7 @@ from generator.tokenizers.char import CharTokenizer
 from generator.tokenizers.frames import FramesTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
+from tests.browser import Visit, chromium, server
 
 ROOT = Path(__file__).parents[1]
 
@@ -142,13 +145,36 @@ def text() -> Model:
     return Model(tiny("char"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two checkpoints, of music and of text."""
     path = tmp_path_factory.mktemp("checkpoints")
     tiny("score").save(path / "tune")
     tiny("char").save(path / "words")
     return path
+
+
+@pytest.fixture(scope="session")
+def url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app."""
+    with server(folder, tmp_path_factory.mktemp("app") / "log.txt") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless browser. While it is open, nothing else in this thread can run asyncio."""
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def visit(browser: Browser, url: str) -> Iterator[Visit]:
+    """A visitor on the music page, who leaves without having met an error."""
+    visit = Visit(browser, url)
+    yield visit
+    visit.context.close()
+    assert visit.complaints == []
 
 
 SHIPPED = ("bach", "folk", "piano", "shakespeare")

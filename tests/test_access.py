@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from generator.music.engraving import spelled
 from generator.music.score import Note, PieceEnd
 from generator.streaming.engine import load
 from generator.web.live_music import LiveMusic
-from tests.browser import Visit, chromium, server
+from tests.browser import Visit, server
 
 STREAMLIT_LOOKS_FOR_ITSELF = "404 (Not Found)"
 """Streamlit asks for its health below the path of a page, before it asks at the root."""
@@ -22,27 +21,6 @@ OF_STREAMLIT = {
     ("presentation-role-conflict", "stFileUploaderDropzone"),  # a drop zone with a name, without a role
 }
 """What axe finds in Streamlit's own parts: its rule, and the part."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with server(folder, tmp_path_factory.mktemp("app") / "log.txt") as address:
-        yield address
-
-
-@pytest.fixture
-def visit(browser: Browser, url: str) -> Iterator[Visit]:
-    """A visitor on the music page, who leaves without having met an error."""
-    visit = Visit(browser, url)
-    yield visit
-    visit.context.close()
-    assert visit.complaints == []
 
 
 def focused(visit: Visit) -> str:
@@ -187,9 +165,14 @@ def findings(visit: Visit) -> set[tuple[str, str]]:
     }
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("medium", ["music", "text"])
+SIZES = [(640, 400), (844, 390), (320, 640)]
+PAIRS = [("music", 390, "light"), ("music", 1280, "dark"), ("text", 390, "dark"), ("text", 1280, "light")]
+OTHERS = [("music", 390, "dark"), ("music", 1280, "light"), ("text", 390, "light"), ("text", 1280, "dark")]
+
+
+@pytest.mark.parametrize(
+    ("medium", "width", "scheme"), [*PAIRS, *(pytest.param(*other, marks=pytest.mark.slow) for other in OTHERS)]
+)
 def test_axe_finds_nothing(browser: Browser, url: str, medium: str, width: int, scheme: str) -> None:
     """Before the start, while it plays with a kept take, and in the dialogue."""
     visit = Visit(browser, f"{url}/{medium if medium == 'text' else ''}", width, color_scheme=scheme)
@@ -204,14 +187,20 @@ def test_axe_finds_nothing(browser: Browser, url: str, medium: str, width: int, 
     visit.context.close()
 
 
-@pytest.mark.parametrize(
-    "size", [(640, 400), (844, 390), (320, 640)], ids=["at 200 %", "telephone on its side", "narrow"]
-)
 @pytest.mark.parametrize("medium", ["music", "text"])
-def test_start_is_in_sight(browser: Browser, url: str, medium: str, size: tuple[int, int]) -> None:
-    """Nothing is wider than the screen, and no button lies on another."""
-    visit = Visit(browser, f"{url}/{medium if medium == 'text' else ''}", *size)
+def test_start_is_in_sight(browser: Browser, url: str, medium: str) -> None:
+    """Nothing is wider than the screen, and no button lies on another: at 200 %, and on a telephone both ways."""
+    visit = Visit(browser, f"{url}/{medium if medium == 'text' else ''}", *SIZES[0])
     visit.start()
+    for size in SIZES:
+        visit.page.set_viewport_size({"width": size[0], "height": size[1]})
+        visit.page.wait_for_timeout(300)  # the page lays itself out again
+        all_is_in_sight(visit, size)
+    visit.context.close()
+
+
+def all_is_in_sight(visit: Visit, size: tuple[int, int]) -> None:
+    """Whether the page shows all buttons of the stage."""
     assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     start = visit.page.locator(".play").bounding_box()
     assert start and start["y"] >= 0 and start["y"] + start["height"] <= size[1]
@@ -224,7 +213,6 @@ def test_start_is_in_sight(browser: Browser, url: str, medium: str, size: tuple[
                 for edge, side in (("x", "width"), ("y", "height"))
             )
             assert apart, (one, other)
-    visit.context.close()
 
 
 def test_a_file_that_is_too_large_is_refused_in_words(visit: Visit, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import urllib.error
 import urllib.request
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +19,9 @@ from playwright.sync_api import Browser
 from generator.music import midi
 from generator.sinks.wav import LEAD_SECONDS
 from generator.web.routes import STATIC
-from tests.browser import ROOT, Visit, chromium, command, server
+from tests.browser import ROOT, Visit, command
 from tests.conftest import four_voices
 from tests.test_engraving import notes_in
-
-
-@pytest.fixture(scope="module")
-def url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with server(folder, tmp_path_factory.mktemp("app") / "log.txt") as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def visit(browser: Browser, url: str) -> Iterator[Visit]:
-    """A visitor on the music page, who leaves without having met an error."""
-    visit = Visit(browser, url)
-    yield visit
-    visit.context.close()
-    assert visit.complaints == []
 
 
 def plays_without_a_gap(visit: Visit, seconds: float) -> dict[str, Any]:

@@ -58,7 +58,7 @@ export class Stage {
     this.trigger = setTriggerValue;
     this.view.prepare(data);
     if (this.memory.update(before)) this.tick();
-    else if (before.visitor && !data.visitor && this.state === "starting") this.stop("The server was restarted. Press Start again.");
+    else if (before.visitor && !data.visitor && this.state === "starting") this.askAgain();
     const isNew = data.live && data.live.take !== this.live?.take && data.live.take !== this.passed;
     if (this.state === "starting" && isNew) this.begin(data.live);
     if (data.live && data.live.take === this.live?.take) this.change(data.live);
@@ -107,11 +107,18 @@ export class Stage {
     this.memory.lost = false;
     this.origin = null;
     this.passed = this.data.live?.take;
+    this.asked = name;
     this.clicked = performance.now();
     this.say("");
     this.view.unlock();
     this.trigger(name, value);
     this.show();
+  }
+
+  /* The server was restarted before it answered. */
+  askAgain() {
+    if (this.asked === "start") this.trigger("start", Date.now());
+    else this.stop("The server was restarted. Press Start for a new stream.");
   }
 
   /* Leave the last part, and go on from there as another take. */
@@ -180,9 +187,9 @@ export class Stage {
   }
 
   /* A start that was asked of a stage that Streamlit took out of the page is this one's. */
-  takeOver({ state, next, passed, live, origin, clicked, seenMessage }) {
+  takeOver({ state, next, asked, passed, live, origin, clicked, seenMessage }) {
     if (state !== "starting") return;
-    Object.assign(this, { state, next, passed, live, origin, clicked, seenMessage });
+    Object.assign(this, { state, next, asked, passed, live, origin, clicked, seenMessage });
     if (next === "playing") this.view.unlock();
   }
 
