@@ -152,7 +152,7 @@ def restore(medium: str) -> None:
         request = fields(st.session_state[f"{medium}-stage"].restore)
         position, token = number(request, "position"), request.get("visitor")
         take = None
-        is_here = token == st.session_state.get("visitor")  # only the page was turned
+        is_here = bool(token) and token == st.session_state.get("visitor")  # only the page was turned
         if known(token):
             if not is_here:
                 st.session_state["visitor"] = registry().renew(str(token))
