@@ -3,6 +3,8 @@
 import { leaveLink, linked } from "./link.js";
 
 const SAVE_MS = 1000;
+const ASK_MS = 2000;
+const MOST_ASKS = 2;
 const MARGIN = 2e-3; // seconds; positions are rounded
 
 export class Memory {
@@ -48,6 +50,7 @@ export class Memory {
     const isHere = this.lost && data.live && data.live.take !== stage.live.take;
     if (isHere) {
       this.lost = false;
+      this.lostKept = null;
       stage.say("");
       stage.join(data.live);
     } else if (before.visitor && data.visitor !== before.visitor && stage.goesOn) this.recover(before);
@@ -59,13 +62,26 @@ export class Memory {
     const { stage } = this;
     if (!stage.origin) return stage.stop("The server was restarted. Press Start for a new stream.");
     this.lost = true;
+    this.asks = 0;
+    this.lostKept = this.lostKept ?? keptOf(before);
     stage.say("The server was restarted; the take is drawn again …");
+    this.ask();
+  }
+
+  /* Streamlit must not be asked while it connects anew, or it does not run its page again; so this is asked later. */
+  ask() {
+    const { stage } = this;
+    this.askedAt = performance.now();
+    if (!isConnected()) return;
+    this.asks += 1;
+    if (this.asks > MOST_ASKS) return location.reload(); // Streamlit has not run its page again; a reload makes it
     const position = Math.max(0, stage.view.horizon - MARGIN);
-    stage.trigger("restore", { origin: stage.origin, position, kept: keptOf(before) });
+    stage.trigger("restore", { origin: stage.origin, position, kept: this.lostKept });
   }
 
   /* Storage may be full, or forbidden; then a reload begins anew. */
   save(now = false) {
+    if (this.lost && performance.now() > this.askedAt + ASK_MS) this.ask();
     const { state, live, origin, view, data } = this.stage;
     if (!live || !origin || !data.visitor || state === "starting") return;
     if (!now && performance.now() < this.savedAt + SAVE_MS) return;
@@ -84,5 +100,8 @@ export class Memory {
     }
   }
 }
+
+const CONNECTION = "data-test-connection-state";
+const isConnected = () => [null, undefined, "CONNECTED"].includes(document.querySelector(`[${CONNECTION}]`)?.getAttribute(CONNECTION));
 
 const keptOf = ({ kept }) => kept.map(({ title, origin, length }) => ({ title, origin, length }));
