@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
-from generator.streaming.origin import Change
+from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Event
 
@@ -91,10 +91,9 @@ class Live(ABC):
         self._lock = Lock()
         self._sequence = 0
         self._last: dict[str, Any] = {}
-        self._origin_sent: tuple[int, tuple[Change, ...]] = (0, ())
+        self._origin_sent: tuple[int, SamplingOptions | None] = (0, None)
         self._send_from(ticks)
-        at = self._position(ticks)
-        self._opening = {"at": at, **self._opening_view(ticks)}
+        self._opening = {"at": self._position(ticks), **self._opening_view(ticks)}
 
     def plays(self, fingerprint: str) -> bool:
         """Whether the stream is drawn from the checkpoint with this fingerprint."""
@@ -151,9 +150,7 @@ class Live(ABC):
             return {}
         fork, step, drawn = self._fork_at(self._ticks(min(heard, self._sent_until())), "now_ticks")
         fork.set(**self._changed_options(fork))
-        self._stream = fork
-        self._replace_events(step, drawn)
-        self._trail = deque((place for place in self._trail if place.position <= step), TRAIL)
+        self._go_on_with(fork, step, drawn)
         self._send_from(fork.now_ticks)
         return {"from": round(self._position(fork.now_ticks), 4)}
 
@@ -164,12 +161,11 @@ class Live(ABC):
 
     def _origin(self) -> dict[str, str]:
         """The origin of the stream, from which it can be drawn again, if the browser does not have it yet."""
-        here = self._stream.snapshot()
-        position, changes = self._origin_sent
-        if here.timeline == changes and here.position < position + ORIGIN_TOKENS:
+        position, options = self._origin_sent
+        if options == self._applied and self._stream.position < position + ORIGIN_TOKENS:
             return {}
-        self._origin_sent = here.position, here.timeline
-        return {"origin": here.text()}
+        self._origin_sent = self._stream.position, self._applied
+        return {"origin": self._stream.snapshot().text()}
 
     def _advance(self, until: float) -> None:
         """Draw up to a position, to the end of the stream or for `BUDGET_SECONDS`."""
@@ -205,7 +201,8 @@ class Live(ABC):
         """Another take, which goes back some bars, seconds or characters from `position` and continues with `seed`."""
         with self._lock:
             fork, step, drawn = self._fork_at(self._tick_to_go_back_to(position))
-            other = self._copy(fork, step, drawn)
+            other = copy(self)
+            other._go_on_with(fork, step, drawn)
         other.options = other._applied = replace(self.options, seed=seed)
         fork.set(**other._changed_options(fork))
         other._listen_from(fork.horizon_ticks)
@@ -214,17 +211,16 @@ class Live(ABC):
     def again(self, position: float) -> Self:
         """Another take of the same stream, heard from a position on."""
         with self._lock:
-            other = self._copy(self._stream.fork(), self._stream.position, [])
+            other = copy(self)
+            other._go_on_with(self._stream.fork(), self._stream.position, [])
             other._listen_from(self._ticks(position))
         return other
 
-    def _copy(self, fork: Stream, step: int, drawn: list[Event]) -> Self:
-        """A copy that shares nothing that changes, with a fork of the stream; `step` and `drawn` as in `_fork_at`."""
-        other = copy(self)
-        other._stream = fork
-        other._trail = deque((place for place in self._trail if place.position <= step), TRAIL)
-        other._replace_events(step, drawn)
-        return other
+    def _go_on_with(self, fork: Stream, step: int, drawn: list[Event]) -> None:
+        """Continue with a fork of the stream, in lists of its own; `step` and `drawn` as in `_fork_at`."""
+        self._stream = fork
+        self._trail = deque((place for place in self._trail if place.position <= step), TRAIL)
+        self._replace_events(step, drawn)
 
     @property
     def title(self) -> str:
@@ -294,7 +290,11 @@ class Live(ABC):
     def _heard(self, position: float) -> Any:
         """As `heard`, with the lock held."""
 
+    def snapshot(self, position: float) -> Snapshot:
+        """The stream at a position."""
+        with self._lock:
+            return self._fork_at(self._ticks(position))[0].snapshot()
+
     def saved(self, position: float) -> bytes:
         """The stream at a position, as the bytes of a take."""
-        with self._lock:
-            return self._fork_at(self._ticks(position))[0].snapshot().to_bytes()
+        return self.snapshot(position).to_bytes()

@@ -151,12 +151,11 @@ def restore(medium: str) -> None:
     try:
         request = fields(st.session_state[f"{medium}-stage"].restore)
         position, token = number(request, "position"), request.get("visitor")
-        take = None
         is_here = bool(token) and token == st.session_state.get("visitor")  # only the page was turned
-        if known(token):
-            if not is_here:
-                st.session_state["visitor"] = registry().renew(str(token))
-            take = admitted().takes.get(whole(request, "take"))
+        before = known(token)
+        if before and not is_here:
+            st.session_state["visitor"] = registry().renew(str(token))
+        take = before.takes.get(whole(request, "take")) if before else None
         if isinstance(take, Live) and take.medium == medium:
             live = take.again(position)
         else:

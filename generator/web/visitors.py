@@ -20,7 +20,6 @@ from threading import Lock
 from typing import Any
 
 from generator.foundation.errors import CarouselError
-from generator.streaming.snapshot import Snapshot
 from generator.web.live import Live
 from generator.web.live_music import MAX_EVENTS
 from generator.web.live_text import MAX_CHARACTERS
@@ -114,10 +113,10 @@ class Visitor:
             raise CarouselError(f"{KEPT} takes are kept already; remove one first")
         if position <= 0:
             raise CarouselError("nothing has been heard yet; press Start first")
-        drawn = live.heard(position), live.saved(position)
-        origin = Snapshot.from_bytes(drawn[1]).text()
-        new = Kept(live.medium, live.title, position, origin, lambda: drawn)
-        new.heard(position)
+        snapshot = live.snapshot(position)
+        drawn = live.heard(position), snapshot.to_bytes()
+        new = Kept(live.medium, live.title, position, snapshot.text(), lambda: drawn)
+        new.heard(position)  # it is in memory, so it has a size
         room = SHELF[live.medium] - new.size
         gone = []
         for older, kept in self.kept(live.medium).items():

@@ -11,7 +11,7 @@ export class Memory {
   constructor(stage, name) {
     this.stage = stage;
     this.key = `carousel-${name}`;
-    this.lost = false; // whether the server has the take no more
+    this.giveUp();
     this.recalled = false;
     this.savedAt = 0;
   }
@@ -49,12 +49,17 @@ export class Memory {
     const { data } = stage;
     const isHere = this.lost && data.live && data.live.take !== stage.live.take;
     if (isHere) {
-      this.lost = false;
-      this.lostKept = null;
+      this.giveUp();
       stage.say("");
       stage.join(data.live);
     } else if (before.visitor && data.visitor !== before.visitor && stage.goesOn) this.recover(before);
     return isHere;
+  }
+
+  /* Nothing is lost, or nobody waits for it any more. */
+  giveUp() {
+    this.lost = false; // whether the server has the take no more
+    this.lostKept = null; // the kept takes that it had
   }
 
   /* The server has lost the take. What was drawn goes on meanwhile, and the take is drawn again for what follows. */
@@ -63,7 +68,7 @@ export class Memory {
     if (!stage.origin) return stage.stop("The server was restarted. Press Start for a new stream.");
     this.lost = true;
     this.asks = 0;
-    this.lostKept = this.lostKept ?? keptOf(before);
+    this.lostKept ??= keptOf(before);
     stage.say("The server was restarted; the take is drawn again …");
     this.ask();
   }
@@ -79,9 +84,13 @@ export class Memory {
     stage.trigger("restore", { origin: stage.origin, position, kept: this.lostKept });
   }
 
+  tick() {
+    if (this.lost && performance.now() > this.askedAt + ASK_MS) this.ask();
+    this.save();
+  }
+
   /* Storage may be full, or forbidden; then a reload begins anew. */
   save(now = false) {
-    if (this.lost && performance.now() > this.askedAt + ASK_MS) this.ask();
     const { state, live, origin, view, data } = this.stage;
     if (!live || !origin || !data.visitor || state === "starting") return;
     if (!now && performance.now() < this.savedAt + SAVE_MS) return;

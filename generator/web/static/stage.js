@@ -104,7 +104,7 @@ export class Stage {
     this.view.stop();
     this.state = "starting";
     this.next = "playing";
-    this.memory.lost = false;
+    this.memory.giveUp();
     this.origin = null;
     this.passed = this.data.live?.take;
     this.asked = name;
@@ -165,7 +165,7 @@ export class Stage {
   stop(message = "") {
     if (this.state === "playing" || this.state === "paused") this.view.stop();
     this.state = "idle";
-    this.memory.lost = false;
+    this.memory.giveUp();
     this.say(message);
     this.show();
   }
@@ -176,7 +176,7 @@ export class Stage {
       if (view.ended && view.position >= view.horizon) this.stop("The piece has ended.");
       else if (this.urgent || (view.horizon - view.position < view.ahead && !view.ended)) this.pull();
     }
-    this.memory.save();
+    this.memory.tick();
     this.find(".length").textContent = this.live ? view.words(view.position) : "";
     const heard = Boolean(this.live) && view.position > 0;
     able(this.find(".keep"), heard);
