@@ -9,37 +9,25 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from bisect import bisect_left
-from collections import deque
 from copy import copy
 from dataclasses import asdict, replace
 from math import inf
-from operator import attrgetter
 from threading import Lock
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Event
+from generator.web.trail import Trail
 
 TOKENS = 8
 """The number of tokens that are drawn between two looks at the clock."""
 BUDGET_SECONDS = 0.5
 """A pull returns after this time with what has been drawn; the browser asks again."""
-TRAIL = 4096
-"""The number of steps of `TOKENS` tokens that one can go back: a quarter of an hour of music, or 30,000 characters."""
 ORIGIN_TOKENS = 2048
 """After so many tokens the browser gets the origin again, so that a take which is lost is soon drawn again."""
-
-
-class Step(NamedTuple):
-    """Where a stream was before a step of `TOKENS` tokens."""
-
-    position: int
-    horizon_ticks: int
-    now_ticks: int
 
 
 class Live(ABC):
@@ -68,7 +56,7 @@ class Live(ABC):
         """Options that apply as long as the listener does not set them."""
         self.upload: Any = None
         """The uploaded primer or take that the stream continues."""
-        self._trail: deque[Step] = deque(maxlen=TRAIL)
+        self._trail = Trail()
         self._read(stream)
         most = stream.position + ORIGIN_TOKENS
         while at is not None and self._horizon() < at and not stream.ended and stream.position < most:
@@ -83,7 +71,7 @@ class Live(ABC):
         self._add_events(0, decoder.feed_all(tokens[:primed].tolist()))
         self._begin(decoder.horizon_ticks)
         for position in range(primed, len(tokens), TOKENS):
-            self._trail.append(Step(position, decoder.horizon_ticks, decoder.now_ticks))
+            self._trail.add(position, decoder.horizon_ticks, decoder.now_ticks)
             self._add_events(position, decoder.feed_all(tokens[position : position + TOKENS].tolist()))
 
     def _listen_from(self, ticks: int) -> None:
@@ -148,7 +136,7 @@ class Live(ABC):
         if heard >= self._horizon():
             self._stream.set(**self._changed_options(self._stream))
             return {}
-        fork, step, drawn = self._fork_at(self._ticks(min(heard, self._sent_until())), "now_ticks")
+        fork, step, drawn = self._trail.fork(self._stream, self._ticks(min(heard, self._sent_until())), "now_ticks")
         fork.set(**self._changed_options(fork))
         self._go_on_with(fork, step, drawn)
         self._send_from(fork.now_ticks)
@@ -176,31 +164,15 @@ class Live(ABC):
     def _step(self) -> None:
         """Draw some tokens, no more than are due."""
         stream = self._stream
-        self._trail.append(Step(stream.position, stream.horizon_ticks, stream.now_ticks))
+        position = stream.position
+        self._trail.add(position, stream.horizon_ticks, stream.now_ticks)
         [(_, events)] = draw(stream.engine, [stream], TOKENS)
-        self._add_events(self._trail[-1].position, events)
-
-    def _fork_at(self, ticks: int, clock: str = "horizon_ticks") -> tuple[Stream, int, list[Event]]:
-        """A fork of the stream that has just drawn everything before `ticks`, the position in tokens of the last step
-        before that, and the events that the fork has drawn since.
-
-        Args:
-            ticks: not beyond what the stream has drawn.
-            clock: with "now_ticks", notes that sound at `ticks` may have no end yet.
-        """
-        index = max(0, bisect_left(self._trail, ticks, key=attrgetter(clock)) - 1)
-        position = self._trail[index].position if self._trail else self._stream.position
-        fork = self._stream.fork()
-        fork.rewind(fork.position - position)
-        drawn: list[Event] = []
-        while getattr(fork, clock) < ticks and not fork.ended:
-            drawn += fork.step(ahead=1)
-        return fork, position, drawn
+        self._add_events(position, events)
 
     def back(self, position: float, seed: int) -> Self:
         """Another take, which goes back some bars, seconds or characters from `position` and continues with `seed`."""
         with self._lock:
-            fork, step, drawn = self._fork_at(self._tick_to_go_back_to(position))
+            fork, step, drawn = self._trail.fork(self._stream, self._tick_to_go_back_to(position))
             other = copy(self)
             other._go_on_with(fork, step, drawn)
         other.options = other._applied = replace(self.options, seed=seed)
@@ -217,9 +189,9 @@ class Live(ABC):
         return other
 
     def _go_on_with(self, fork: Stream, step: int, drawn: list[Event]) -> None:
-        """Continue with a fork of the stream, in lists of its own; `step` and `drawn` as in `_fork_at`."""
+        """Continue with a fork of the stream, in lists of its own; `step` and `drawn` as from `Trail.fork`."""
         self._stream = fork
-        self._trail = deque((place for place in self._trail if place.position <= step), TRAIL)
+        self._trail = self._trail.until(step)
         self._replace_events(step, drawn)
 
     @property
@@ -293,7 +265,7 @@ class Live(ABC):
     def snapshot(self, position: float) -> Snapshot:
         """The stream at a position."""
         with self._lock:
-            return self._fork_at(self._ticks(position))[0].snapshot()
+            return self._trail.fork(self._stream, self._ticks(position))[0].snapshot()
 
     def saved(self, position: float) -> bytes:
         """The stream at a position, as the bytes of a take."""

@@ -1,18 +1,17 @@
-// A stage: the buttons, the pull loop and the shelf of kept takes, around a view that plays or types.
+// A stage: the buttons and the shelf of kept takes, around a view that plays or types.
 //
 // A view has: element, unlock(), prepare(data), begin(live), accept(chunk), pause(), resume(), stop(), close(); the numbers
 // position, horizon, ahead, first (how far to ask ahead, and how far at first); words(position); mayPlay(), whether the
 // browser allows it without a click; and committed(seconds), before which nothing can be replaced so many seconds from now.
+// It may have parts, each with what it wants of: panel (see panels.js), begin(live), accept(chunk), tick(), close().
 
 import { listen } from "./keys.js";
 import { Memory } from "./memory.js";
-import { post } from "./server.js";
+import { addPanel } from "./panels.js";
+import { Pulls } from "./pulls.js";
 import { able, downloads, onPress, shelve } from "./shelf.js";
 
 const TICK_MS = 100;
-const RETRY_MS = 1000;
-const REACTION = 0.15; // seconds: the first guess of how long an answer takes that replaces what was to come
-const LONGEST_REACTION = 2;
 const SAID = { playing: "Playing", paused: "Paused", idle: "Stopped" }; // aloud
 
 export class Stage {
@@ -23,16 +22,11 @@ export class Stage {
     this.passed = undefined; // the number of a take that is not the one that is awaited
     this.live = null;
     this.origin = null; // from which the server can draw the live take again
-    this.sequence = 0;
-    this.pulls = 0;
-    this.busy = false;
-    this.quietUntil = 0;
     this.changes = 0; // of the options, as far as they were asked to be heard
-    this.urgent = false; // the next chunk is needed now, because it replaces what was to come
-    this.reaction = REACTION;
-    this.heardAt = null;
     this.seenMessage = null;
+    this.pulls = new Pulls(this);
     this.view = new View(this);
+    this.parts = this.view.parts ?? [];
     this.memory = new Memory(this, View.name);
     this.find(".view").append(this.view.element);
     this.find(".extra").append(...(this.view.controls ?? []));
@@ -41,6 +35,7 @@ export class Stage {
     click(".stop", () => this.stop());
     click(".back", this.back);
     click(".keep", () => this.trigger("keep", { take: this.live.take, position: this.view.position }));
+    for (const { panel } of this.parts) if (panel) addPanel(this, panel);
     this.find("h1").textContent = this.view.title;
     this.deafen = listen(this);
     this.timer = setInterval(() => this.tick(), TICK_MS);
@@ -131,7 +126,7 @@ export class Stage {
     this.live.title = live.title;
     if (live.changes === this.changes) return;
     this.changes = live.changes;
-    this.urgent = true;
+    this.pulls.urgent = true;
   }
 
   /* Another checkpoint was chosen: it takes over at once. */
@@ -145,12 +140,11 @@ export class Stage {
   begin(live) {
     this.live = live;
     this.changes = live.changes;
-    this.urgent = false;
     this.interventions({ relaxed: {}, lifts: 0 });
-    this.sequence = 0;
-    this.joint = undefined;
+    this.pulls.begin();
     this.state = this.next;
     this.view.begin(live);
+    for (const part of this.parts) part.begin?.(live);
     this.tick();
   }
 
@@ -158,8 +152,7 @@ export class Stage {
   join(live) {
     this.live = live;
     this.changes = live.changes;
-    this.sequence = 0;
-    this.joint = live.at; // from where the first chunk overlaps what is here
+    this.pulls.begin(live.at);
   }
 
   stop(message = "") {
@@ -174,9 +167,10 @@ export class Stage {
     const { view } = this;
     if (this.state === "playing") {
       if (view.ended && view.position >= view.horizon) this.stop("The piece has ended.");
-      else if (this.urgent || (view.horizon - view.position < view.ahead && !view.ended)) this.pull();
+      else if (this.pulls.urgent || (view.horizon - view.position < view.ahead && !view.ended)) this.pulls.next();
     }
     this.memory.tick();
+    for (const part of this.parts) part.tick?.();
     this.find(".length").textContent = this.live ? view.words(view.position) : "";
     const heard = Boolean(this.live) && view.position > 0;
     able(this.find(".keep"), heard);
@@ -208,48 +202,13 @@ export class Stage {
     line.hidden = lines.length === 0;
   }
 
-  /* One request at a time. A lost answer costs nothing: the same number is asked for again. */
-  async pull() {
-    if (this.busy || this.memory.lost || performance.now() < this.quietUntil) return;
-    this.busy = true;
-    const { live, view } = this;
-    const until = this.sequence === 0 ? view.horizon + view.first : view.position + view.ahead * 1.1;
-    const asked = performance.now();
-    this.urgent = false;
-    try {
-      const heard = view.committed(this.reaction);
-      const wanted = { visitor: this.data.visitor, take: live.take, have: this.sequence, until, heard };
-      const answer = await post("pull", wanted);
-      const chunk = await answer.json();
-      if (this.live !== live || !this.goesOn) return;
-      this.pulls += 1;
-      if (chunk.seq <= this.sequence) return;
-      this.sequence = chunk.seq;
-      this.options = chunk.options;
-      this.origin = chunk.origin ?? this.origin;
-      if (this.sequence === 1) chunk.from ??= this.joint;
-      if (chunk.from !== undefined) {
-        const seconds = (performance.now() - asked) / 1000;
-        this.reaction = Math.min(LONGEST_REACTION, Math.max(seconds * 1.25, (this.reaction + seconds) / 2)); // rather early
-        this.heardAt = performance.now() + 1000 * view.secondsUntil(chunk.from);
-      }
-      this.interventions(chunk);
-      await view.accept(chunk);
-      if (this.quietUntil) this.say("");
-      this.quietUntil = 0;
-    } catch (error) {
-      if (this.live !== live || !this.goesOn) return;
-      if (error.gone) this.memory.recover(this.data);
-      else if (error.final) this.stop(error.message);
-      else {
-        this.quietUntil = performance.now() + RETRY_MS;
-        this.say("The server is silent; trying again …");
-      }
-      return;
-    } finally {
-      this.busy = false;
-    }
-    this.tick(); // at a start, or after a gap, more is needed at once
+  /* A chunk has come. */
+  async accept(chunk) {
+    this.options = chunk.options;
+    this.origin = chunk.origin ?? this.origin;
+    this.interventions(chunk);
+    await this.view.accept(chunk);
+    for (const part of this.parts) part.accept?.(chunk);
   }
 
   say(text) {
@@ -272,6 +231,7 @@ export class Stage {
     this.memory.save(true);
     clearInterval(this.timer);
     this.deafen();
+    for (const part of this.parts) part.close?.();
     this.view.close();
   }
 
@@ -281,10 +241,10 @@ export class Stage {
     return {
       state: this.state,
       take: this.live?.take ?? null,
-      sequence: this.sequence,
-      pulls: this.pulls,
+      sequence: this.pulls.sequence,
+      pulls: this.pulls.count,
       options: this.options,
-      heardAt: this.heardAt, // when the last change of the options is heard, in the page's milliseconds
+      heardAt: this.pulls.heardAt, // when the last change of the options is heard, in the page's milliseconds
       position: view.position,
       horizon: view.horizon,
       ...view.report,
