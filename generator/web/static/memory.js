@@ -89,7 +89,7 @@ export class Memory {
     this.save();
   }
 
-  /* Storage may be full, or forbidden; then a reload begins anew. */
+  /* Storage may be full, or forbidden. */
   save(now = false) {
     const { state, live, origin, view, data } = this.stage;
     if (!live || !origin || !data.visitor || state === "starting") return;
@@ -98,7 +98,9 @@ export class Memory {
     const memory = { state, origin, position: view.position, visitor: data.visitor, take: live.take, kept: keptOf(data) };
     try {
       sessionStorage.setItem(this.key, JSON.stringify(memory));
-    } catch {}
+    } catch {
+      // then it is not remembered
+    }
   }
 
   load() {

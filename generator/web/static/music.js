@@ -74,7 +74,7 @@ class Music {
     this.synth.unlock();
   }
 
-  async mayPlay() {
+  mayPlay() {
     this.unlock();
     return this.synth.mayPlay();
   }
@@ -215,7 +215,7 @@ class Music {
 
   /* The voices, each with its colour and the note it sings. */
   legend(voices) {
-    const list = this.element.querySelector(".voices");
+    const list = this.element.querySelector("ul");
     if (list.dataset.voices !== JSON.stringify(voices)) {
       list.dataset.voices = JSON.stringify(voices);
       list.replaceChildren(

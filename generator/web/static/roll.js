@@ -24,7 +24,7 @@ export class Roll {
     this.style = getComputedStyle(canvas);
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.sharps = 0; // of the key, by which notes are spelled; flats are negative
-    this.onSounding = () => {};
+    this.onSounding = (_notes) => {};
     this.reset();
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(canvas);
@@ -70,7 +70,9 @@ export class Roll {
     const bytes = [1, 3, 5].map((place) => parseInt(background.slice(place, place + 2), 16));
     const light = bytes[0] * 0.3 + bytes[1] * 0.59 + bytes[2] * 0.11 > 128;
     const faint = (colour) => (alpha) => colour + Math.round(alpha * 255).toString(16).padStart(2, "0");
-    [this.ink, this.gold, this.paper] = [ink, gold, background].map(faint);
+    this.ink = faint(ink);
+    this.gold = faint(gold);
+    this.paper = faint(background);
     this.shade = faint("#000000")(light ? 0.04 : 0.18);
     this.colours = light ? ON_LIGHT : ON_DARK;
     this.colours.forEach((colour, index) => this.canvas.parentElement.style.setProperty(`--voice-${index}`, colour));
@@ -110,7 +112,7 @@ export class Roll {
 
   resize() {
     const { clientWidth, clientHeight } = this.canvas;
-    const ratio = window.devicePixelRatio || 1;
+    const ratio = devicePixelRatio || 1;
     this.canvas.width = Math.round(clientWidth * ratio);
     this.canvas.height = Math.round(clientHeight * ratio);
     this.width = clientWidth;

@@ -16,7 +16,7 @@ const decibels = (level) => 10 ** ((level - 1) * 5);
 export class Synth {
   constructor() {
     this.context = null;
-    this.instruments = new Map();
+    this.instruments = new Map(); // by program and kind: its zones, once they are here
     this.sounding = new Set();
     this.volume = 0.8;
     this.exclusive = new Map(); // class → the tone that the next one of its class cuts off
@@ -31,10 +31,11 @@ export class Synth {
     const key = `${program} ${drum}`;
     if (!this.instruments.has(key)) {
       const loading = fetchZones(program, drum);
-      loading.then((zones) => (loading.zones = zones), () => this.instruments.delete(key));
-      this.instruments.set(key, loading);
+      const instrument = { loading, zones: [] };
+      loading.then((zones) => (instrument.zones = zones), () => this.instruments.delete(key));
+      this.instruments.set(key, instrument);
     }
-    return this.instruments.get(key);
+    return this.instruments.get(key).loading;
   }
 
   /* Browsers allow sound only from a click on. */
@@ -175,8 +176,7 @@ function envelope(param, { delay, attack, hold, decay, sustain }, when, scale) {
 function filters(context, zone, when) {
   if (zone.filter_hertz > 12000 && zone.filter_envelope_cents >= 0) return [];
   // The resonance counts from the flat response's 3 dB below its corner.
-  const settings = { type: "lowpass", frequency: zone.filter_hertz, Q: zone.filter_q_db - 3.01 };
-  const filter = new BiquadFilterNode(context, settings);
+  const filter = new BiquadFilterNode(context, { type: "lowpass", frequency: zone.filter_hertz, Q: zone.filter_q_db - 3.01 });
   const { delay, attack, hold, decay, sustain } = zone.filter_envelope;
   if (zone.filter_envelope_cents) {
     const top = when + delay + attack;

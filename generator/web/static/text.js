@@ -19,7 +19,7 @@ class Text {
     this.element.innerHTML =
       '<div class="page" tabindex="0" role="log" aria-live="off" aria-label="Text" data-hint="Press Start. The text is written while you read."></div><button class="follow" hidden>↓ Follow</button>';
     this.page = this.element.querySelector(".page");
-    this.back = this.element.querySelector(".follow");
+    this.back = this.element.querySelector("button");
     this.following = true;
     this.top = 0; // where the page was last scrolled to
     this.page.addEventListener("scroll", () => {
@@ -64,7 +64,7 @@ class Text {
 
   unlock() {}
 
-  async mayPlay() {
+  mayPlay() {
     return true;
   }
 
