@@ -66,6 +66,8 @@ lint: .venv/.installed-dev  ## check style, types and the direction of imports
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/deno check generator/web/static
+	$(BIN)/deno lint
 
 format: .venv/.installed-dev  ## put the code into its style
 	$(BIN)/ruff check --fix
