@@ -21,7 +21,7 @@ from generator.web import routes, visitors
 from generator.web.live_music import LiveMusic
 from generator.web.live_text import LiveText
 from generator.web.load import Load
-from generator.web.visitors import FIRST_COST, FULL, KEPT, Gone, Kept, Registry, Visitor
+from generator.web.visitors import CLOSED_SECONDS, FIRST_COST, FULL, IDLE_SECONDS, KEPT, Gone, Kept, Registry, Visitor
 from tests.test_engraving import heights, notes_in
 
 pytestmark = pytest.mark.usefixtures("no_hurry")
@@ -193,6 +193,27 @@ def test_a_full_house_gives_away_the_place_of_who_is_long_gone() -> None:
     with pytest.raises(CarouselError, match="restarted, or full; press Start"):
         registry.visitor(first)
     assert registry.visitor(second) is not registry.visitor(third)
+
+
+def test_who_closed_the_page_is_soon_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(visitors.time, "monotonic", lambda: now[0])
+    registry = Registry(load=Load(lambda: 0.0, lambda: 0.0))
+    closed, paused, here = (registry.admit() for _ in range(3))
+    for token in (closed, paused):
+        registry.visitor(token)
+        registry.note_page(token, closed=True)
+    registry.note_page(paused, closed=False)  # it is connected again
+    registry.note_page("nobody", closed=True)
+    now[0] = CLOSED_SECONDS + 1
+    registry.visitor(here)  # whoever asks next
+    with pytest.raises(Gone):
+        registry.visitor(closed)
+    assert registry.visitor(paused)
+    now[0] += IDLE_SECONDS + 1
+    registry.visitor(here)
+    with pytest.raises(Gone):
+        registry.visitor(paused)
 
 
 def test_as_many_are_admitted_as_the_machine_can_serve(monkeypatch: pytest.MonkeyPatch) -> None:

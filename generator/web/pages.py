@@ -259,7 +259,16 @@ def show_message(text: str) -> None:
 
 def this_visitor() -> Visitor | None:
     """The visitor of this session; None before the first start, or if the place was given to somebody else."""
-    return known(st.session_state.get("visitor", ""))
+    return known(open_page(st.session_state.get("visitor", "")))
+
+
+@st.cache_resource(
+    scope="session", on_release=lambda token: registry().note_page(token, closed=True), show_spinner=False
+)
+def open_page(token: str) -> str:
+    """The token of this session's visitor, whose page is open until Streamlit loses the connection to it."""
+    registry().note_page(token, closed=False)
+    return token
 
 
 def playing(medium: str) -> tuple[int, Live | None]:

@@ -39,6 +39,8 @@ AWAY_SECONDS = 60.0
 """A visitor without a request for this long may lose the place; the browser of a listener sends one every second."""
 IDLE_SECONDS = 3600.0
 """A visitor without a request for this long loses the place in any case; a page that comes back brings its takes."""
+CLOSED_SECONDS = 300.0
+"""The same for a visitor whose page was closed, or has lost its connection."""
 SHELF = {"music": MAX_EVENTS, "text": MAX_CHARACTERS}
 """The largest total `Kept.size` of a visitor's kept takes of a medium, unless the newest one alone is larger."""
 
@@ -92,6 +94,8 @@ class Visitor:
     takes: dict[int, Live | Kept] = field(default_factory=dict)
     seen: float = field(default_factory=time.monotonic)
     """The time of the last request."""
+    closed: bool = False
+    """Whether the page was closed, or has lost its connection."""
     _numbers: Iterator[int] = field(default_factory=lambda: count(secrets.randbelow(2**40) + 1))
     """The numbers for takes. They begin anywhere, so that no other visitor's number is taken for one's own."""
 
@@ -177,6 +181,7 @@ class Registry:
         self._load = load or Load()
         self._admitted: deque[float] = deque()
         self._visitors: dict[str, Visitor] = {}
+        self._forgotten_at = 0.0
         self._lock = Lock()
 
     def admit(self) -> str:
@@ -187,10 +192,7 @@ class Registry:
         """
         with self._lock:
             now = time.monotonic()
-            for token, visitor in sorted(self._visitors.items(), key=lambda item: item[1].seen):
-                full = len(self._visitors) >= self._places
-                if now - visitor.seen > (AWAY_SECONDS if full else IDLE_SECONDS):
-                    del self._visitors[token]
+            self._forget(now)
             if len(self._visitors) >= self._places or self._expected_load(now) > FULL:
                 raise CarouselError(
                     f"{len(self._visitors)} listeners keep this server busy; try again in a minute, or run Carousel "
@@ -200,6 +202,21 @@ class Registry:
             token = secrets.token_urlsafe()
             self._visitors[token] = Visitor()
             return token
+
+    def _forget(self, now: float) -> None:
+        """Remove the visitors who are gone, the longest gone first."""
+        self._forgotten_at = now
+        for token, visitor in sorted(self._visitors.items(), key=lambda item: item[1].seen):
+            full = len(self._visitors) >= self._places
+            patience = AWAY_SECONDS if full else CLOSED_SECONDS if visitor.closed else IDLE_SECONDS
+            if now - visitor.seen > patience:
+                del self._visitors[token]
+
+    def note_page(self, token: str, *, closed: bool) -> None:
+        """Note that a visitor's page is open, or that it was closed or has lost its connection."""
+        visitor = self._visitors.get(token)
+        if visitor is not None:
+            visitor.closed = closed
 
     def renew(self, token: str) -> str:
         """Another token for the same visitor; the old one becomes invalid.
@@ -236,6 +253,9 @@ class Registry:
         visitor = self._visitors.get(token)
         if visitor is None:
             raise Gone(UNKNOWN)
-        visitor.seen = time.monotonic()
+        visitor.seen = now = time.monotonic()
         self._load.note()
+        if now - self._forgotten_at > AWAY_SECONDS:
+            with self._lock:
+                self._forget(now)
         return visitor
