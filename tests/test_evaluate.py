@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from generator.model.lstm import LanguageModel
 from generator.streaming.engine import Model
 from generator.tokenizers.char import CharTokenizer
 from tests.conftest import ROOT, random_checkpoint, tiny
+from tests.process import Python
 
 CHECKPOINTS = ROOT / "checkpoints"
 TOKENS = np.random.default_rng(0).integers(2, 32, 400).astype(np.uint16)
@@ -236,12 +235,12 @@ def test_an_interrupt_ends_quietly(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
     (tmp_path / "text.txt").write_text("To be, or not to be\n" * 4_000)
     shipped = str(CHECKPOINTS / "shakespeare")
-    line = [sys.executable, "-m", "generator.evaluate", shipped, str(tmp_path / "text.txt"), "--dynamic"]
-    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = Python("-m", "generator.evaluate", shipped, tmp_path / "text.txt", "--dynamic")
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("cache/shards/text*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, b"") and b"Traceback" not in err and err.count(b"\n") <= 2, err
+    done = process.wait(60)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "Traceback" not in done.stderr and done.stderr.count("\n") <= 2, done.stderr

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -24,6 +22,7 @@ from generator.streaming.governor import EVERY, HOTTEST, MOST, Governor, lifted
 from generator.tokenizers.loop_cycles import LONGEST_CYCLE
 from generator.tokenizers.performance_grammar import VOCABULARY
 from tests.conftest import ROOT, SHIPPED, tiny
+from tests.process import python
 from tests.test_laws import as_bytes, in_chunks
 from tests.test_takes import Action, forged, straight, walk
 
@@ -221,7 +220,7 @@ def test_it_goes_on_in_another_process(tmp_path: Path) -> None:
     stream = until_lifted(load(tmp_path / "tiny").stream(seed=2, temperature=0.05))
     stream.pull(3)
     stream.snapshot().save(tmp_path / "a.take")
-    subprocess.run([sys.executable, "-c", SECOND, tmp_path / "tiny", tmp_path / "a.take"], check=True, cwd=ROOT)
+    python("-c", SECOND, tmp_path / "tiny", tmp_path / "a.take").check_returncode()
     stream.pull(300)
     assert (tmp_path / "a.take").read_bytes() == stream.snapshot().to_bytes()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import resource
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,6 +25,7 @@ from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers import KINDS
 from tests.conftest import ROOT, SHIPPED, model_called, tiny
+from tests.process import python
 from tests.strategies import sampling
 
 TOKENS = 240
@@ -102,7 +102,7 @@ def test_law_2_resume_in_another_process(kind: str, tmp_path: Path) -> None:
     list(stream.take(333))
     out = tmp_path / ("a.txt" if kind == "char" else "a.mid")
     arguments = [str(tmp_path / "model"), str(tmp_path / "a.take"), "333", str(out)]
-    subprocess.run([sys.executable, "-c", SECOND, *arguments], check=True, cwd=ROOT)
+    python("-c", SECOND, *arguments).check_returncode()
     history = stream.history()
     assert out.read_bytes() == (history.encode() if isinstance(history, str) else midi.to_bytes(history))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -25,7 +23,8 @@ from generator.web import live, live_music, live_text, primers
 from generator.web.live_music import LiveMusic
 from generator.web.live_text import LiveText
 from generator.web.visitors import Visitor
-from tests.conftest import ROOT, four_voices, random_checkpoint, tiny
+from tests.conftest import four_voices, random_checkpoint, tiny
+from tests.process import python
 
 TUNE = four_voices()
 
@@ -97,8 +96,7 @@ def test_what_was_heard_is_what_was_sent(music: Model) -> None:
 
 def replayed(path: Path, checkpoint: Path) -> str:
     """What a process of its own says of drawing a file again."""
-    command = [sys.executable, "-m", "generator.sample", checkpoint, "--replay", path]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = python("-m", "generator.sample", checkpoint, "--replay", path)
     assert done.returncode == 0, done.stderr
     return done.stderr
 

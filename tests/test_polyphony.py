@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,8 @@ from generator.tokenizers.frames_grammar import (
     PITCH,
     TRANSPOSITIONS,
 )
-from tests.conftest import ROOT, random_checkpoint
+from tests.conftest import random_checkpoint
+from tests.process import python
 from tests.test_frames import PIANO, TOKENIZER, Frame, rolled, struck
 
 # The likelihood
@@ -163,8 +162,7 @@ def test_the_command_on_a_matlab_file(
     mat = to_mat(tmp_path / "made.mat", **{f"{name}data": cell(list(map(matrix, data[name]))) for name in data})
     monkeypatch.setenv("CAROUSEL_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "model"
-    command = [sys.executable, "-m", "benchmarks.polyphony", str(mat), "--out", str(out), "--seed", "3", *TINY]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = python("-m", "benchmarks.polyphony", mat, "--out", out, "--seed", "3", *TINY)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     found = json.loads(done.stdout)

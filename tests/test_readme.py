@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import pytest
 
 from generator.music import midi
 from generator.music.score import Note, Score, Voice
+from tests.process import python
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/musicians.md", "docs/developers.md", "docs/teachers.md")
@@ -85,12 +87,19 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(checkout: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "CAROUSEL_CACHE": str(checkout / "cache")}
-    if "CAROUSEL_MIRROR" in environment:
-        environment["CAROUSEL_MIRROR"] = str((ROOT / environment["CAROUSEL_MIRROR"]).resolve())
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+def environment(checkout: Path) -> dict[str, str]:
+    mirror = os.environ.get("CAROUSEL_MIRROR")
+    more = {"CAROUSEL_MIRROR": str((ROOT / mirror).resolve())} if mirror else {}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PYTHONPATH": str(ROOT), "CAROUSEL_CACHE": str(checkout / "cache"), "PATH": path, **more}
+
+
+def run(checkout: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """A command of ours, by the shell if it needs one."""
+    if set("|<>$&;*") & set(command):
+        line = ["bash", "-c", command]
+        return subprocess.run(line, cwd=checkout, env=environment(checkout), capture_output=True, text=True)
+    return python(*shlex.split(command)[1:], cwd=checkout, env=environment(checkout))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -110,9 +119,9 @@ def test_there_is_something_to_run(document: str) -> None:
 @pytest.mark.parametrize("document", [*PAGES, pytest.param(SLOW, marks=pytest.mark.slow)])
 def test_what_it_says_runs(checkout: Path, document: str) -> None:
     for line, command in commands(document):
-        done = run(checkout, "bash", "-c", command)
+        done = run(checkout, command)
         assert done.returncode == 0, f"{document}, line {line}: {command}\n{done.stdout}{done.stderr}"
     script = checkout / f"{Path(document).stem}.py"
     script.write_text(python_source(document), encoding="utf-8")
-    done = run(checkout, sys.executable, str(script))
+    done = python(script, cwd=checkout, env=environment(checkout))
     assert done.returncode == 0, done.stderr

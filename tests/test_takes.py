@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -28,6 +26,7 @@ from generator.streaming.engine import Model, load
 from generator.streaming.origin import VERSION
 from generator.streaming.snapshot import NO_DIGEST
 from tests.conftest import ROOT, SHIPPED, random_checkpoint, tiny
+from tests.process import python
 from tests.strategies import constraints, some_sampling
 
 Action = tuple[str, Any]
@@ -150,7 +149,7 @@ def check_in_a_second_process(names: Sequence[str], count: int, folder: Path, su
             stream.snapshot().save(files[-1])
             stream.pull(90)
             expected += [f"{files[-1]} 0", hashlib.sha256(stream.snapshot().to_bytes()).hexdigest()]
-    done = subprocess.run([sys.executable, "-c", SECOND, *map(str, files)], cwd=ROOT, capture_output=True, text=True)
+    done = python("-c", SECOND, *files)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == expected, done.stderr
 

@@ -24,6 +24,7 @@ from generator.streaming.engine import Model
 from generator.tokenizers.char import CharTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 from tests.conftest import ROOT, four_voices, random_checkpoint, tiny
+from tests.process import python
 
 ESCAPE = "\x1b[31m\x9b2J\u202e\x07\r\nfake [/] [red]"
 SHOWN = r"\u001b[31m\u009b2J\u202e\u0007\r\nfake [/] [red]"
@@ -164,13 +165,13 @@ def in_a_terminal(arguments: list[str]) -> str:
 
 def test_generated_text_is_made_visible_on_a_terminal_alone(speaks_controls: Path, tmp_path: Path) -> None:
     arguments = ["generator.sample", str(speaks_controls), "--seed", "3", "--prime", "a\x1b[2Jb", "--tokens", "200"]
-    piped = subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, check=True)
-    exact = piped.stdout.decode()
+    piped = python("-m", *arguments)
+    exact = piped.stdout
     assert exact.startswith("a\x1b[2Jb") and len(exact) == 206 and {"\x07", "\x9b", "\u202e", "\t", "\n"} < set(exact)
     assert in_a_terminal(arguments) == printable(exact, keep="\n\t") + "\n"
     out = tmp_path / "out.txt"
     in_a_terminal([*arguments, "-o", str(out)])
-    assert out.read_bytes() == piped.stdout
+    assert out.read_bytes() == piped.stdout.encode()
 
 
 def test_a_bar_takes_its_label_as_it_is(tmp_path: Path) -> None:

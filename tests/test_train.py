@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -27,7 +24,8 @@ from generator.streaming.engine import load
 from generator.tokenizers.base import Tokenizer
 from generator.tokenizers.score import ScoreTokenizer
 from generator.training import trainer
-from tests.conftest import ROOT, four_voices, tiny
+from tests.conftest import four_voices, tiny
+from tests.process import Python
 
 
 def lay_out(tokenizer: Tokenizer, pieces: list[np.ndarray], **changes: object) -> Batches:
@@ -103,7 +101,7 @@ RECIPE = ["--hidden-size", "48", "--embedding-dim", "16", "--lanes", "8", "--win
 
 
 def command(novel: Path, out: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "generator.train", str(novel), "--out", str(out), *RECIPE, *more]
+    return [str(novel), "--out", str(out), *RECIPE, *more]
 
 
 def test_training_learns_and_writes_a_whole_checkpoint(novel: Path, tmp_path: Path) -> None:
@@ -128,11 +126,9 @@ sys.exit(train.main(sys.argv[1:]))
 """
 
 
-def start(novel: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
+def start(novel: Path, out: Path, *more: str) -> Python:
     """A run in a process of its own that saves whenever it can."""
-    quick = {**os.environ, "PYTHONPATH": str(ROOT)}
-    arguments = command(novel, out, "--validations", "4", *more)[3:]
-    return subprocess.Popen([sys.executable, "-c", QUICK, *arguments], env=quick, stderr=subprocess.DEVNULL)
+    return Python("-c", QUICK, *command(novel, out, "--validations", "4", *more))
 
 
 def logged(out: Path) -> list[dict[str, float]]:
@@ -144,18 +140,18 @@ def logged(out: Path) -> list[dict[str, float]]:
 def test_a_stopped_run_resumes_to_the_same_weights(novel: Path, tmp_path: Path) -> None:
     """What counts is what lies on the disk, after SIGKILL as after Ctrl-C."""
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    assert train.main(command(novel, whole, "--validations", "4")[3:]) == 0
+    assert train.main(command(novel, whole, "--validations", "4")) == 0
     for by, more in ((signal.SIGKILL, ()), (signal.SIGINT, ("--resume",))):
         process = start(novel, stopped, *more)
         validations, deadline = len(logged(stopped)), time.monotonic() + 120
         while len(logged(stopped)) == validations:
-            assert process.poll() is None
+            assert process.returncode is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
         process.send_signal(by)
-        assert process.wait() == (130 if by == signal.SIGINT else -signal.SIGKILL)
+        assert process.wait().returncode == (130 if by == signal.SIGINT else -signal.SIGKILL)
         assert 0 < trainer.read_state(stopped)[0]["counters"]["step"] < 60
-    assert train.main(command(novel, stopped, "--validations", "4", "--resume")[3:]) == 0
+    assert train.main(command(novel, stopped, "--validations", "4", "--resume")) == 0
     assert Checkpoint.load(stopped).fingerprint == Checkpoint.load(whole).fingerprint
     one, two = trainer.read_state(whole)[1], trainer.read_state(stopped)[1]
     assert one.keys() == two.keys()
@@ -263,21 +259,16 @@ def test_a_run_of_seconds_warms_up_and_validates_seldom(novel: Path, tmp_path: P
 
 def test_ctrl_c_saves_and_exits(novel: Path, tmp_path: Path) -> None:
     out = tmp_path / "model"
-    environment = {**os.environ, "CAROUSEL_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
     arguments = command(novel, out, "--validations", "10000")
     arguments[arguments.index("60")] = "100000"
-    process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while not (out / trainer.METRICS).exists():
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.05)
+    process = Python("-m", "generator.train", *arguments)
+    process.until(out / trainer.METRICS)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert b"Traceback" not in errors
-    assert b"--resume" in errors
+    done = process.wait(60)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert "--resume" in done.stderr
     assert trainer.read_state(out)[0]["counters"]["step"] > 0
 
 
