@@ -148,6 +148,35 @@ def test_a_restart_of_the_server_is_not_heard(browser: Browser, folder: Path, tm
     visit.context.close()
 
 
+KEEP_CHUNKS = """() => {
+  const { fetch } = window;
+  window.chunks = [];
+  window.fetch = async (...request) => {
+    const answer = await fetch(...request);
+    if (String(request[0]).endsWith("/pull")) window.chunks.push(await answer.clone().json());
+    return answer;
+  };
+}"""
+
+
+@pytest.mark.slow
+def test_eight_seconds_without_a_network_neither_double_nor_lose_a_note(visit: Visit) -> None:
+    visit.page.evaluate(KEEP_CHUNKS)
+    visit.start()
+    visit.until("c.horizon - c.position > 7")
+    visit.context.set_offline(True)
+    visit.page.wait_for_timeout(8000)
+    visit.page.locator(".status", has_text="trying again").wait_for()
+    visit.context.set_offline(False)
+    visit.until("c.horizon - c.position > 7")
+    assert visit.page.locator(".status").inner_text() == ""
+    chunks = visit.page.evaluate("window.chunks")
+    assert [chunk["seq"] for chunk in chunks] == list(range(1, len(chunks) + 1))
+    notes = [(note[0], *note[2:]) for chunk in chunks for note in chunk["notes"]]
+    assert visit.report["scheduled"] == len(notes) == len(set(notes))
+    visit.complaints.clear()  # the browser's own, of requests that went nowhere
+
+
 @pytest.mark.slow
 def test_a_start_is_heard_after_a_restart_of_the_server(browser: Browser, folder: Path, tmp_path: Path) -> None:
     port = free_port()
