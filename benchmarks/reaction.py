@@ -80,7 +80,7 @@ def reaction(given: argparse.Namespace) -> None:
             if CHECKPOINTS[name] == "text":
                 visit.turn_to("text")
             rows.append(measure(visit, name, given))
-            visit.context.close()
+            visit.close()
     report("reaction", given, "streamlit", "playwright", rows=rows)
 
 

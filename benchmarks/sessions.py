@@ -78,7 +78,7 @@ def opened(browser: Browser, url: str, checkpoint: str) -> dict[str, Any]:
 
     visit.page.on("request", note)
     visit.start()
-    visit.context.close()
+    visit.close()
     return dict(asked[-1])
 
 

@@ -28,7 +28,7 @@ def take(browser: Browser, url: str, medium: str, scheme: str, width: int, heigh
     visit.until(f"c.position > {UNTIL[medium]}")
     visit.page.mouse.move(0, 0)
     visit.page.screenshot(path=ROOT / "docs" / f"{medium}-{scheme}-{width}.png")
-    visit.context.close()
+    visit.close()
 
 
 def main() -> None:

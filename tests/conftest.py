@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from generator import sample
 from generator.corpora import open_corpus, parallel
@@ -173,8 +173,17 @@ def visit(browser: Browser, url: str) -> Iterator[Visit]:
     """A visitor on the music page, who leaves without having met an error."""
     visit = Visit(browser, url)
     yield visit
-    visit.context.close()
+    visit.close()
     assert visit.complaints == []
+
+
+@pytest.fixture
+def blank(browser: Browser, url: str) -> Iterator[Page]:
+    """An empty page of the server, for what needs a browser and the app's modules, but not the app."""
+    page = browser.new_page()
+    page.goto(f"{url}/_stcore/health")
+    yield page
+    page.close()
 
 
 SHIPPED = ("bach", "folk", "piano", "shakespeare")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, WebSocketRoute
+from playwright.sync_api import Browser, Page, WebSocketRoute
 
 from generator.music.engraving import spelled
 from generator.music.score import Note, PieceEnd
@@ -43,7 +43,7 @@ def test_the_app_works_under_a_base_path(browser: Browser, folder: Path, tmp_pat
         visit.page.locator(".play[aria-disabled=false]").wait_for()
         assert visit.page.url == f"{url}/text"
         visit.until("c.state === 'playing' && c.pulls > 0")
-        visit.context.close()
+        visit.close()
         assert [line for line in visit.complaints if STREAMLIT_LOOKS_FOR_ITSELF not in line] == []
 
 
@@ -127,8 +127,8 @@ SPELL = """async () => {
 }"""
 
 
-def test_notes_are_spelled_in_the_key_as_in_the_engraved_score(visit: Visit) -> None:
-    found = visit.page.evaluate(SPELL)
+def test_notes_are_spelled_in_the_key_as_in_the_engraved_score(blank: Page) -> None:
+    found = blank.evaluate(SPELL)
     assert len(found) == 15 * 88
     for where, name in found.items():
         pitch = spelled(*map(int, where.split()))
@@ -184,7 +184,7 @@ def test_axe_finds_nothing(browser: Browser, url: str, medium: str, width: int, 
     assert findings(visit) == set()
     visit.press("keys")
     assert findings(visit) == set()
-    visit.context.close()
+    visit.close()
 
 
 @pytest.mark.parametrize("medium", ["music", "text"])
@@ -196,7 +196,7 @@ def test_start_is_in_sight(browser: Browser, url: str, medium: str) -> None:
         visit.page.set_viewport_size({"width": size[0], "height": size[1]})
         visit.page.wait_for_timeout(300)  # the page lays itself out again
         all_is_in_sight(visit, size)
-    visit.context.close()
+    visit.close()
 
 
 def all_is_in_sight(visit: Visit, size: tuple[int, int]) -> None:
@@ -275,7 +275,7 @@ def test_the_stage_follows_the_theme(browser: Browser, url: str) -> None:
     assert visit.page.evaluate(voice) == "#8a5a00"
     visit.page.emulate_media(color_scheme="dark")
     visit.page.wait_for_function(f"() => {voice} === '#e8b75a'")
-    visit.context.close()
+    visit.close()
 
 
 ROLL = """async () => {
@@ -295,8 +295,7 @@ ROLL = """async () => {
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_the_roll_stands_still_where_motion_is_not_wanted(browser: Browser, url: str, motion: str) -> None:
-    visit = Visit(browser, url, reduced_motion=motion)
-    places = visit.page.evaluate(ROLL)
+def test_the_roll_stands_still_where_motion_is_not_wanted(blank: Page, motion: Any) -> None:
+    blank.emulate_media(reduced_motion=motion)
+    places = blank.evaluate(ROLL)
     assert (len(set(places)) == 1) == (motion == "reduce")
-    visit.context.close()

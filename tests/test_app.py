@@ -14,7 +14,7 @@ from typing import Any
 import mido
 import pretty_midi
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from generator.music import midi
 from generator.sinks.wav import LEAD_SECONDS
@@ -163,9 +163,9 @@ async (html) => {
 """
 
 
-def test_a_start_outlives_its_stage(visit: Visit) -> None:
+def test_a_start_outlives_its_stage(blank: Page) -> None:
     """Streamlit may put a stage in anew while it starts: the new one plays. One that left while it played is over."""
-    assert visit.page.evaluate(PUT_IN_AGAIN, (STATIC / "stage.html").read_text(encoding="utf-8")) == ["playing", "idle"]
+    assert blank.evaluate(PUT_IN_AGAIN, (STATIC / "stage.html").read_text(encoding="utf-8")) == ["playing", "idle"]
 
 
 def test_each_page_keeps_its_settings(visit: Visit) -> None:
@@ -185,7 +185,7 @@ def test_each_page_keeps_its_settings(visit: Visit) -> None:
 
 
 def test_visitors_do_not_meet(browser: Browser, url: str) -> None:
-    """Each has a token of its own, hears another seed, and sees only what it kept itself."""
+    """In two tabs of a browser. Each has a token of its own, hears another seed, and sees only what it kept itself."""
     visits = [Visit(browser, url), Visit(browser, url)]
     sent: list[list[dict[str, Any]]] = [[], []]
     for visit, bodies in zip(visits, sent, strict=True):
@@ -203,7 +203,7 @@ def test_visitors_do_not_meet(browser: Browser, url: str) -> None:
     files = [saved(visit, ".downloads [data-format=mid]") for visit in visits]
     assert midi.read(files[0]).notes[:8] != midi.read(files[1]).notes[:8]
     for visit in visits:
-        visit.context.close()
+        visit.close()
         assert visit.complaints == []
 
 
@@ -237,7 +237,7 @@ def test_nothing_is_cut_off(browser: Browser, url: str, size: tuple[int, int]) -
     for control in visit.page.locator(".bar button, .bar input, canvas, .kept button").all():
         box = control.bounding_box()
         assert box and box["x"] >= 0 and box["x"] + box["width"] <= size[0], control
-    visit.context.close()
+    visit.close()
     assert visit.complaints == []
 
 

@@ -104,7 +104,7 @@ def test_a_link_brings_the_same_music(browser: Browser, visit: Visit) -> None:
     visit.page.locator(".status", has_text="copied").wait_for()
     address = visit.page.evaluate("navigator.clipboard.readText()")
     sent = heard(visit)
-    other = Visit(browser, address)
+    other = Visit(browser, address, new=True)
     other.until("c && c.state === 'paused'")
     other.press("play")
     listen(other, 4)
@@ -112,7 +112,7 @@ def test_a_link_brings_the_same_music(browser: Browser, visit: Visit) -> None:
     assert other.report["options"]["temperature"] == 0.95
     assert other.page.get_by_role("slider", name="Temperature").input_value() == "0.95"
     assert "#" not in other.page.url
-    other.context.close()
+    other.close()
     assert other.complaints == []
 
 
@@ -120,7 +120,7 @@ def test_a_link_that_was_changed_is_refused_in_words(browser: Browser, url: str)
     visit = Visit(browser, f"{url}/#take=nonsense")
     visit.page.locator(".status", has_text="Ask for it again").wait_for()
     visit.start()
-    visit.context.close()
+    visit.close()
     assert visit.complaints == []
 
 
@@ -145,7 +145,7 @@ def test_a_restart_of_the_server_is_not_heard(browser: Browser, folder: Path, tm
         with visit.page.expect_download() as download:
             visit.page.locator(".kept [data-format=mid]").click()
         assert begins_with(after, midi.read(Path(download.value.path())))
-    visit.context.close()
+    visit.close()
 
 
 KEEP_CHUNKS = """() => {
@@ -187,4 +187,4 @@ def test_a_start_is_heard_after_a_restart_of_the_server(browser: Browser, folder
         visit.until("c.state === 'idle'")
     with server(folder, tmp_path / "again.txt", port):
         visit.start()
-    visit.context.close()
+    visit.close()
