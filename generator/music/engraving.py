@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
 from importlib.resources import files
@@ -21,7 +20,8 @@ import pretty_midi
 import verovio
 
 from generator.foundation.errors import CarouselError
-from generator.music.keys import SHARPS, likely
+from generator.music import marks
+from generator.music.keys import SHARPS
 from generator.music.layout import Layout, Staff, Value, lay_out, values
 from generator.music.origin import FIELD, NAME
 from generator.music.score import Score
@@ -32,8 +32,6 @@ PROLOGUE = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE score-partwise PUBLIC '
     '"-//Recordare//DTD MusicXML 4.0 Partwise//EN" "http://www.musicxml.org/dtds/partwise.dtd">\n'
 )
-STEPS = "FCGDAEB"
-"""The note names in order of fifths."""
 VEROVIO: dict[str, Any] = {
     "pageWidth": 2100,
     "pageHeight": 60000,
@@ -84,7 +82,7 @@ def to_svg(score: Score) -> bytes:
 def _stream(score: Score) -> Any:
     """The score as a music21 stream with measures, ready for export."""
     layout = lay_out(score)
-    keys, ends = _keys(score, layout), _ends(score, layout)
+    keys, ends = marks.keys(score, layout), marks.ends(score, layout)
     stream = m21.stream.Score()
     stream.metadata = m21.metadata.Metadata(title=score.title, composer="")
     channels = (channel for channel in count() if channel % 16 != 9)
@@ -105,7 +103,9 @@ def _stream(score: Score) -> Any:
             stream.insert(0, m21.layout.StaffGroup(parts, name=parts[0].partName, symbol="brace"))
     if len(stream.parts) == len(by_voice) > 1:
         stream.insert(0, m21.layout.StaffGroup(list(stream.parts), symbol="bracket"))
-    _add_tempos(stream.parts[0], score, layout)
+    measures = list(stream.parts[0].getElementsByClass("Measure"))
+    for index, place, number in marks.tempos(score, layout):
+        measures[index].insert(place, m21.tempo.MetronomeMark(number=number))
     return stream
 
 
@@ -118,7 +118,7 @@ def _instrument(name: str, program: int, number: int, channel: int) -> Any:
 
 
 def _measures(staff: Staff, layout: Layout, keys: dict[int, int], ends: set[int]) -> Iterator[Any]:
-    """The bars of one staff. `keys` and `ends` are those of `_keys` and `_ends`."""
+    """The bars of one staff. `keys` and `ends` are those of `marks`."""
     sharps = 0
     metre: tuple[int, int] | None = None
     pickup = layout.bars[0].origin < layout.bars[0].start
@@ -130,7 +130,7 @@ def _measures(staff: Staff, layout: Layout, keys: dict[int, int], ends: set[int]
             if pickup:
                 measure.showNumber = m21.stream.enums.ShowNumber.NEVER
         if index in keys:
-            sharps = keys[index]
+            sharps = SHARPS[keys[index]]
             measure.keySignature = m21.key.KeySignature(sharps)
         if metre != (metre := (bar.metre.numerator, bar.metre.denominator)):
             measure.timeSignature = m21.meter.TimeSignature(f"{metre[0]}/{metre[1]}")
@@ -172,14 +172,9 @@ def _fill(stream: Any, layer: list[Value], sharps: int, *, hide_rests: bool) -> 
 
 
 def spelled(pitch: int, sharps: int) -> Any:
-    """The music21 pitch of a MIDI pitch, with its likely name in a key with so many sharps (flats are negative).
-
-    The names are from three fifths below to eight above the tonic of the major key. So C major and A minor have E flat,
-    B flat, F sharp, C sharp and G sharp.
-    """
-    fifths = sharps - 3 + (7 * pitch - (sharps - 3)) % 12
-    letter, alteration = STEPS[(fifths + 1) % 7], (fifths + 1) // 7
-    result = m21.pitch.Pitch(step=letter, octave=(pitch - alteration) // 12 - 1)
+    """The music21 pitch of a MIDI pitch, spelled as `marks.spelling` has it."""
+    letter, alteration, octave = marks.spelling(pitch, sharps)
+    result = m21.pitch.Pitch(step=letter, octave=octave)
     if alteration:
         result.accidental = m21.pitch.Accidental(alteration)
     return result
@@ -192,43 +187,3 @@ def _clef(staff: Staff) -> Any:
     if one_line and 54 <= centre < 62:
         return m21.clef.Treble8vbClef()
     return m21.clef.TrebleClef() if centre >= 60 else m21.clef.BassClef()
-
-
-def _ends(score: Score, layout: Layout) -> set[int]:
-    """The indices of the bars with which pieces end; the last bar is one of them."""
-    starts = [bar.start for bar in layout.bars]
-    ends = [Fraction(end.start_ticks, score.ticks_per_quarter) for end in score.piece_ends]
-    return {len(starts) - 1, *(max(0, bisect_left(starts, end) - 1) for end in ends)}
-
-
-def _keys(score: Score, layout: Layout) -> dict[int, int]:
-    """The number of sharps (flats are negative) of the key of each piece, by the index of its first bar."""
-    keys: dict[int, int] = {}
-    first = 0
-    for end in sorted(_ends(score, layout)):
-        start_ticks, end_ticks = (
-            edge * score.ticks_per_quarter for edge in (layout.bars[first].start, layout.bars[end].end)
-        )
-        notes = [
-            note
-            for note in score.notes
-            if start_ticks <= note.start_ticks < end_ticks and not score.voices[note.voice].drum
-        ]
-        if notes:
-            keys[first] = SHARPS[likely(notes)]
-        first = end + 1
-    return keys
-
-
-def _add_tempos(part: Any, score: Score, layout: Layout) -> None:
-    """Add metronome marks where the rounded tempo changes."""
-    measures = list(part.getElementsByClass("Measure"))
-    starts = [bar.start for bar in layout.bars]
-    shown = None
-    for tempo in score.tempos:
-        place = max(Fraction(tempo.start_ticks, score.ticks_per_quarter), starts[0])
-        number = round(tempo.quarters_per_minute)
-        if number != shown and place < layout.bars[-1].end:
-            index = bisect_right(starts, place) - 1
-            measures[index].insert(place - starts[index], m21.tempo.MetronomeMark(number=number))
-            shown = number
