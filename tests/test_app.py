@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from generator.music import midi
-from generator.sinks.wav import LEAD_SECONDS
+from generator.sinks.sound import LEAD_SECONDS
 from generator.web.routes import STATIC
 from tests.browser import ROOT, Visit, command
 from tests.conftest import four_voices

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from generator.corpora import progress
-from generator.sinks import wav
+from generator.sinks import sound
 from generator.streaming.engine import Engine, Model
 from tests.conftest import ROOT, run, tiny
 
@@ -104,7 +104,7 @@ def test_sound_says_how_far_it_is_and_what_ctrl_c_costs(
     def stopped(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(wav, "limit", stopped)
+    monkeypatch.setattr(sound, "limit", stopped)
     assert run(ROOT / "checkpoints" / "bach", "--bars", 4, "-o", tmp_path / "b.wav") == 130
     assert "b.wav: stopped before it was whole" in capsys.readouterr().err and not (tmp_path / "b.wav").exists()
 

@@ -26,7 +26,8 @@ from generator.foundation.errors import CarouselError
 from generator.music import midi
 from generator.music.instruments import general_midi
 from generator.music.score import Note, Pedal, Score, Tempo, TimeSignature, Voice
-from generator.sinks import synthesis, wav
+from generator.sinks import synthesis
+from generator.sinks import sound as sound_file
 
 TICKS = 500
 """A quarter, so half a second: a tick is a millisecond."""
@@ -65,9 +66,13 @@ def test_each_suffix_writes_its_kind_of_file(tmp_path: Path) -> None:
         ".mid": b"MThd",
         ".MIDI": b"MThd",
         ".wav": b"RIFF",
+        ".ogg": b"OggS",
+        ".flac": b"fLaC",
         ".musicxml": b"<?xml",
         ".xml": b"<?xml",
         ".svg": b"<svg",
+        ".pdf": b"%PDF",
+        ".abc": b"%abc",
     }
     assert {suffix.lower() for suffix in starts} == set(sinks.SINKS)
     score = chorale(2)
@@ -86,7 +91,7 @@ def test_each_suffix_writes_its_kind_of_file(tmp_path: Path) -> None:
     [
         ("text", "out.mid", r"out\.mid: text cannot be written as \.mid; use \.txt$"),
         ("text", "out", r"a file without a suffix; use \.txt"),
-        (chorale(1), "out.txt", r"music cannot be written as \.txt; use \.mid \.midi \.wav \.musicxml \.xml \.svg$"),
+        (chorale(1), "out.txt", r"music cannot be written as \.txt; use \.mid \.midi \.wav \.ogg \.flac \.musicxml \.xml \.abc \.svg \.pdf$"),
         (chorale(1), "out.mp3", r"music cannot be written as \.mp3; use \.mid"),
         (music(), "out.mid", "there are no notes"),
         (music(), "out.wav", "there are no notes"),
@@ -154,7 +159,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     def fail(block: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         raise RuntimeError("the power is cut")
 
-    monkeypatch.setattr(wav, "limit", fail)
+    monkeypatch.setattr(sound_file, "limit", fail)
     with pytest.raises(RuntimeError):
         sinks.write(chorale(1), path)
     assert path.read_text() == "old"
@@ -261,9 +266,9 @@ def test_blocks_do_not_matter(program: int) -> None:
 
 @given(arrays(np.float32, (50, 2), elements=st.floats(-100, 100, width=32)))
 def test_the_limiter_never_clips_and_leaves_quiet_music_alone(block: npt.NDArray[np.float32]) -> None:
-    limited = wav.limit(block)
+    limited = sound_file.limit(block)
     assert np.abs(limited).max() <= 1.0
-    quiet = np.abs(block) <= wav.KNEE
+    quiet = np.abs(block) <= sound_file.KNEE
     assert np.array_equal(limited[quiet], block[quiet])
     order = np.argsort(block, axis=None)
     assert (np.diff(limited.ravel()[order]) >= 0).all()
@@ -310,7 +315,7 @@ def test_a_chorale_renders_at_least_20_times_as_fast_as_it_plays() -> None:
     began = time.process_time()
     samples = sound(score)
     assert time.process_time() - began < 1.0
-    assert np.abs(samples).max() < wav.KNEE, "four voices need no limiter"
+    assert np.abs(samples).max() < sound_file.KNEE, "four voices need no limiter"
 
 
 @pytest.mark.skipif(not (shutil.which("fluidsynth") or os.environ.get("CI")), reason="fluidsynth is not installed")

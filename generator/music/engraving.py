@@ -1,4 +1,4 @@
-"""Writes scores as notation: MusicXML through music21, and SVG pictures of it through Verovio.
+"""Writes scores as notation: MusicXML through music21; through Verovio pictures of it as SVG, and a PDF to print.
 
 `layout` decides about bars, staves and note values; this module adds keys, note names, clefs and instruments. The same
 score always gives the same bytes, without a date and without random identifiers.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from importlib.resources import files
 from itertools import accumulate, count, groupby
@@ -43,11 +43,29 @@ VEROVIO: dict[str, Any] = {
     "scale": 50,
 }
 """A page is as wide as A4, in 0.1 mm, and as high as the music, up to Verovio's limit."""
+PRINTED: dict[str, Any] = {
+    "pageHeight": 2970,
+    "adjustPageHeight": False,
+    "scale": 100,
+    "unit": 7,
+    **dict.fromkeys(("pageMarginTop", "pageMarginBottom", "pageMarginLeft", "pageMarginRight"), 130),
+}
+"""What is different on pages of A4 to print: a staff is 5.6 mm high."""
+Steps = Callable[[float], None]
+"""Called during the work with the share of it that is done, 0 to 1."""
+BUILT, WRITTEN = 0.3, 0.8
+"""The share of the whole work that is done when the bars are built, and when they are written as MusicXML."""
 
 
-def to_musicxml(score: Score) -> bytes:
+def quiet(share: float) -> None:
+    """Say nothing about how far the work is."""
+
+
+def to_musicxml(score: Score, step: Steps = quiet) -> bytes:
     """A score with notes as MusicXML 4.0, with a part for each voice that has notes."""
-    root = m21.musicxml.m21ToXml.ScoreExporter(_stream(score)).parse()
+    exporter = _Exporter(_stream(score, lambda share: step(BUILT * share)))
+    exporter.step = lambda share: step(BUILT + (1 - BUILT) * share)
+    root = exporter.parse()
     unwanted = {"encoding-date", "creator"} | ({"work", "movement-title"} if not score.title else set())
     for parent in [root, *root.iterfind("identification"), *root.iter("encoding")]:
         for child in [child for child in parent if child.tag in unwanted]:
@@ -59,18 +77,26 @@ def to_musicxml(score: Score) -> bytes:
     return f"{PROLOGUE}{ET.tostring(root, encoding='unicode')}\n".encode()
 
 
-def to_svg(score: Score) -> bytes:
+class _Exporter(m21.musicxml.m21ToXml.ScoreExporter):  # type: ignore[misc]
+    """Says after each part how far it is."""
+
+    step: Steps
+
+    def parsePartlikeScore(self) -> None:
+        if not self.partExporterList:
+            self._populatePartExporterList()
+        for done, part in enumerate(self.partExporterList, start=1):
+            part.parse()
+            self.step(done / len(self.partExporterList))
+
+
+def to_svg(score: Score, step: Steps = quiet) -> bytes:
     """A score with notes as one SVG picture, with all pages below each other.
 
     Raises:
         CarouselError: Verovio cannot read it.
     """
-    toolkit = verovio.toolkit(False)
-    toolkit.setResourcePath(str(files("verovio") / "data"))  # only set by default in the thread that imported verovio
-    toolkit.setOptions(VEROVIO)
-    if not toolkit.loadData(to_musicxml(score).decode()):
-        raise CarouselError("verovio cannot draw this score; write it as .musicxml")
-    pages = [toolkit.renderToSVG(page + 1) for page in range(toolkit.getPageCount())]
+    pages = list(_pages(score, VEROVIO, step))
     sizes = [re.match(r'<svg width="(\d+)px" height="(\d+)px"', page) for page in pages]
     heights = [int(size[2]) for size in sizes if size]
     tops = accumulate(heights, initial=0)
@@ -79,10 +105,34 @@ def to_svg(score: Score) -> bytes:
     return (f'<svg xmlns="http://www.w3.org/2000/svg" {frame}>\n<rect {frame} fill="white"/>\n{below}</svg>\n').encode()
 
 
-def _stream(score: Score) -> Any:
+def to_pdf(score: Score, step: Steps = quiet) -> bytes:
+    """A score with notes as a PDF, on pages of A4.
+
+    Raises:
+        CarouselError: Verovio cannot read it.
+    """
+    from generator.music import pdf  # other formats do not need it, and it takes a while
+
+    return pdf.to_pdf(_pages(score, VEROVIO | PRINTED, step), score.title)
+
+
+def _pages(score: Score, options: dict[str, Any], step: Steps) -> Iterator[str]:
+    """The pages that Verovio engraves, each as SVG."""
+    toolkit = verovio.toolkit(False)
+    toolkit.setResourcePath(str(files("verovio") / "data"))  # only set by default in the thread that imported verovio
+    toolkit.setOptions(options)
+    if not toolkit.loadData(to_musicxml(score, lambda share: step(WRITTEN * share)).decode()):
+        raise CarouselError("verovio cannot draw this score; write it as .musicxml")
+    for page in range(1, toolkit.getPageCount() + 1):
+        yield toolkit.renderToSVG(page)
+        step(WRITTEN + (1 - WRITTEN) * page / toolkit.getPageCount())
+
+
+def _stream(score: Score, step: Steps) -> Any:
     """The score as a music21 stream with measures, ready for export."""
     layout = lay_out(score)
     keys, ends = marks.keys(score, layout), marks.ends(score, layout)
+    built = 0
     stream = m21.stream.Score()
     stream.metadata = m21.metadata.Metadata(title=score.title, composer="")
     channels = (channel for channel in count() if channel % 16 != 9)
@@ -99,6 +149,8 @@ def _stream(score: Score) -> Any:
                 part.insert(bar.start - layout.bars[0].start, measure)
             parts.append(part)
             stream.insert(0, part)
+            built += 1
+            step(built / len(layout.staves))
         if len(parts) > 1:
             stream.insert(0, m21.layout.StaffGroup(parts, name=parts[0].partName, symbol="brace"))
     if len(stream.parts) == len(by_voice) > 1:

@@ -63,3 +63,8 @@ def spelling(pitch: int, sharps: int) -> tuple[str, int, int]:
     fifths = sharps - 3 + (7 * pitch - (sharps - 3)) % 12
     letter, alteration = STEPS[(fifths + 1) % 7], (fifths + 1) // 7
     return letter, alteration, (pitch - alteration) // 12 - 1
+
+
+def spelling_in_key(letter: str, sharps: int) -> int:
+    """How many semitones a key with so many sharps (flats are negative) raises a letter."""
+    return (sharps - 1 - STEPS.index(letter)) // 7 + 1

@@ -17,14 +17,22 @@ SINKS: dict[str, tuple[type, str]] = {
     ".txt": (str, "text"),
     ".mid": (Score, "midi"),
     ".midi": (Score, "midi"),
-    ".wav": (Score, "wav"),
+    ".wav": (Score, "sound"),
+    ".ogg": (Score, "sound"),
+    ".flac": (Score, "sound"),
     ".musicxml": (Score, "notation"),
     ".xml": (Score, "notation"),
+    ".abc": (Score, "notation"),
     ".svg": (Score, "notation"),
+    ".pdf": (Score, "notation"),
 }
 """For each suffix the type of the piece and the module here whose `write(piece, path)` writes it. A module is imported
 when it is first used."""
 
+SLOW = ("sound", "notation")
+"""The modules whose `write` says how far it is."""
+Progress = Callable[[str, float, float, str], None]
+"""Called during slow work with its name, how much is done, how much there is, and the unit of both."""
 MEDIA: dict[type, str] = {str: "text", Score: "music"}
 
 
@@ -32,14 +40,14 @@ def write(
     piece: str | Score,
     path: str | Path | IO[bytes],
     suffix: str = "",
-    progress: Callable[[str, float, float, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Write a piece to a file, in the format that the suffix names, in either case. An existing file is replaced.
 
     Args:
         path: the name of the file, or a file that is open for writing bytes, which stays open.
         suffix: the format to write into an open file, such as `.mid`; the suffix of its name does not count.
-        progress: called during slow work with its name, how much is done, how much there is, and the unit of both.
+        progress: called during slow work.
 
     Raises:
         CarouselError: the suffix is unknown or is for the other type of piece, the music has no notes, the folder does
@@ -63,7 +71,7 @@ def write(
     if isinstance(piece, Score) and not piece.notes:
         raise CarouselError(f"{target}: there are no notes to write; make the music longer")
     sink: Callable[..., None] = import_module(f"generator.sinks.{module}").write
-    if progress is not None and module == "wav":
+    if progress is not None and module in SLOW:
         sink = partial(sink, progress=progress)
     if isinstance(path, str | Path):
         sink(piece, target)
