@@ -32,7 +32,7 @@ def to_abc(score: Score) -> bytes:
     if score.style:
         head.append(f"R:{_line(score.style)}")
     head += [f"M:{metre.numerator}/{metre.denominator}", f"L:1/{4 / UNIT}"]
-    if tempos and tempos[0][:2] == (0, 0):
+    if tempos and tempos[0][0] == 0 and not tempos[0][1]:
         head.append(f"Q:1/4={tempos.pop(0)[2]}")
     layers = [(staff, layer) for staff in layout.staves for layer in staff.layers]
     if len(layers) > 1:
