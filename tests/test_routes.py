@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from generator.foundation.errors import CarouselError
-from generator.web.routes import MAX_POSITION, number, text, whole
+from generator.web.fields import MAX_POSITION, number, text, whole
 
 NOTHING: list[Any] = [None, True, [], {}]
 

@@ -188,6 +188,25 @@ class Live(ABC):
             other._listen_from(self._ticks(position))
         return other
 
+    def aside(self, position: float) -> Self:
+        """Another take of the same stream up to a position, to which nobody listens; `draw` goes on from there with the
+        present options. This take does not notice."""
+        with self._lock:
+            fork, step, drawn = self._trail.fork(self._stream, self._ticks(position))
+            other = copy(self)
+            other._go_on_with(fork, step, drawn)
+        fork.set(**other._changed_options(fork))
+        other._applied = other.options
+        other._listen_from(fork.horizon_ticks)
+        return other
+
+    def draw(self, until: float) -> float:
+        """Draw up to a position, for `BUDGET_SECONDS` at most; returns how far everything is drawn, `until` also at the
+        end of the stream."""
+        with self._lock:
+            self._advance(until)
+            return until if self._stream.ended else min(until, self._horizon())
+
     def _go_on_with(self, fork: Stream, step: int, drawn: list[Event]) -> None:
         """Continue with a fork of the stream, in lists of its own; `step` and `drawn` as from `Trail.fork`."""
         self._stream = fork

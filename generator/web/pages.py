@@ -20,12 +20,14 @@ from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot
 from generator.web.constraints import page_message, persistent_key
 from generator.web.controls import controls, melody_options, new_seed, set_widgets_to, setting, uploaded
+from generator.web.downloads import FORMATS, FURTHER
+from generator.web.fields import fields, number, text, whole
 from generator.web.live import Live
 from generator.web.live_music import BACK_BARS, BACK_SECONDS
 from generator.web.live_text import BACK_CHARACTERS
 from generator.web.models import checkpoints, loaded
 from generator.web.returning import LIVE, drawn_again, kept_again
-from generator.web.routes import FORMATS, STATIC, fields, number, registry, text, whole
+from generator.web.routes import STATIC, registry
 from generator.web.visitors import Visitor
 
 
@@ -111,6 +113,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
             ],
             "voices": [asdict(voice) for voice in getattr(model.tokenizer, "voices", ())],
             "formats": FORMATS[medium],
+            "further": FURTHER[medium],
             "back": back_distance(model),
             "message": st.session_state.get("message"),
         },
@@ -282,7 +285,8 @@ def stage_component(medium: str) -> Any:
     """The stage of a page as a Streamlit component. Its JavaScript modules come from a route of this app, because those
     that Streamlit serves cannot import one another."""
     html, *css = (
-        (STATIC / name).read_text(encoding="utf-8") for name in ("stage.html", "stage.css", "shelf.css", "panels.css")
+        (STATIC / name).read_text(encoding="utf-8")
+        for name in ("stage.html", "stage.css", "shelf.css", "downloads.css", "panels.css")
     )
     module = f'const {{ default: part }} = await import(new URL("carousel/static/{medium}.js", document.baseURI));'
     code = f"{module}\nexport default part;"

@@ -8,11 +8,11 @@ from typing import Any
 from generator.foundation.errors import CarouselError
 from generator.streaming.origin import read_text
 from generator.web import primers
+from generator.web.fields import number, text
 from generator.web.live import Live
 from generator.web.live_music import LiveMusic
 from generator.web.live_text import LiveText
 from generator.web.models import find
-from generator.web.routes import number, text
 from generator.web.visitors import KEPT, Kept
 
 LIVE: dict[str, type[Live]] = {"music": LiveMusic, "text": LiveText}

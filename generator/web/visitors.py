@@ -19,6 +19,8 @@ from itertools import count
 from threading import Lock
 from typing import Any
 
+import anyio
+
 from generator.foundation.errors import CarouselError
 from generator.web.live import Live
 from generator.web.live_music import MAX_EVENTS
@@ -96,6 +98,10 @@ class Visitor:
     """The time of the last request."""
     closed: bool = False
     """Whether the page was closed, or has lost its connection."""
+    turn: anyio.Lock = field(default_factory=anyio.Lock)
+    """Held while one of the visitor's files is made; the others wait."""
+    downloads: int = 0
+    """The number of files that are asked for and not handed over yet."""
     _numbers: Iterator[int] = field(default_factory=lambda: count(secrets.randbelow(2**40) + 1))
     """The numbers for takes. They begin anywhere, so that no other visitor's number is taken for one's own."""
 

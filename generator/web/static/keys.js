@@ -25,8 +25,9 @@ export function listen(stage) {
   };
   const heard = (event) => {
     const at = event.composedPath()[0];
-    const busy = event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || dialogue.open || !inUse;
-    if (busy || at.closest?.(TAKES_LETTERS)) return;
+    const busy = event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !inUse;
+    const isCovered = dialogue.open || stage.find(":popover-open");
+    if (busy || isCovered || at.closest?.(TAKES_LETTERS)) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (Object.hasOwn(STEPS, key)) turn(slider, STEPS[key]);
     else if (key === " " && !at.closest?.(TAKES_SPACE)) event.repeat || actions.k(); // held, it would scroll the page

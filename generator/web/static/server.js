@@ -2,11 +2,12 @@
 
 const BASE = new URL("../", import.meta.url);
 
-export async function post(route, body) {
+export async function post(route, body, signal = undefined) {
   const answer = await fetch(new URL(route, BASE), {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
+    signal,
   });
   if (answer.ok) return answer;
   const { error } = await answer.json().catch(() => ({}));

@@ -5,11 +5,13 @@
 // browser allows it without a click; and committed(seconds), before which nothing can be replaced so many seconds from now.
 // It may have parts, each with what it wants of: panel (see panels.js), begin(live), accept(chunk), tick(), close().
 
+import { able, onPress } from "./buttons.js";
+import { downloads } from "./downloads.js";
 import { listen } from "./keys.js";
 import { Memory } from "./memory.js";
 import { addPanel } from "./panels.js";
 import { Pulls } from "./pulls.js";
-import { able, downloads, onPress, shelve } from "./shelf.js";
+import { shelve } from "./shelf.js";
 
 const TICK_MS = 100;
 const SAID = { playing: "Playing", paused: "Paused", idle: "Stopped" }; // aloud
@@ -73,7 +75,7 @@ export class Stage {
     back.setAttribute("aria-label", back.title);
     if (!this.find(".downloads").childElementCount) {
       const heard = () => ({ ...this.live, length: this.view.position, origin: this.origin });
-      this.find(".downloads").append(...downloads(this, heard));
+      this.find(".downloads").append(...downloads(this, heard, "What has been heard"));
     }
     shelve(this);
     this.show();
@@ -175,9 +177,8 @@ export class Stage {
     const heard = Boolean(this.live) && view.position > 0;
     able(this.find(".keep"), heard);
     able(this.find(".back"), heard && this.state !== "starting");
-    for (const button of this.root.querySelectorAll(".downloads button")) {
-      able(button, heard && (this.origin || !button.matches(".link")) && !button.classList.contains("busy"));
-    }
+    const download = this.find(".downloads .open");
+    if (download) able(download, heard && Boolean(this.origin));
   }
 
   /* A start that was asked of a stage that Streamlit took out of the page is this one's. */
