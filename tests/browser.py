@@ -150,6 +150,17 @@ class Visit:
         """A button of the stage, by its class."""
         self.page.locator(f".{name}").click()
 
+    def choose_download(self, form: str, within: str = ".downloads") -> None:
+        """A format in the menu of the live take, or of what is within another element."""
+        self.page.locator(f"{within} .open:not([aria-disabled=true])").click()
+        self.page.locator(f"{within} [data-format={form}]").click()
+
+    def saved(self, form: str, within: str = ".downloads") -> bytes:
+        """The file that a menu hands over."""
+        with self.page.expect_download() as download:
+            self.choose_download(form, within)
+        return Path(download.value.path()).read_bytes()
+
     def start(self) -> None:
         """Press Start and wait until something is heard or typed."""
         self.press("play")

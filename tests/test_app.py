@@ -21,6 +21,7 @@ from generator.sinks.sound import LEAD_SECONDS
 from generator.web.routes import STATIC
 from tests.browser import ROOT, Visit, command
 from tests.conftest import four_voices
+from tests.test_access import findings
 from tests.test_engraving import notes_in
 
 
@@ -81,17 +82,11 @@ def test_pause_resume_stop_and_start_again(visit: Visit) -> None:
     assert visit.report["take"] > stopped["take"] and visit.report["position"] < stopped["position"] + 10
 
 
-def saved(visit: Visit, selector: str) -> bytes:
-    with visit.page.expect_download() as download:
-        visit.page.locator(selector).click()
-    return Path(download.value.path()).read_bytes()
-
-
 def test_downloads_are_what_was_heard(visit: Visit) -> None:
-    """Every format of the take that plays, and of one that was kept; a kept one can be removed."""
+    """Of the take that plays, with what would follow, and of one that was kept; a kept one can be removed."""
     visit.start()
     visit.until("c.position > 4")
-    data = saved(visit, ".downloads [data-format=mid]")
+    data = visit.saved("mid")
     position = visit.report["position"]
     assert 0 < mido.MidiFile(file=io.BytesIO(data)).length <= position + 0.1
     piano = pretty_midi.PrettyMIDI(io.BytesIO(data))
@@ -100,19 +95,53 @@ def test_downloads_are_what_was_heard(visit: Visit) -> None:
 
     visit.press("keep")
     visit.page.locator(".kept li").wait_for()
-    visit.press("stop")
     assert "tune, seed 7" in visit.page.locator(".kept li .name").inner_text()
-    kept = saved(visit, ".kept [data-format=mid]")
+    kept = visit.saved("mid", ".kept")
     seconds = mido.MidiFile(file=io.BytesIO(kept)).length
     assert seconds > 1
     score = midi.read(kept)
     seconds -= max(0.0, score.clock().seconds(score.notes[0].start_ticks) - LEAD_SECONDS)  # a WAV begins with a note
-    with wave.open(io.BytesIO(saved(visit, ".kept [data-format=wav]"))) as sound:
+    with wave.open(io.BytesIO(visit.saved("wav", ".kept"))) as sound:
         assert abs(sound.getnframes() - seconds * sound.getframerate()) < 0.5001, "the nearest, or either of two"
-    assert b"<score-partwise" in saved(visit, ".kept [data-format=musicxml]")
-    assert notes_in(saved(visit, ".kept [data-format=svg]")) >= len(midi.read(kept).notes) > 0
+    assert visit.saved("abc", ".kept").startswith(b"%abc-2.1\nX:1\n")
+    assert notes_in(visit.saved("svg", ".kept")) >= len(midi.read(kept).notes) > 0
+
+    visit.page.locator(".downloads .open").click()
+    visit.page.locator(".downloads").get_by_label("How much").select_option("300")
+    with visit.page.expect_download() as download:
+        visit.page.locator(".downloads [data-format=mid]").click()
+    longer = mido.MidiFile(download.value.path())
+    assert position + 299 < longer.length < visit.report["position"] + 300.1
+    assert visit.report["state"] == "playing" and visit.report["underruns"] == 0
     visit.page.locator(".kept .remove").click()
     visit.page.locator(".kept li").wait_for(state="detached")
+
+
+def test_the_menu_of_downloads_by_keyboard(visit: Visit) -> None:
+    """Escape closes it, and does not stop the music; a download says how far it is and can be cancelled."""
+    visit.start()
+    visit.until("c.position > 2")
+    keys, menu = visit.page.keyboard, visit.page.get_by_role("dialog", name="Download")
+    visit.page.get_by_role("button", name="Download").press("Enter")
+    menu.wait_for()
+    groups = [group.get_attribute("aria-label") for group in menu.get_by_role("group").all()]
+    assert groups == ["Sound", "Sheet music", "Take"]
+    assert findings(visit) == set()
+    keys.press("k")
+    keys.press("Escape")
+    menu.wait_for(state="hidden")
+    assert visit.report["state"] == "playing"
+    assert visit.page.get_by_role("button", name="Download").evaluate("it => it === it.getRootNode().activeElement")
+    keys.press("Enter")
+    menu.wait_for()
+    menu.get_by_label("How much").select_option("1800")
+    menu.get_by_role("button", name="WAV").press("Enter")
+    progress = visit.page.get_by_role("progressbar", name="WAV")
+    progress.filter(has_text="%").wait_for()
+    visit.page.get_by_role("button", name="Cancel WAV").press("Enter")
+    progress.wait_for(state="detached")
+    assert visit.page.locator(".aloud").inner_text() == "WAV is cancelled"
+    assert visit.report["state"] == "playing"
 
 
 def test_text_types_itself(visit: Visit) -> None:
@@ -134,7 +163,7 @@ def test_text_types_itself(visit: Visit) -> None:
     assert page.evaluate("page => page.scrollTop") == 0
     visit.press("stop")
     shown = page.evaluate("page => [...page.children].map(block => block.textContent).join('\\n')")
-    text = saved(visit, ".downloads [data-format=txt]").decode()
+    text = visit.saved("txt").decode()
     assert text.startswith("to be") and len(text) == 5 + visit.report["typed"]
     assert shown.replace("\n", "") == text.replace("\n", "")
 
@@ -200,7 +229,7 @@ def test_visitors_do_not_meet(browser: Browser, url: str) -> None:
     visits[0].press("keep")
     visits[0].page.locator(".kept li").wait_for()
     assert visits[1].page.locator(".kept li").count() == 0
-    files = [saved(visit, ".downloads [data-format=mid]") for visit in visits]
+    files = [visit.saved("mid") for visit in visits]
     assert midi.read(files[0]).notes[:8] != midi.read(files[1]).notes[:8]
     for visit in visits:
         visit.close()

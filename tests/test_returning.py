@@ -23,7 +23,7 @@ def listen(visit: Visit, seconds: float) -> float:
 def heard(visit: Visit) -> Score:
     """What the page gives away as MIDI."""
     with visit.page.expect_download() as download:
-        visit.page.locator(".downloads [data-format=mid]").click()
+        visit.choose_download("mid")
     return midi.read(Path(download.value.path()))
 
 
@@ -100,7 +100,8 @@ def test_a_link_brings_the_same_music(browser: Browser, visit: Visit) -> None:
     visit.page.get_by_role("slider", name="Temperature").press("ArrowLeft")
     visit.until("c.options.temperature === 0.95")
     listen(visit, 3)
-    visit.page.locator(".downloads .link").click()
+    visit.press("downloads .open")
+    visit.press("downloads .link")
     visit.page.locator(".status", has_text="copied").wait_for()
     address = visit.page.evaluate("navigator.clipboard.readText()")
     sent = heard(visit)
@@ -143,7 +144,7 @@ def test_a_restart_of_the_server_is_not_heard(browser: Browser, folder: Path, tm
         assert len(spans) == len(set(spans)), "a note came twice"
         assert visit.page.locator(".kept li").count() == 1
         with visit.page.expect_download() as download:
-            visit.page.locator(".kept [data-format=mid]").click()
+            visit.choose_download("mid", ".kept")
         assert begins_with(after, midi.read(Path(download.value.path())))
     visit.close()
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
-import threading
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import Response
 
 from generator.foundation.errors import CarouselError
 from generator.streaming.engine import Model
@@ -22,28 +18,22 @@ from generator.web.live_music import LiveMusic
 from generator.web.live_text import LiveText
 from generator.web.load import Load
 from generator.web.visitors import CLOSED_SECONDS, FIRST_COST, FULL, IDLE_SECONDS, KEPT, Gone, Kept, Registry, Visitor
-from tests.test_engraving import heights, notes_in
 
 pytestmark = pytest.mark.usefixtures("no_hurry")
 
 
-async def ask(app: Starlette, route: str, data: bytes = b"", **fields: Any) -> tuple[int, bytes]:
-    """The status and the body with which the app answers a request of these fields, or of these bytes."""
+async def ask(app: Starlette, data: bytes) -> tuple[int, bytes]:
+    """The status and the body with which the app answers a pull of these bytes."""
     sent: list[dict[str, Any]] = []
 
-    unread = [data or json.dumps(fields).encode()]
-
     async def receive() -> dict[str, Any]:
-        if not unread:
-            await asyncio.Event().wait()  # who asked stays
-        return {"type": "http.request", "body": unread.pop()}
+        return {"type": "http.request", "body": data}
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    path = f"/carousel/{route}"
-    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b"", "root_path": ""}
-    await app(scope, receive, send)  # type: ignore[arg-type]
+    scope = {"type": "http", "method": "POST", "path": "/carousel/pull", "headers": [], "query_string": b""}
+    await app({**scope, "root_path": ""}, receive, send)  # type: ignore[arg-type]
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
 
 
@@ -87,67 +77,6 @@ def test_a_full_shelf_lets_the_oldest_takes_go(text: Model, music: Model, monkey
     monkeypatch.setitem(visitors.SHELF, "music", 2 * size)
     assert size > 0 and [visitor.keep(numbers[tune], 9.0) for _ in range(2)] == [[], ["tune, seed 3"]]
     assert visitor.playing("music") == (numbers[tune], tune)
-
-
-def test_downloads_leave_the_pulls_their_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many are asked for, few are built at once, and a listener does not wait for them."""
-    released = threading.Event()
-    building: list[int] = []
-    most = []
-
-    def slow(body: dict[str, Any]) -> Response:
-        building.append(1)
-        most.append(len(building))
-        released.wait()
-        building.pop()
-        return Response()
-
-    monkeypatch.setattr(routes, "download", slow)
-    monkeypatch.setattr(routes, "pull", lambda body: Response())
-    app = Starlette(routes=routes.routes())
-
-    async def rush() -> list[tuple[int, bytes]]:
-        downloads = [asyncio.create_task(ask(app, "download")) for _ in range(100)]
-        try:
-            while not most:
-                await asyncio.sleep(0.01)
-            pulled = await asyncio.wait_for(ask(app, "pull"), 60)
-        finally:
-            released.set()
-        return [pulled, *await asyncio.gather(*downloads)]
-
-    assert asyncio.run(rush()) == [(200, b"")] * 101
-    assert max(most) <= routes.DOWNLOADS
-
-
-def test_a_downloaded_score_shows_the_notes_that_were_heard(music: Model) -> None:
-    tune = LiveMusic(music.stream(seed=3), "tune")
-    visitor = routes.registry().admit()
-    body = {"visitor": visitor, "take": routes.registry().visitor(visitor).start(tune), "until": 8.0, "format": "svg"}
-    tune.pull(0, 9.0)
-    status, picture = asyncio.run(ask(Starlette(routes=routes.routes()), "download", **body))
-    [(_, height)] = heights(picture)
-    assert status == 200 and height > 0
-    assert notes_in(picture) >= len(tune.heard(8.0).notes) > 5, "a note that is tied is drawn twice"
-
-
-@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
-def test_a_download_that_fails_leaves_no_folder(
-    music: Model, error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(piece: object, path: Path) -> None:
-        path.write_bytes(b"half")
-        raise error
-
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(routes, "write", broken)
-    tune = LiveMusic(music.stream(seed=3), "tune")
-    visitor = routes.registry().admit()
-    take = routes.registry().visitor(visitor).start(tune)
-    tune.pull(0, 9.0)
-    with pytest.raises(error):
-        routes.download({"visitor": visitor, "take": take, "until": 8.0, "format": "mid"})
-    assert not list(tmp_path.iterdir())
 
 
 def test_another_token_for_the_same_visitor() -> None:
@@ -255,5 +184,5 @@ def test_as_many_are_admitted_as_the_machine_can_serve(monkeypatch: pytest.Monke
     ],
 )
 def test_what_is_no_request_is_answered_in_a_line(data: bytes, words: str) -> None:
-    status, body = asyncio.run(ask(Starlette(routes=routes.routes()), "pull", data))
+    status, body = asyncio.run(ask(Starlette(routes=routes.routes()), data))
     assert status == 409 and json.loads(body) == {"error": words}

@@ -115,6 +115,7 @@ class Order:
         if self.form in QUICK:
             await to_thread.run_sync(write, piece, path)
             return
+        yield _line(doing="making", done=0.0)
         maker = makers.take()
         try:
             shares = maker.make(piece, path)

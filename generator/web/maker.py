@@ -27,7 +27,7 @@ from generator.foundation.places import PACKAGE
 from generator.music.score import Score
 from generator.sinks import write
 
-NICENESS = 15
+NICENESS = 5
 """Whoever listens comes first."""
 MEMORY_BYTES = 2 << 30
 SECONDS = 900

@@ -30,7 +30,7 @@ export function downloads(stage, heard, whole) {
     if (newState === "open") menu.replaceChildren(...contents(stage, menu, making, heard, whole));
   });
   menu.addEventListener("toggle", ({ newState }) => {
-    if (newState !== "open") return;
+    if (newState !== "open") return stage.root.activeElement ?? open.focus();
     put(menu, open);
     menu.querySelector(".download").focus();
   });
@@ -120,7 +120,7 @@ function progress(stage, name, cancel) {
   let next = 0; // the share from which on it is said again
   let before = "";
   const tell = ({ doing, done }) => {
-    const what = doing === "drawing" ? "drawing" : name;
+    const what = doing === "drawing" ? `${name}: drawing` : name;
     if (doing !== before) next = 0;
     before = doing;
     words.textContent = done === undefined ? `${name} …` : `${what} ${Math.floor(100 * done)} %`;
