@@ -59,8 +59,8 @@ class Makers:
         ready, self._ready = self._ready, None
         return ready if ready and ready.alive else Maker()
 
-    def refill(self) -> None:
-        """Have one ready."""
+    def prepare(self) -> None:
+        """Have a maker ready for a download that is likely to come."""
         if self._ready is None or not self._ready.alive:
             self._ready = Maker()
 
@@ -123,7 +123,6 @@ class Order:
                 yield _line(doing="making", done=done)
         finally:
             maker.end()
-            makers.refill()
 
     def _aside(self) -> Live:
         """A take that goes on from this one where the download begins to draw."""

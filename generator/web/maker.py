@@ -32,7 +32,7 @@ NICENESS = 5
 MEMORY_BYTES = 2 << 30
 SECONDS = 900
 """The processor time after which a maker is ended."""
-IDLE_SECONDS = 600
+IDLE_SECONDS = 120
 """A maker without work ends after this time."""
 TOLD_SECONDS = 0.2
 """The shortest time between two lines."""

@@ -2,6 +2,7 @@
 
     POST /carousel/pull        {visitor, take, have, until, heard}    the next chunk of a live take, as JSON
     POST /carousel/download    {visitor, take, until, more, format}   a take as a file, as `downloads` has it
+    POST /carousel/prepare     {visitor}                              a download is likely to come
     GET  /carousel/instrument  ?program=&drum=                        a soundfont program (`instruments.pack`)
     GET  /carousel/static/…                                           JavaScript modules and style sheets
 
@@ -51,9 +52,15 @@ def routes() -> list[BaseRoute]:
         visitor = registry().visitor(text(body, "visitor"))
         return Parts(ordered(visitor, body).parts(makers))
 
+    async def answer_prepare(body: dict[str, Any]) -> Response:
+        registry().visitor(text(body, "visitor"))
+        await to_thread.run_sync(makers.prepare)
+        return Response(status_code=204)
+
     return [
         Route(f"{base}/carousel/pull", _answered(answer_pull), methods=["POST"]),
         Route(f"{base}/carousel/download", _answered(answer_download), methods=["POST"]),
+        Route(f"{base}/carousel/prepare", _answered(answer_prepare), methods=["POST"]),
         Route(f"{base}/carousel/instrument", _instrument),
         Mount(f"{base}/carousel/static", Modules(directory=STATIC)),
     ]

@@ -27,7 +27,9 @@ export function downloads(stage, heard, whole) {
   open.popoverTargetElement = menu;
   open.addEventListener("click", (event) => isAble(open) || event.preventDefault());
   menu.addEventListener("beforetoggle", ({ newState }) => {
-    if (newState === "open") menu.replaceChildren(...contents(stage, menu, making, heard, whole));
+    if (newState !== "open") return;
+    menu.replaceChildren(...contents(stage, menu, making, heard, whole));
+    post("prepare", { visitor: stage.data.visitor }).catch(() => {}); // it only saves time
   });
   menu.addEventListener("toggle", ({ newState }) => {
     if (newState !== "open") return stage.root.activeElement ?? open.focus();
