@@ -28,8 +28,6 @@ STYLES = {"tempo": "B", "ending": "B", "reh": "B", "mNum": "I", "dir": "I", "dyn
 """The style of text by the class of its group, as in Verovio's style sheet."""
 HIDDEN = "placeholder"
 """The class of what is not shown."""
-NUMBER_POINTS = 9
-"""The size of the page numbers."""
 
 
 def to_pdf(pages: Iterable[str], title: str = "") -> bytes:
@@ -38,14 +36,11 @@ def to_pdf(pages: Iterable[str], title: str = "") -> bytes:
     canvas = Canvas(data, invariant=True, pageCompression=True)
     canvas.setTitle(title or "Carousel")
     canvas.setCreator("Carousel")
-    for number, page in enumerate(pages, start=1):
+    for page in pages:
         root = ET.fromstring(page)
         [inner] = root.findall(f"{SVG}svg")
         width, height = (float(size) * POINTS for size in inner.get("viewBox", "").split()[2:])
         canvas.setPageSize((width, height))
-        if number > 1:
-            canvas.setFont(_font("Liberation", ""), NUMBER_POINTS)
-            canvas.drawCentredString(width / 2, 24, str(number))
         for glyph in root.findall(f"{SVG}defs/{SVG}g"):
             if not canvas.hasForm(_name(glyph.get("id", ""))):
                 _form(canvas, glyph)
