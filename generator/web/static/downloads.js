@@ -32,9 +32,11 @@ export function downloads(stage, heard, whole) {
     post("prepare", { visitor: stage.data.visitor }).catch(() => {}); // it only saves time
   });
   menu.addEventListener("toggle", ({ newState }) => {
-    if (newState !== "open") return stage.root.activeElement ?? open.focus();
-    put(menu, open);
-    menu.querySelector(".download").focus();
+    const { activeElement } = stage.root;
+    if (newState === "open") {
+      put(menu, open);
+      menu.querySelector(".download").focus();
+    } else if (!activeElement || menu.contains(activeElement)) open.focus();
   });
   return [making, open, menu];
 }
