@@ -10,8 +10,9 @@ r"""Stream from a checkpoint: text to standard output as it is made, music into 
 
 The file given with -o holds the stream from its beginning, the primer included. Its suffix chooses the format: .mid
 .wav .ogg .flac .musicxml .abc .svg .pdf for music, .txt for text. Without a length, text is generated until Ctrl-C.
-Options that are not given are those that the checkpoint's folder has in defaults.json; a saved stream keeps its own. --resume and
---replay need no CHECKPOINT: takes, and MIDI and MusicXML files written here, name the one that they were made with.
+Options that are not given are those that the checkpoint's folder has in defaults.json; a saved stream keeps its own.
+--resume and --replay need no CHECKPOINT: takes, and MIDI and MusicXML files written here, name the one that they were
+made with.
 """
 
 from __future__ import annotations

@@ -24,6 +24,8 @@ from generator.web.trail import Trail
 
 TOKENS = 8
 """The number of tokens that are drawn between two looks at the clock."""
+TOKENS_ASIDE = 64
+"""As many where nobody listens."""
 BUDGET_SECONDS = 0.5
 """A pull returns after this time with what has been drawn; the browser asks again."""
 ORIGIN_TOKENS = 2048
@@ -155,18 +157,18 @@ class Live(ABC):
         self._origin_sent = self._stream.position, self._applied
         return {"origin": self._stream.snapshot().text()}
 
-    def _advance(self, until: float) -> None:
-        """Draw up to a position, to the end of the stream or for `BUDGET_SECONDS`."""
+    def _advance(self, until: float, tokens: int = TOKENS) -> None:
+        """Draw up to a position, to the end of the stream or for `BUDGET_SECONDS`, so many tokens at a time."""
         deadline = time.monotonic() + BUDGET_SECONDS
         while not self._reaches(until) and not self._stream.ended and time.monotonic() < deadline:
-            self._step()
+            self._step(tokens)
 
-    def _step(self) -> None:
+    def _step(self, tokens: int = TOKENS) -> None:
         """Draw some tokens, no more than are due."""
         stream = self._stream
         position = stream.position
         self._trail.add(position, stream.horizon_ticks, stream.now_ticks)
-        [(_, events)] = draw(stream.engine, [stream], TOKENS)
+        [(_, events)] = draw(stream.engine, [stream], tokens)
         self._add_events(position, events)
 
     def back(self, position: float, seed: int) -> Self:
@@ -204,7 +206,7 @@ class Live(ABC):
         """Draw up to a position, for `BUDGET_SECONDS` at most; returns how far everything is drawn, `until` also at the
         end of the stream."""
         with self._lock:
-            self._advance(until)
+            self._advance(until, TOKENS_ASIDE)
             return until if self._stream.ended else min(until, self._horizon())
 
     def _go_on_with(self, fork: Stream, step: int, drawn: list[Event]) -> None:
