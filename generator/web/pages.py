@@ -37,7 +37,8 @@ def main() -> None:
     st.logo(STATIC / "logo.svg", size="large")
     music = st.Page(partial(page, "music"), title="Music", icon=":material/music_note:", url_path="music", default=True)
     text = st.Page(partial(page, "text"), title="Text", icon=":material/notes:", url_path="text")
-    train = st.Page(partial(train_page.page, {"music": music, "text": text}), title="Train", icon=":material/school:")
+    own = partial(train_page.page, {"music": music, "text": text})
+    train = st.Page(own, title="Train", icon=":material/school:", url_path="train")
     st.navigation([music, text, *[train] * may_train()]).run()
 
 

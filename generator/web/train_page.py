@@ -44,6 +44,12 @@ def page(pages: dict[str, Any]) -> None:
     Args:
         pages: those of the media, on which a finished checkpoint plays.
     """
+    with st.container(key="train"):
+        content(pages)
+
+
+def content(pages: dict[str, Any]) -> None:
+    """What is on the page."""
     st.title("Train")
     if message := st.session_state.pop(MESSAGE, ""):
         st.error(plain(message))
@@ -85,18 +91,14 @@ def new_training(other: Training | None) -> None:
     st.header("1 Files", divider="gray")
     files = st.file_uploader(
         "Music (MIDI, MusicXML, ABC, Humdrum) or text (.txt, .md)",
-        [suffix.removeprefix(".") for suffix in SUFFIXES],
+        SUFFIXES,
         accept_multiple_files=True,
         key="training-files",
         help=f"At most {MAX_FILES} files, with {st.get_option('server.maxUploadSize')} MB each and {MAX_MEGABYTES} MB "
         "together. They stay on the machine that this app runs on, and are removed when the training is over.",
     )
     st.header("2 What was understood", divider="gray")
-    read = reading(files)
-    if read is None:
-        st.caption("Here stands what your files hold, before anything is trained.")
-    else:
-        show(read)
+    understood = st.container()
     st.header("3 Train", divider="gray")
     is_busy = other is not None and other.phase == "running"
     if is_busy:
@@ -106,7 +108,17 @@ def new_training(other: Training | None) -> None:
     minutes = columns[1].segmented_control(
         "How long", MINUTES, default=DEFAULT_MINUTES, format_func=lambda minutes: f"{minutes} min", required=True
     )
-    st.button(
+    button = st.empty()
+    st.caption(
+        "The longer, the better, until the model has learnt what there is. You can stop it and keep what it has."
+    )
+    with understood:
+        read = reading(files)
+        if read is None:
+            st.caption("Here stands what your files hold, before anything is trained.")
+        else:
+            show(read)
+    button.button(
         "Train",
         type="primary",
         icon=":material/play_arrow:",
@@ -168,20 +180,20 @@ def show(read: Understood) -> None:
     if read.error:
         st.error(f"Nothing can be learnt from these files: {plain(read.error)}", icon=":material/error:")
     else:
-        count, tokens = sum(read.pieces.values()), sum(read.tokens.values())
         because = f", because {plain(read.reason)}" if read.reason else ""
-        held_back = read.pieces.get("validation", 0)
+        tokens = f"(tokenizer `{read.tokenizer}`, {sum(read.tokens.values()):,} tokens)"
+        count, held_back = sum(read.pieces.values()), f"Of them, {read.pieces['validation']:,} are"
+        if len(read.rows) == 1:  # it was cut in two
+            count, held_back = 1, "Its last tenth is"
         st.markdown(
-            f"**{many(len(read.rows), 'piece')}** to learn from, as {KINDS[read.tokenizer]}{because} "
-            f"(tokenizer `{read.tokenizer}`, {tokens:,} tokens). Of {count:,}, {held_back:,} "
-            f"{'is' if held_back == 1 else 'are'} held back, to see how well the model predicts what it has not read."
+            f"**{many(count, 'piece')}** to learn from, as {KINDS[read.tokenizer]}{because} {tokens}. {held_back} kept "
+            "back, to see how well the model predicts what it has not read."
         )
         if read.tokens.get("train", 0) < LITTLE:
             st.info("This is little: the model will soon know it by heart. More files make better models.")
     if read.skipped:
         named = [f"- **{plain(name)}**: {plain(reason)}" for name, reason in read.skipped]
-        lead = f"{many(len(read.skipped), 'file or piece').replace('pieces', 'pieces')} left out:"
-        st.warning("\n".join([lead, *named[:NAMED]]), icon=":material/warning:")
+        st.warning("\n".join([f"{len(named):,} left out:", *named[:NAMED]]), icon=":material/warning:")
         if named[NAMED:]:
             with st.expander(f"{len(named) - NAMED} more"):
                 st.markdown("\n".join(named[NAMED:]))

@@ -16,6 +16,8 @@ from generator.web.processes import end, start
 from generator.web.training_log import Progress, progress
 from generator.web.trainings import Training
 
+STOPPING = "training-stopping"
+"""The key of this session's state that holds when the training began that is being stopped."""
 LOOK_SECONDS = 2.0
 """The time from one look at the training to the next."""
 SAMPLE_SECONDS = 12
@@ -44,20 +46,22 @@ def running(training: Training, act: Act) -> None:
         found = progress(trainings.bench(), now.job)
         left, whole = found.seconds_left, 60 * now.job.minutes
         words = f"of {in_words(whole)}" if left is None else f"{in_words(left)} left"
-        st.progress(0.0 if left is None else max(0.0, 1 - left / whole), f"{found.doing} · {words}")
-        figures(found)
+        is_stopping = st.session_state.get(STOPPING) == now.job.began
+        doing = "Stopping …" if is_stopping else f"{found.doing} · {words}"
+        st.progress(0.0 if left is None else max(0.0, 1 - left / whole), doing)
         buttons = st.container(horizontal=True)
         buttons.button(
             "Stop and keep",
             icon=":material/stop:",
-            disabled=not now.has_checkpoint,
+            disabled=is_stopping or not now.has_checkpoint,
             help="Ends the training. The best model so far is kept.",
-            on_click=act,
-            args=(trainings.stop,),
+            on_click=stop,
+            args=(now, act),
         )
         discard_button(buttons, act)
         if not now.has_checkpoint:
             st.caption("There is something to keep after the first validation.")
+        figures(found)
 
     watch()
     st.caption(
@@ -65,6 +69,12 @@ def running(training: Training, act: Act) -> None:
         "processor to whatever plays; if music stutters all the same, stop the training."
     )
     sample_of(training)
+
+
+def stop(training: Training, act: Act) -> None:
+    """Stop a training, which may take some seconds."""
+    st.session_state[STOPPING] = training.job.began
+    act(trainings.stop)
 
 
 def ended(training: Training, act: Act, page: Any) -> None:
@@ -102,13 +112,15 @@ def discard_button(place: Any, act: Act) -> None:
 
 def figures(found: Progress) -> None:
     """Show the losses as a curve, the figures, and what the model wrote."""
-    columns = st.columns(3)
-    columns[0].metric("Best loss", "–" if found.best is None else f"{found.best:.3f}")
-    columns[1].metric("Updates", f"{max((step for step, _ in found.losses), default=0):,}")
-    columns[2].metric("Tokens a second", f"{found.tokens_per_second:,}")
     if found.losses:
+        best = "" if found.best is None else f"best validation **{found.best:.3f}** · "
+        rate = f" · {found.tokens_per_second:,} tokens a second" if found.tokens_per_second else ""
+        st.markdown(f"{best}{max(step for step, _ in found.losses):,} updates{rate}")
         st.vega_lite_chart(curve(found), width="stretch", alt=curve_in_words(found))
-        st.caption("How surprised the model is by each token, on average: lower is better. What counts is validation.")
+        st.caption(
+            "How surprised the model is by what comes next, on average: lower is better. Validation is what it has not "
+            "read; where it rises again, the model begins to learn by heart."
+        )
     if found.sample:
         st.markdown("**What it writes now**")
         st.code(found.sample, language=None, wrap_lines=True)
@@ -122,16 +134,16 @@ def curve(found: Progress) -> dict[str, Any]:
         for step, loss in points
     ]
     kinds = {"domain": ["training", "validation"]}
+    legend = {"orient": "top", "title": None, "symbolType": "stroke", "symbolSize": 400}
     return {
-        "height": 240,
+        "height": 260,
         "data": {"values": values},
-        "mark": {"type": "line", "point": True},
+        "mark": {"type": "line", "point": {"size": 30}},
         "encoding": {
-            "x": {"field": "update", "type": "quantitative", "title": "updates"},
-            "y": {"field": "loss", "type": "quantitative", "title": "nats a token", "scale": {"zero": False}},
-            "color": {"field": "of", "scale": kinds, "legend": {"orient": "top", "title": None}},
-            "strokeDash": {"field": "of", "scale": {**kinds, "range": [[4, 3], [1, 0]]}, "legend": None},
-            "shape": {"field": "of", "scale": kinds, "legend": None},
+            "x": {"field": "update", "type": "quantitative", "title": "updates", "axis": {"grid": False}},
+            "y": {"field": "loss", "type": "quantitative", "title": "loss", "scale": {"zero": False}},
+            "color": {"field": "of", "scale": {**kinds, "range": ["#8b8f99", "#c08a2b"]}, "legend": legend},
+            "strokeDash": {"field": "of", "scale": {**kinds, "range": [[5, 3], [1, 0]]}, "legend": legend},
         },
     }
 
