@@ -88,7 +88,7 @@ def new_training(other: Training | None) -> None:
         other: somebody else's training, if there is one.
     """
     st.caption("Make a model of your own from music or text that you have. It takes three steps, and ten minutes.")
-    st.header("1 Files", divider="gray")
+    st.header("1 Files")
     files = st.file_uploader(
         "Music (MIDI, MusicXML, ABC, Humdrum) or text (.txt, .md)",
         SUFFIXES,
@@ -97,18 +97,23 @@ def new_training(other: Training | None) -> None:
         help=f"At most {MAX_FILES} files, with {st.get_option('server.maxUploadSize')} MB each and {MAX_MEGABYTES} MB "
         "together. They stay on the machine that this app runs on, and are removed when the training is over.",
     )
-    st.header("2 What was understood", divider="gray")
+    st.header("2 What was understood")
     understood = st.container()
-    st.header("3 Train", divider="gray")
+    st.header("3 Train")
     is_busy = other is not None and other.phase == "running"
     if is_busy:
         st.info(f"{trainings.BUSY.capitalize()}.", icon=":material/hourglass_top:")
-    columns = st.columns([2, 3], vertical_alignment="bottom")
-    name = columns[0].text_input("Name of the model", "my-model", max_chars=40, key="training-name")
-    minutes = columns[1].segmented_control(
-        "How long", MINUTES, default=DEFAULT_MINUTES, format_func=lambda minutes: f"{minutes} min", required=True
+    columns = st.columns([2, 3], vertical_alignment="top")
+    columns[0].text_input("Name of the model", "my-model", max_chars=40, key="training-name")
+    columns[1].segmented_control(
+        "How long",
+        MINUTES,
+        default=DEFAULT_MINUTES,
+        format_func=lambda minutes: f"{minutes} min",
+        required=True,
+        key="training-minutes",
     )
-    button = st.empty()
+    place = st.container()
     st.caption(
         "The longer, the better, until the model has learnt what there is. You can stop it and keep what it has."
     )
@@ -118,16 +123,12 @@ def new_training(other: Training | None) -> None:
             st.caption("Here stands what your files hold, before anything is trained.")
         else:
             show(read)
-    button.button(
+    place.button(
         "Train",
         type="primary",
         icon=":material/play_arrow:",
         disabled=is_busy or read is None or bool(read.error),
         on_click=begin,
-        args=(name, float(minutes or DEFAULT_MINUTES)),
-    )
-    st.caption(
-        "The longer, the better, until the model has learnt what there is. You can stop it and keep what it has."
     )
 
 
@@ -198,19 +199,22 @@ def show(read: Understood) -> None:
             with st.expander(f"{len(named) - NAMED} more"):
                 st.markdown("\n".join(named[NAMED:]))
     if read.rows:
-        st.dataframe(read.rows, height=min(280, 37 * (len(read.rows) + 1)), alt="The pieces, one a row")
+        columns = [name for name in read.rows[0] if any(row[name] != "" for row in read.rows)]
+        st.dataframe(
+            read.rows, column_order=columns, height=min(280, 37 * (len(read.rows) + 1)), alt="The pieces, one a row"
+        )
     if read.sentences:
         with st.expander("What was dropped or changed", expanded=any(one.loud for one in read.sentences)):
             for sentence in read.sentences:
                 (st.warning if sentence.loud else st.caption)(plain(sentence.text))
 
 
-def begin(name: str, minutes: float) -> None:
+def begin() -> None:
     """Begin to train on the files that were read."""
     try:
         _, folder, read = st.session_state[READ]
-        known = [*checkpoints("music"), *checkpoints("text")]
-        name = trainings.check_name(name, known)
+        name = trainings.check_name(st.session_state["training-name"], [*checkpoints("music"), *checkpoints("text")])
+        minutes = float(st.session_state["training-minutes"] or DEFAULT_MINUTES)
         upload = Path(folder.name) / "upload"
         st.session_state[TOKEN] = trainings.begin(upload, name, read.medium, minutes, place_for_new())
         del st.session_state[READ]

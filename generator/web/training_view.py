@@ -35,7 +35,7 @@ Act = Callable[[Callable[[str], object]], None]
 
 def running(training: Training, act: Act) -> None:
     """Show a training that runs, and look again and again."""
-    st.header(f"Training {training.job.name}", divider="gray")
+    st.header(f"Training {training.job.name}")
 
     @st.fragment(run_every=LOOK_SECONDS)
     def watch() -> None:
@@ -45,9 +45,9 @@ def running(training: Training, act: Act) -> None:
         assert now is not None
         found = progress(trainings.bench(), now.job)
         left, whole = found.seconds_left, 60 * now.job.minutes
-        words = f"of {in_words(whole)}" if left is None else f"{in_words(left)} left"
+        words = f" · {in_words(left)} left" if left else ""
         is_stopping = st.session_state.get(STOPPING) == now.job.began
-        doing = "Stopping …" if is_stopping else f"{found.doing} · {words}"
+        doing = "Stopping …" if is_stopping else f"{found.doing} …{words}"
         st.progress(0.0 if left is None else max(0.0, 1 - left / whole), doing)
         buttons = st.container(horizontal=True)
         buttons.button(
@@ -64,11 +64,11 @@ def running(training: Training, act: Act) -> None:
         figures(found)
 
     watch()
+    sample_of(training)
     st.caption(
         "It goes on if you close this tab, or the app; open this page in this browser to see it again. It leaves the "
         "processor to whatever plays; if music stutters all the same, stop the training."
     )
-    sample_of(training)
 
 
 def stop(training: Training, act: Act) -> None:
@@ -136,7 +136,7 @@ def curve(found: Progress) -> dict[str, Any]:
     kinds = {"domain": ["training", "validation"]}
     legend = {"orient": "top", "title": None, "symbolType": "stroke", "symbolSize": 400}
     return {
-        "height": 260,
+        "height": 300,
         "data": {"values": values},
         "mark": {"type": "line", "point": {"size": 30}},
         "encoding": {
