@@ -53,7 +53,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that train nothing."""
 
-    def start(module: list[str], cache: Path, **more: Any) -> subprocess.Popen[str]:
+    def start(module: list[str], cache: Path, niceness: int, **more: Any) -> subprocess.Popen[str]:
         return subprocess.Popen([sys.executable, "-c", FAKE, module[1]], text=True, process_group=0, **more)
 
     monkeypatch.setattr(trainings, "start", start)

@@ -15,22 +15,23 @@ from typing import Any
 from generator.corpora.download import CACHE
 from generator.foundation.places import PACKAGE
 
-NICENESS = 19
-"""How much the processes yield to others; 19 is the most."""
+WAITED_FOR, LONG = 5, 19
+"""How much a process that somebody waits for yields to others, and one that takes minutes; 19 is the most."""
 
 
-def start(module: Sequence[str], cache: Path, **more: Any) -> subprocess.Popen[str]:
+def start(module: Sequence[str], cache: Path, niceness: int = WAITED_FOR, **more: Any) -> subprocess.Popen[str]:
     """Start a module of this package with its arguments. It is in a process group of its own, which a Ctrl-C in the
     server's terminal does not reach.
 
     Args:
         cache: where it keeps tokens.
+        niceness: how much it yields to others.
         more: arguments of `subprocess.Popen`.
     """
     paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), CACHE: str(cache)}
     group = 0 if os.name == "posix" else None
-    nice = ["nice", "-n", str(NICENESS)] if shutil.which("nice") else []
+    nice = ["nice", "-n", str(niceness)] if shutil.which("nice") else []
     command = [*nice, sys.executable, "-m", *module]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, text=True, process_group=group, **more)
 

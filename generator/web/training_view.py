@@ -18,6 +18,8 @@ from generator.web.trainings import Training
 
 STOPPING = "training-stopping"
 """The key of this session's state that holds when the training began that is being stopped."""
+SAMPLE = "training-sample"
+"""And of the one that holds a checkpoint's folder, and a sample of it."""
 LOOK_SECONDS = 2.0
 """The time from one look at the training to the next."""
 SAMPLE_SECONDS = 12
@@ -35,7 +37,7 @@ Act = Callable[[Callable[[str], object]], None]
 
 def running(training: Training, act: Act) -> None:
     """Show a training that runs, and look again and again."""
-    st.header(f"Training {training.job.name}")
+    st.header(f"Training {plain(training.job.name)}")
 
     @st.fragment(run_every=LOOK_SECONDS)
     def watch() -> None:
@@ -134,13 +136,14 @@ def curve(found: Progress) -> dict[str, Any]:
         for step, loss in points
     ]
     kinds = {"domain": ["training", "validation"]}
+    axis = {"grid": False, "format": ",d", "tickMinStep": 1}
     legend = {"orient": "top", "title": None, "symbolType": "stroke", "symbolSize": 400}
     return {
         "height": 300,
         "data": {"values": values},
         "mark": {"type": "line", "point": {"size": 30}},
         "encoding": {
-            "x": {"field": "update", "type": "quantitative", "title": "updates", "axis": {"grid": False}},
+            "x": {"field": "update", "type": "quantitative", "title": "updates", "axis": axis},
             "y": {"field": "loss", "type": "quantitative", "title": "loss", "scale": {"zero": False}},
             "color": {"field": "of", "scale": {**kinds, "range": ["#8b8f99", "#c08a2b"]}, "legend": legend},
             "strokeDash": {"field": "of", "scale": {**kinds, "range": [[5, 3], [1, 0]]}, "legend": legend},
@@ -164,8 +167,10 @@ def sample_of(training: Training) -> None:
     def listen() -> None:
         if st.button("Listen to a sample", icon=":material/hearing:", help="By the best model so far"):
             with st.spinner("It plays a few seconds into a file …"):
-                st.session_state["training-sample"] = made_sample(Path(training.job.out))
-        found = st.session_state.get("training-sample")
+                st.session_state[SAMPLE] = training.job.out, made_sample(Path(training.job.out))
+        whose, found = st.session_state.get(SAMPLE, ("", None))
+        if whose != training.job.out:
+            return
         if isinstance(found, bytes):
             st.audio(found, format="audio/wav")
         elif found:

@@ -30,7 +30,7 @@ from generator.foundation.errors import CarouselError
 from generator.foundation.locks import alone, is_held
 from generator.foundation.places import CONFIG
 from generator.training.run_folder import STATE
-from generator.web.processes import end_group, start
+from generator.web.processes import LONG, end_group, start
 
 FILES, CACHE, JOB, LOG, END, LOCK = "uploaded files", "tokens", "job.json", "log.txt", "end.json", ".lock"
 """What lies on the bench."""
@@ -259,7 +259,7 @@ def _launch(job: Job, *more: str) -> None:
         log.write(BEGUN)
         log.flush()
         module = ["generator.web.training_process", str(folder), *more]
-        process = start(module, folder / CACHE, stdout=log, stderr=subprocess.STDOUT)
+        process = start(module, folder / CACHE, LONG, stdout=log, stderr=subprocess.STDOUT)
     threading.Thread(target=process.wait, daemon=True).start()  # or it would stay as a zombie
     _write(folder / JOB, replace(job, pid=process.pid))
     _wait(lambda: is_held(folder / LOCK) or process.poll() is not None)
