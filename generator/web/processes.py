@@ -15,8 +15,9 @@ from typing import Any
 from generator.corpora.download import CACHE
 from generator.foundation.places import PACKAGE
 
-WAITED_FOR, LONG = 5, 19
-"""How much a process that somebody waits for yields to others, and one that takes minutes; 19 is the most."""
+WAITED_FOR, LONG = 5, 10
+"""How much a process yields that somebody waits for, and one that takes minutes: on Linux, of a core that both it and others
+want, 10 leaves nine tenths to each of these."""
 
 
 def start(module: Sequence[str], cache: Path, niceness: int = WAITED_FOR, **more: Any) -> subprocess.Popen[str]:
