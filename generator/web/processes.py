@@ -16,8 +16,8 @@ from generator.corpora.download import CACHE
 from generator.foundation.places import PACKAGE
 
 WAITED_FOR, LONG = 5, 10
-"""How much a process yields that somebody waits for, and one that takes minutes: on Linux, of a core that both it and others
-want, 10 leaves nine tenths to each of these."""
+"""How much a process yields that somebody waits for, and one that takes minutes. On Linux 10 leaves nine tenths of a core
+to whatever else wants it."""
 
 
 def start(module: Sequence[str], cache: Path, niceness: int = WAITED_FOR, **more: Any) -> subprocess.Popen[str]:
