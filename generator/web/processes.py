@@ -16,8 +16,8 @@ from generator.corpora.download import CACHE
 from generator.foundation.places import PACKAGE
 
 WAITED_FOR, LONG = 5, 10
-"""How much a process yields that somebody waits for, and one that takes minutes. On Linux 10 leaves nine tenths of a core
-to whatever else wants it."""
+"""How much a process yields that somebody waits for, and one that takes minutes: 10 leaves nine tenths of a core to
+whatever else wants it, on Linux."""
 
 
 def start(module: Sequence[str], cache: Path, niceness: int = WAITED_FOR, **more: Any) -> subprocess.Popen[str]:
