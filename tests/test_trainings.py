@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,12 +106,17 @@ def test_one_training_at_a_time_which_is_its_owners_alone(tmp_path: Path, fake: 
     trainings.stop(token)
     wait(lambda: phase() == "stopped", 20)
     training = trainings.look()
-    assert training and training.has_checkpoint and not training.can_resume  # for it has no state
+    assert training and training.has_checkpoint and training.can_resume
     trainings.clear(token)
     assert not trainings.bench().exists() and (tmp_path / "made" / "one").exists()
     token = trainings.begin(second, "two", "text", 1.0, tmp_path / "made")
     os.killpg(trainings.look().job.pid, signal.SIGKILL)  # type: ignore[union-attr]
     wait(lambda: phase() == "killed", 20)
+    trainings.resume(token)
+    assert phase() == "running"
+    trainings.stop(token)
+    wait(lambda: phase() == "stopped", 20)
+    shutil.rmtree(trainings.bench() / FILES)
     with pytest.raises(CarouselError, match="nothing to go on with"):
         trainings.resume(token)
     trainings.discard(token)

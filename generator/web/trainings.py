@@ -113,7 +113,7 @@ def look() -> Training | None:
         return None
     out = Path(job.out)
     kept = newest(out / CONFIG).is_file()
-    resumable = newest(out / STATE).is_file() and (folder / FILES).is_dir()
+    resumable = (folder / FILES).is_dir()
     if is_running:
         return Training(job, "running", "", kept, False)
     try:
@@ -168,7 +168,7 @@ def begin(upload: Path, name: str, medium: str, minutes: float, checkpoints: Pat
 
 
 def resume(token: str) -> None:
-    """Go on where the training was interrupted.
+    """Go on where the training was interrupted, from the beginning if it had saved nothing.
 
     Raises:
         CarouselError: it is somebody else's, it runs, there is nothing to go on with, or the system refuses.
@@ -178,7 +178,8 @@ def resume(token: str) -> None:
         if not training.can_resume:
             raise CarouselError("there is nothing to go on with; begin anew with the files")
         try:
-            _launch(training.job, "--resume")
+            has_state = newest(Path(training.job.out) / STATE).is_file()
+            _launch(training.job, *["--resume"] * has_state)
         except OSError as error:
             raise CarouselError(f"{bench()}: cannot go on: {error.strerror or error}; free some space") from error
 
