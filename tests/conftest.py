@@ -156,9 +156,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the app."""
-    with server(folder, tmp_path_factory.mktemp("app") / "log.txt") as address:
-        yield address
+    """The address of the app, which finds nothing that the user of this machine has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        with server(folder, tmp_path_factory.mktemp("app") / "log.txt") as address:
+            yield address
 
 
 @pytest.fixture(scope="module")

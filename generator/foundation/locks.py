@@ -38,3 +38,20 @@ def alone(path: Path, busy: Callable[[], object], remedy: str) -> Iterator[None]
         with suppress(OSError):
             path.unlink()  # whoever waits for it sees that it is gone, and makes a new one
         lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the lock file at `path` at this moment."""
+    from filelock import FileLock, Timeout
+
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):
+        return False
+    lock.release()
+    return False

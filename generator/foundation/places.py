@@ -31,13 +31,16 @@ def shipped(name: str) -> Path:
     return inside if inside.exists() else PACKAGE.parent / name
 
 
-def folders() -> list[Path]:
-    """Folders whose checkpoints need no path: `checkpoints/` here, then the user's own in the platform's folder (on
-    Linux `~/.local/share/carousel/checkpoints`), then the shipped ones."""
+def own(name: str) -> Path:
+    """The path of a folder of the user's own, in the platform's folder: on Linux `~/.local/share/carousel`."""
     import platformdirs  # few commands look there
 
-    own = platformdirs.user_data_path("carousel", appauthor=False) / CHECKPOINTS
-    return list(dict.fromkeys([Path(CHECKPOINTS).absolute(), own, shipped(CHECKPOINTS)]))
+    return platformdirs.user_data_path("carousel", appauthor=False) / name
+
+
+def folders() -> list[Path]:
+    """Folders whose checkpoints need no path: `checkpoints/` here, then the user's own, then the shipped ones."""
+    return list(dict.fromkeys([Path(CHECKPOINTS).absolute(), own(CHECKPOINTS), shipped(CHECKPOINTS)]))
 
 
 def checkpoints_in(folder: Path) -> dict[str, Path]:

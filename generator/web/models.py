@@ -33,6 +33,11 @@ def checkpoints(medium: str) -> dict[str, Path]:
     return dict(sorted(found.items(), key=lambda item: item[1].parent != shipped))
 
 
+def place_for_new() -> Path:
+    """The folder in which a new checkpoint is made: the one that the command line names, or else the user's own."""
+    return Path(sys.argv[1]) if len(sys.argv) > 1 else places.own(places.CHECKPOINTS)
+
+
 def loaded(path: Path) -> Model:
     """The model of a checkpoint folder, shared by all visitors, and loaded again if its files have changed."""
     return _loaded(str(path), max((file.stat().st_mtime for file in path.iterdir()), default=0.0))

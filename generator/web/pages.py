@@ -18,6 +18,8 @@ from generator.foundation.options import SamplingOptions
 from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot
+from generator.web import train_page
+from generator.web.access import may_train
 from generator.web.constraints import page_message, persistent_key
 from generator.web.controls import controls, melody_options, new_seed, set_widgets_to, setting, uploaded
 from generator.web.downloads import FORMATS, FURTHER
@@ -37,7 +39,9 @@ def main() -> None:
     st.logo(STATIC / "logo.svg", size="large")
     music = st.Page(partial(page, "music"), title="Music", icon=":material/music_note:", url_path="music", default=True)
     text = st.Page(partial(page, "text"), title="Text", icon=":material/notes:", url_path="text")
-    st.navigation([music, text]).run()
+    own = partial(train_page.page, {"music": music, "text": text})
+    train = st.Page(own, title="Train", icon=":material/school:", url_path="train")
+    st.navigation([music, text, *[train] * may_train()]).run()
 
 
 def page(medium: str) -> None:
