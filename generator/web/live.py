@@ -172,13 +172,38 @@ class Live(ABC):
     def back(self, position: float, seed: int) -> Self:
         """Another take, which goes back some bars, seconds or characters from `position` and continues with `seed`."""
         with self._lock:
-            fork, step, drawn = self._trail.fork(self._stream, self._tick_to_go_back_to(position))
-            other = copy(self)
-            other._go_on_with(fork, step, drawn)
-        other.options = other._applied = replace(self.options, seed=seed)
-        fork.set(**other._changed_options(fork))
-        other._listen_from(fork.horizon_ticks)
+            other = self._branch(*self._trail.fork(self._stream, self._tick_to_go_back_to(position)), seed=seed)
+        other._listen_from(other._stream.horizon_ticks)
         return other
+
+    def choose(self, position: int, token: int, at: float) -> Self:
+        """Another take, which has this token at a position in tokens, goes on from there, and is heard from `at` on.
+
+        Raises:
+            CarouselError: the token cannot come there, or it is too long ago.
+        """
+        with self._lock:
+            fork, step, drawn = self._trail.fork_at(self._stream, position)
+            other = self._branch(fork, step, [*drawn, *fork.choose(token)])
+        other._listen_from(other._ticks(at))
+        return other
+
+    def _branch(self, fork: Stream, step: int, drawn: list[Event], **options: Any) -> Self:
+        """Another take of a fork of the stream, with changed options; `step` and `drawn` as from `Trail.fork`."""
+        other = copy(self)
+        other._go_on_with(fork, step, drawn)
+        other.options = other._applied = replace(self.options, **options)
+        fork.set(**other._changed_options(fork))
+        return other
+
+    @abstractmethod
+    def decisions(self, at: float, pitch: int, voice: int) -> tuple[Stream, dict[str, int]]:
+        """A fork of the stream, and the positions in tokens of the decisions that made what starts at a position, by
+        their names: of music the note of this pitch and voice.
+
+        Raises:
+            CarouselError: there is no such note, or it is too long ago.
+        """
 
     def again(self, position: float) -> Self:
         """Another take of the same stream, heard from a position on."""

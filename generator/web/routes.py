@@ -1,9 +1,11 @@
 """The HTTP routes that the app serves beside its pages.
 
-    POST /carousel/pull        {visitor, take, have, until, heard}  the next chunk of a live take, as JSON
-    POST /carousel/download    {visitor, take, until, format}       the take as far as it has been heard, as a file
-    GET  /carousel/instrument  ?program=&drum=                      a soundfont program (`instruments.pack`)
-    GET  /carousel/static/…                                         JavaScript modules and style sheets
+    POST /carousel/pull          {visitor, take, have, until, heard}  the next chunk of a live take, as JSON
+    POST /carousel/alternatives  {visitor, take, at, pitch, voice}    what else could have come there, as JSON
+    POST /carousel/surprises     {visitor, take, since, until}        how surprising characters were, as JSON
+    POST /carousel/download      {visitor, take, until, format}       the take as far as it has been heard, as a file
+    GET  /carousel/instrument    ?program=&drum=                      a soundfont program (`instruments.pack`)
+    GET  /carousel/static/…                                           JavaScript modules and style sheets
 
 Under a base path (`--server.baseUrlPath`) they are below it. The visitor's token is in the body of a request, so that
 it appears in no log and in no `Referer` header. An error is answered with a JSON object, `{"error": message}`.
@@ -14,6 +16,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from starlette.staticfiles import StaticFiles
 from generator.foundation.errors import CarouselError
 from generator.sinks import write
 from generator.web.live import Live
+from generator.web.live_text import LiveText
 from generator.web.samples import pack
 from generator.web.visitors import Gone, Registry
 
@@ -37,6 +41,10 @@ FORMATS = {"music": ("mid", "wav", "musicxml", "svg", "take"), "text": ("txt", "
 """The formats in which a take can be downloaded, by medium."""
 DOWNLOADS = 2
 """The most downloads that are made at the same time, in threads of their own, so that no listener waits for them."""
+LOOKS = 2
+"""The most looks at what else could have come at the same time: each draws a part of the past again."""
+CHOICES = 8
+"""The number of likeliest tokens that a page shows."""
 MAX_POSITION = 1e9
 """The largest position in a request; the unit is that of the take."""
 
@@ -51,8 +59,11 @@ def routes() -> list[BaseRoute]:
     """The routes that the app adds to those of Streamlit, under the same base path."""
     path = str(st.get_option("server.baseUrlPath")).strip("/")
     base = f"/{path}" if path else ""
+    looks = CapacityLimiter(LOOKS)
     return [
         Route(f"{base}/carousel/pull", _answer(pull), methods=["POST"]),
+        Route(f"{base}/carousel/alternatives", _answer(alternatives, looks), methods=["POST"]),
+        Route(f"{base}/carousel/surprises", _answer(surprises, looks), methods=["POST"]),
         Route(f"{base}/carousel/download", _answer(download, CapacityLimiter(DOWNLOADS)), methods=["POST"]),
         Route(f"{base}/carousel/instrument", _instrument),
         Mount(f"{base}/carousel/static", Modules(directory=STATIC)),
@@ -61,10 +72,38 @@ def routes() -> list[BaseRoute]:
 
 def pull(body: dict[str, Any]) -> Response:
     """Answer with the next chunk of a live take."""
+    return JSONResponse(_live(body).pull(whole(body, "have"), number(body, "until"), number(body, "heard")))
+
+
+def alternatives(body: dict[str, Any]) -> Response:
+    """Answer with the decisions that made a note or a character of a live take, and what else could have come."""
+    stream, decisions = _live(body).decisions(number(body, "at"), whole(body, "pitch"), whole(body, "voice"))
+    return JSONResponse(
+        [
+            {"name": name, "position": at, "choices": [asdict(choice) for choice in stream.alternatives(at, CHOICES)]}
+            for name, at in decisions.items()
+        ]
+    )
+
+
+def surprises(body: dict[str, Any]) -> Response:
+    """Answer with the nats of the characters of a live text from one position to before another."""
+    live = _live(body)
+    if not isinstance(live, LiveText):
+        raise CarouselError("only characters are told one by one how surprising they were")
+    return JSONResponse(live.surprises(whole(body, "since"), whole(body, "until")))
+
+
+def _live(body: dict[str, Any]) -> Live:
+    """The live take that a request names.
+
+    Raises:
+        CarouselError: there is no such take, or it is a kept one.
+    """
     take = registry().visitor(text(body, "visitor")).take(whole(body, "take"))
     if not isinstance(take, Live):
         raise CarouselError("this take is finished; press Start for a new one")
-    return JSONResponse(take.pull(whole(body, "have"), number(body, "until"), number(body, "heard")))
+    return take
 
 
 def download(body: dict[str, Any]) -> Response:
