@@ -58,10 +58,7 @@ class Live(ABC):
         """The uploaded primer or take that the stream continues."""
         self._trail = Trail()
         self._read(stream)
-        most = stream.position + ORIGIN_TOKENS
-        while at is not None and self._horizon() < at and not stream.ended and stream.position < most:
-            self._step()
-        self._listen_from(stream.horizon_ticks if at is None else self._ticks(at))
+        self._listen_from(at)
 
     def _read(self, stream: Stream) -> None:
         """Remember the events of the stream so far."""
@@ -74,8 +71,13 @@ class Live(ABC):
             self._trail.add(position, decoder.horizon_ticks, decoder.now_ticks)
             self._add_events(position, decoder.feed_all(tokens[position : position + TOKENS].tolist()))
 
-    def _listen_from(self, ticks: int) -> None:
-        """Begin, or begin again, with a listener to whom nothing was sent yet."""
+    def _listen_from(self, at: float | None = None) -> None:
+        """Begin, or begin again, at a position, by default at the end, with a listener to whom nothing was sent yet."""
+        stream = self._stream
+        most = stream.position + ORIGIN_TOKENS
+        while at is not None and self._horizon() < at and not stream.ended and stream.position < most:
+            self._step()
+        ticks = stream.horizon_ticks if at is None else self._ticks(at)
         self._lock = Lock()
         self._sequence = 0
         self._last: dict[str, Any] = {}
@@ -173,7 +175,7 @@ class Live(ABC):
         """Another take, which goes back some bars, seconds or characters from `position` and continues with `seed`."""
         with self._lock:
             other = self._branch(*self._trail.fork(self._stream, self._tick_to_go_back_to(position)), seed=seed)
-        other._listen_from(other._stream.horizon_ticks)
+        other._listen_from()
         return other
 
     def choose(self, position: int, token: int, at: float) -> Self:
@@ -185,7 +187,7 @@ class Live(ABC):
         with self._lock:
             fork, step, drawn = self._trail.fork_at(self._stream, position)
             other = self._branch(fork, step, [*drawn, *fork.choose(token)])
-        other._listen_from(other._ticks(at))
+        other._listen_from(at)
         return other
 
     def _branch(self, fork: Stream, step: int, drawn: list[Event], **options: Any) -> Self:
@@ -210,7 +212,7 @@ class Live(ABC):
         with self._lock:
             other = copy(self)
             other._go_on_with(self._stream.fork(), self._stream.position, [])
-            other._listen_from(self._ticks(position))
+            other._listen_from(position)
         return other
 
     def _go_on_with(self, fork: Stream, step: int, drawn: list[Event]) -> None:

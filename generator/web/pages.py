@@ -287,9 +287,8 @@ def playing(medium: str) -> tuple[int, Live | None]:
 def stage_component(medium: str) -> Any:
     """The stage of a page as a Streamlit component. Its JavaScript modules come from a route of this app, because those
     that Streamlit serves cannot import one another."""
-    html, *css = (
-        (STATIC / name).read_text(encoding="utf-8") for name in ("stage.html", "stage.css", "shelf.css", "panels.css")
-    )
+    names = ("stage.html", "stage.css", "shelf.css", "panels.css", "choices.css", "branches.css")
+    html, *css = ((STATIC / name).read_text(encoding="utf-8") for name in names)
     module = f'const {{ default: part }} = await import(new URL("carousel/static/{medium}.js", document.baseURI));'
     code = f"{module}\nexport default part;"
     return st.components.v2.component(f"carousel-{medium}", html=html, css="".join(css), js=code)

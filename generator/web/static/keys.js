@@ -25,7 +25,7 @@ export function listen(stage) {
   };
   const heard = (event) => {
     const at = event.composedPath()[0];
-    const busy = event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || dialogue.open || !inUse;
+    const busy = event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || dialogue.open || stage.find(":popover-open") || !inUse;
     if (busy || at.closest?.(TAKES_LETTERS)) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (Object.hasOwn(STEPS, key)) turn(slider, STEPS[key]);
