@@ -104,7 +104,7 @@ export class Branches {
   }
 
   row(branch, depth) {
-    const row = element("li", "");
+    const row = element("li", depth ? "" : "root");
     row.style.setProperty("--depth", Math.min(depth, 6));
     const name = Object.assign(element("input", "name"), { value: branch.name, maxLength: 80, ariaLabel: "Name of the branch" });
     name.addEventListener("change", () => {
@@ -120,10 +120,11 @@ export class Branches {
       const share = event.detail ? (event.clientX - left) / width : branch.at / this.longest; // by keyboard: where it begins
       this.go(branch, Math.max(0, Math.min(share * this.longest, branch.length)));
     });
-    const gone = Object.assign(element("button", "quiet", "×"), { title: "Remove this branch", ariaLabel: `Remove ${branch.name}` });
+    const gone = Object.assign(element("button", "quiet remove", "×"), { title: "Remove this branch", ariaLabel: `Remove ${branch.name}` });
     gone.addEventListener("click", () => this.remove(branch));
-    gone.disabled = branch.id === this.now;
-    row.append(name, line, element("span", "words"), gone);
+    const node = element("span", "node");
+    node.append(name);
+    row.append(node, line, element("span", "words"), gone);
     this.rows.set(branch.id, row);
     return row;
   }
@@ -141,7 +142,8 @@ export class Branches {
       row.querySelector(".own").style.left = share(branch.at);
       row.querySelector(".own").style.width = share(branch.length - branch.at);
       row.querySelector(".head").style.left = share(Math.min(stage.view.position, branch.length));
-      row.toggleAttribute("aria-current", isNow);
+      if (isNow) row.setAttribute("aria-current", "true");
+      else row.removeAttribute("aria-current");
       row.querySelector(".line").setAttribute("aria-label", `Go on with ${branch.name}${isNow ? ", which plays" : ""}`);
       row.querySelector(".words").textContent = stage.view.words(branch.length);
     }

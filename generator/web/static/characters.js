@@ -118,6 +118,7 @@ export class Characters {
       at: position,
       hear: Math.min(position, view.position),
       point: { x: left + width / 2, y: top },
+      opener: view.page,
     });
   }
 

@@ -2,6 +2,8 @@
 
 import { post } from "./server.js";
 
+const ABOUT =
+  "Choose another one, and it goes on from there. Bars and numbers: with your settings. Lines, and numbers in brackets: the model alone.";
 const MARGIN = 8; // pixels to the edge of the window
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };
 
@@ -22,13 +24,18 @@ export class Choices {
     this.card.setAttribute("role", "dialog");
     this.card.setAttribute("aria-label", "What else could have come");
     this.card.addEventListener("keydown", (event) => this.step(event));
+    this.card.addEventListener("toggle", ({ newState }) => {
+      const isLost = document.activeElement === document.body || this.card.contains(stage.root.activeElement);
+      if (newState === "closed" && isLost) this.opener.focus({ preventScroll: true });
+    });
     stage.root.querySelector("section").append(this.card);
   }
 
   /* Show the alternatives to something. It is named by `words`; `places` say where it is, `hear` from when a choice is
-     heard, and `point` where to show the card, in the window. */
-  async open({ words, places, at, hear, point }) {
+     heard, and `point` where to show the card, in the window; `opener` gets the focus when it closes. */
+  async open({ words, places, at, hear, point, opener }) {
     const { stage, card } = this;
+    this.opener = opener;
     const { live } = stage;
     const asked = (this.asked = {});
     card.replaceChildren(element("h2", "", words), element("p", "about", "Looking …"));
@@ -68,7 +75,7 @@ export class Choices {
       tabs.append(tab);
     }
     tabs.hidden = decisions.length < 2;
-    const about = element("p", "about", "Choose another one, and it goes on from there. Bars: with your settings. Lines: the model alone.");
+    const about = element("p", "about", ABOUT);
     card.replaceChildren(element("h2", "", words), tabs, list, about);
     show(decisions[0]);
     list.querySelector("button:not([aria-disabled])")?.focus();
@@ -105,7 +112,8 @@ function row({ words, probability, plain, came }, choose) {
   const share = element("span", "share");
   share.style.setProperty("--probability", probability);
   share.style.setProperty("--plain", plain);
-  button.append(element("bdi", "words", words), share, element("span", "percent", percent(probability)));
+  const number = probability ? percent(probability) : `(${percent(plain)})`; // in brackets what the settings rule out
+  button.append(element("bdi", "words", words), share, element("span", "percent", number));
   button.title = `${percent(probability)} with your settings, ${percent(plain)} by the model alone`;
   button.setAttribute("aria-label", `${words}, ${percent(probability)}${came ? ", as it came" : ""}`);
   if (came) button.setAttribute("aria-disabled", "true");

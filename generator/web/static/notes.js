@@ -67,6 +67,7 @@ export class Notes {
       at: Math.max(0, start),
       hear: Math.max(0, Math.min(view.position, start - LEAD)),
       point: { x: left + x, y: top + y },
+      opener: view.roll.canvas,
     });
   }
 
