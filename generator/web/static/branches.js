@@ -17,6 +17,8 @@ export class Branches {
     this.element = element("div", "branches");
     this.panel = { name: "Branches", element: this.element, toggled: (isOpen) => this.toggle(isOpen) };
     this.rows = new Map();
+    this.branches = null; // {id, parent, name, at, length, origin}, as soon as they are needed
+    this.now = null; // the branch that plays
     this.next = null; // the branch that was asked for
     this.savedAt = 0;
   }
@@ -26,7 +28,7 @@ export class Branches {
     if (isOpen) this.draw();
   }
 
-  /* The branches, as the tab remembers them: {id, parent, name, at, length, origin}. */
+  /* The branches, as the tab remembers them. */
   get all() {
     return (this.branches ??= this.load());
   }
@@ -163,12 +165,13 @@ export class Branches {
     }
   }
 
-  /* Storage may be full, or forbidden; then a reload forgets the branches. */
   save() {
     this.savedAt = performance.now();
     try {
       sessionStorage.setItem(this.storage, JSON.stringify({ now: this.now, branches: this.all }));
-    } catch {}
+    } catch {
+      // Storage may be full, or forbidden; then a reload forgets the branches.
+    }
   }
 
   get storage() {

@@ -95,7 +95,7 @@ export class Characters {
 
   pick(character) {
     this.position = character?.position ?? null;
-    if (!window.CSS?.highlights) return;
+    if (!globalThis.CSS?.highlights) return;
     CSS.highlights.delete(PICKED);
     if (!character) return;
     const range = rangeOf(character);

@@ -26,6 +26,8 @@ export class Roll {
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.sharps = 0; // of the key, by which notes are spelled; flats are negative
     this.onSounding = (_notes) => {};
+    this.x = this.y = null; // where a second and a pitch are drawn, in pixels, since the last frame
+    this.row = 0; // the height of a semitone
     this.reset();
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(canvas);

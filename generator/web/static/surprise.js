@@ -23,7 +23,7 @@ export class Surprise {
     element.className = "surprise";
     const items = LEGEND.map(([word, share, strength]) => `<li><b style="--strength: ${strength}%">${word}</b> ${share}</li>`);
     element.innerHTML = `<ul aria-label="How likely the model took each character to be">${items.join("")}</ul>`;
-    if (window.CSS?.highlights) this.panel = { name: "Surprise", element, toggled: (isOn) => this.turn(isOn) };
+    if (globalThis.CSS?.highlights) this.panel = { name: "Surprise", element, toggled: (isOn) => this.turn(isOn) };
     this.begin();
   }
 
@@ -38,7 +38,7 @@ export class Surprise {
     this.low = null;
     this.painted = 0; // up to this position
     this.version = (this.version ?? 0) + 1;
-    for (let level = 1; level < LEGEND.length; level++) window.CSS?.highlights?.delete(nameOf(level));
+    for (let level = 1; level < LEGEND.length; level++) globalThis.CSS?.highlights?.delete(nameOf(level));
   }
 
   /* What comes in the place of what was here is tinted anew. */
