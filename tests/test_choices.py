@@ -102,6 +102,10 @@ def test_what_cannot_be_chosen_is_said(music: Model, text: Model, monkeypatch: p
         take.decisions(at, pitch, voice)
     with pytest.raises(CarouselError, match="no longer here"):
         take.decisions(at + 0.01, pitch, voice)
+    lines = LiveText(text.stream(seed=2), "a")
+    lines.pull(0, 200)
+    with pytest.raises(CarouselError, match="choose something later"):
+        lines.decisions(3, 0, 0)
     for position in (0, 60, 10**9):
         with pytest.raises(CarouselError, match="choose something later"):
             take.choose(position, 0, 0.0)

@@ -51,9 +51,11 @@ class LiveText(Live):
 
     def decisions(self, at: float, pitch: int, voice: int) -> tuple[Stream, dict[str, int]]:
         with self._lock:
-            if at >= self._horizon():
+            position = len(self._primer) + int(at)
+            if position >= self._stream.position:
                 raise CarouselError("nothing was drawn here yet; choose an earlier character")
-            return self._stream.fork(), {"Character": len(self._primer) + int(at)}
+            self._trail.check(self._stream, position)
+            return self._stream.fork(), {"Character": position}
 
     def surprises(self, since: int, until: int) -> list[float]:
         """The model's negative log-likelihood, in nats, of each character from one position to before another.

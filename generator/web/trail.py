@@ -61,14 +61,18 @@ class Trail:
             target += 1
         return fork, step, _drawn_again(fork, stream, target)
 
-    def fork_at(self, stream: Stream, position: int) -> tuple[Stream, int, list[Event]]:
-        """As `fork`, with the fork at a position in tokens.
+    def check(self, stream: Stream, position: int) -> None:
+        """Check that the stream can be forked at a position in tokens.
 
         Raises:
             CarouselError: the position is not among the steps, or not reached yet.
         """
         if not self._steps or not self._steps[0].position <= position <= stream.position:
             raise CarouselError(TOO_FAR)
+
+    def fork_at(self, stream: Stream, position: int) -> tuple[Stream, int, list[Event]]:
+        """As `fork`, with the fork at a position in tokens; raises as `check`."""
+        self.check(stream, position)
         fork = self._at_step(stream, bisect_right(self._steps, position, key=attrgetter("position")) - 1)
         return fork, fork.position, _drawn_again(fork, stream, position)
 

@@ -40,8 +40,8 @@ export class Branches {
   begin(live) {
     const { stage } = this;
     const { all } = this;
-    const asked = this.next ?? (stage.asked ? null : this.current?.origin === stage.origin ? this.now : null);
-    this.next = null;
+    const isReload = !stage.asked && this.current?.origin === stage.origin; // and no link
+    const asked = stage.asked === "restore" ? this.next : isReload ? this.now : null;
     if (all.some(({ id }) => id === asked)) this.now = asked;
     else {
       const isChild = this.current && (stage.asked === "back" || stage.asked === "choose");
