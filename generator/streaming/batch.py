@@ -142,7 +142,7 @@ class Batch:
             np.zeros(rows, np.int64),
             np.zeros((rows, SIZE), np.int64),
         )
-        work = Workspace(
+        self.work = Workspace(
             np.zeros((rows, vocab_size), np.float32),
             np.zeros((rows, vocab_size), np.bool_),
             np.zeros((rows, vocab_size), np.bool_),
@@ -154,7 +154,8 @@ class Batch:
             np.zeros(vocab_size, np.int64),
         )
         corpus = index.arrays if index else EMPTY
-        self._arguments = backend.network, self._memory.rows, self._arrays, work, grammar.rules, tokenizer.end, *corpus
+        rules, end = grammar.rules, tokenizer.end
+        self._arguments = backend.network, self._memory.rows, self._arrays, self.work, rules, end, *corpus
         self._run = compiled_for(backend, tokenizer, constraints, index is not None)
 
     def add(self, job: Job) -> None:

@@ -6,24 +6,28 @@ import warnings
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, NoReturn
 
 import numpy as np
 
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import changed
-from generator.music.score import MusicEvent, Score
+from generator.music.score import Score
+from generator.streaming import alternatives
+from generator.streaming.alternatives import Alternative, Draw
 from generator.streaming.batch import CHUNK
-from generator.streaming.course import Course, exclusive
+from generator.streaming.course import exclusive
+from generator.streaming.injecting import Injecting
 from generator.streaming.meter import Meter
-from generator.streaming.origin import MOST_INJECTED, lifts
+from generator.streaming.origin import lifts
 from generator.streaming.runtime import Runtime
 from generator.streaming.snapshot import Snapshot
-from generator.tokenizers import instruments_of, splice
+from generator.tokenizers import instruments_of
 from generator.tokenizers.base import Event, Mask
 
 
-class Stream(Course):
+class Stream(Injecting):
     """An endless stream of events, at a constant cost per token. Only one thread at a time may use it.
 
     `take` and iteration are lazy: each token has the options at the time when its events are requested.
@@ -146,43 +150,6 @@ class Stream(Course):
             self._change(replace(options, lift=changes.get("lift", 0.0)), self.position)
 
     @exclusive
-    def listen(self, piece: str | Score | Sequence[MusicEvent], voice: str | None = None) -> list[Event]:
-        """Inject a phrase that someone else plays or writes, and continue from it. Takes record its tokens.
-
-        A performance ends its sounding notes, then the phrase follows with its own timing, in the key of the piece.
-        Written music finishes the bar; the phrase begins at the first bar line at which no note sounds, on the grid, in
-        the metre, tempo and key of the stream, and the stream continues at the bar line after it. Text is injected
-        unchanged. Events in a list have the stream's ticks.
-
-        Args:
-            voice: the name of the stream's voice that gets the phrase. By default each voice of the phrase becomes the
-                voice of the same name, or the first one with a suitable range (for chords, one that can have them).
-
-        Returns:
-            The completed events: those of a note that was only partly written, and those of the phrase.
-
-        Raises:
-            CarouselError: the phrase is of the wrong kind or too long, has nothing that this vocabulary can express, or
-                brings the stream's injected tokens above `MOST_INJECTED`. The stream has then not advanced, except that
-                a partly written note may be complete.
-        """
-        events: list[Event] = []
-        piece = splice.checked_phrase(self.engine.tokenizer, piece, voice)
-        self._repair()
-        while splice.is_mid_note(self.engine.tokenizer, self._decoder):
-            events += self._advance(1)
-        decoder = self.engine.tokenizer.decoder(self._decoder.state())
-        tokens = tuple(splice.encode_phrase(self.engine.tokenizer, decoder, piece))
-        if sum(len(tokens) for _, tokens in self._injected) + len(tokens) > MOST_INJECTED:
-            raise CarouselError(f"listen takes {MOST_INJECTED:,} tokens in all; start a new stream")
-        self._drop_ahead()
-        until = self.position + len(tokens)
-        self._injected = (*self._injected, (self.position, tokens))
-        while self.position < until:
-            events += self._advance(until - self.position)
-        return events
-
-    @exclusive
     def snapshot(self) -> Snapshot:
         """The present state as an immutable value."""
         self._repair()
@@ -243,6 +210,37 @@ class Stream(Course):
         tokens, decoder = self.tokens(), self.engine.tokenizer.decoder()
         for at in range(0, len(tokens), CHUNK):
             yield from decoder.feed_all(tokens[at : at + CHUNK].tolist())
+
+    def alternatives(self, position: int | None = None, count: int = 8) -> list[Alternative]:
+        """What could have come at a position in tokens, by default next: the `count` likeliest tokens, the likeliest
+        first, and the one that came. Their probabilities are those with which they could have been drawn there.
+
+        Raises:
+            CarouselError: the position is in the primer, or not reached yet.
+        """
+        position = self.position if position is None else position
+        start = self._at(position)
+        return alternatives.alternatives(self.engine, start, self.tokens()[position:], self.snapshot(), count)
+
+    def draws(self, start: int, stop: int) -> Iterator[Draw]:
+        """How each token from position `start` to before `stop` came to be; the tokens before it are drawn again, as in
+        `rewind`.
+
+        Raises:
+            CarouselError: the positions are not in order, in the primer, or not reached yet.
+        """
+        if not start <= stop <= self.position:
+            raise CarouselError(f"no draws from {start} to {stop}; give positions up to {self.position}, in order")
+        found = alternatives.draws(self.engine, self._at(start), self.tokens()[start:stop], self.snapshot())
+        return islice(found, stop - start)
+
+    def _at(self, position: int) -> Snapshot:
+        """The stream at an earlier position."""
+        if not len(self._primer) <= position <= self.position:
+            raise CarouselError(f"nothing was drawn at {position}; give {len(self._primer)} to {self.position}")
+        fork = self.fork()
+        fork.rewind(fork.position - position)
+        return fork.snapshot()
 
     def history(self) -> str | Score:
         """The events of `past` as a `str`, or as a `Score`, which has an origin that is written into music files."""

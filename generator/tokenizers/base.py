@@ -87,6 +87,13 @@ class Decoder(Protocol):
     def started(self, token: int, events: list[Event]) -> list[int]:
         """The pitches of the notes that start with a token that was just fed, given the events that it completed."""
 
+    def describe(self, token: int) -> str:
+        """What a token would mean here, in a few words: `C♯5`, `dotted quarter`, `next bar`, `space`."""
+
+    def decisions(self, tokens: Sequence[int], note: Note) -> dict[str, int]:
+        """The decisions that made a note, by their names: each was so many tokens before the last one of `tokens`,
+        which have just been fed. Empty if that token does not begin this note."""
+
     def state(self) -> dict[str, Any]:
         """The whole state as a JSON value; `Tokenizer.decoder(state)` continues from it."""
 
@@ -135,6 +142,10 @@ class GrammarDecoder:
     def started(self, token: int, events: list[Event]) -> list[int]:
         """As `Decoder.started`, for tokenizers whose notes are complete as soon as they start."""
         return [event.pitch for event in events if isinstance(event, Note)]
+
+    def decisions(self, tokens: Sequence[int], note: Note) -> dict[str, int]:
+        """As `Decoder.decisions`, for text, which has no notes."""
+        return {}
 
     def allowed(self) -> Mask:
         """As `Decoder.allowed`."""

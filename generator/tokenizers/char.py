@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ UNKNOWN = 0
 END = 1
 SPECIAL = ("<unknown>", "<end>")
 MOST_CHARACTERS = 2**16 - len(SPECIAL)
+NAMES = {" ": "space", "\n": "new line", "\t": "tab"}
 REPLACEMENT = "\ufffd"
 """The unknown token decodes to Unicode's replacement character."""
 
@@ -78,6 +80,14 @@ class CharDecoder(GrammarDecoder):
     def feed_all(self, tokens: Sequence[int]) -> list[Event]:
         self._count += len(tokens)
         return [self._texts[token] for token in tokens]
+
+    def describe(self, token: int) -> str:
+        if token in (UNKNOWN, END):
+            return ("unknown character", "end of the text")[token]
+        character = self._texts[token]
+        if unicodedata.category(character)[0] in "CZ":  # invisible
+            return NAMES.get(character) or unicodedata.name(character, f"U+{ord(character):04X}").lower()
+        return f"◌{character}" if unicodedata.combining(character) else character
 
     @property
     def horizon_ticks(self) -> int:

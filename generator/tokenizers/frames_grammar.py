@@ -10,11 +10,13 @@ likelihood of frames alone, mask the end token. A key in consecutive frames is o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from generator.foundation.jit import compiled
+from generator.music.names import note_name
 from generator.music.score import Note, PieceEnd, Tempo
 from generator.tokenizers.base import LARGEST_COUNT, SILENT, Event, Grammar, Mask, Rows, SoundingNotesDecoder, whole
 
@@ -130,6 +132,17 @@ class FramesDecoder(SoundingNotesDecoder):
             **{"said": np.flatnonzero(self._in_frame).tolist()},
             **{"sounding": np.stack((keys, self._starts[keys]), 1).tolist()},
         }
+
+    def describe(self, token: int) -> str:
+        if token < TRANSPOSED:
+            return ("end of the piece", "next frame")[token]
+        if token < PITCH:
+            return f"transposed by {TRANSPOSITIONS[token - TRANSPOSED]:+d}"
+        return note_name(LOWEST + token - PITCH, 0)
+
+    def decisions(self, tokens: Sequence[int], note: Note) -> dict[str, int]:
+        begins = tokens[-1] == PITCH + note.pitch - LOWEST and self.now_ticks == note.start_ticks
+        return {"Note": 0} if begins else {}
 
     @property
     def now_ms(self) -> int:

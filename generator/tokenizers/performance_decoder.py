@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from generator.foundation.errors import CarouselError
-from generator.music.keys import KEYS
+from generator.music.keys import KEYS, SHARPS
+from generator.music.names import note_name
 from generator.music.score import Note, Pedal, PieceEnd
 from generator.tokenizers.base import LARGEST_COUNT, SILENT, Event, SoundingNotesDecoder, whole
 from generator.tokenizers.performance_grammar import (
@@ -25,6 +27,7 @@ from generator.tokenizers.performance_grammar import (
     STYLE,
     TICK,
     TICKS_PER_SECOND,
+    TIME_SHIFT,
     VELOCITY,
     VELOCITY_TOKEN,
     PerformanceGrammar,
@@ -92,6 +95,28 @@ class PerformanceDecoder(SoundingNotesDecoder):
     def started(self, token: int, events: list[Event]) -> list[int]:
         kind, pitch = self._table.entries[token]
         return [pitch + transposition(self.memory)] if kind == NOTE_ON else []
+
+    def describe(self, token: int) -> str:
+        kind, value = self._table.entries[token]
+        if kind in (NOTE_ON, NOTE_OFF):
+            key = int(self.memory[KEY_INDEX])
+            name = note_name(value + transposition(self.memory), SHARPS[key] if key >= 0 else 0)
+            return name if kind == NOTE_ON else f"{name} ends"
+        if kind == TIME_SHIFT:
+            return f"wait {value / TICKS_PER_SECOND:.2f} s"
+        if kind == VELOCITY:
+            return f"loudness {value}"
+        if kind == PEDAL:
+            return "pedal down" if value else "pedal up"
+        return KEYS[value] if kind == KEY else self._table.styles[value] if kind == STYLE else "end of the piece"
+
+    def decisions(self, tokens: Sequence[int], note: Note) -> dict[str, int]:
+        kind, value = self._table.entries[tokens[-1]]
+        sounds = value + transposition(self.memory)
+        if kind != NOTE_ON or (sounds, self.now_ticks) != (note.pitch, note.start_ticks):
+            return {}
+        is_louder = len(tokens) > 1 and self._table.entries[tokens[-2]][0] == VELOCITY
+        return {"Note": 0, **({"Loudness": 1} if is_louder else {})}
 
     def feed(self, token: int) -> list[Event]:
         """Take one token, and return the note, pedal change or end that it completes.

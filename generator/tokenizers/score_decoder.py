@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from generator.music.keys import KEYS
+from generator.music.keys import KEYS, SHARPS
+from generator.music.names import note_name, value_name
 from generator.music.score import Bar, Note, PieceEnd, Tempo, TimeSignature
 from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Rows, whole
 from generator.tokenizers.recent import ONSETS
@@ -16,6 +18,8 @@ from generator.tokenizers.score_grammar import (
     CLOCK,
     FIELDS,
     FREE,
+    IN_KEY,
+    IN_METRE,
     IN_VOICE,
     LAST_NOTE_SIZE,
     NOW,
@@ -23,6 +27,7 @@ from generator.tokenizers.score_grammar import (
     SECOND,
     ScoreGrammar,
     hold_note,
+    transposition,
 )
 from generator.tokenizers.score_vocabulary import (
     BAR,
@@ -31,8 +36,10 @@ from generator.tokenizers.score_vocabulary import (
     KINDS,
     LARGEST_VALUE,
     PITCH,
+    POSITION,
     STYLE,
     TEMPO,
+    TICKS_PER_QUARTER,
     TIME_SIGNATURE,
     VOICE,
 )
@@ -117,6 +124,31 @@ class ScoreDecoder(GrammarDecoder):
     @property
     def now_ms(self) -> int:
         return int(self.memory[CLOCK]) // 1000
+
+    def describe(self, token: int) -> str:
+        table, memory = self._table, self.memory
+        kind, value, key, metre = table.kinds[token], table.values[token], int(memory[IN_KEY]), int(memory[IN_METRE])
+        if kind == PITCH:
+            pitch = value + transposition(self._rules, memory)
+            return f"drum {pitch}" if table.parts[memory[IN_VOICE]].drum else note_name(pitch, SHARPS[key])
+        if kind == DURATION:
+            return value_name(value / TICKS_PER_QUARTER)
+        if kind == POSITION:
+            return f"beat {1 + value * table.metres[metre][1] / (4 * TICKS_PER_QUARTER):.3g}"
+        if kind == BAR:
+            return "next bar" if key >= 0 else f"in {KEYS[value]}"
+        if kind == TIME_SIGNATURE:
+            return "{}/{} time".format(*table.metres[value])
+        if kind == TEMPO:
+            return f"{value} quarters a minute"
+        return (
+            table.parts[value].name if kind == VOICE else table.styles[value] if kind == STYLE else "end of the piece"
+        )
+
+    def decisions(self, tokens: Sequence[int], note: Note) -> dict[str, int]:
+        here = self.memory[[NOW, IN_VOICE, AT_PITCH]].tolist()
+        begins = self._table.kinds[tokens[-1]] == DURATION and here == [note.start_ticks, note.voice, note.pitch]
+        return {"Pitch": 1, "Length": 0, "Voice": 2} if begins else {}
 
     def feed(self, token: int) -> list[Event]:
         self._advance(token)

@@ -60,10 +60,7 @@ class Live(ABC):
         """The uploaded primer or take that the stream continues."""
         self._trail = Trail()
         self._read(stream)
-        most = stream.position + ORIGIN_TOKENS
-        while at is not None and self._horizon() < at and not stream.ended and stream.position < most:
-            self._step()
-        self._listen_from(stream.horizon_ticks if at is None else self._ticks(at))
+        self._listen_from(at)
 
     def _read(self, stream: Stream) -> None:
         """Remember the events of the stream so far."""
@@ -76,8 +73,13 @@ class Live(ABC):
             self._trail.add(position, decoder.horizon_ticks, decoder.now_ticks)
             self._add_events(position, decoder.feed_all(tokens[position : position + TOKENS].tolist()))
 
-    def _listen_from(self, ticks: int) -> None:
-        """Begin, or begin again, with a listener to whom nothing was sent yet."""
+    def _listen_from(self, at: float | None = None) -> None:
+        """Begin, or begin again, at a position, by default at the end, with a listener to whom nothing was sent yet."""
+        stream = self._stream
+        most = stream.position + ORIGIN_TOKENS
+        while at is not None and self._horizon() < at and not stream.ended and stream.position < most:
+            self._step()
+        ticks = stream.horizon_ticks if at is None else self._ticks(at)
         self._lock = Lock()
         self._sequence = 0
         self._last: dict[str, Any] = {}
@@ -174,20 +176,45 @@ class Live(ABC):
     def back(self, position: float, seed: int) -> Self:
         """Another take, which goes back some bars, seconds or characters from `position` and continues with `seed`."""
         with self._lock:
-            fork, step, drawn = self._trail.fork(self._stream, self._tick_to_go_back_to(position))
-            other = copy(self)
-            other._go_on_with(fork, step, drawn)
-        other.options = other._applied = replace(self.options, seed=seed)
-        fork.set(**other._changed_options(fork))
-        other._listen_from(fork.horizon_ticks)
+            other = self._branch(*self._trail.fork(self._stream, self._tick_to_go_back_to(position)), seed=seed)
+        other._listen_from()
         return other
+
+    def choose(self, position: int, token: int, at: float) -> Self:
+        """Another take, which has this token at a position in tokens, goes on from there, and is heard from `at` on.
+
+        Raises:
+            CarouselError: the token cannot come there, or it is too long ago.
+        """
+        with self._lock:
+            fork, step, drawn = self._trail.fork_at(self._stream, position)
+            other = self._branch(fork, step, [*drawn, *fork.choose(token)])
+        other._listen_from(at)
+        return other
+
+    def _branch(self, fork: Stream, step: int, drawn: list[Event], **options: Any) -> Self:
+        """Another take of a fork of the stream, with changed options; `step` and `drawn` as from `Trail.fork`."""
+        other = copy(self)
+        other._go_on_with(fork, step, drawn)
+        other.options = other._applied = replace(self.options, **options)
+        fork.set(**other._changed_options(fork))
+        return other
+
+    @abstractmethod
+    def decisions(self, at: float, pitch: int, voice: int) -> tuple[Stream, dict[str, int]]:
+        """A fork of the stream, and the positions in tokens of the decisions that made what starts at a position, by
+        their names: of music the note of this pitch and voice.
+
+        Raises:
+            CarouselError: there is no such note, or it is too long ago.
+        """
 
     def again(self, position: float) -> Self:
         """Another take of the same stream, heard from a position on."""
         with self._lock:
             other = copy(self)
             other._go_on_with(self._stream.fork(), self._stream.position, [])
-            other._listen_from(self._ticks(position))
+            other._listen_from(position)
         return other
 
     def aside(self, position: float) -> Self:

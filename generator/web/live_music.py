@@ -9,6 +9,7 @@ from itertools import islice, takewhile
 from typing import Any
 
 from generator.cli.takes import piece_of
+from generator.foundation.errors import CarouselError
 from generator.music.keys import SHARPS, likely, read_key
 from generator.music.score import Bar, Clock, MusicEvent, Note, Pedal, PieceEnd, Score, Tempo, TimeSignature
 from generator.streaming.origin import Cut
@@ -21,6 +22,8 @@ SHOWN_SECONDS = 12.0
 """A page shows this much of the music before the opening position."""
 BACK_BARS = 8
 """The distance that one goes back in music with bars."""
+ROUNDING_SECONDS = 1e-3
+"""Positions are rounded for the page; no two notes of one pitch and voice are so near each other."""
 KEY_NOTES = 200
 """The key of a piece is estimated from its last notes, at most this many."""
 BACK_SECONDS = 15.0
@@ -73,6 +76,15 @@ class LiveMusic(Live):
         here = self._ticks(position)
         bars = [event.start_ticks for _, event in self._events if isinstance(event, Bar) and event.start_ticks <= here]
         return bars[-BACK_BARS:][0] if bars else self._ticks(position - BACK_SECONDS)
+
+    def decisions(self, at: float, pitch: int, voice: int) -> tuple[Stream, dict[str, int]]:
+        with self._lock:
+            for _, event in reversed(self._events):
+                if not isinstance(event, Note) or (event.pitch, event.voice) != (pitch, voice):
+                    continue
+                if abs(self._position(event.start_ticks) - at) < ROUNDING_SECONDS:
+                    return self._stream.fork(), self._trail.decisions(self._stream, event)
+        raise CarouselError("this note is no longer here; choose another one")
 
     def _reaches(self, position: float) -> bool:
         """As in the base class; but the first chunk is drawn up to its first note, past the rests before an upbeat."""

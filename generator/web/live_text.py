@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from generator.foundation.errors import CarouselError
 from generator.streaming.stream import Stream
 from generator.web.live import TOKENS, Live
 
@@ -11,6 +12,8 @@ MAX_CHARACTERS = 1_000_000
 """A take that grows beyond this length forgets its oldest half."""
 SHOWN_CHARACTERS = 4000
 """A page shows this much of the text before the opening position."""
+MOST_SURPRISES = 2048
+"""The most characters of which a page is told at once how surprising they were."""
 BACK_CHARACTERS = 200
 """The distance that one goes back in text."""
 
@@ -45,6 +48,27 @@ class LiveText(Live):
 
     def _tick_to_go_back_to(self, position: float) -> int:
         return max(self._begin_ticks, self._ticks(position) - BACK_CHARACTERS)
+
+    def decisions(self, at: float, pitch: int, voice: int) -> tuple[Stream, dict[str, int]]:
+        with self._lock:
+            position = len(self._primer) + int(at)
+            if position >= self._stream.position:
+                raise CarouselError("nothing was drawn here yet; choose an earlier character")
+            self._trail.check(self._stream, position)
+            return self._stream.fork(), {"Character": position}
+
+    def surprises(self, since: int, until: int) -> list[float]:
+        """The model's negative log-likelihood, in nats, of each character from one position to before another.
+
+        Raises:
+            CarouselError: there are more than `MOST_SURPRISES`, or they are not drawn yet.
+        """
+        if not since <= until <= min(since + MOST_SURPRISES, self._horizon()):
+            raise CarouselError(f"ask for at most {MOST_SURPRISES:,} characters, and none before they are drawn")
+        with self._lock:
+            fork = self._stream.fork()
+        primed = len(self._primer)
+        return [round(draw.surprise, 3) for draw in fork.draws(primed + since, primed + until)]
 
     def _add_events(self, position: int, events: list[str]) -> None:
         self._characters += events

@@ -122,7 +122,8 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
             "message": st.session_state.get("message"),
         },
         on_start_change=partial(start, medium, model, options),
-        on_back_change=partial(back, medium),
+        on_back_change=partial(branch, medium, "back"),
+        on_choose_change=partial(branch, medium, "choose"),
         on_restore_change=partial(restore, medium),
         on_replay_change=partial(replay, medium),
         on_keep_change=partial(keep, medium),
@@ -218,15 +219,20 @@ def admitted() -> Visitor:
     return visitor
 
 
-def back(medium: str) -> None:
-    """Go back in the live take by a few bars, seconds or characters, and go on from there with another seed."""
+def branch(medium: str, trigger: str) -> None:
+    """Leave the live take at an earlier place and go on from there as another one: by a few bars, seconds or characters
+    with another seed (`back`), or with a token that the listener chose (`choose`)."""
     try:
-        position = number(fields(st.session_state[f"{medium}-stage"].back), "position")
+        request = fields(getattr(st.session_state[f"{medium}-stage"], trigger))
         visitor = registry().visitor(st.session_state.get("visitor", ""))
         live = visitor.playing(medium)[1]
         if live is None:
             raise CarouselError("nothing is playing; press Start")
-        visitor.start(live.back(position, new_seed(f"{medium}-{live.name}")))
+        if trigger == "back":
+            other = live.back(number(request, "position"), new_seed(f"{medium}-{live.name}"))
+        else:
+            other = live.choose(whole(request, "position"), whole(request, "token"), number(request, "at"))
+        visitor.start(other)
     except CarouselError as error:
         show_message(page_message(error))
 
@@ -288,10 +294,9 @@ def playing(medium: str) -> tuple[int, Live | None]:
 def stage_component(medium: str) -> Any:
     """The stage of a page as a Streamlit component. Its JavaScript modules come from a route of this app, because those
     that Streamlit serves cannot import one another."""
-    html, *css = (
-        (STATIC / name).read_text(encoding="utf-8")
-        for name in ("stage.html", "stage.css", "shelf.css", "downloads.css", "panels.css")
-    )
+    style = STATIC / "stage.css"
+    others = sorted({*STATIC.glob("*.css")} - {style, STATIC / "page.css"})
+    html, *css = (path.read_text(encoding="utf-8") for path in (STATIC / "stage.html", style, *others))
     module = f'const {{ default: part }} = await import(new URL("carousel/static/{medium}.js", document.baseURI));'
     code = f"{module}\nexport default part;"
     return st.components.v2.component(f"carousel-{medium}", html=html, css="".join(css), js=code)

@@ -1,10 +1,12 @@
 """The HTTP routes that the app serves beside its pages.
 
-    POST /carousel/pull        {visitor, take, have, until, heard}    the next chunk of a live take, as JSON
-    POST /carousel/download    {visitor, take, until, more, format}   a take as a file, as `downloads` has it
-    POST /carousel/prepare     {visitor}                              a download is likely to come
-    GET  /carousel/instrument  ?program=&drum=                        a soundfont program (`instruments.pack`)
-    GET  /carousel/static/…                                           JavaScript modules and style sheets
+    POST /carousel/pull          {visitor, take, have, until, heard}    the next chunk of a live take, as JSON
+    POST /carousel/alternatives  {visitor, take, at, pitch, voice}      what else could have come there, as JSON
+    POST /carousel/surprises     {visitor, take, since, until}          how surprising characters were, as JSON
+    POST /carousel/download      {visitor, take, until, more, format}   a take as a file, as `downloads` has it
+    POST /carousel/prepare       {visitor}                              a download is likely to come
+    GET  /carousel/instrument    ?program=&drum=                        a soundfont program (`instruments.pack`)
+    GET  /carousel/static/…                                             JavaScript modules and style sheets
 
 Under a base path (`--server.baseUrlPath`) they are below it. The visitor's token is in the body of a request, so that
 it appears in no log and in no `Referer` header. An error is answered with a JSON object, `{"error": message}`.
@@ -13,11 +15,12 @@ it appears in no log and in no `Referer` header. An error is answered with a JSO
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -27,10 +30,15 @@ from generator.foundation.errors import CarouselError
 from generator.web.downloads import Makers, Parts, ordered
 from generator.web.fields import body_of, number, text, whole
 from generator.web.live import Live
+from generator.web.live_text import LiveText
 from generator.web.samples import pack
 from generator.web.visitors import Gone, Registry
 
 STATIC = Path(__file__).parent / "static"
+LOOKS = 2
+"""The most looks at what else could have come at the same time: each draws a part of the past again."""
+CHOICES = 8
+"""The number of likeliest tokens that a page shows."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -44,9 +52,7 @@ def routes() -> list[BaseRoute]:
     path = str(st.get_option("server.baseUrlPath")).strip("/")
     base = f"/{path}" if path else ""
     makers = Makers()
-
-    async def answer_pull(body: dict[str, Any]) -> Response:
-        return await to_thread.run_sync(pull, body)
+    looks = CapacityLimiter(LOOKS)
 
     async def answer_download(body: dict[str, Any]) -> Response:
         visitor = registry().visitor(text(body, "visitor"))
@@ -58,7 +64,9 @@ def routes() -> list[BaseRoute]:
         return Response(status_code=204)
 
     return [
-        Route(f"{base}/carousel/pull", _answered(answer_pull), methods=["POST"]),
+        Route(f"{base}/carousel/pull", _answered(_in_thread(pull)), methods=["POST"]),
+        Route(f"{base}/carousel/alternatives", _answered(_in_thread(alternatives, looks)), methods=["POST"]),
+        Route(f"{base}/carousel/surprises", _answered(_in_thread(surprises, looks)), methods=["POST"]),
         Route(f"{base}/carousel/download", _answered(answer_download), methods=["POST"]),
         Route(f"{base}/carousel/prepare", _answered(answer_prepare), methods=["POST"]),
         Route(f"{base}/carousel/instrument", _instrument),
@@ -68,10 +76,53 @@ def routes() -> list[BaseRoute]:
 
 def pull(body: dict[str, Any]) -> Response:
     """Answer with the next chunk of a live take."""
+    return JSONResponse(_live(body).pull(whole(body, "have"), number(body, "until"), number(body, "heard")))
+
+
+def alternatives(body: dict[str, Any]) -> Response:
+    """Answer with the decisions that made a note or a character of a live take, and what else could have come."""
+    stream, decisions = _live(body).decisions(number(body, "at"), whole(body, "pitch"), whole(body, "voice"))
+    return JSONResponse(
+        [
+            {"name": name, "position": at, "choices": [asdict(choice) for choice in stream.alternatives(at, CHOICES)]}
+            for name, at in decisions.items()
+        ]
+    )
+
+
+def surprises(body: dict[str, Any]) -> Response:
+    """Answer with the nats of the characters of a live text from one position to before another."""
+    live = _live(body)
+    if not isinstance(live, LiveText):
+        raise CarouselError("only characters are told one by one how surprising they were")
+    return JSONResponse(live.surprises(whole(body, "since"), whole(body, "until")))
+
+
+def _live(body: dict[str, Any]) -> Live:
+    """The live take that a request names.
+
+    Raises:
+        CarouselError: there is no such take, or it is a kept one.
+    """
     take = registry().visitor(text(body, "visitor")).take(whole(body, "take"))
     if not isinstance(take, Live):
         raise CarouselError("this take is finished; press Start for a new one")
-    return JSONResponse(take.pull(whole(body, "have"), number(body, "until"), number(body, "heard")))
+    return take
+
+
+def _in_thread(
+    work: Callable[[dict[str, Any]], Response], threads: CapacityLimiter | None = None
+) -> Callable[[dict[str, Any]], Awaitable[Response]]:
+    """`work` in a thread.
+
+    Args:
+        threads: limits how many calls run at the same time; None for the limit of the server.
+    """
+
+    async def answer(body: dict[str, Any]) -> Response:
+        return await to_thread.run_sync(work, body, limiter=threads)
+
+    return answer
 
 
 def _answered(work: Callable[[dict[str, Any]], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import NamedTuple
 
+from generator.foundation.errors import CarouselError
+from generator.music.score import Note
+from generator.streaming.origin import injected_until
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import Event
 
 LENGTH = 4096
 """The number of steps that one can go back: of 8 tokens, a quarter of an hour of music or 30,000 characters."""
+
+TOO_FAR = "this was given and not drawn, or is too long ago; choose something later"
 
 
 class Step(NamedTuple):
@@ -46,11 +51,59 @@ class Trail:
             ticks: not beyond what the stream has drawn.
             clock: with "now_ticks", notes that sound at `ticks` may have no end yet.
         """
-        index = max(0, bisect_left(self._steps, ticks, key=attrgetter(clock)) - 1)
-        position = self._steps[index].position if self._steps else stream.position
+        fork = self._at_step(stream, bisect_left(self._steps, ticks, key=attrgetter(clock)) - 1)
+        step = target = fork.position
+        decoder = stream.engine.tokenizer.decoder(fork.snapshot().decoder)
+        for token in stream.tokens()[step:]:
+            if getattr(decoder, clock) >= ticks:
+                break
+            decoder.feed(token)
+            target += 1
+        return fork, step, _drawn_again(fork, stream, target)
+
+    def check(self, stream: Stream, position: int) -> None:
+        """Check that the stream can be forked at a position in tokens.
+
+        Raises:
+            CarouselError: the position is not among the steps, or not reached yet.
+        """
+        if not self._steps or not self._steps[0].position <= position <= stream.position:
+            raise CarouselError(TOO_FAR)
+
+    def fork_at(self, stream: Stream, position: int) -> tuple[Stream, int, list[Event]]:
+        """As `fork`, with the fork at a position in tokens; raises as `check`."""
+        self.check(stream, position)
+        fork = self._at_step(stream, bisect_right(self._steps, position, key=attrgetter("position")) - 1)
+        return fork, fork.position, _drawn_again(fork, stream, position)
+
+    def decisions(self, stream: Stream, note: Note) -> dict[str, int]:
+        """The positions in tokens of the decisions that made a note, by their names.
+
+        Raises:
+            CarouselError: it was not drawn within these steps.
+        """
+        fork = self.fork(stream, note.start_ticks, "now_ticks")[0]
+        tokens = stream.tokens()[fork.position :].tolist()
+        decoder = stream.engine.tokenizer.decoder(fork.snapshot().decoder)
+        for count, token in enumerate(tokens, start=1):
+            if decoder.now_ticks > note.start_ticks:
+                break
+            decoder.feed(token)
+            if found := decoder.decisions(tokens[:count], note):
+                return {name: fork.position + count - 1 - before for name, before in found.items()}
+        raise CarouselError(TOO_FAR)
+
+    def _at_step(self, stream: Stream, index: int) -> Stream:
+        """A fork of the stream at one of the steps, or at the first one if the index is negative."""
         fork = stream.fork()
-        fork.rewind(fork.position - position)
-        drawn: list[Event] = []
-        while getattr(fork, clock) < ticks and not fork.ended:
-            drawn += fork.step(ahead=1)
-        return fork, position, drawn
+        if self._steps:
+            fork.rewind(fork.position - self._steps[max(0, index)].position)
+        return fork
+
+
+def _drawn_again(fork: Stream, stream: Stream, position: int) -> list[Event]:
+    """Let a fork repeat what its stream did up to a position, with changed options and what was injected; returns the
+    events."""
+    past = stream.snapshot()
+    timeline = tuple(change for change in past.timeline if change[0] <= position)
+    return list(fork.replay(position, timeline, injected_until(past.injected, position)))

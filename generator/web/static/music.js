@@ -1,6 +1,8 @@
 // Music: notes are scheduled on the audio clock as soon as they are known, and drawn from the same clock.
 
 import { mounts } from "./mount.js";
+import { Branches } from "./branches.js";
+import { Notes } from "./notes.js";
 import { Synth } from "./synth.js";
 import { noteName } from "./names.js";
 import { isBefore, Roll } from "./roll.js";
@@ -27,6 +29,7 @@ class Music {
     this.element.innerHTML = '<ul class="voices" aria-label="Voices"></ul><canvas role="img" aria-label="Piano roll"></canvas>';
     this.roll = new Roll(this.element.querySelector("canvas"), () => this.position, "Press Start. The music is made while you listen.");
     this.controls = [volumeSlider(this.synth)];
+    this.parts = [new Notes(stage, this), new Branches(stage)];
     this.reset();
   }
 

@@ -11,6 +11,7 @@ const SPAN = 24; // semitones shown at least
 const STEP = 4; // seconds by which the roll goes on where motion is not wanted: then only the play head moves
 const EASE = 0.04; // of the way to the new range, each frame
 const COMING = 0.42; // how opaque a note is that is still to come
+const REACH = 7; // pixels around a note within which the pointer means it
 const FADE_MS = 700; // for notes that will not come after all
 
 /* Whether a time lies before another one; the server rounds both. */
@@ -25,6 +26,8 @@ export class Roll {
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.sharps = 0; // of the key, by which notes are spelled; flats are negative
     this.onSounding = (_notes) => {};
+    this.x = this.y = null; // where a second and a pitch are drawn, in pixels, since the last frame
+    this.row = 0; // the height of a semitone
     this.reset();
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(canvas);
@@ -43,6 +46,7 @@ export class Roll {
     this.replaced = []; // notes that will not come after all, which fade
     this.number = 0;
     this.range = null; // [low, high] as shown
+    this.picked = null; // the note that was chosen to be looked at
     this.begun = false;
     if (!live) return;
     this.number = live.bars;
@@ -105,6 +109,26 @@ export class Roll {
     this.ends = this.ends.filter((at) => isBefore(at, from));
   }
 
+  /* The notes in view that have begun. */
+  notesInView() {
+    return this.notes.filter(([start, duration]) => start <= this.position() && this.x?.(start + duration) > GUTTER);
+  }
+
+  /* The note at a point of the canvas, or the nearest one within a few pixels. */
+  noteAt(left, top) {
+    const distance = ([start, duration, pitch]) => {
+      const across = Math.max(0, this.x(start) - left, left - this.x(start + duration));
+      return Math.hypot(across, Math.max(0, Math.abs(this.y(pitch) + this.row / 2 - top) - this.row / 2));
+    };
+    const near = this.x ? this.notes.filter((note) => distance(note) < REACH) : [];
+    return near.sort((a, b) => distance(a) - distance(b))[0];
+  }
+
+  /* Where the beginning of a note is on the canvas, as far as it is in view. */
+  placeOf([start, , pitch]) {
+    return { x: Math.max(GUTTER, Math.min(this.x(start), this.width)), y: this.y(pitch) + this.row / 2 };
+  }
+
   close() {
     cancelAnimationFrame(this.request);
     this.observer.disconnect();
@@ -150,6 +174,7 @@ export class Roll {
     const [low, high] = this.range;
     const row = height / (high - low + 1);
     const y = (pitch) => (high - pitch) * row;
+    Object.assign(this, { x, y, row });
 
     this.drawKeys(context, low, high, row, y);
     if (!this.begun) return this.drawHint(context);
@@ -181,6 +206,7 @@ export class Roll {
       block(note, heard ? 1 : Math.min(0.85, fade));
     }
     context.globalAlpha = 1;
+    if (seen.includes(this.picked)) this.drawPicked(context, x, y, row);
     this.drawHead(context, head, sounding, y, row);
     context.restore();
     this.onSounding(sounding);
@@ -226,6 +252,14 @@ export class Roll {
     for (const at of this.ends) {
       if (at > from) context.fillRect(Math.round(x(at)) - 3, 0, 2, this.height);
     }
+  }
+
+  drawPicked(context, x, y, row) {
+    const [start, duration, pitch] = this.picked;
+    const tall = Math.max(3, Math.min(row - 1, 15)) + 6;
+    context.strokeStyle = this.ink(1);
+    context.lineWidth = 2;
+    context.strokeRect(x(start) - 3, y(pitch) + (row - tall) / 2, x(start + duration) - x(start) + 4.5, tall);
   }
 
   drawHead(context, head, sounding, y, row) {

@@ -95,8 +95,8 @@ export class Stage {
     this.show();
   }
 
-  /* Ask Python for a take, which is then played. */
-  wait(name, value) {
+  /* Ask Python for a take, which is then played; `reason` tells the parts why, if the listener chose something. */
+  wait(name, value, reason = null) {
     if (this.state === "starting") return;
     this.view.stop();
     this.state = "starting";
@@ -105,6 +105,7 @@ export class Stage {
     this.origin = null;
     this.passed = this.data.live?.take;
     this.asked = name;
+    this.reason = reason;
     this.clicked = performance.now();
     this.say("");
     this.view.unlock();
@@ -182,9 +183,9 @@ export class Stage {
   }
 
   /* A start that was asked of a stage that Streamlit took out of the page is this one's. */
-  takeOver({ state, next, asked, passed, live, origin, clicked, seenMessage }) {
+  takeOver({ state, next, asked, reason, passed, live, origin, clicked, seenMessage }) {
     if (state !== "starting") return;
-    Object.assign(this, { state, next, asked, passed, live, origin, clicked, seenMessage });
+    Object.assign(this, { state, next, asked, reason, passed, live, origin, clicked, seenMessage });
     if (next === "playing") this.view.unlock();
   }
 

@@ -1,6 +1,10 @@
 // Text: characters are typed at a rate that can be read, from a buffer that is kept a little ahead.
 
+import { Branches } from "./branches.js";
+import { Characters } from "./characters.js";
+import { typable } from "./graphemes.js";
 import { mounts } from "./mount.js";
+import { Surprise } from "./surprise.js";
 
 const BLOCK = 2000; // characters; a new block begins at the next line
 const BLOCKS = 30; // the page forgets what is further back
@@ -17,7 +21,7 @@ class Text {
     this.element = document.createElement("div");
     this.element.className = "text";
     this.element.innerHTML =
-      '<div class="page" tabindex="0" role="log" aria-live="off" aria-label="Text" data-hint="Press Start. The text is written while you read."></div><button class="follow" hidden>↓ Follow</button>';
+      '<div class="page" tabindex="0" role="log" aria-live="off" aria-label="Text. Left and right go from character to character; Enter shows what else could have come." data-hint="Press Start. The text is written while you read."></div><button class="follow" hidden>↓ Follow</button>';
     this.page = this.element.querySelector(".page");
     this.back = this.element.querySelector("button");
     this.following = true;
@@ -30,6 +34,7 @@ class Text {
     this.back.addEventListener("click", () => this.follow(true));
     this.speed = SPEEDS[3];
     this.controls = [this.speedSlider()];
+    this.parts = [new Characters(stage, this), new Surprise(stage, this), new Branches(stage)];
     this.reset();
     this.timer = setInterval(() => this.type(), TYPE_MS);
   }
@@ -108,8 +113,8 @@ class Text {
     const elapsed = (now - (this.last ?? now)) / 1000;
     this.last = now;
     if (!this.running || !this.waiting.length) return;
-    this.due += Math.min(elapsed * this.speed, this.waiting.length);
-    const count = Math.floor(this.due);
+    this.due = Math.min(this.due + elapsed * this.speed, this.waiting.length + 1);
+    const count = typable(this.waiting, Math.floor(this.due), this.ended);
     if (!count) return;
     this.due -= count;
     this.write(this.waiting.splice(0, count).join(""));
@@ -125,6 +130,7 @@ class Text {
       text = text.slice(cut);
       this.block = document.createElement("div");
       this.block.className = className;
+      this.block.dir = "auto"; // from right to left, if it begins so; each line for itself
       this.block.append("");
       this.page.append(this.block);
       if (this.following && this.page.childElementCount > BLOCKS) {

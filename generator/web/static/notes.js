@@ -1,0 +1,77 @@
+// Choosing a note of the piano roll, with the pointer or the arrow keys, to see what else could have stood there.
+
+import { Choices } from "./choices.js";
+import { noteName } from "./names.js";
+
+const LEAD = 2; // seconds that are heard before a note that was chosen anew
+const KEYS = { ArrowLeft: -1, ArrowRight: 1 };
+
+export class Notes {
+  constructor(stage, view) {
+    this.stage = stage;
+    this.view = view;
+    this.choices = new Choices(stage);
+    const { canvas } = view.roll;
+    canvas.tabIndex = 0;
+    canvas.setAttribute("role", "application");
+    canvas.setAttribute("aria-label", "Piano roll. Left and right go from note to note; Enter shows what else could have come.");
+    canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
+      const isOver = Boolean(stage.live && view.roll.noteAt(offsetX, offsetY));
+      canvas.style.cursor = isOver ? "pointer" : "";
+      canvas.title = isOver ? "What else could have come?" : "";
+    });
+    canvas.addEventListener("click", ({ offsetX, offsetY }) => this.open(view.roll.noteAt(offsetX, offsetY)));
+    canvas.addEventListener("keydown", (event) => this.press(event));
+    canvas.addEventListener("blur", () => !this.choices.card.matches(":popover-open") && this.pick(null));
+  }
+
+  begin() {
+    this.pick(null);
+  }
+
+  press(event) {
+    const { roll } = this.view;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Enter" && roll.picked) this.open(roll.picked);
+    else if (event.key in KEYS) {
+      const heard = roll.notesInView().sort((a, b) => a[0] - b[0] || b[2] - a[2]);
+      const at = heard.indexOf(roll.picked);
+      const next = at < 0 ? heard.length - 1 : Math.max(0, Math.min(at + KEYS[event.key], heard.length - 1));
+      this.pick(heard[next] ?? null);
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  pick(note) {
+    this.view.roll.picked = note;
+    if (note) this.stage.find(".aloud").textContent = this.name(note);
+  }
+
+  name([, , pitch, , voice]) {
+    const { voices, roll } = this.view;
+    const name = noteName(pitch, roll.sharps);
+    return voices.length > 1 ? `${voices[voice].name} ${name}` : name;
+  }
+
+  open(note) {
+    const { stage, view } = this;
+    if (!note || !stage.live || stage.state === "starting") return;
+    this.pick(note);
+    const [start, , pitch, , voice] = note;
+    const { left, top } = view.roll.canvas.getBoundingClientRect();
+    const { x, y } = view.roll.placeOf(note);
+    this.choices.open({
+      words: this.name(note),
+      places: [{ at: Math.max(0, start), pitch, voice }],
+      at: Math.max(0, start),
+      hear: Math.max(0, Math.min(view.position, start - LEAD)),
+      point: { x: left + x, y: top + y },
+      opener: view.roll.canvas,
+    });
+  }
+
+  close() {
+    this.choices.close();
+  }
+}
