@@ -6,6 +6,7 @@ goes on.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from generator.foundation.options import SamplingOptions
 from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot
+from generator.web import listening
 from generator.web.constraints import page_message, persistent_key
 from generator.web.controls import controls, melody_options, new_seed, set_widgets_to, setting, uploaded
 from generator.web.live import Live
@@ -137,6 +139,10 @@ def start(medium: str, model: Model, options: dict[str, Any]) -> None:
         else:
             # what nobody chose is the melody's, and not the checkpoint's own default
             stream = model.stream(piece, **{**options, **tune, **wanted})
+        request = st.session_state[f"{medium}-stage"].start
+        if isinstance(request, Mapping) and "phrase" in request:
+            played = listening.read(request["phrase"])
+            stream.listen(played.score(), played.voice)
         live = LIVE[medium](stream, setting(medium, "checkpoint"))
         live.upload = upload
         live.given = {name: tune[name] for name in tune if name == "tempo"}

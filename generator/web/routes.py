@@ -1,9 +1,10 @@
 """The HTTP routes that the app serves beside its pages.
 
-    POST /carousel/pull        {visitor, take, have, until, heard}  the next chunk of a live take, as JSON
-    POST /carousel/download    {visitor, take, until, format}       the take as far as it has been heard, as a file
-    GET  /carousel/instrument  ?program=&drum=                      a soundfont program (`instruments.pack`)
-    GET  /carousel/static/…                                         JavaScript modules and style sheets
+    POST /carousel/pull        {visitor, take, have, until, heard, phrase?}  the next chunk of a live take, as JSON
+    POST /carousel/download    {visitor, take, until, format}   the take as far as it has been heard, as a file
+    POST /carousel/phrase      {phrase}                         a phrase that was played, as a MIDI file
+    GET  /carousel/instrument  ?program=&drum=                  a soundfont program (`instruments.pack`)
+    GET  /carousel/static/…                                     JavaScript modules and style sheets
 
 Under a base path (`--server.baseUrlPath`) they are below it. The visitor's token is in the body of a request, so that
 it appears in no log and in no `Referer` header. An error is answered with a JSON object, `{"error": message}`.
@@ -26,13 +27,16 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from generator.foundation.errors import CarouselError
+from generator.music import midi
 from generator.sinks import write
+from generator.web import listening
 from generator.web.live import Live
 from generator.web.samples import pack
 from generator.web.visitors import Gone, Registry
 
 STATIC = Path(__file__).parent / "static"
-MAX_BODY_BYTES = 4096
+MAX_BODY_BYTES = 2**15
+"""A phrase of a thousand messages is a little shorter."""
 FORMATS = {"music": ("mid", "wav", "musicxml", "svg", "take"), "text": ("txt", "take")}
 """The formats in which a take can be downloaded, by medium."""
 DOWNLOADS = 2
@@ -54,6 +58,7 @@ def routes() -> list[BaseRoute]:
     return [
         Route(f"{base}/carousel/pull", _answer(pull), methods=["POST"]),
         Route(f"{base}/carousel/download", _answer(download, CapacityLimiter(DOWNLOADS)), methods=["POST"]),
+        Route(f"{base}/carousel/phrase", _answer(phrase), methods=["POST"]),
         Route(f"{base}/carousel/instrument", _instrument),
         Mount(f"{base}/carousel/static", Modules(directory=STATIC)),
     ]
@@ -64,7 +69,13 @@ def pull(body: dict[str, Any]) -> Response:
     take = registry().visitor(text(body, "visitor")).take(whole(body, "take"))
     if not isinstance(take, Live):
         raise CarouselError("this take is finished; press Start for a new one")
-    return JSONResponse(take.pull(whole(body, "have"), number(body, "until"), number(body, "heard")))
+    played = listening.read(body["phrase"]) if "phrase" in body else None
+    return JSONResponse(take.pull(whole(body, "have"), number(body, "until"), number(body, "heard"), played))
+
+
+def phrase(body: dict[str, Any]) -> Response:
+    """Answer with a phrase that was played, as a MIDI file."""
+    return Response(midi.to_bytes(listening.read(body.get("phrase")).score()), media_type="audio/midi")
 
 
 def download(body: dict[str, Any]) -> Response:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 from operator import attrgetter
 from typing import NamedTuple
 
+from generator.streaming.origin import Origin
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import Event
 
@@ -48,9 +50,27 @@ class Trail:
         """
         index = max(0, bisect_left(self._steps, ticks, key=attrgetter(clock)) - 1)
         position = self._steps[index].position if self._steps else stream.position
+        until = next((step.position for step in islice(self._steps, index + 1, None)), stream.position)
         fork = stream.fork()
         fork.rewind(fork.position - position)
         drawn: list[Event] = []
-        while getattr(fork, clock) < ticks and not fork.ended:
-            drawn += fork.step(ahead=1)
+        if not was_changed(stream.snapshot(), position, until):
+            while getattr(fork, clock) < ticks and not fork.ended:
+                drawn += fork.step(ahead=1)
+            return fork, position, drawn
+        # Drawn again from here, its tokens would be others: these are read until the moment is found.
+        decoder = stream.engine.tokenizer.decoder(fork.snapshot().decoder)
+        tokens = iter(stream.tokens()[position:])
+        read = 0
+        while getattr(decoder, clock) < ticks and (token := next(tokens, None)) is not None:
+            drawn += decoder.feed(token)
+            read += 1
+        fork = stream.fork()
+        fork.rewind(fork.position - position - read)
         return fork, position, drawn
+
+
+def was_changed(origin: Origin, begin: int, end: int) -> bool:
+    """Whether something was played into a stream between two positions, or its options changed there."""
+    changes = any(begin < position < end for position, _ in origin.timeline)
+    return changes or any(at < end and begin < at + len(tokens) for at, tokens in origin.injected)
