@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -65,6 +66,17 @@ def read(value: Any) -> Phrase:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value >= 0
+
+
+def begin_with_phrase(stream: Stream, request: Any) -> None:
+    """Play the phrase into a stream that the request for its start has, if it has one.
+
+    Raises:
+        CarouselError: it is malformed, or the stream cannot hear it.
+    """
+    if isinstance(request, Mapping) and "phrase" in request:
+        phrase = read(request["phrase"])
+        stream.listen(phrase.score(), phrase.voice)
 
 
 def heard_by(stream: Stream, phrase: Phrase, upbeat: float, tempo: float) -> tuple[list[MusicEvent], int]:

@@ -74,7 +74,9 @@ class LiveMusic(Live):
         before = [event for _, event in self._events if ended(event, ticks)]
         shown = self._json(event for event in before if event.start_ticks >= since)
         pedals = {event.voice: event for event in before if isinstance(event, Pedal)}
-        shown["pedals"] = self._json(pedals.values())["pedals"]  # the present state of the pedals, however old
+        tempos = [event for event in before if isinstance(event, Tempo)]
+        in_force = self._json([*pedals.values(), *tempos[-1:]])  # the present tempo and pedals, however old
+        shown |= {name: in_force[name] for name in ("pedals", "tempos")}
         bars = sum(isinstance(event, Bar) for event in before) - len(shown["bars"])
         return {"voices": [asdict(voice) for voice in self._tokenizer.voices], "before": shown, "bars": bars}
 
@@ -184,6 +186,9 @@ class LiveMusic(Live):
             ],
             "pedals": [
                 [seconds(event.start_ticks), event.down, event.voice] for event in events if isinstance(event, Pedal)
+            ],
+            "tempos": [
+                [seconds(event.start_ticks), event.quarters_per_minute] for event in events if isinstance(event, Tempo)
             ],
             "bars": starts(Bar),
             "ends": starts(PieceEnd),

@@ -6,7 +6,6 @@ goes on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -19,9 +18,9 @@ from generator.foundation.options import SamplingOptions
 from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot
-from generator.web import listening
-from generator.web.constraints import page_message, persistent_key
-from generator.web.controls import controls, melody_options, new_seed, set_widgets_to, setting, uploaded
+from generator.web.constraints import choices, page_message, persistent_key
+from generator.web.controls import controls, follow_tempo, melody_options, new_seed, set_widgets_to, setting, uploaded
+from generator.web.listening import begin_with_phrase
 from generator.web.live import Live
 from generator.web.live_music import BACK_BARS, BACK_SECONDS
 from generator.web.live_text import BACK_CHARACTERS
@@ -112,12 +111,14 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
                 for take, kept in (visitor.kept(medium) if visitor else {}).items()
             ],
             "voices": [asdict(voice) for voice in getattr(model.tokenizer, "voices", ())],
+            "tempos": bool(choices("tempo", model)),
             "formats": FORMATS[medium],
             "back": back_distance(model),
             "message": st.session_state.get("message"),
         },
         on_start_change=partial(start, medium, model, options),
         on_back_change=partial(back, medium),
+        on_tempo_change=partial(follow_tempo, medium, model),
         on_restore_change=partial(restore, medium),
         on_replay_change=partial(replay, medium),
         on_keep_change=partial(keep, medium),
@@ -139,10 +140,7 @@ def start(medium: str, model: Model, options: dict[str, Any]) -> None:
         else:
             # what nobody chose is the melody's, and not the checkpoint's own default
             stream = model.stream(piece, **{**options, **tune, **wanted})
-        request = st.session_state[f"{medium}-stage"].start
-        if isinstance(request, Mapping) and "phrase" in request:
-            played = listening.read(request["phrase"])
-            stream.listen(played.score(), played.voice)
+        begin_with_phrase(stream, st.session_state[f"{medium}-stage"].start)
         live = LIVE[medium](stream, setting(medium, "checkpoint"))
         live.upload = upload
         live.given = {name: tune[name] for name in tune if name == "tempo"}
@@ -288,7 +286,8 @@ def stage_component(medium: str) -> Any:
     """The stage of a page as a Streamlit component. Its JavaScript modules come from a route of this app, because those
     that Streamlit serves cannot import one another."""
     html, *css = (
-        (STATIC / name).read_text(encoding="utf-8") for name in ("stage.html", "stage.css", "shelf.css", "panels.css")
+        (STATIC / name).read_text(encoding="utf-8")
+        for name in ("stage.html", "stage.css", "shelf.css", "panels.css", "keyboard.css")
     )
     module = f'const {{ default: part }} = await import(new URL("carousel/static/{medium}.js", document.baseURI));'
     code = f"{module}\nexport default part;"

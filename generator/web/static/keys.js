@@ -2,7 +2,7 @@
 
 let inUse = true; // until the listener turns them off, on both pages
 const STEPS = { "+": 1, "=": 1, "-": -1 };
-const TAKES_LETTERS = "input, textarea, select, [contenteditable], [role=slider], [role=combobox], [role=listbox], [role=menu]";
+export const TAKES_LETTERS = "input, textarea, select, [contenteditable], [role=slider], [role=combobox], [role=listbox], [role=menu]";
 const TAKES_SPACE = "button, a[href], summary, [role=button], [role=switch], .page";
 
 /* Listen for a stage; returns the function that ends it. */
