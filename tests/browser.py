@@ -88,11 +88,15 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visit:
-    """One visitor's page, in the dark unless a `color_scheme` is given, and whatever it complains about."""
+    """One visitor's page, in the dark unless a `color_scheme` is given, and whatever it complains about. A script runs before
+    those of the page."""
 
-    def __init__(self, browser: Browser, url: str, width: int = 1280, height: int = 800, **more: Any) -> None:
+    def __init__(
+        self, browser: Browser, url: str, width: int = 1280, height: int = 800, script: str = "", **more: Any
+    ) -> None:
         wanted = {"color_scheme": "dark", **more}
         self.context = browser.new_context(viewport={"width": width, "height": height}, **wanted)
+        self.context.add_init_script(script)
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE_MS)
         self.complaints: list[str] = []

@@ -141,17 +141,17 @@ export class Duet {
   record(stamp, ...message) {
     const { stage, synth } = this.music;
     if (stage.state === "starting" || (message[0] !== ON && !this.messages.length)) return;
+    if (this.messages.length === MOST_MESSAGES) return;
     const { currentTime, outputLatency } = synth.context;
     const seconds = currentTime - (outputLatency || 0) - (performance.now() - stamp) / 1000; // on what was heard then
     this.messages.push([Math.max(seconds, this.messages.at(-1)?.[0] ?? 0), ...message]);
-    if (this.messages.length >= MOST_MESSAGES - 2 * this.down.size) this.finish();
   }
 
   /* Is the phrase over? */
   tick() {
-    if (!this.messages.length) return;
+    if (!this.messages.length || this.music.stage.pulls.phrase) return;
     const { currentTime } = this.music.synth.context;
-    if (currentTime - this.messages[0][0] > LONGEST) this.finish();
+    if (currentTime - this.messages[0][0] > LONGEST || this.messages.length === MOST_MESSAGES) this.finish();
     else if (!this.down.size && currentTime - this.messages.at(-1)[0] >= this.patience(currentTime)) this.finish();
   }
 
@@ -175,7 +175,7 @@ export class Duet {
     const phrase = { voice, messages };
     this.messages = [];
     this.keep(phrase);
-    if (!this.answers) return;
+    if (!this.answers && this.held === null) return;
     if (stage.state === "idle") stage.wait("start", this.request(phrase));
     if (stage.state !== "playing" || this.held === null) return;
     this.first = first;

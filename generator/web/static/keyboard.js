@@ -14,9 +14,9 @@ const [LOWEST, HIGHEST] = [24, 84]; // of the first key
 const HTML = `
   <div class="row">
     <label><input type="checkbox" class="letters" checked> Play with the computer's keys</label>
-    <label>Voice <select class="voice"></select></label>
+    <label>Voice <select class="voice" aria-label="Voice that plays"></select></label>
     <label><input type="checkbox" class="answers" checked> The stream answers</label>
-    <label>After <select class="rest">
+    <label>After <select class="rest" aria-label="After">
       <option value="0.7">a short rest</option><option value="1.5">a long rest</option><option value="">the bar</option>
     </select></label>
     <span class="octave" role="group" aria-label="Octave">

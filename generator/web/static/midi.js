@@ -1,15 +1,15 @@
-// The panel MIDI: which ports are played and heard, where the browser grants it.
+// The panel Devices: which MIDI ports are played and heard, where the browser grants it.
 
 import { Follower } from "./clock.js";
 
 const HTML = `
   <div class="row">
     <button class="connect">Connect MIDI</button>
-    <label hidden>In <select class="in"></select></label>
-    <label hidden>Out <select class="out"></select></label>
+    <label hidden>In <select class="in" aria-label="In"></select></label>
+    <label hidden>Out <select class="out" aria-label="Out"></select></label>
     <label hidden><input type="checkbox" class="mute"> Only out: no sound from the page</label>
     <label hidden><input type="checkbox" class="clock"> Send the clock</label>
-    <label hidden><input type="checkbox" class="follow"> Follow a clock</label>
+    <label hidden><input type="checkbox" class="external"> Follow a clock</label>
     <button class="panic" title="End every note, here and on all channels">Panic</button>
   </div>
   <p class="hint" role="status"></p>`;
@@ -30,21 +30,26 @@ export class Midi {
     this.output = output;
     this.access = null;
     this.input = null;
+    this.wanted = { in: "", out: "" }; // the ports that were chosen; one that vanishes is chosen again once it is back
     const element = Object.assign(document.createElement("div"), { className: "midi", innerHTML: HTML });
     this.find = (selector) => element.querySelector(selector);
-    this.panel = { name: "MIDI", element };
+    this.panel = { name: "Devices", element };
     this.follower = new Follower(music.stage);
     this.follower.said = (tempo) => this.say(`The clock has ${tempo} quarters a minute. ${this.follows}`);
     this.find(".connect").addEventListener("click", () => this.connect());
     this.find(".panic").addEventListener("click", () => this.panic());
-    this.find(".in").addEventListener("change", () => this.choose());
-    this.find(".out").addEventListener("change", () => this.choose());
+    for (const side of ["in", "out"]) {
+      this.find(`.${side}`).addEventListener("change", ({ target }) => {
+        this.wanted[side] = target.value;
+        this.choose();
+      });
+    }
     this.find(".mute").addEventListener("change", () => this.choose());
     this.find(".clock").addEventListener("change", ({ target }) => {
       output.clock.isSent = target.checked;
       if (!target.checked) output.clock.stop();
     });
-    this.find(".follow").addEventListener("change", ({ target }) => {
+    this.find(".external").addEventListener("change", ({ target }) => {
       this.follower.isOn = target.checked;
       this.say(target.checked ? this.follows : "");
     });
@@ -72,20 +77,18 @@ export class Midi {
     this.access.onstatechange = () => this.list();
     this.find(".connect").hidden = true;
     for (const label of this.find(".row").querySelectorAll("label")) label.hidden = false;
+    [this.wanted.in = ""] = this.access.inputs.keys();
     this.list();
-    const [input] = this.access.inputs.keys();
-    if (input) this.find(".in").value = input;
-    this.choose();
   }
 
-  /* The ports that there are now; one that was chosen and is back is chosen again. */
+  /* The ports that there are now. */
   list() {
     const { inputs, outputs } = this.access;
-    for (const [select, ports] of [[this.find(".in"), inputs], [this.find(".out"), outputs]]) {
-      const chosen = select.value;
-      select.replaceChildren(new Option("None", ""), ...[...ports.values()].map(({ id, name }) => new Option(name, id)));
-      select.value = ports.has(chosen) ? chosen : "";
-      if (chosen && !select.value) this.duet.letGo();
+    for (const [side, ports] of Object.entries({ in: inputs, out: outputs })) {
+      const select = this.find(`.${side}`);
+      const names = [...ports.values()].map(({ id, name }) => new Option(name, id));
+      select.replaceChildren(new Option("None", ""), ...names);
+      select.value = ports.has(this.wanted[side]) ? this.wanted[side] : "";
     }
     this.say(inputs.size + outputs.size ? "" : NO_PORTS);
     this.choose();
@@ -96,6 +99,7 @@ export class Midi {
     const input = access.inputs.get(this.find(".in").value) ?? null;
     if (input !== this.input) {
       if (this.input) this.input.onmidimessage = null;
+      this.duet.letGo();
       this.input = input;
       if (input) input.onmidimessage = ({ data, timeStamp }) => this.hear(data, timeStamp);
     }

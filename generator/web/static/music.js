@@ -85,10 +85,8 @@ class Music {
 
   prepare({ voices }) {
     this.load(voices);
-    if (this.origin === null) {
-      this.voices = voices;
-      this.legend(voices);
-    }
+    if (this.origin === null) this.legend(voices);
+    if (this.stage.state === "idle") this.voices = voices;
     this.keyboard.offer(this.voices);
   }
 
@@ -234,6 +232,7 @@ class Music {
 
   stop() {
     this.stopped = this.position;
+    this.duet.reset();
     this.synth.silence();
     this.synth.context?.resume();
   }

@@ -21,7 +21,7 @@ export class Pulls {
   begin(joint) {
     this.sequence = 0;
     this.joint = joint;
-    this.phrase = null; // what was played, {heard, phrase}, until the stream has heard it
+    if (joint === undefined) this.phrase = null; // what was played, {heard, phrase}, until the stream has heard it
     this.urgent = false; // the next chunk is needed now, because it replaces what was to come
   }
 
