@@ -88,8 +88,8 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visit:
-    """One visitor's page, in the dark unless a `color_scheme` is given, and whatever it complains about. A script runs before
-    those of the page."""
+    """One visitor's page, in the dark unless a `color_scheme` is given, and whatever it complains about. The page's
+    scripts run after `script`."""
 
     def __init__(
         self, browser: Browser, url: str, width: int = 1280, height: int = 800, script: str = "", **more: Any

@@ -86,7 +86,9 @@ def test_the_answer_begins_at_a_bar_line_after_the_phrase(music: Model) -> None:
     page = Player(LiveMusic(music.stream(seed=5), "a"))
     page.pull(12.0, 0.0)
     line = page.bars[2]
-    phrase = page.play(line + 0.5, 72, 74, 76, voice="Soprano")["phrase"]
+    chunk = page.play(line + 0.5, 72, 74, 76, voice="Soprano")
+    phrase = chunk["phrase"]
+    assert len(read_text(chunk["origin"])[0].injected) == 1, "the page can have it drawn again"
     assert phrase["bar"] == 2.0
     assert (phrase["begin"] - line) % 2 == 0.5 and (phrase["end"] - line) % 2 == 0
     heard = [note for note in page.notes if phrase["begin"] <= note[0] < phrase["end"]]

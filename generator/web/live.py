@@ -147,8 +147,11 @@ class Live(ABC):
         fork.set(**self._changed_options(fork))
         self._go_on_with(fork, step, drawn)
         self._send_from(fork.now_ticks)
-        replaced = {"from": round(self._position(fork.now_ticks), 4)}
-        return replaced if phrase is None else {**replaced, "phrase": self._listen(phrase)}
+        replaced: dict[str, Any] = {"from": round(self._position(fork.now_ticks), 4)}
+        if phrase is not None:
+            replaced["phrase"] = self._listen(phrase)
+            self._origin_sent = (0, None)  # the browser needs another one
+        return replaced
 
     def _changed_options(self, stream: Stream) -> dict[str, Any]:
         """The options that a stream does not have yet."""

@@ -133,7 +133,7 @@ export class Keyboard {
   keyDown(event) {
     const at = event.composedPath()[0];
     const isBusy = event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]");
-    const isTyping = at.closest?.(TAKES_LETTERS) && at.type !== "checkbox";
+    const isTyping = at.closest?.(TAKES_LETTERS);
     if (!this.takesLetters || isBusy || isTyping || this.duet.music.stage.find("dialog").open) return;
     const step = CODES.indexOf(event.code);
     if (step < 0 && !OCTAVES[event.code]) return;
