@@ -11,21 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from tests.browser import Visit
+from tests.browser import PORTS, Visit
 
-PORTS = """
-window.sent = [];
-window.input = { id: "in", name: "Keys" };
-window.ports = {
-  inputs: new Map([["in", input]]),
-  outputs: new Map([["out", { id: "out", name: "Synth", send: (data, at) => {
-    const now = performance.now();
-    sent.push({ data: [...data], at: at ?? now, now });
-  } }]]),
-};
-navigator.requestMIDIAccess = () => Promise.reject(new DOMException("no", "SecurityError"));
-window.play = (...data) => input.onmidimessage({ data, timeStamp: performance.now() });
-"""
 INSECURE = """async () => {
   Object.defineProperty(window, "isSecureContext", { value: false });
   const { Midi } = await import("/carousel/static/midi.js");
