@@ -4,6 +4,7 @@ import { isBefore } from "./roll.js";
 
 const PHRASES = "carousel-phrases"; // in the tab's storage
 const MOST_PHRASES = 6;
+const MOST_SHOWN = 200; // notes
 const MOST_MESSAGES = 1000; // as the server has it
 const LONGEST = 115; // seconds
 const LEAD = 0.08; // seconds between what the server answers and its first sound
@@ -63,7 +64,7 @@ export class Duet {
     this.output.send(ON, this.voice ?? 0, pitch, velocity);
     this.delays = [...this.delays, performance.now() - stamp].slice(-200);
     const note = [this.playhead, null, pitch, velocity, this.voice ?? 0, true];
-    if (stage.state === "playing") music.roll.played.push(note);
+    if (stage.state === "playing") music.roll.played = [...music.roll.played.slice(-MOST_SHOWN), note];
     this.down.set(pitch, { sound, note, voice: this.voice ?? 0 });
     this.record(stamp, ON, pitch, velocity);
     if (this.answers && stage.state === "playing" && music.origin !== null && this.held === null) this.hold();
@@ -171,7 +172,7 @@ export class Duet {
     const { stage } = music;
     const [[first]] = this.messages;
     const messages = this.messages.map(([seconds, ...message]) => [Math.round(1e4 * (seconds - first)) / 1e4, ...message]);
-    const voice = this.voice === null ? "" : music.voices[this.voice].name;
+    const voice = music.voices[this.voice]?.name ?? "";
     const phrase = { voice, messages };
     this.messages = [];
     this.keep(phrase);

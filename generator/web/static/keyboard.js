@@ -68,6 +68,10 @@ export class Keyboard {
     return this.isOpen && this.find(".letters").checked;
   }
 
+  begin({ voices }) {
+    this.offer(voices);
+  }
+
   tick() {
     this.duet.tick();
   }
