@@ -13,7 +13,8 @@ from generator.foundation.errors import CarouselError
 from generator.music import midi
 from generator.streaming.engine import Model
 from generator.streaming.origin import read_text
-from generator.web.listening import MAX_MESSAGES, MAX_SECONDS, read
+from generator.web import routes
+from generator.web.listening import MAX_MESSAGES, MAX_SECONDS, begin_with_phrase, read
 from generator.web.live_music import LiveMusic
 from generator.web.live_text import LiveText
 from tests.conftest import tiny
@@ -119,6 +120,16 @@ def test_a_phrase_is_read() -> None:
     phrase = read(played(1.5, 60, 64, voice="Alto"))
     assert (phrase.at, phrase.voice, len(phrase.messages)) == (1.5, "Alto", 4)
     assert [(note.pitch, note.velocity) for note in phrase.score().notes] == [(60, 90), (64, 90)]
+
+
+def test_a_phrase_can_be_taken_home_and_be_a_beginning(music: Model) -> None:
+    request = {"phrase": played(0, 72, 74)}
+    assert [note.pitch for note in midi.read(bytes(routes.phrase(request).body)).notes] == [72, 74]
+    stream, plain = music.stream(seed=5), music.stream(seed=5)
+    begin_with_phrase(stream, request)
+    begin_with_phrase(plain, 1234567890)
+    assert [note.pitch for note in stream.history().notes] == [72, 74] and plain.position == 0
+    assert LiveMusic(stream, "a").describe()["at"] == 2.0, "the answer is heard from the bar line on"
 
 
 ON = [0, 0x90, 60, 90]
