@@ -25,6 +25,20 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--disable-sync"),
     *("--no-first-run", "--no-proxy-server"),
 ]
+PORTS = """
+window.sent = [];
+window.input = { id: "in", name: "Keys" };
+window.ports = {
+  inputs: new Map([["in", input]]),
+  outputs: new Map([["out", { id: "out", name: "Synth", send: (data, at) => {
+    const now = performance.now();
+    sent.push({ data: [...data], at: at ?? now, now });
+  } }]]),
+};
+navigator.requestMIDIAccess = () => Promise.reject(new DOMException("no", "SecurityError"));
+window.play = (...data) => input.onmidimessage({ data, timeStamp: performance.now() });
+"""
+"""For `Visit`: MIDI ports that only pretend. `play` sends what it is given to the page, `sent` has what came back."""
 PATIENCE_MS = 120_000
 """For whatever must happen at last, on a machine that is busy with something else too."""
 
@@ -91,15 +105,24 @@ class Visit:
     """One visitor's page, in the dark unless a `color_scheme` is given, and whatever it complains about.
 
     It is another tab of a browser that may have been here before, which loads the page in half the time; or the first
-    one of a browser that has not, if `new` is set.
+    one of a browser that has not, if `new` is set. The page's scripts run after `script`.
     """
 
     def __init__(
-        self, browser: Browser, url: str, width: int = 1280, height: int = 800, *, new: bool = False, **media: Any
+        self,
+        browser: Browser,
+        url: str,
+        width: int = 1280,
+        height: int = 800,
+        *,
+        new: bool = False,
+        script: str = "",
+        **media: Any,
     ) -> None:
         self._new = new
         self.context = browser.new_context() if new or not browser.contexts else browser.contexts[0]
         self.page: Page = self.context.new_page()
+        self.page.add_init_script(script)
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.emulate_media(**{"color_scheme": "dark", **media})
         self.page.set_default_timeout(PATIENCE_MS)

@@ -1,12 +1,13 @@
 """The HTTP routes that the app serves beside its pages.
 
-    POST /carousel/pull          {visitor, take, have, until, heard}    the next chunk of a live take, as JSON
-    POST /carousel/alternatives  {visitor, take, at, pitch, voice}      what else could have come there, as JSON
-    POST /carousel/surprises     {visitor, take, since, until}          how surprising characters were, as JSON
-    POST /carousel/download      {visitor, take, until, more, format}   a take as a file, as `downloads` has it
-    POST /carousel/prepare       {visitor}                              a download is likely to come
-    GET  /carousel/instrument    ?program=&drum=                        a soundfont program (`instruments.pack`)
-    GET  /carousel/static/…                                             JavaScript modules and style sheets
+    POST /carousel/pull          {visitor, take, have, until, heard, phrase?}  the next chunk of a live take, as JSON
+    POST /carousel/alternatives  {visitor, take, at, pitch, voice}             what else could have come there, as JSON
+    POST /carousel/surprises     {visitor, take, since, until}                 how surprising characters were, as JSON
+    POST /carousel/download      {visitor, take, until, more, format}          a take as a file, as `downloads` has it
+    POST /carousel/prepare       {visitor}                                     a download is likely to come
+    POST /carousel/phrase        {phrase}                                      a phrase that was played, as a MIDI file
+    GET  /carousel/instrument    ?program=&drum=                               a soundfont program (`instruments.pack`)
+    GET  /carousel/static/…                                                    JavaScript modules and style sheets
 
 Under a base path (`--server.baseUrlPath`) they are below it. The visitor's token is in the body of a request, so that
 it appears in no log and in no `Referer` header. An error is answered with a JSON object, `{"error": message}`.
@@ -27,6 +28,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from generator.foundation.errors import CarouselError
+from generator.music import midi
+from generator.web import listening
 from generator.web.downloads import Makers, Parts, ordered
 from generator.web.fields import body_of, number, text, whole
 from generator.web.live import Live
@@ -69,6 +72,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{base}/carousel/surprises", _answered(_in_thread(surprises, looks)), methods=["POST"]),
         Route(f"{base}/carousel/download", _answered(answer_download), methods=["POST"]),
         Route(f"{base}/carousel/prepare", _answered(answer_prepare), methods=["POST"]),
+        Route(f"{base}/carousel/phrase", _answered(_in_thread(phrase)), methods=["POST"]),
         Route(f"{base}/carousel/instrument", _instrument),
         Mount(f"{base}/carousel/static", Modules(directory=STATIC)),
     ]
@@ -76,7 +80,8 @@ def routes() -> list[BaseRoute]:
 
 def pull(body: dict[str, Any]) -> Response:
     """Answer with the next chunk of a live take."""
-    return JSONResponse(_live(body).pull(whole(body, "have"), number(body, "until"), number(body, "heard")))
+    played = listening.read(body["phrase"]) if "phrase" in body else None
+    return JSONResponse(_live(body).pull(whole(body, "have"), number(body, "until"), number(body, "heard"), played))
 
 
 def alternatives(body: dict[str, Any]) -> Response:
@@ -96,6 +101,11 @@ def surprises(body: dict[str, Any]) -> Response:
     if not isinstance(live, LiveText):
         raise CarouselError("only characters are told one by one how surprising they were")
     return JSONResponse(live.surprises(whole(body, "since"), whole(body, "until")))
+
+
+def phrase(body: dict[str, Any]) -> Response:
+    """Answer with a phrase that was played, as a MIDI file."""
+    return Response(midi.to_bytes(listening.read(body.get("phrase")).score()), media_type="audio/midi")
 
 
 def _live(body: dict[str, Any]) -> Live:
