@@ -47,9 +47,14 @@ VEROVIO: dict[str, Any] = {
 """A page is as wide as A4, in 0.1 mm, and as high as the music, up to Verovio's limit."""
 
 
-def to_musicxml(score: Score) -> bytes:
-    """A score with notes as MusicXML 4.0, with a part for each voice that has notes."""
-    root = m21.musicxml.m21ToXml.ScoreExporter(_stream(score)).parse()
+def to_musicxml(score: Score, key: int | None = None) -> bytes:
+    """A score with notes as MusicXML 4.0, with a part for each voice that has notes.
+
+    Args:
+        key: of an excerpt of a piece, the piece's key as an index into `KEYS`; then only a piece that ends has a final
+            bar line.
+    """
+    root = m21.musicxml.m21ToXml.ScoreExporter(_stream(score, key)).parse()
     unwanted = {"encoding-date", "creator"} | ({"work", "movement-title"} if not score.title else set())
     for parent in [root, *root.iterfind("identification"), *root.iter("encoding")]:
         for child in [child for child in parent if child.tag in unwanted]:
@@ -81,10 +86,12 @@ def to_svg(score: Score) -> bytes:
     return (f'<svg xmlns="http://www.w3.org/2000/svg" {frame}>\n<rect {frame} fill="white"/>\n{below}</svg>\n').encode()
 
 
-def _stream(score: Score) -> Any:
-    """The score as a music21 stream with measures, ready for export."""
+def _stream(score: Score, key: int | None = None) -> Any:
+    """The score as a music21 stream with measures, ready for export. `key` is that of `to_musicxml`."""
     layout = lay_out(score)
     keys, ends = _keys(score, layout), _ends(score, layout)
+    if key is not None:
+        keys, ends = {0: SHARPS[key]}, ends if score.piece_ends else set()
     stream = m21.stream.Score()
     stream.metadata = m21.metadata.Metadata(title=score.title, composer="")
     channels = (channel for channel in count() if channel % 16 != 9)

@@ -18,6 +18,8 @@ from generator.foundation.options import SamplingOptions
 from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot
+from generator.tokenizers.score import ScoreTokenizer
+from generator.web.component import stage_component
 from generator.web.constraints import page_message, persistent_key
 from generator.web.controls import controls, melody_options, new_seed, set_widgets_to, setting, uploaded
 from generator.web.live import Live
@@ -110,6 +112,9 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
                 for take, kept in (visitor.kept(medium) if visitor else {}).items()
             ],
             "voices": [asdict(voice) for voice in getattr(model.tokenizer, "voices", ())],
+            "checkpoint": model.checkpoint.name,
+            "checkpoints": list(checkpoints(medium)),
+            "written": isinstance(model.tokenizer, ScoreTokenizer),
             "formats": FORMATS[medium],
             "back": back_distance(model),
             "message": st.session_state.get("message"),
@@ -119,6 +124,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
         on_restore_change=partial(restore, medium),
         on_replay_change=partial(replay, medium),
         on_keep_change=partial(keep, medium),
+        on_tune_change=partial(tune, medium),
         on_remove_change=partial(remove, medium),
     )
 
@@ -177,6 +183,23 @@ def replay(medium: str) -> None:
         if kept is None:
             raise CarouselError("this take is no longer here")
         go_on_with(drawn_again(medium, kept.origin, 0.0))
+    except CarouselError as error:
+        show_message(page_message(error))
+
+
+def tune(medium: str) -> None:
+    """Go on with another seed, or with another checkpoint, as the radio asks for."""
+    try:
+        name = text(fields(st.session_state[f"{medium}-stage"].tune), "checkpoint")
+        if name not in checkpoints(medium):
+            raise CarouselError(f"the checkpoint {name!r:.80} is not on this page")
+        live = playing(medium)[1]
+        st.session_state[f"{medium}-checkpoint"] = name
+        if f"{medium}-{name}-shown" in st.session_state:  # else its own seed is a new one
+            seed = new_seed(f"{medium}-{name}")
+            if live and live.name == name:
+                live.set(seed=seed)
+        st.session_state["changed widgets"] = True
     except CarouselError as error:
         show_message(page_message(error))
 
@@ -275,18 +298,6 @@ def playing(medium: str) -> tuple[int, Live | None]:
     """The number of this visitor's live take, and the take; (0, None) if there is none."""
     visitor = this_visitor()
     return visitor.playing(medium) if visitor else (0, None)
-
-
-@st.cache_resource(show_spinner=False)
-def stage_component(medium: str) -> Any:
-    """The stage of a page as a Streamlit component. Its JavaScript modules come from a route of this app, because those
-    that Streamlit serves cannot import one another."""
-    html, *css = (
-        (STATIC / name).read_text(encoding="utf-8") for name in ("stage.html", "stage.css", "shelf.css", "panels.css")
-    )
-    module = f'const {{ default: part }} = await import(new URL("carousel/static/{medium}.js", document.baseURI));'
-    code = f"{module}\nexport default part;"
-    return st.components.v2.component(f"carousel-{medium}", html=html, css="".join(css), js=code)
 
 
 main()

@@ -2,6 +2,7 @@
 
     POST /carousel/pull        {visitor, take, have, until, heard}  the next chunk of a live take, as JSON
     POST /carousel/download    {visitor, take, until, format}       the take as far as it has been heard, as a file
+    POST /carousel/sheet       {visitor, take, from, until, width, transpose}  bars of a live take as sheet music, as JSON
     GET  /carousel/instrument  ?program=&drum=                      a soundfont program (`instruments.pack`)
     GET  /carousel/static/…                                         JavaScript modules and style sheets
 
@@ -28,7 +29,9 @@ from starlette.staticfiles import StaticFiles
 from generator.foundation.errors import CarouselError
 from generator.sinks import write
 from generator.web.live import Live
+from generator.web.live_music import LiveMusic
 from generator.web.samples import pack
+from generator.web.sheet import MOST_SEMITONES, sheet
 from generator.web.visitors import Gone, Registry
 
 STATIC = Path(__file__).parent / "static"
@@ -37,6 +40,8 @@ FORMATS = {"music": ("mid", "wav", "musicxml", "svg", "take"), "text": ("txt", "
 """The formats in which a take can be downloaded, by medium."""
 DOWNLOADS = 2
 """The most downloads that are made at the same time, in threads of their own, so that no listener waits for them."""
+SHEETS = 4
+"""The most requests for sheet music that wait for the process that engraves."""
 MAX_POSITION = 1e9
 """The largest position in a request; the unit is that of the take."""
 
@@ -54,6 +59,7 @@ def routes() -> list[BaseRoute]:
     return [
         Route(f"{base}/carousel/pull", _answer(pull), methods=["POST"]),
         Route(f"{base}/carousel/download", _answer(download, CapacityLimiter(DOWNLOADS)), methods=["POST"]),
+        Route(f"{base}/carousel/sheet", _answer(read, CapacityLimiter(SHEETS)), methods=["POST"]),
         Route(f"{base}/carousel/instrument", _instrument),
         Mount(f"{base}/carousel/static", Modules(directory=STATIC)),
     ]
@@ -65,6 +71,15 @@ def pull(body: dict[str, Any]) -> Response:
     if not isinstance(take, Live):
         raise CarouselError("this take is finished; press Start for a new one")
     return JSONResponse(take.pull(whole(body, "have"), number(body, "until"), number(body, "heard")))
+
+
+def read(body: dict[str, Any]) -> Response:
+    """Answer with some bars of a live take as sheet music."""
+    take = registry().visitor(text(body, "visitor")).take(whole(body, "take"))
+    if not isinstance(take, LiveMusic):
+        raise CarouselError("only music that plays has sheet music")
+    since, until, width = (number(body, name) for name in ("from", "until", "width"))
+    return JSONResponse(sheet(take, since, until, width, between(body, "transpose", -MOST_SEMITONES, MOST_SEMITONES)))
 
 
 def download(body: dict[str, Any]) -> Response:
@@ -180,6 +195,18 @@ def whole(body: dict[str, Any], name: str) -> int:
     value = body.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise CarouselError(f"the request's {name} is not a whole number")
+    return value
+
+
+def between(body: dict[str, Any], name: str, least: int, most: int) -> int:
+    """A field of a request that is a whole number within bounds.
+
+    Raises:
+        CarouselError: it is missing or no such number.
+    """
+    value = body.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise CarouselError(f"the request's {name} is not a whole number from {least} to {most}")
     return value
 
 

@@ -5,6 +5,7 @@
 // browser allows it without a click; and committed(seconds), before which nothing can be replaced so many seconds from now.
 // It may have parts, each with what it wants of: panel (see panels.js), begin(live), accept(chunk), tick(), close().
 
+import { every } from "./clock.js";
 import { listen } from "./keys.js";
 import { Memory } from "./memory.js";
 import { addPanel } from "./panels.js";
@@ -38,7 +39,7 @@ export class Stage {
     for (const { panel } of this.parts) if (panel) addPanel(this, panel);
     this.find("h1").textContent = this.view.title;
     this.deafen = listen(this);
-    this.timer = setInterval(() => this.tick(), TICK_MS);
+    this.endTicks = every(TICK_MS, () => this.tick());
     this.show();
   }
 
@@ -229,7 +230,7 @@ export class Stage {
 
   close() {
     this.memory.save(true);
-    clearInterval(this.timer);
+    this.endTicks();
     this.deafen();
     for (const part of this.parts) part.close?.();
     this.view.close();

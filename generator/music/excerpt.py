@@ -1,0 +1,108 @@
+"""Some bars of a piece as a picture, and when each note in it sounds."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+from zlib import crc32
+
+import verovio
+
+from generator.foundation.errors import CarouselError
+from generator.music.engraving import to_musicxml
+from generator.music.layout import lay_out
+from generator.music.score import Score
+
+SCALES = ((700, 50), (0, 34))
+"""The scale in percent for pages from a width in pixels on; at 50 a staff is 36 pixels high."""
+OPTIONS: dict[str, Any] = {
+    "pageHeight": 60000,
+    "adjustPageHeight": True,
+    "pageMarginTop": 40,
+    "pageMarginBottom": 40,
+    "pageMarginLeft": 40,
+    "pageMarginRight": 20,
+    "breaks": "auto",
+    "minLastJustification": 0.55,
+    "header": "none",
+    "footer": "none",
+    "svgViewBox": True,
+    "svgRemoveXlink": True,
+}
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """The bars to be shown, from tick `start` to `end` of a score of one piece. The score has a bar more on either side
+    where there is one, for ties that go over the edges; `key` is an index into `KEYS`."""
+
+    score: Score
+    start: int
+    end: int
+    key: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An SVG picture, with the notes in it as (id, start, end), in seconds from the start of the score, and the voice
+    of each staff from the top down."""
+
+    svg: str
+    notes: list[tuple[str, float, float]]
+    voices: list[int]
+
+
+def engrave(excerpt: Excerpt, width: int) -> Picture:
+    """Engrave an excerpt, for a page that is `width` pixels wide. The same excerpt always gives the same picture, and
+    pictures of different ones share no ids.
+
+    Raises:
+        CarouselError: there are no notes in it, or Verovio cannot draw it.
+    """
+    score = excerpt.score
+    quarter = score.ticks_per_quarter
+    if not any(excerpt.start <= note.start_ticks < excerpt.end for note in score.notes):
+        raise CarouselError("these bars are empty")
+    layout = lay_out(score)
+    first = int(layout.bars[0].start * quarter)
+    shown = [
+        number for number, bar in enumerate(layout.bars, start=1) if excerpt.start <= bar.origin * quarter < excerpt.end
+    ]
+    data = to_musicxml(score, key=excerpt.key)
+    if excerpt.start:
+        data = _without_opening(data)
+    scale = next(scale for narrowest, scale in SCALES if width >= narrowest)
+    toolkit = verovio.toolkit(False)
+    toolkit.setResourcePath(str(files("verovio") / "data"))
+    page = {"pageWidth": width * 100 // scale, "scale": scale, "xmlIdSeed": crc32(data) & 0x7FFFFFFF}
+    toolkit.setOptions({**OPTIONS, **page})
+    if not toolkit.loadData(data.decode()):
+        raise CarouselError("verovio cannot draw these bars")
+    times = toolkit.renderToTimemap()
+    toolkit.select({"measureRange": f"{shown[0]}-{shown[-1]}"})
+    toolkit.redoLayout()
+    svg = re.sub(r' color="black"', ' color="currentColor"', toolkit.renderToSVG(1))
+    clock, begun, notes = score.clock(), {}, []
+    for entry in json.loads(times) if isinstance(times, str) else times:
+        seconds = clock.seconds(first + round(entry["qstamp"] * quarter))
+        for name in entry.get("off", ()):
+            if name in begun:
+                notes.append((name, begun.pop(name), seconds))
+        begun |= dict.fromkeys(entry.get("on", ()), seconds)
+    drawn = [note for note in notes if f'id="{note[0]}"' in svg]
+    return Picture(svg, drawn, [staff.voice for staff in layout.staves])
+
+
+def _without_opening(data: bytes) -> bytes:
+    """MusicXML without the names of parts and the metre of its first bar, which stand where a piece begins."""
+    root = ET.fromstring(data)
+    for name in root.iter("part-name"):
+        name.set("print-object", "no")
+    for attributes in root.iterfind("part/measure[1]/attributes"):
+        for metre in attributes.findall("time"):
+            attributes.remove(metre)
+    return ET.tostring(root)

@@ -1,0 +1,23 @@
+"""The stage of a page as a Streamlit component."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from generator.web.routes import STATIC
+
+STYLES = ("stage", "shelf", "panels", "mixer", "sheet", "radio")
+
+
+@st.cache_resource(show_spinner=False)
+def stage_component(medium: str) -> Any:
+    """The stage of a page. Its JavaScript modules come from a route of this app, because those that Streamlit serves
+    cannot import one another."""
+    html, *css = (
+        (STATIC / name).read_text(encoding="utf-8") for name in ("stage.html", *(f"{style}.css" for style in STYLES))
+    )
+    module = f'const {{ default: part }} = await import(new URL("carousel/static/{medium}.js", document.baseURI));'
+    code = f"{module}\nexport default part;"
+    return st.components.v2.component(f"carousel-{medium}", html=html, css="".join(css), js=code)
