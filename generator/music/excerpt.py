@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
@@ -82,12 +81,13 @@ def engrave(excerpt: Excerpt, width: int) -> Picture:
     toolkit.setOptions({**OPTIONS, **page})
     if not toolkit.loadData(data.decode()):
         raise CarouselError("verovio cannot draw these bars")
-    times = toolkit.renderToTimemap()
+    times: Any = toolkit.renderToTimemap()
     toolkit.select({"measureRange": f"{shown[0]}-{shown[-1]}"})
     toolkit.redoLayout()
     svg = re.sub(r' color="black"', ' color="currentColor"', toolkit.renderToSVG(1))
-    clock, begun, notes = score.clock(), {}, []
-    for entry in json.loads(times) if isinstance(times, str) else times:
+    clock, begun = score.clock(), dict[str, float]()
+    notes: list[tuple[str, float, float]] = []
+    for entry in times:
         seconds = clock.seconds(first + round(entry["qstamp"] * quarter))
         for name in entry.get("off", ()):
             if name in begun:

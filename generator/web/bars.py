@@ -75,7 +75,7 @@ def _from_piece(events: Iterable[MusicEvent], since: int) -> list[MusicEvent]:
     for event in events:
         if start is None:
             found.append(event)
-            if isinstance(event, PieceEnd) and event.start_ticks <= since + 1 or len(found) == LONGEST_PIECE:
+            if (isinstance(event, PieceEnd) and event.start_ticks <= since + 1) or len(found) == LONGEST_PIECE:
                 start = event.start_ticks
                 wanted -= {type(other) for other in found if other.start_ticks <= start}
         elif type(event) in wanted:

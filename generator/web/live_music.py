@@ -125,14 +125,9 @@ class LiveMusic(Live):
         notes = (event for event in piece if isinstance(event, Note) and event.voice not in drums)
         return SHARPS[likely(islice(notes, KEY_NOTES))]
 
-    @property
-    def written(self) -> bool:
-        """Whether this music has bars, so that it can be read and counted."""
-        return isinstance(self._tokenizer, ScoreTokenizer)
-
     def _beats(self, since: int, until: int) -> list[list[Any]]:
         """The beats between two ticks, as [position, whether it is the first of its bar]."""
-        if not self.written:
+        if not isinstance(self._tokenizer, ScoreTokenizer):
             return []
         latest = (event for _, event in reversed(self._events))
         found = bars.latest_beats(latest, self._tokenizer.ticks_per_quarter, since, until)
@@ -146,7 +141,7 @@ class LiveMusic(Live):
             CarouselError: this music has no bars, or there are none between these positions.
         """
         with self._lock:
-            if not self.written:
+            if not isinstance(self._tokenizer, ScoreTokenizer):
                 raise CarouselError("this music has no bars; look at the roll")
             latest = (event for _, event in reversed(self._events))
             ticks, horizon = (self._ticks(since), self._ticks(until)), self._stream.horizon_ticks

@@ -2,7 +2,7 @@
 
     POST /carousel/pull        {visitor, take, have, until, heard}  the next chunk of a live take, as JSON
     POST /carousel/download    {visitor, take, until, format}       the take as far as it has been heard, as a file
-    POST /carousel/sheet       {visitor, take, from, until, width, transpose}  bars of a live take as sheet music, as JSON
+    POST /carousel/sheet       {visitor, take, from, until, width, transpose}  bars of it as sheet music
     GET  /carousel/instrument  ?program=&drum=                      a soundfont program (`instruments.pack`)
     GET  /carousel/static/…                                         JavaScript modules and style sheets
 

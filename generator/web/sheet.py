@@ -1,14 +1,8 @@
-"""Sheet music of a few bars of a live take. It is engraved in a process of its own, so that no listener waits."""
+"""Sheet music of a few bars of a live take."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +10,8 @@ import streamlit as st
 
 from generator.foundation.errors import CarouselError
 from generator.music import keys
-from generator.music.excerpt import Excerpt, Picture, engrave
+from generator.music.excerpt import Excerpt
+from generator.web.engraver import Engraver
 from generator.web.live_music import LiveMusic
 
 MOST_NOTES = 1000
@@ -40,7 +35,9 @@ def sheet(live: LiveMusic, since: float, until: float, width: float, transpose: 
     if len(excerpt.score.notes) > MOST_NOTES:
         raise CarouselError(f"more than {MOST_NOTES:,} notes in a few bars are no sheet music; look at the roll")
     narrowest, widest = WIDTHS
-    picture = _engraved(transposed(excerpt, transpose), int(min(widest, max(narrowest, width))) // STEP * STEP)
+    picture = _engraver().engraved(
+        transposed(excerpt, transpose), int(min(widest, max(narrowest, width))) // STEP * STEP
+    )
     notes = [(name, round(begin + start, 4), round(begin + end, 4)) for name, start, end in picture.notes]
     return {"svg": picture.svg, "notes": notes, "voices": picture.voices}
 
@@ -58,22 +55,7 @@ def transposed(excerpt: Excerpt, semitones: int) -> Excerpt:
     return replace(excerpt, score=replace(score, notes=tuple(notes)), key=key)
 
 
-@lru_cache(maxsize=64)
-def _engraved(excerpt: Excerpt, width: int) -> Picture:
-    """What `engrave` returns, made in the other process; the same bars are not engraved twice."""
-    try:
-        return _engraver().submit(engrave, excerpt, width).result()
-    except BrokenProcessPool:
-        _engraver.clear()
-        raise CarouselError("the sheet could not be drawn; it is tried again") from None
-
-
 @st.cache_resource(show_spinner=False)
-def _engraver() -> Executor:
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_step_back)
-
-
-def _step_back() -> None:
-    """Leave the processor to those who listen, and Ctrl-C to the server."""
-    os.nice(10)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _engraver() -> Engraver:
+    """The one of this server."""
+    return Engraver()

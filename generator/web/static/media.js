@@ -10,7 +10,8 @@ export class Media {
     this.stage = music.stage;
     this.awake = () => this.wake();
     for (const event of ["visibilitychange", "pointerdown", "keydown"]) document.addEventListener(event, this.awake);
-    if (navigator.audioSession) navigator.audioSession.type = "playback"; // sounds also when the switch is on silent
+    const { audioSession } = /** @type {any} */ (navigator);
+    if (audioSession) audioSession.type = "playback"; // sounds also when the telephone's switch is on silent
     if (!navigator.mediaSession) return;
     const { stage } = this;
     this.handle({
@@ -22,11 +23,14 @@ export class Media {
     });
   }
 
+  /** @param {Partial<Record<MediaSessionAction, MediaSessionActionHandler>>} actions */
   handle(actions) {
     for (const [action, handler] of Object.entries(actions)) {
       try {
-        navigator.mediaSession.setActionHandler(action, handler);
-      } catch {} // a browser need not know every action
+        navigator.mediaSession.setActionHandler(/** @type {MediaSessionAction} */ (action), handler);
+      } catch {
+        // a browser need not know every action
+      }
     }
   }
 
@@ -50,7 +54,9 @@ export class Media {
     navigator.mediaSession.playbackState = { playing: "playing", paused: "paused" }[state] ?? "none";
     try {
       navigator.mediaSession.setPositionState({ duration: Infinity });
-    } catch {} // some browsers know no music without end
+    } catch {
+      // some browsers know no music without end
+    }
   }
 
   /* Systems notice only what an <audio> element plays; so a silent one plays beside the music. */

@@ -37,15 +37,16 @@ export class Mix {
     this.open(this.name, this.brought);
   }
 
-  /* Storage may be full, or forbidden; then it is forgotten. */
+  /* Storage may be full, or forbidden. */
   save(forget = false) {
     const { name, transpose, rate, metronome, voices } = this;
-    const { [name]: before, ...others } = remembered();
-    const all = Object.entries(others).slice(1 - MOST);
+    const all = Object.entries(remembered()).filter(([other]) => other !== name).slice(1 - MOST);
     if (!forget) all.push([name, { transpose, rate, metronome, voices }]);
     try {
       localStorage.setItem(KEY, JSON.stringify(Object.fromEntries(all)));
-    } catch {}
+    } catch {
+      // then it is not remembered
+    }
   }
 
   /* What plays a voice. */

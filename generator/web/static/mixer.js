@@ -1,5 +1,6 @@
 // The panel for how the music sounds: instruments, levels, transposition, tempo, metronome.
 
+import { made } from "./elements.js";
 import { RANGE, RATES } from "./mix.js";
 import { programBox } from "./programs.js";
 
@@ -12,20 +13,19 @@ const ROW = `
 export class Mixer {
   constructor(music) {
     this.music = music;
-    this.element = document.createElement("div");
-    this.element.innerHTML = `
-      <ul class="strips"></ul>
+    this.element = made(`
+      <div class="strips" role="list"></div>
       <div class="whole">
         <label class="transpose">Transpose <select></select></label>
         <label class="rate">Speed <select></select></label>
         <label class="metronome"><input type="checkbox" /> Metronome</label>
         <button class="quiet reset">Reset</button>
       </div>
-      <p class="remark"></p>`;
+      <p class="remark"></p>`);
     this.panel = { name: "Mixer", element: this.element };
     const [transpose, rate, metronome] = this.fields();
-    for (let steps = RANGE; steps >= -RANGE; steps--) transpose.append(new Option(semitones(steps), steps));
-    for (const factor of RATES) rate.append(new Option(`${Math.round(100 * factor)} %`, factor));
+    for (let steps = RANGE; steps >= -RANGE; steps--) transpose.append(new Option(semitones(steps), String(steps)));
+    for (const factor of RATES) rate.append(new Option(`${Math.round(100 * factor)} %`, String(factor)));
     transpose.addEventListener("change", () => this.change((mix) => (mix.transpose = Number(transpose.value))));
     rate.addEventListener("change", () => this.change((mix) => (mix.rate = Number(rate.value))));
     metronome.addEventListener("change", () => this.change((mix) => (mix.metronome = metronome.checked)));
@@ -67,11 +67,11 @@ export class Mixer {
   row(index, colour) {
     const { mix } = this.music;
     const { name, drum } = mix.brought[index];
-    const row = document.createElement("li");
-    row.innerHTML = ROW;
+    const row = made(ROW);
+    row.setAttribute("role", "listitem");
     row.style.setProperty("--voice", colour);
     row.querySelector(".name").textContent = name;
-    const box = drum ? Object.assign(document.createElement("span"), { textContent: "Drums" }) : programBox();
+    const box = programBox(drum);
     box.classList.add("program");
     box.setAttribute("aria-label", `Instrument of ${name}`);
     box.value = mix.voices[index].program;
@@ -90,7 +90,7 @@ export class Mixer {
 
   /* Which voices are muted, and which are heard alone. */
   mark() {
-    [...this.element.querySelectorAll(".strips li")].forEach((row, index) => {
+    [...this.element.querySelectorAll(".strips > div")].forEach((row, index) => {
       const { muted, solo } = this.music.mix.voices[index];
       const { name } = this.music.mix.brought[index];
       for (const [button, isOn] of [["mute", muted], ["solo", solo]]) {

@@ -19,13 +19,16 @@ const FAMILIES = {
   Noises: "Fret noise, Breath noise, Seashore, Bird tweet, Telephone ring, Helicopter, Applause, Gunshot",
 };
 
-/* A select box with all of them; its value is the program. */
-export function programBox() {
+/* A select box with all of them, whose value is the program. A drum kit stays what it is. */
+export function programBox(isDrum) {
   const box = document.createElement("select");
+  box.disabled = isDrum;
+  if (isDrum) box.append(new Option("Drums"));
+  if (isDrum) return box;
   let program = 0;
   for (const [label, names] of Object.entries(FAMILIES)) {
     const group = Object.assign(document.createElement("optgroup"), { label });
-    for (const name of names.split(", ")) group.append(new Option(name, program++));
+    for (const name of names.split(", ")) group.append(new Option(name, String(program++)));
     box.append(group);
   }
   return box;

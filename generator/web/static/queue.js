@@ -1,6 +1,7 @@
 // The queue of the radio: which checkpoint plays how long. It goes round.
 
-export const LENGTHS = { piece: "one piece", 3: "3 minutes", 10: "10 minutes", 30: "30 minutes" };
+/** How long an entry plays: the end of a piece, or so many minutes. */
+export const LENGTHS = new Map([["piece", "one piece"], ["3", "3 minutes"], ["10", "10 minutes"], ["30", "30 minutes"]]);
 const MOST = 20;
 const FADE_SECONDS = 2.5;
 const PATIENCE_MS = 20_000; // for another checkpoint to take over
@@ -9,7 +10,7 @@ export class Queue {
   constructor(music, entries) {
     this.music = music;
     this.stage = music.stage;
-    const isEntry = (entry) => typeof entry?.checkpoint === "string" && Object.hasOwn(LENGTHS, entry.length);
+    const isEntry = (entry) => typeof entry?.checkpoint === "string" && LENGTHS.has(entry.length);
     this.entries = (Array.isArray(entries) ? entries : []).filter(isEntry).slice(0, MOST);
     this.at = null; // the entry that plays; null if the queue is not followed
     this.awaited = null; // {until: when to give up} while it does not play yet

@@ -1,5 +1,6 @@
 // The panel for listening on and on: a timer to fall asleep by, a queue of checkpoints, and what was heard.
 
+import { made } from "./elements.js";
 import { Heard } from "./heard.js";
 import { LENGTHS, Queue } from "./queue.js";
 import { able, onPress } from "./shelf.js";
@@ -14,8 +15,7 @@ export class Radio {
   constructor(music) {
     this.music = music;
     this.stage = music.stage;
-    this.element = document.createElement("div");
-    this.element.innerHTML = `
+    this.element = made(`
       <div class="sleep"><label>Stop in <select></select></label> <span class="left"></span></div>
       <div class="queue" role="group" aria-label="Queue">
         <h2>Queue</h2>
@@ -24,10 +24,10 @@ export class Radio {
           <label><span class="unseen">Checkpoint to add</span><select class="checkpoint"></select></label>
           <label><span class="unseen">How long</span><select class="for"></select></label>
           <button class="quiet add">Add</button>
-          <button class="quiet follow"></button>
+          <button class="quiet play-queue"></button>
         </div>
       </div>
-      <div class="heard"><h2>Heard</h2><ul></ul></div>`;
+      <div class="heard"><h2>Heard</h2><ul></ul></div>`);
     this.panel = { name: "Radio", element: this.element, toggled: (isOpen) => isOpen && this.show() };
     const kept = remembered();
     this.queue = new Queue(music, kept?.queue);
@@ -35,16 +35,14 @@ export class Radio {
     this.savedAt = 0;
     this.sleepAt = null;
     const sleep = this.find(".sleep select");
-    for (const minutes of SLEEP) sleep.append(new Option(minutes ? `${minutes} minutes` : "never", minutes));
+    for (const minutes of SLEEP) sleep.append(new Option(minutes ? `${minutes} minutes` : "never", String(minutes)));
     sleep.addEventListener("change", () => this.sleepIn(Number(sleep.value)));
-    for (const [value, words] of Object.entries(LENGTHS).sort(([one], [other]) => (one === "piece" ? -1 : other === "piece" ? 1 : one - other))) {
-      this.find(".for").append(new Option(words, value));
-    }
+    for (const [value, words] of LENGTHS) this.find(".for").append(new Option(words, value));
     onPress(this.find(".add"), () => {
       this.queue.add(this.find(".checkpoint").value, this.find(".for").value);
       this.show();
     });
-    onPress(this.find(".follow"), () => {
+    onPress(this.find(".play-queue"), () => {
       if (this.queue.at !== null) this.queue.giveUp();
       else this.queue.go(0);
       this.show();
@@ -120,7 +118,7 @@ export class Radio {
     }
     const rows = queue.entries.map(({ checkpoint, length }, index) => {
       const row = document.createElement("li");
-      const text = Object.assign(document.createElement("span"), { textContent: `${checkpoint}, ${LENGTHS[length]}` });
+      const text = Object.assign(document.createElement("span"), { textContent: `${checkpoint}, ${LENGTHS.get(length)}` });
       if (index === queue.at) {
         row.setAttribute("aria-current", "true");
         text.append(Object.assign(document.createElement("em"), { textContent: " now" }));
@@ -129,7 +127,7 @@ export class Radio {
       return row;
     });
     this.find("ol").replaceChildren(...rows);
-    const follow = this.find(".follow");
+    const follow = this.find(".play-queue");
     follow.textContent = queue.at === null ? "Play the queue" : "Leave the queue";
     able(follow, queue.entries.length > 0);
     this.find(".heard").hidden = !this.heard.past.length;
@@ -152,12 +150,14 @@ export class Radio {
     return row;
   }
 
-  /* Storage may be full, or forbidden; then a reload forgets it. */
+  /* Storage may be full, or forbidden. */
   save() {
     this.savedAt = performance.now();
     try {
       sessionStorage.setItem(KEY, JSON.stringify({ queue: this.queue.entries, heard: this.heard.entries }));
-    } catch {}
+    } catch {
+      // then it is not remembered
+    }
   }
 
   close() {

@@ -51,10 +51,12 @@ export class Sheet {
     this.isShown = isShown;
     this.canvas.hidden = isShown;
     this.element.hidden = !isShown;
-    [...this.switches.children].forEach((button, index) => button.setAttribute("aria-pressed", Boolean(index) === isShown));
+    [...this.switches.children].forEach((button, index) => button.setAttribute("aria-pressed", String(Boolean(index) === isShown)));
     try {
       sessionStorage.setItem(VIEW, isShown ? "sheet" : "roll");
-    } catch {}
+    } catch {
+      // then it is not remembered
+    }
     cancelAnimationFrame(this.request);
     if (isShown) this.frame();
   }
@@ -157,7 +159,7 @@ export class Sheet {
     element.className = "line";
     element.append(Object.assign(document.createElement("span"), { className: "number", textContent: number }), drawing);
     const found = notes.map(([id, start, end]) => {
-      const note = drawing.querySelector(`#${CSS.escape(id)}`);
+      const note = /** @type {any} */ (drawing.querySelector(`#${CSS.escape(id)}`));
       const staff = note.closest(".staff");
       const voice = voices[[...staff.parentElement.querySelectorAll(".staff")].indexOf(staff)];
       note.style.setProperty("--voice", this.music.roll.variable(voice));
