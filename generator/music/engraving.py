@@ -10,6 +10,7 @@ import re
 import xml.etree.ElementTree as ET
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from importlib.resources import files
 from itertools import accumulate, count, groupby
@@ -47,14 +48,22 @@ VEROVIO: dict[str, Any] = {
 """A page is as wide as A4, in 0.1 mm, and as high as the music, up to Verovio's limit."""
 
 
-def to_musicxml(score: Score, key: int | None = None) -> bytes:
+@dataclass(frozen=True)
+class Whole:
+    """What an excerpt takes from its piece: the key, an index into `KEYS`, and a middle pitch of each voice, by which
+    its clef is chosen."""
+
+    key: int
+    centres: tuple[float, ...]
+
+
+def to_musicxml(score: Score, whole: Whole | None = None) -> bytes:
     """A score with notes as MusicXML 4.0, with a part for each voice that has notes.
 
     Args:
-        key: of an excerpt of a piece, the piece's key as an index into `KEYS`; then only a piece that ends has a final
-            bar line.
+        whole: for an excerpt, which has a final bar line only if its piece ends.
     """
-    root = m21.musicxml.m21ToXml.ScoreExporter(_stream(score, key)).parse()
+    root = m21.musicxml.m21ToXml.ScoreExporter(_stream(score, whole)).parse()
     unwanted = {"encoding-date", "creator"} | ({"work", "movement-title"} if not score.title else set())
     for parent in [root, *root.iterfind("identification"), *root.iter("encoding")]:
         for child in [child for child in parent if child.tag in unwanted]:
@@ -86,12 +95,12 @@ def to_svg(score: Score) -> bytes:
     return (f'<svg xmlns="http://www.w3.org/2000/svg" {frame}>\n<rect {frame} fill="white"/>\n{below}</svg>\n').encode()
 
 
-def _stream(score: Score, key: int | None = None) -> Any:
-    """The score as a music21 stream with measures, ready for export. `key` is that of `to_musicxml`."""
+def _stream(score: Score, whole: Whole | None = None) -> Any:
+    """The score as a music21 stream with measures, ready for export."""
     layout = lay_out(score)
     keys, ends = _keys(score, layout), _ends(score, layout)
-    if key is not None:
-        keys, ends = {0: SHARPS[key]}, ends if score.piece_ends else set()
+    if whole is not None:
+        keys, ends = {0: SHARPS[whole.key]}, ends if score.piece_ends else set()
     stream = m21.stream.Score()
     stream.metadata = m21.metadata.Metadata(title=score.title, composer="")
     channels = (channel for channel in count() if channel % 16 != 9)
@@ -104,7 +113,9 @@ def _stream(score: Score, key: int | None = None) -> Any:
             part = m21.stream.Part() if len(staves) == 1 else m21.stream.PartStaff()
             part.partName = voice.name or name
             part.insert(0, _instrument(name, voice.program, number, channel))
-            for bar, measure in zip(layout.bars, _measures(staff, layout, keys, ends), strict=True):
+            centre = median(staff.pitches) if whole is None or len(staves) > 1 else whole.centres[staff.voice]
+            clef = _clef(staff, centre)
+            for bar, measure in zip(layout.bars, _measures(staff, layout, keys, ends, clef), strict=True):
                 part.insert(bar.start - layout.bars[0].start, measure)
             parts.append(part)
             stream.insert(0, part)
@@ -124,7 +135,7 @@ def _instrument(name: str, program: int, number: int, channel: int) -> Any:
     return instrument
 
 
-def _measures(staff: Staff, layout: Layout, keys: dict[int, int], ends: set[int]) -> Iterator[Any]:
+def _measures(staff: Staff, layout: Layout, keys: dict[int, int], ends: set[int], clef: Any) -> Iterator[Any]:
     """The bars of one staff. `keys` and `ends` are those of `_keys` and `_ends`."""
     sharps = 0
     metre: tuple[int, int] | None = None
@@ -133,7 +144,7 @@ def _measures(staff: Staff, layout: Layout, keys: dict[int, int], ends: set[int]
         measure = m21.stream.Measure(number=index if pickup else index + 1)
         measure.paddingLeft = bar.start - bar.origin
         if index == 0:
-            measure.clef = _clef(staff)
+            measure.clef = clef
             if pickup:
                 measure.showNumber = m21.stream.enums.ShowNumber.NEVER
         if index in keys:
@@ -192,9 +203,8 @@ def spelled(pitch: int, sharps: int) -> Any:
     return result
 
 
-def _clef(staff: Staff) -> Any:
-    """The clef in which most notes of a staff need no ledger lines."""
-    centre = median(staff.pitches)
+def _clef(staff: Staff, centre: float) -> Any:
+    """The clef in which the notes around a pitch need no ledger lines."""
     one_line = len(staff.layers) == 1 and all(len(chord.pitches) == 1 for chord in staff.layers[0])
     if one_line and 54 <= centre < 62:
         return m21.clef.Treble8vbClef()

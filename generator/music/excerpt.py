@@ -12,7 +12,7 @@ from zlib import crc32
 import verovio
 
 from generator.foundation.errors import CarouselError
-from generator.music.engraving import to_musicxml
+from generator.music.engraving import Whole, to_musicxml
 from generator.music.layout import lay_out
 from generator.music.score import Score
 
@@ -37,12 +37,12 @@ OPTIONS: dict[str, Any] = {
 @dataclass(frozen=True)
 class Excerpt:
     """The bars to be shown, from tick `start` to `end` of a score of one piece. The score has a bar more on either side
-    where there is one, for ties that go over the edges; `key` is an index into `KEYS`."""
+    where there is one, for ties that go over the edges."""
 
     score: Score
     start: int
     end: int
-    key: int
+    whole: Whole
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def engrave(excerpt: Excerpt, width: int) -> Picture:
     shown = [
         number for number, bar in enumerate(layout.bars, start=1) if excerpt.start <= bar.origin * quarter < excerpt.end
     ]
-    data = to_musicxml(score, key=excerpt.key)
+    data = to_musicxml(score, excerpt.whole)
     if excerpt.start:
         data = _without_opening(data)
     scale = next(scale for narrowest, scale in SCALES if width >= narrowest)

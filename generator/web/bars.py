@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from generator.foundation.errors import CarouselError
 from generator.music.beats import beats
+from generator.music.engraving import Whole
 from generator.music.excerpt import Excerpt
 from generator.music.score import Bar, MusicEvent, PieceEnd, Score, Tempo, TimeSignature
 from generator.tokenizers.score import ScoreTokenizer
@@ -19,7 +20,7 @@ LONGEST_PIECE = 20_000
 def latest_beats(
     events: Iterable[MusicEvent], ticks_per_quarter: int, since: int, until: int
 ) -> list[tuple[int, bool]]:
-    """The beats from tick `since` to before `until`, as `music.beats.beats` returns them; `events` come latest first."""
+    """The beats from tick `since` to before `until`, as `beats` returns them; `events` come latest first."""
     bars: list[Bar] = []
     metres: list[TimeSignature] = []
     for event in events:
@@ -64,7 +65,10 @@ def excerpt(
     score = tokenizer.collect(latest)
     ended = (PieceEnd(end - begin),) if end in ends else ()
     part = replace(score.between(begin, max(end, after)), piece_ends=ended)
-    return Excerpt(part, start - begin, end - begin, key(piece, score.between(piece, close))), begin
+    whole = Whole(
+        key(piece, score.between(piece, close)), tuple((row.low + row.high) / 2 for row in tokenizer.table.parts)
+    )
+    return Excerpt(part, start - begin, end - begin, whole), begin
 
 
 def _from_piece(events: Iterable[MusicEvent], since: int) -> list[MusicEvent]:

@@ -149,8 +149,8 @@ class LiveMusic(Live):
             return found, self._position(begin)
 
     def _key_of_piece(self, start: int, known: Score) -> int:
-        """The key of the piece that begins at a tick, as an index into `KEYS`: the one that is asked for, or the one that
-        was likeliest when this was asked first, so that it does not change on the page."""
+        """The key of the piece that begins at a tick, as an index into `KEYS`: the one that the options ask for, or the
+        one that was likeliest when this was asked first, so that it does not change on the page."""
         asked = self._stream.options.key
         if asked is not None:
             return read_key(asked)

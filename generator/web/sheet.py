@@ -10,6 +10,7 @@ import streamlit as st
 
 from generator.foundation.errors import CarouselError
 from generator.music import keys
+from generator.music.engraving import Whole
 from generator.music.excerpt import Excerpt
 from generator.web.engraver import Engraver
 from generator.web.live_music import LiveMusic
@@ -35,9 +36,8 @@ def sheet(live: LiveMusic, since: float, until: float, width: float, transpose: 
     if len(excerpt.score.notes) > MOST_NOTES:
         raise CarouselError(f"more than {MOST_NOTES:,} notes in a few bars are no sheet music; look at the roll")
     narrowest, widest = WIDTHS
-    picture = _engraver().engraved(
-        transposed(excerpt, transpose), int(min(widest, max(narrowest, width))) // STEP * STEP
-    )
+    page = int(min(widest, max(narrowest, width))) // STEP * STEP
+    picture = _engraver().engraved(transposed(excerpt, transpose), page)
     notes = [(name, round(begin + start, 4), round(begin + end, 4)) for name, start, end in picture.notes]
     return {"svg": picture.svg, "notes": notes, "voices": picture.voices}
 
@@ -51,8 +51,9 @@ def transposed(excerpt: Excerpt, semitones: int) -> Excerpt:
         else replace(note, pitch=note.pitch + semitones)
         for note in score.notes
     )
-    key = int(keys.transposed(np.array([excerpt.key]), semitones)[0])
-    return replace(excerpt, score=replace(score, notes=tuple(notes)), key=key)
+    key = int(keys.transposed(np.array([excerpt.whole.key]), semitones)[0])
+    whole = Whole(key, tuple(centre + semitones for centre in excerpt.whole.centres))
+    return replace(excerpt, score=replace(score, notes=tuple(notes)), whole=whole)
 
 
 @st.cache_resource(show_spinner=False)

@@ -75,7 +75,8 @@ export class Roll {
     this.paper = faint(background);
     this.shade = faint("#000000")(light ? 0.04 : 0.18);
     this.colours = light ? ON_LIGHT : ON_DARK;
-    this.colours.forEach((colour, index) => this.canvas.parentElement.style.setProperty(`--voice-${index}`, colour));
+    const section = this.canvas.closest("section");
+    this.colours.forEach((colour, index) => section?.style.setProperty(`--voice-${index}`, colour));
   }
 
   add({ from, notes, bars, ends }) {
@@ -133,11 +134,11 @@ export class Roll {
 
   draw() {
     const { width, height } = this;
-    if (!width || !height) return;
     const context = this.canvas.getContext("2d");
+    this.look(context);
+    if (!width || !height) return;
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    this.look(context);
 
     const now = this.position();
     const perSecond = Math.max(46, Math.min(104, width / 9));
