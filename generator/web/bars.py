@@ -64,11 +64,10 @@ def excerpt(
     after = min((edge for edge in edges if end < edge <= close), default=close)
     score = tokenizer.collect(latest)
     ended = (PieceEnd(end - begin),) if end in ends else ()
-    part = replace(score.between(begin, max(end, after)), piece_ends=ended)
-    whole = Whole(
-        key(piece, score.between(piece, close)), tuple((row.low + row.high) / 2 for row in tokenizer.table.parts)
-    )
-    return Excerpt(part, start - begin, end - begin, whole), begin
+    found = replace(score.between(begin, max(end, after)), piece_ends=ended)
+    centres = tuple((part.low + part.high) / 2 for part in tokenizer.table.parts)
+    whole = Whole(key(piece, score.between(piece, close)), centres)
+    return Excerpt(found, start - begin, end - begin, whole), begin
 
 
 def _from_piece(events: Iterable[MusicEvent], since: int) -> list[MusicEvent]:
