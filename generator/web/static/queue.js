@@ -1,5 +1,7 @@
 // The queue of the radio: which checkpoint plays how long. It goes round.
 
+import { isBefore } from "./roll.js";
+
 /** How long an entry plays: the end of a piece, or so many minutes. */
 export const LENGTHS = new Map([["piece", "one piece"], ["3", "3 minutes"], ["10", "10 minutes"], ["30", "30 minutes"]]);
 const MOST = 20;
@@ -70,8 +72,8 @@ export class Queue {
     else this.since = Math.min(this.since, live.at);
   }
 
-  accept({ ends }) {
-    if (this.at !== null && !this.awaited) this.ends.push(...ends);
+  accept({ from = Infinity, ends }) {
+    if (this.at !== null && !this.awaited) this.ends = [...this.ends.filter((at) => isBefore(at, from)), ...ends];
   }
 
   tick() {
