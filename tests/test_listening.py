@@ -100,7 +100,7 @@ def the_sheet_grows_and_is_lit(visit: Visit) -> None:
     sheet = visit.page.get_by_role("region", name="Sheet music")
     ids = sheet.evaluate(IDS)
     assert len(ids) == len(set(ids)) > 50
-    assert sheet.locator("svg").first.get_attribute("aria-label") == "Sheet music from bar 1 on"
+    assert sheet.get_by_role("img", name="Sheet music from bar").count() > 0
     assert visit.report["underruns"] == 0 and visit.report["position"] > 8, "the clock stood still"
 
 

@@ -17,6 +17,10 @@ LONGEST_PIECE = 20_000
 """The most events of a piece that are looked at."""
 
 
+class NoBars(CarouselError):
+    """There are no bars between two positions, or nothing in them; perhaps they are drawn again just now."""
+
+
 def latest_beats(
     events: Iterable[MusicEvent], ticks_per_quarter: int, since: int, until: int
 ) -> list[tuple[int, bool]]:
@@ -50,20 +54,22 @@ def excerpt(
         key: the key of the piece that begins at a tick, from what is known of it.
 
     Raises:
-        CarouselError: there are no such bars.
+        NoBars: there are no such bars, or no notes in them.
     """
     latest = _from_piece(events, since)
     ends = {event.start_ticks for event in latest if isinstance(event, PieceEnd)}
     edges = sorted(ends | {event.start_ticks for event in latest if isinstance(event, Bar)})
     start, end = (min(edges, key=lambda edge: abs(edge - tick), default=0) for tick in (since, until))
     if not start < end <= horizon:
-        raise CarouselError("there are no bars to draw here")
+        raise NoBars("there are no bars to draw here")
     piece = max((edge for edge in ends if edge <= start), default=edges[0])
     begin = max((edge for edge in edges if piece <= edge < start), default=start)
     close = min((edge for edge in ends if edge >= end), default=horizon)
     after = min((edge for edge in edges if end < edge <= close), default=close)
     score = tokenizer.collect(latest)
     ended = (PieceEnd(end - begin),) if end in ends else ()
+    if not any(start <= note.start_ticks < end for note in score.notes):
+        raise NoBars("these bars are empty")
     found = replace(score.between(begin, max(end, after)), piece_ends=ended)
     centres = tuple((part.low + part.high) / 2 for part in tokenizer.table.parts)
     whole = Whole(key(piece, score.between(piece, close)), centres)

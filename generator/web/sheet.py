@@ -12,6 +12,7 @@ from generator.foundation.errors import CarouselError
 from generator.music import keys
 from generator.music.engraving import Whole
 from generator.music.excerpt import Excerpt
+from generator.web.bars import NoBars
 from generator.web.engraver import Engraver
 from generator.web.live_music import LiveMusic
 
@@ -27,12 +28,15 @@ STEP = 20
 
 def sheet(live: LiveMusic, since: float, until: float, width: float, transpose: int) -> dict[str, Any]:
     """The bars from one position to another as a JSON object: an SVG picture, its notes as [id, start, end] with
-    positions in seconds, and the voices of its staves.
+    positions in seconds, and the voices of its staves. The picture is empty if there is nothing to draw.
 
     Raises:
-        CarouselError: there are no such bars, or too many notes in them.
+        CarouselError: this music has no bars, or there are too many notes in them.
     """
-    excerpt, begin = live.excerpt(since, until)
+    try:
+        excerpt, begin = live.excerpt(since, until)
+    except NoBars:
+        return {"svg": "", "notes": [], "voices": []}
     if len(excerpt.score.notes) > MOST_NOTES:
         raise CarouselError(f"more than {MOST_NOTES:,} notes in a few bars are no sheet music; look at the roll")
     narrowest, widest = WIDTHS

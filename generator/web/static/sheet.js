@@ -152,12 +152,15 @@ export class Sheet {
   }
 
   put(from, until, number, { svg, notes, voices }) {
-    const drawing = picture(svg);
-    drawing.setAttribute("role", "img");
-    drawing.setAttribute("aria-label", `Sheet music from bar ${number} on`);
     const element = document.createElement("div");
     element.className = "line";
-    element.append(Object.assign(document.createElement("span"), { className: "number", textContent: number }), drawing);
+    element.append(Object.assign(document.createElement("span"), { className: "number", textContent: number }));
+    const drawing = svg ? picture(svg) : element; // bars may be empty
+    if (svg) {
+      drawing.setAttribute("role", "img");
+      drawing.setAttribute("aria-label", `Sheet music from bar ${number} on`);
+      element.append(drawing);
+    }
     const found = notes.map(([id, start, end]) => {
       const note = /** @type {any} */ (drawing.querySelector(`#${CSS.escape(id)}`));
       const staff = note.closest(".staff");
