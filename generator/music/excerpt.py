@@ -36,8 +36,8 @@ OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Excerpt:
-    """The bars to be shown, with notes in them, from tick `start` to `end` of a score of one piece. The score has a bar more on either side
-    where there is one, for ties that go over the edges."""
+    """The bars to be shown, with notes in them, from tick `start` to `end` of a score of one piece. The score has a bar
+    more on either side where there is one, for ties that go over the edges."""
 
     score: Score
     start: int
