@@ -69,9 +69,7 @@ def engrave(excerpt: Excerpt, width: int) -> Picture:
     shown = [
         number for number, bar in enumerate(layout.bars, start=1) if excerpt.start <= bar.origin * quarter < excerpt.end
     ]
-    data = to_musicxml(score, excerpt.whole)
-    if excerpt.start:
-        data = _without_opening(data)
+    data = _for_the_page(to_musicxml(score, excerpt.whole), opening=excerpt.start == 0)
     scale = next(scale for narrowest, scale in SCALES if width >= narrowest)
     toolkit = verovio.toolkit(False)
     toolkit.setResourcePath(str(files("verovio") / "data"))
@@ -95,12 +93,17 @@ def engrave(excerpt: Excerpt, width: int) -> Picture:
     return Picture(svg, drawn, [staff.voice for staff in layout.staves])
 
 
-def _without_opening(data: bytes) -> bytes:
-    """MusicXML without the names of parts and the metre of its first bar, which stand where a piece begins."""
+def _for_the_page(data: bytes, *, opening: bool) -> bytes:
+    """MusicXML without tempo marks, whose notes need a font, and after the opening of a piece without the names of parts
+    and the metre of the first bar."""
     root = ET.fromstring(data)
-    for name in root.iter("part-name"):
-        name.set("print-object", "no")
-    for attributes in root.iterfind("part/measure[1]/attributes"):
-        for metre in attributes.findall("time"):
-            attributes.remove(metre)
+    for measure in root.iter("measure"):
+        for mark in measure.findall("direction"):
+            measure.remove(mark)
+    if not opening:
+        for name in root.iter("part-name"):
+            name.set("print-object", "no")
+        for attributes in root.iterfind("part/measure[1]/attributes"):
+            for metre in attributes.findall("time"):
+                attributes.remove(metre)
     return ET.tostring(root)

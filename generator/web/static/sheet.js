@@ -12,6 +12,7 @@ const SCROLLED_MS = 6000; // as long the sheet stays where the reader has scroll
 const VIEW = "carousel-view";
 const NO_BARS =
   "This checkpoint plays freely, like a pianist, and writes no bars; so there is no sheet while it plays. The download “Score” writes down what was heard, to the nearest sixteenth.";
+const BUSY = "The first bars are being engraved …";
 const EMPTY = "The sheet fills while the music plays.";
 
 export class Sheet {
@@ -126,7 +127,7 @@ export class Sheet {
       this.mixed = music.mix.transpose;
       this.forget();
     }
-    if (!this.lines.size) this.element.dataset.hint = this.written ? EMPTY : NO_BARS;
+    if (!this.lines.size) this.element.dataset.hint = !this.written ? NO_BARS : this.busy ? BUSY : EMPTY;
     if (!this.written || !stage.live || this.busy || performance.now() < this.quietUntil) return;
     const now = music.position;
     const wanted = this.known().find(([at, until]) => until > now && (this.lines.get(at)?.until ?? 0) < until);
