@@ -94,8 +94,8 @@ def engrave(excerpt: Excerpt, width: int) -> Picture:
 
 
 def _for_the_page(data: bytes, *, opening: bool) -> bytes:
-    """MusicXML without tempo marks, whose notes need a font, and after the opening of a piece without the names of parts
-    and the metre of the first bar."""
+    """MusicXML without tempo marks, whose notes need a font, and after the opening of a piece without the names of
+    parts and the metre of the first bar."""
     root = ET.fromstring(data)
     for measure in root.iter("measure"):
         for mark in measure.findall("direction"):

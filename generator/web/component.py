@@ -1,4 +1,4 @@
-"""The stage of a page as a Streamlit component."""
+"""The stage of a page as a Streamlit component, and what its button for going back is called."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 import streamlit as st
 
+from generator.streaming.engine import Model
+from generator.web.live_music import BACK_BARS, BACK_SECONDS
+from generator.web.live_text import BACK_CHARACTERS
 from generator.web.routes import STATIC
 
 STYLES = ("stage", "shelf", "panels", "mixer", "sheet", "radio")
@@ -21,3 +24,10 @@ def stage_component(medium: str) -> Any:
     module = f'const {{ default: part }} = await import(new URL("carousel/static/{medium}.js", document.baseURI));'
     code = f"{module}\nexport default part;"
     return st.components.v2.component(f"carousel-{medium}", html=html, css="".join(css), js=code)
+
+
+def back_distance(model: Model) -> str:
+    """The distance that the button for going back goes, such as `8 bars`."""
+    kind = model.tokenizer.kind
+    steps = {"score": f"{BACK_BARS} bars", "char": f"{BACK_CHARACTERS} characters"}
+    return steps.get(kind, f"{BACK_SECONDS:g} seconds")

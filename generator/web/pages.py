@@ -19,12 +19,10 @@ from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot
 from generator.tokenizers.score import ScoreTokenizer
-from generator.web.component import stage_component
+from generator.web.component import back_distance, stage_component
 from generator.web.constraints import page_message, persistent_key
 from generator.web.controls import controls, melody_options, new_seed, set_widgets_to, setting, uploaded
 from generator.web.live import Live
-from generator.web.live_music import BACK_BARS, BACK_SECONDS
-from generator.web.live_text import BACK_CHARACTERS
 from generator.web.models import checkpoints, loaded
 from generator.web.returning import LIVE, drawn_again, kept_again
 from generator.web.routes import FORMATS, STATIC, fields, number, registry, text, whole
@@ -245,13 +243,6 @@ def back(medium: str) -> None:
         visitor.start(live.back(position, new_seed(f"{medium}-{live.name}")))
     except CarouselError as error:
         show_message(page_message(error))
-
-
-def back_distance(model: Model) -> str:
-    """The distance that the button for going back goes, such as `8 bars`."""
-    kind = model.tokenizer.kind
-    steps = {"score": f"{BACK_BARS} bars", "char": f"{BACK_CHARACTERS} characters"}
-    return steps.get(kind, f"{BACK_SECONDS:g} seconds")
 
 
 def keep(medium: str) -> None:
