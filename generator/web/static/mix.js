@@ -54,6 +54,11 @@ export class Mix {
     return { program: this.voices[voice].program, drum: this.brought[voice].drum };
   }
 
+  /* What plays the voices. */
+  get all() {
+    return this.voices.map((_, voice) => this.instrument(voice));
+  }
+
   /* A voice that is not heard has 0: it is muted, or others are heard alone. */
   level(voice) {
     const { volume, muted, solo } = this.voices[voice];

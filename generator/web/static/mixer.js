@@ -1,6 +1,7 @@
 // The panel for how the music sounds: instruments, levels, transposition, tempo, metronome.
 
 import { made } from "./elements.js";
+import { showLegend } from "./legend.js";
 import { RANGE, RATES } from "./mix.js";
 import { programBox } from "./programs.js";
 
@@ -32,7 +33,7 @@ export class Mixer {
     this.element.querySelector(".reset").addEventListener("click", () => {
       music.mix.reset();
       this.show();
-      music.mixed();
+      this.apply();
     });
   }
 
@@ -45,7 +46,44 @@ export class Mixer {
     action(music.mix);
     music.mix.save();
     this.mark();
-    music.mixed();
+    this.apply();
+  }
+
+  /* Take over what is remembered of a checkpoint, and get its instruments. */
+  open({ checkpoint, written }, voices) {
+    const { music } = this;
+    music.voices = voices;
+    music.mix.open(checkpoint, voices);
+    music.rate = music.mix.rate;
+    music.sheet.written = written;
+    this.show(written);
+    this.level();
+    this.applied = this.sound;
+    return music.load(music.mix.all);
+  }
+
+  /* Levels change at once. What has not begun to sound is played anew if it sounds otherwise now. */
+  async apply() {
+    const { mix, roll } = this.music;
+    this.level();
+    for (const note of roll.notes) note[2] = mix.pitch(note[4], note[5]);
+    roll.sharps = mix.sharps(this.music.sharps);
+    if (this.sound === this.applied) return;
+    this.applied = this.sound;
+    await this.music.load(mix.all);
+    this.music.again(mix.rate);
+  }
+
+  level() {
+    const { mix, synth, element } = this.music;
+    synth.setLevels(mix.voices.map((_, voice) => mix.level(voice)));
+    showLegend(element.querySelector(".voices"), this.music);
+  }
+
+  /* What of the mix is in the notes themselves, and not in the levels. */
+  get sound() {
+    const { mix } = this.music;
+    return JSON.stringify([mix.transpose, mix.rate, mix.all]);
   }
 
   /* Show the mix of another checkpoint. Music with bars has its tempo among the constraints; other music has no beats. */

@@ -1,6 +1,5 @@
 // Music: notes are scheduled on the audio clock as soon as they are known, and drawn from the same clock.
 
-import { showLegend } from "./legend.js";
 import { Media } from "./media.js";
 import { Metronome } from "./metronome.js";
 import { Mix } from "./mix.js";
@@ -86,43 +85,8 @@ class Music {
 
   prepare(data) {
     const isIdle = this.origin === null || this.stopped !== null;
-    if (isIdle && this.mix.name !== data.checkpoint) this.open(data, data.voices);
+    if (isIdle && this.mix.name !== data.checkpoint) this.mixer.open(data, data.voices);
     else this.load(data.voices);
-  }
-
-  /* Take over what is remembered of a checkpoint, and get its instruments. */
-  open({ checkpoint, written }, voices) {
-    this.voices = voices;
-    this.mix.open(checkpoint, voices);
-    this.rate = this.mix.rate;
-    this.mixer.show(written);
-    this.sheet.written = written;
-    showLegend(this.element.querySelector(".voices"), this);
-    this.synth.setLevels(voices.map((_, voice) => this.mix.level(voice)));
-    return this.load(voices.map((_, voice) => this.mix.instrument(voice)));
-  }
-
-  /* The mix was changed: what has not begun to sound sounds as it is now, and levels change at once. */
-  async mixed() {
-    const { mix, synth, roll } = this;
-    synth.setLevels(mix.voices.map((_, voice) => mix.level(voice)));
-    showLegend(this.element.querySelector(".voices"), this);
-    for (const note of roll.notes) note[2] = mix.pitch(note[4], note[5]);
-    roll.sharps = mix.sharps(this.sharps);
-    await this.load(mix.voices.map((_, voice) => mix.instrument(voice)));
-    if (this.origin === null || this.stopped !== null) return;
-    const { currentTime } = synth.context;
-    const now = (currentTime - this.origin) * this.rate;
-    this.rate = mix.rate;
-    this.origin = currentTime - now / mix.rate;
-    for (const note of this.notes) {
-      if (note.start > now) {
-        note.sound.cancel();
-        note.sound = this.sound(note);
-      } else note.sound.hold();
-      note.release = null;
-    }
-    this.letGo();
   }
 
   /* The programs that the listener has chosen, by the names of their voices, for files. */
@@ -142,7 +106,7 @@ class Music {
   begin(live) {
     this.reset();
     this.horizon = live.at;
-    this.ready = this.open(this.stage.data, live.voices);
+    this.ready = this.mixer.open(this.stage.data, live.voices);
     this.roll.reset({ ...live, before: this.shown(live.before) });
     this.step(live.before.pedals);
   }
@@ -226,6 +190,23 @@ class Music {
     this.notes.push({ ...note, sound: this.sound(note) });
     this.scheduled += 1;
     this.firstSound ??= (performance.now() - this.stage.clicked) / 1000 + when - this.synth.context.currentTime;
+  }
+
+  /* Whatever has not begun to sound sounds anew, from now on at another rate. */
+  again(rate) {
+    if (this.origin === null || this.stopped !== null) return;
+    const { currentTime } = this.synth.context;
+    const now = (currentTime - this.origin) * this.rate;
+    this.rate = rate;
+    this.origin = currentTime - now / rate;
+    for (const note of this.notes) {
+      if (note.start > now) {
+        note.sound.cancel();
+        note.sound = this.sound(note);
+      } else note.sound.hold();
+      note.release = null;
+    }
+    this.letGo();
   }
 
   sound({ voice, pitch, velocity, start }) {
