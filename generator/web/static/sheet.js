@@ -123,8 +123,8 @@ export class Sheet {
     const { music } = this;
     const { stage } = music;
     if (!this.isShown) return;
-    if (this.mixed !== music.mix.transpose) {
-      this.mixed = music.mix.transpose;
+    if (this.transposed !== music.mix.transpose) {
+      this.transposed = music.mix.transpose;
       this.forget();
     }
     if (!this.lines.size) this.element.dataset.hint = !this.written ? NO_BARS : this.busy ? BUSY : EMPTY;
