@@ -97,7 +97,7 @@ export class Mixer {
     rate.parentElement.hidden = written;
     metronome.parentElement.hidden = !written;
     const tempo = written ? "The tempo is among the constraints, in the side bar. " : "";
-    this.element.querySelector(".remark").textContent = `${tempo}Links and kept takes hold the music as it was made.`;
+    this.element.querySelector(".remark").textContent = `${tempo}Downloads, links and kept takes hold the music as it was made.`;
     this.element.querySelector(".strips").replaceChildren(...mix.voices.map((_, index) => this.row(index, roll.variable(index))));
     this.mark();
   }
