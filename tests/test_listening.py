@@ -51,7 +51,7 @@ def open_panel(visit: Visit, name: str) -> None:
 
 
 def test_listening(browser: Browser, styles: str) -> None:
-    visit = Visit(browser, styles)
+    visit = Visit(browser, styles, new=True)
     page = visit.page
     page.add_init_script(BEFORE)
     page.reload()
@@ -65,7 +65,7 @@ def test_listening(browser: Browser, styles: str) -> None:
     page.set_viewport_size({"width": 320, "height": 640})
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     the_timer_ends_it(visit)
-    visit.context.close()
+    visit.close()
     assert visit.complaints == []
 
 
