@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from importlib.resources import files
 from itertools import accumulate, count, groupby
@@ -61,9 +62,23 @@ def quiet(share: float) -> None:
     """Say nothing about how far the work is."""
 
 
-def to_musicxml(score: Score, step: Steps = quiet) -> bytes:
-    """A score with notes as MusicXML 4.0, with a part for each voice that has notes."""
-    exporter = _Exporter(_stream(score, lambda share: step(BUILT * share)))
+@dataclass(frozen=True)
+class Whole:
+    """What an excerpt takes from its piece: the key, an index into `KEYS`, and a middle pitch of each voice, by which
+    its clef is chosen."""
+
+    key: int
+    centres: tuple[float, ...]
+
+
+def to_musicxml(score: Score, step: Steps = quiet, whole: Whole | None = None) -> bytes:
+    """A score with notes as MusicXML 4.0, with a part for each voice that has notes.
+
+    Args:
+        step: told how far the work is.
+        whole: for an excerpt, which has a final bar line only if its piece ends.
+    """
+    exporter = _Exporter(_stream(score, lambda share: step(BUILT * share), whole))
     exporter.step = lambda share: step(BUILT + (1 - BUILT) * share)
     root = exporter.parse()
     unwanted = {"encoding-date", "creator"} | ({"work", "movement-title"} if not score.title else set())
@@ -128,10 +143,12 @@ def _pages(score: Score, options: dict[str, Any], step: Steps) -> Iterator[str]:
         step(WRITTEN + (1 - WRITTEN) * page / toolkit.getPageCount())
 
 
-def _stream(score: Score, step: Steps) -> Any:
+def _stream(score: Score, step: Steps, whole: Whole | None) -> Any:
     """The score as a music21 stream with measures, ready for export."""
     layout = lay_out(score)
     keys, ends = marks.keys(score, layout), marks.ends(score, layout)
+    if whole is not None:
+        keys, ends = {0: whole.key}, ends if score.piece_ends else set()
     built = 0
     stream = m21.stream.Score()
     stream.metadata = m21.metadata.Metadata(title=score.title, composer="")
@@ -145,7 +162,9 @@ def _stream(score: Score, step: Steps) -> Any:
             part = m21.stream.Part() if len(staves) == 1 else m21.stream.PartStaff()
             part.partName = voice.name or name
             part.insert(0, _instrument(name, voice.program, number, channel))
-            for bar, measure in zip(layout.bars, _measures(staff, layout, keys, ends), strict=True):
+            centre = median(staff.pitches) if whole is None or len(staves) > 1 else whole.centres[staff.voice]
+            clef = _clef(staff, centre)
+            for bar, measure in zip(layout.bars, _measures(staff, layout, keys, ends, clef), strict=True):
                 part.insert(bar.start - layout.bars[0].start, measure)
             parts.append(part)
             stream.insert(0, part)
@@ -169,7 +188,7 @@ def _instrument(name: str, program: int, number: int, channel: int) -> Any:
     return instrument
 
 
-def _measures(staff: Staff, layout: Layout, keys: dict[int, int], ends: set[int]) -> Iterator[Any]:
+def _measures(staff: Staff, layout: Layout, keys: dict[int, int], ends: set[int], clef: Any) -> Iterator[Any]:
     """The bars of one staff. `keys` and `ends` are those of `marks`."""
     sharps = 0
     metre: tuple[int, int] | None = None
@@ -178,7 +197,7 @@ def _measures(staff: Staff, layout: Layout, keys: dict[int, int], ends: set[int]
         measure = m21.stream.Measure(number=index if pickup else index + 1)
         measure.paddingLeft = bar.start - bar.origin
         if index == 0:
-            measure.clef = _clef(staff)
+            measure.clef = clef
             if pickup:
                 measure.showNumber = m21.stream.enums.ShowNumber.NEVER
         if index in keys:
@@ -232,9 +251,8 @@ def spelled(pitch: int, sharps: int) -> Any:
     return result
 
 
-def _clef(staff: Staff) -> Any:
-    """The clef in which most notes of a staff need no ledger lines."""
-    centre = median(staff.pitches)
+def _clef(staff: Staff, centre: float) -> Any:
+    """The clef in which the notes around a pitch need no ledger lines."""
     one_line = len(staff.layers) == 1 and all(len(chord.pitches) == 1 for chord in staff.layers[0])
     if one_line and 54 <= centre < 62:
         return m21.clef.Treble8vbClef()

@@ -69,6 +69,18 @@ def whole(body: dict[str, Any], name: str) -> int:
     return value
 
 
+def between(body: dict[str, Any], name: str, least: int, most: int) -> int:
+    """A field of a request that is a whole number within bounds.
+
+    Raises:
+        CarouselError: it is missing or no such number.
+    """
+    value = body.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise CarouselError(f"the request's {name} is not a whole number from {least} to {most}")
+    return value
+
+
 def number(body: dict[str, Any], name: str) -> float:
     """A field of a request that is a number from 0 to `MAX_POSITION`.
 

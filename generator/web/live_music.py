@@ -10,6 +10,7 @@ from typing import Any
 
 from generator.cli.takes import piece_of
 from generator.foundation.errors import CarouselError
+from generator.music.excerpt import Excerpt
 from generator.music.keys import SHARPS, likely, read_key
 from generator.music.score import (
     DEFAULT_TEMPO,
@@ -26,6 +27,8 @@ from generator.music.score import (
 )
 from generator.streaming.origin import Cut
 from generator.streaming.stream import Stream
+from generator.tokenizers.score import ScoreTokenizer
+from generator.web import bars
 from generator.web.listening import Phrase, heard_by
 from generator.web.live import Live
 
@@ -59,6 +62,7 @@ class LiveMusic(Live):
         self._start_ticks = 0  # earlier events have been forgotten
         self._phrase_ticks = 0  # where the answer to the last phrase begins
         self._begin_seconds = 0.0
+        self._piece_keys: dict[int, int] = {}
         super().__init__(stream, name, at)
 
     def _begin(self, ticks: int) -> None:
@@ -79,8 +83,8 @@ class LiveMusic(Live):
         tempos = [event for event in before if isinstance(event, Tempo)]
         in_force = self._json([*pedals.values(), *tempos[-1:]])  # the present tempo and pedals, however old
         shown |= {name: in_force[name] for name in ("pedals", "tempos")}
-        bars = sum(isinstance(event, Bar) for event in before) - len(shown["bars"])
-        return {"voices": [asdict(voice) for voice in self._tokenizer.voices], "before": shown, "bars": bars}
+        number = sum(isinstance(event, Bar) for event in before) - len(shown["bars"])
+        return {"voices": [asdict(voice) for voice in self._tokenizer.voices], "before": shown, "bars": number}
 
     def _position(self, ticks: int) -> float:
         return self._clock.seconds(ticks) - self._begin_seconds
@@ -90,8 +94,8 @@ class LiveMusic(Live):
 
     def _tick_to_go_back_to(self, position: float) -> int:
         here = self._ticks(position)
-        bars = [event.start_ticks for _, event in self._events if isinstance(event, Bar) and event.start_ticks <= here]
-        return bars[-BACK_BARS:][0] if bars else self._ticks(position - BACK_SECONDS)
+        lines = [event.start_ticks for _, event in self._events if isinstance(event, Bar) and event.start_ticks <= here]
+        return lines[-BACK_BARS:][0] if lines else self._ticks(position - BACK_SECONDS)
 
     def decisions(self, at: float, pitch: int, voice: int) -> tuple[Stream, dict[str, int]]:
         with self._lock:
@@ -115,6 +119,7 @@ class LiveMusic(Live):
     def _replace_events(self, step: int, drawn: list[MusicEvent]) -> None:
         events = [(position, event) for position, event in self._events if position < step]
         self._clock, self._events = Clock(self._tokenizer.ticks_per_quarter), []
+        self._piece_keys = {}
         for position, event in events:
             self._remember(position, [event])
         self._remember(step, drawn)
@@ -156,14 +161,15 @@ class LiveMusic(Live):
         self._sent_ticks = ticks
 
     def _chunk(self) -> dict[str, Any]:
-        until = max(self._ticks(self._position(self._sent_ticks) + self.ahead), self._phrase_ticks)
+        since = self._sent_ticks
+        until = max(self._ticks(self._position(since) + self.ahead), self._phrase_ticks)
         horizon = min(until, self._stream.horizon_ticks)
         self._sent_ticks = horizon
         known = sorted((event for event in self._waiting if event.start_ticks < horizon), key=lambda e: e.start_ticks)
         self._waiting = [event for event in self._waiting if event.start_ticks >= horizon]
         self._forget()
         has_ended = self._stream.ended and not self._waiting
-        view = {**self._json(known), "sharps": self._sharps()}
+        view = {**self._json(known), "beats": self._beats(since, horizon), "sharps": self._sharps()}
         return {**view, "horizon": round(self._position(horizon), 4), "ended": has_ended}
 
     def _sharps(self) -> int:
@@ -176,6 +182,39 @@ class LiveMusic(Live):
         piece = takewhile(lambda event: not isinstance(event, PieceEnd), (event for _, event in reversed(self._events)))
         notes = (event for event in piece if isinstance(event, Note) and event.voice not in drums)
         return SHARPS[likely(islice(notes, KEY_NOTES))]
+
+    def _beats(self, since: int, until: int) -> list[list[Any]]:
+        """The beats between two ticks, as [position, whether it is the first of its bar]."""
+        if not isinstance(self._tokenizer, ScoreTokenizer):
+            return []
+        latest = (event for _, event in reversed(self._events))
+        found = bars.latest_beats(latest, self._tokenizer.ticks_per_quarter, since, until)
+        return [[round(self._position(ticks), 4), first] for ticks, first in found]
+
+    def excerpt(self, since: float, until: float) -> tuple[Excerpt, float]:
+        """The bars of one piece from the bar line that is nearest to position `since` to the one nearest to `until`,
+        and the position at which the excerpt's score begins.
+
+        Raises:
+            CarouselError: this music has no bars, or there are none between these positions.
+        """
+        with self._lock:
+            if not isinstance(self._tokenizer, ScoreTokenizer):
+                raise CarouselError("this music has no bars; look at the roll")
+            latest = (event for _, event in reversed(self._events))
+            ticks, horizon = (self._ticks(since), self._ticks(until)), self._stream.horizon_ticks
+            found, begin = bars.excerpt(latest, self._tokenizer, *ticks, horizon, self._key_of_piece)
+            return found, self._position(begin)
+
+    def _key_of_piece(self, start: int, known: Score) -> int:
+        """The key of the piece that begins at a tick, as an index into `KEYS`: the one that the options ask for, or the
+        one that was likeliest when this was asked first, so that it does not change on the page."""
+        asked = self._stream.options.key
+        if asked is not None:
+            return read_key(asked)
+        if start not in self._piece_keys:
+            self._piece_keys = {start: likely(note for note in known.notes if not known.voices[note.voice].drum)}
+        return self._piece_keys[start]
 
     def _json(self, events: Iterable[MusicEvent]) -> dict[str, Any]:
         """Events as a JSON object, their times as positions in seconds."""
@@ -213,8 +252,8 @@ class LiveMusic(Live):
         half = MAX_EVENTS // 2
         old, new = self._events[:half], self._events[half:]
         last = max(event.start_ticks for _, event in old)
-        bars = (event.start_ticks for _, event in new if isinstance(event, Bar) and event.start_ticks > last)
-        self._start_ticks = next(bars, last + 1)
+        lines = (event.start_ticks for _, event in new if isinstance(event, Bar) and event.start_ticks > last)
+        self._start_ticks = next(lines, last + 1)
         tempos = [entry for entry in old if isinstance(entry[1], Tempo)]  # positions are counted by all of them
         holding = (entry for entry in old if isinstance(entry[1], TimeSignature | Pedal))
         in_force = {(type(event), getattr(event, "voice", 0)): (position, event) for position, event in holding}

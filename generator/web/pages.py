@@ -18,16 +18,16 @@ from generator.foundation.options import SamplingOptions
 from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot
+from generator.tokenizers.score import ScoreTokenizer
 from generator.web import train_page
 from generator.web.access import may_train
+from generator.web.component import back_distance, stage_component
 from generator.web.constraints import choices, page_message, persistent_key
 from generator.web.controls import controls, follow_tempo, melody_options, new_seed, set_widgets_to, setting, uploaded
 from generator.web.downloads import FORMATS, FURTHER
 from generator.web.fields import fields, number, text, whole
 from generator.web.listening import begin_with_phrase
 from generator.web.live import Live
-from generator.web.live_music import BACK_BARS, BACK_SECONDS
-from generator.web.live_text import BACK_CHARACTERS
 from generator.web.models import checkpoints, loaded
 from generator.web.returning import LIVE, drawn_again, kept_again
 from generator.web.routes import STATIC, registry
@@ -118,6 +118,9 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
             ],
             "voices": [asdict(voice) for voice in getattr(model.tokenizer, "voices", ())],
             "tempos": bool(choices("tempo", model)),
+            "checkpoint": model.checkpoint.name,
+            "checkpoints": list(checkpoints(medium)),
+            "written": isinstance(model.tokenizer, ScoreTokenizer),
             "formats": FORMATS[medium],
             "further": FURTHER[medium],
             "back": back_distance(model),
@@ -130,6 +133,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
         on_restore_change=partial(restore, medium),
         on_replay_change=partial(replay, medium),
         on_keep_change=partial(keep, medium),
+        on_tune_change=partial(tune, medium),
         on_remove_change=partial(remove, medium),
     )
 
@@ -193,6 +197,23 @@ def replay(medium: str) -> None:
         show_message(page_message(error))
 
 
+def tune(medium: str) -> None:
+    """Go on with another seed, or with another checkpoint, as the radio asks for."""
+    try:
+        name = text(fields(st.session_state[f"{medium}-stage"].tune), "checkpoint")
+        if name not in checkpoints(medium):
+            raise CarouselError(f"the checkpoint {name!r:.80} is not on this page")
+        live = playing(medium)[1]
+        st.session_state[f"{medium}-checkpoint"] = name
+        if f"{medium}-{name}-shown" in st.session_state:  # else its own seed is a new one
+            seed = new_seed(f"{medium}-{name}")
+            if live and live.name == name:
+                live.set(seed=seed)
+        st.session_state["changed widgets"] = True
+    except CarouselError as error:
+        show_message(page_message(error))
+
+
 def go_on_with(live: Live) -> None:
     """Let a take play, and set the widgets to its options."""
     admitted().start(live)
@@ -241,13 +262,6 @@ def branch(medium: str, trigger: str) -> None:
         show_message(page_message(error))
 
 
-def back_distance(model: Model) -> str:
-    """The distance that the button for going back goes, such as `8 bars`."""
-    kind = model.tokenizer.kind
-    steps = {"score": f"{BACK_BARS} bars", "char": f"{BACK_CHARACTERS} characters"}
-    return steps.get(kind, f"{BACK_SECONDS:g} seconds")
-
-
 def keep(medium: str) -> None:
     """Keep what has been heard of the live take."""
     try:
@@ -292,18 +306,6 @@ def playing(medium: str) -> tuple[int, Live | None]:
     """The number of this visitor's live take, and the take; (0, None) if there is none."""
     visitor = this_visitor()
     return visitor.playing(medium) if visitor else (0, None)
-
-
-@st.cache_resource(show_spinner=False)
-def stage_component(medium: str) -> Any:
-    """The stage of a page as a Streamlit component. Its JavaScript modules come from a route of this app, because those
-    that Streamlit serves cannot import one another."""
-    style = STATIC / "stage.css"
-    others = sorted({*STATIC.glob("*.css")} - {style, STATIC / "page.css"})
-    html, *css = (path.read_text(encoding="utf-8") for path in (STATIC / "stage.html", style, *others))
-    module = f'const {{ default: part }} = await import(new URL("carousel/static/{medium}.js", document.baseURI));'
-    code = f"{module}\nexport default part;"
-    return st.components.v2.component(f"carousel-{medium}", html=html, css="".join(css), js=code)
 
 
 main()

@@ -1,16 +1,18 @@
 """The HTTP routes that the app serves beside its pages.
 
-    POST /carousel/pull          {visitor, take, have, until, heard, phrase?}  the next chunk of a live take, as JSON
-    POST /carousel/alternatives  {visitor, take, at, pitch, voice}             what else could have come there, as JSON
-    POST /carousel/surprises     {visitor, take, since, until}                 how surprising characters were, as JSON
-    POST /carousel/download      {visitor, take, until, more, format}          a take as a file, as `downloads` has it
-    POST /carousel/prepare       {visitor}                                     a download is likely to come
-    POST /carousel/phrase        {phrase}                                      a phrase that was played, as a MIDI file
-    GET  /carousel/instrument    ?program=&drum=                               a soundfont program (`instruments.pack`)
-    GET  /carousel/static/…                                                    JavaScript modules and style sheets
+    POST /carousel/pull          {visitor, take, have, until, heard, phrase?}    the next chunk of a live take
+    POST /carousel/alternatives  {visitor, take, at, pitch, voice}               what else could have come there
+    POST /carousel/surprises     {visitor, take, since, until}                   how surprising characters were
+    POST /carousel/sheet         {visitor, take, from, until, width, transpose}  bars of it as sheet music
+    POST /carousel/download      {visitor, take, until, more, format}            a take as a file (`downloads`)
+    POST /carousel/prepare       {visitor}                                       a download is likely to come
+    POST /carousel/phrase        {phrase}                                        a phrase that was played, as MIDI
+    GET  /carousel/instrument    ?program=&drum=                                 a soundfont program (`samples.pack`)
+    GET  /carousel/static/…                                                      JavaScript modules, style sheets
 
-Under a base path (`--server.baseUrlPath`) they are below it. The visitor's token is in the body of a request, so that
-it appears in no log and in no `Referer` header. An error is answered with a JSON object, `{"error": message}`.
+The first four answer with JSON. Under a base path (`--server.baseUrlPath`) all are below it. The visitor's token is in
+the body of a request, so that it appears in no log and in no `Referer` header. An error is answered with a JSON object,
+`{"error": message}`.
 """
 
 from __future__ import annotations
@@ -31,15 +33,19 @@ from generator.foundation.errors import CarouselError
 from generator.music import midi
 from generator.web import listening
 from generator.web.downloads import Makers, Parts, ordered
-from generator.web.fields import body_of, number, text, whole
+from generator.web.fields import between, body_of, number, text, whole
 from generator.web.live import Live
+from generator.web.live_music import LiveMusic
 from generator.web.live_text import LiveText
 from generator.web.samples import pack
+from generator.web.sheet import MOST_SEMITONES, sheet
 from generator.web.visitors import Gone, Registry
 
 STATIC = Path(__file__).parent / "static"
 LOOKS = 2
 """The most looks at what else could have come at the same time: each draws a part of the past again."""
+SHEETS = 4
+"""The most requests for sheet music that wait for the process that engraves."""
 CHOICES = 8
 """The number of likeliest tokens that a page shows."""
 
@@ -70,6 +76,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{base}/carousel/pull", _answered(_in_thread(pull)), methods=["POST"]),
         Route(f"{base}/carousel/alternatives", _answered(_in_thread(alternatives, looks)), methods=["POST"]),
         Route(f"{base}/carousel/surprises", _answered(_in_thread(surprises, looks)), methods=["POST"]),
+        Route(f"{base}/carousel/sheet", _answered(_in_thread(bars, CapacityLimiter(SHEETS))), methods=["POST"]),
         Route(f"{base}/carousel/download", _answered(answer_download), methods=["POST"]),
         Route(f"{base}/carousel/prepare", _answered(answer_prepare), methods=["POST"]),
         Route(f"{base}/carousel/phrase", _answered(_in_thread(phrase)), methods=["POST"]),
@@ -118,6 +125,15 @@ def _live(body: dict[str, Any]) -> Live:
     if not isinstance(take, Live):
         raise CarouselError("this take is finished; press Start for a new one")
     return take
+
+
+def bars(body: dict[str, Any]) -> Response:
+    """Answer with some bars of a live take as sheet music."""
+    take = _live(body)
+    if not isinstance(take, LiveMusic):
+        raise CarouselError("only music that plays has sheet music")
+    since, until, width = (number(body, name) for name in ("from", "until", "width"))
+    return JSONResponse(sheet(take, since, until, width, between(body, "transpose", -MOST_SEMITONES, MOST_SEMITONES)))
 
 
 def _in_thread(

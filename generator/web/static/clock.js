@@ -26,11 +26,11 @@ export class Clock {
   /* Send the pulses that are due. */
   pump(now) {
     const { output, tempo } = this;
-    const { origin } = output.music;
-    const at = () => origin + tempo.seconds(this.pulse / PULSES);
-    if (!this.runs) this.start(Math.max(0, tempo.quarters(now - origin)), at);
-    else if (origin !== this.origin) this.pulse = Math.round(PULSES * tempo.quarters(this.last - origin)) + 1; // the music has moved
-    this.origin = origin;
+    const { music } = output;
+    const at = () => music.timeOf(tempo.seconds(this.pulse / PULSES));
+    if (!this.runs) this.start(Math.max(0, tempo.quarters(music.positionAt(now))), at);
+    else if (music.origin !== this.origin) this.pulse = Math.round(PULSES * tempo.quarters(music.positionAt(this.last))) + 1; // the music has moved
+    this.origin = music.origin;
     for (; at() < now + AHEAD; this.pulse += 1) {
       this.last = at();
       output.write([PULSE], output.moment(this.last));

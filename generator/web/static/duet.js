@@ -44,12 +44,12 @@ export class Duet {
     const { music } = this;
     if (this.held === null || music.stopped !== null) return music.position;
     const { currentTime, outputLatency } = music.synth.context;
-    return Math.max(0, currentTime - (outputLatency || 0) - music.origin);
+    return Math.max(0, music.positionAt(currentTime - (outputLatency || 0)));
   }
 
   get sound() {
-    const { voices } = this.music;
-    return voices[this.voice ?? 0] ?? voices[0];
+    const { mix, voices } = this.music;
+    return voices.length ? mix.instrument(voices[this.voice] ? this.voice : 0) : null;
   }
 
   /* A key goes down: it sounds at once. */
@@ -63,7 +63,7 @@ export class Duet {
     const sound = synth.begin(this.sound, pitch, velocity, synth.context.currentTime);
     this.output.send(ON, this.voice ?? 0, pitch, velocity);
     this.delays = [...this.delays, performance.now() - stamp].slice(-200);
-    const note = [this.playhead, null, pitch, velocity, this.voice ?? 0, true];
+    const note = [this.playhead, null, pitch, velocity, this.voice ?? 0, pitch, true];
     if (stage.state === "playing") music.roll.played = [...music.roll.played.slice(-MOST_SHOWN), note];
     this.down.set(pitch, { sound, note, voice: this.voice ?? 0 });
     this.record(stamp, ON, pitch, velocity);
@@ -159,10 +159,10 @@ export class Duet {
   /* The seconds of silence that end a phrase now. */
   patience(now) {
     const { grid } = this;
-    const { origin } = this.music;
+    const { music } = this;
     if (this.rest !== null) return this.rest;
-    if (origin === null || !grid) return 1;
-    const left = grid.bar - ((((now - origin - grid.line) % grid.bar) + grid.bar) % grid.bar);
+    if (music.origin === null || !grid) return 1;
+    const left = grid.bar - ((((music.positionAt(now) - grid.line) % grid.bar) + grid.bar) % grid.bar);
     return left < BEFORE_BAR ? 0.15 : grid.bar;
   }
 
@@ -171,7 +171,8 @@ export class Duet {
     const { music } = this;
     const { stage } = music;
     const [[first]] = this.messages;
-    const messages = this.messages.map(([seconds, ...message]) => [Math.round(1e4 * (seconds - first)) / 1e4, ...message]);
+    const rounded = (seconds) => Math.round(1e4 * seconds) / 1e4;
+    const messages = this.messages.map(([seconds, ...message]) => [rounded((seconds - first) * music.rate), ...this.ofStream(message)]);
     const voice = music.voices[this.voice]?.name ?? "";
     const phrase = { voice, messages };
     this.messages = [];
@@ -180,10 +181,15 @@ export class Duet {
     if (stage.state === "idle") stage.wait("start", this.request(phrase));
     if (stage.state !== "playing" || this.held === null) return;
     this.first = first;
-    const at = Math.max(0, Math.round(1e4 * (first - music.origin)) / 1e4);
+    const at = Math.max(0, rounded(music.positionAt(first)));
     stage.pulls.phrase = { heard: this.held, phrase: { at, ...phrase } };
     stage.pulls.urgent = true;
     stage.tick();
+  }
+
+  /* A message as the stream is to hear it, which may sound transposed. */
+  ofStream([status, data, ...more]) {
+    return status === CONTROL ? [status, data, ...more] : [status, this.music.mix.ownPitch(this.voice ?? 0, data), ...more];
   }
 
   /* What a start is asked for that begins with a phrase. */
@@ -193,13 +199,14 @@ export class Duet {
 
   /* The audio clock's time at the stream's second 0 from now on: the answer begins at a bar line, as soon as it can. */
   originFor({ begin, end, bar, refused }, from) {
-    const { origin, synth } = this.music;
+    const { origin, rate, synth } = this.music;
     const soon = synth.context.currentTime + LEAD;
-    if (refused) return soon - from;
-    if (!bar) return Math.max(this.first - begin, soon - end);
-    const bars = Math.round((this.first - begin - origin) / bar);
-    const late = Math.max(0, Math.ceil((soon - end - origin - bars * bar) / bar));
-    return origin + (bars + late) * bar;
+    if (refused) return soon - from / rate;
+    if (!bar) return Math.max(this.first - begin / rate, soon - end / rate);
+    const length = bar / rate;
+    const bars = Math.round((this.first - begin / rate - origin) / length);
+    const late = Math.max(0, Math.ceil((soon - end / rate - origin - bars * length) / length));
+    return origin + (bars + late) * length;
   }
 
   get report() {

@@ -1,9 +1,11 @@
 // How Streamlit puts a stage into its page, and takes it out again.
 
+import { installable } from "./install.js";
 import { Stage } from "./stage.js";
 
 /* The function that Streamlit calls when it mounts the part, and again whenever its data changes. */
 export function mounts(View) {
+  installable();
   const stages = new WeakMap();
   let left = null; // the stage that left the page last
   return (component) => {

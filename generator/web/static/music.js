@@ -1,15 +1,20 @@
 // Music: notes are scheduled on the audio clock as soon as they are known, and drawn from the same clock.
 
+import { Branches } from "./branches.js";
 import { Duet } from "./duet.js";
 import { Keyboard } from "./keyboard.js";
+import { Media } from "./media.js";
+import { Metronome } from "./metronome.js";
 import { Midi } from "./midi.js";
+import { Mix } from "./mix.js";
+import { Mixer, volumeSlider } from "./mixer.js";
 import { mounts } from "./mount.js";
-import { Branches } from "./branches.js";
 import { Notes } from "./notes.js";
 import { Output } from "./output.js";
-import { Synth } from "./synth.js";
-import { noteName } from "./names.js";
+import { Radio } from "./radio.js";
 import { isBefore, Roll } from "./roll.js";
+import { Sheet } from "./sheet.js";
+import { Synth } from "./synth.js";
 
 const LEAD = 0.08; // seconds between the first chunk and its first sound
 const CATCH_UP = 0.2; // after a gap
@@ -30,14 +35,22 @@ class Music {
     this.synth = new Synth();
     this.element = document.createElement("div");
     this.element.className = "music";
-    this.element.innerHTML = '<ul class="voices" aria-label="Voices"></ul><canvas role="img" aria-label="Piano roll"></canvas>';
+    this.element.innerHTML = '<div class="head"><ul class="voices" aria-label="Voices"></ul></div><canvas role="img" aria-label="Piano roll"></canvas>';
     this.roll = new Roll(this.element.querySelector("canvas"), () => this.duet.playhead, "Press Start. The music is made while you listen.");
     this.controls = [volumeSlider(this.synth)];
     this.voices = [];
+    this.mix = new Mix();
+    this.rate = 1; // seconds of the stream in a second
+    this.mixer = new Mixer(this);
+    this.sheet = new Sheet(this);
+    this.metronome = new Metronome(this);
+    this.radio = new Radio(this);
     this.output = new Output(this);
     this.duet = new Duet(this, this.output);
     this.keyboard = new Keyboard(this.duet);
-    this.parts = [this.keyboard, new Midi(this, this.duet, this.output), new Notes(stage, this), new Branches(stage)];
+    const midi = new Midi(this, this.duet, this.output);
+    const unseen = [this.metronome, this.sheet, new Media(this), new Notes(stage, this)];
+    this.parts = [this.keyboard, midi, this.mixer, new Branches(stage), this.radio, ...unseen];
     this.reset();
   }
 
@@ -51,6 +64,7 @@ class Music {
     this.pedals = new Map(); // voice → [[seconds, down], …]
     this.scheduled = 0;
     this.latest = 0;
+    this.sharps = 0;
     this.underruns = 0;
     this.late = 0; // notes that came when they should have sounded already
     this.firstSound = null;
@@ -61,7 +75,7 @@ class Music {
     if (this.stopped !== null) return this.stopped;
     if (this.origin === null) return this.horizon;
     const { currentTime, outputLatency } = this.synth.context;
-    return Math.max(0, Math.min(currentTime - (outputLatency || 0) - this.origin, this.duet.held ?? this.horizon));
+    return Math.max(0, Math.min(this.positionAt(currentTime - (outputLatency || 0)), this.duet.held ?? this.horizon));
   }
 
   get holds() {
@@ -74,22 +88,37 @@ class Music {
 
   committed(seconds) {
     if (this.origin === null || this.stopped !== null) return this.position;
-    return Math.max(0, this.synth.context.currentTime - this.origin + seconds);
+    return Math.max(0, this.positionAt(this.synth.context.currentTime + seconds));
   }
 
   secondsUntil(position) {
-    return this.origin === null ? 0 : position - this.position;
+    return this.origin === null ? 0 : (position - this.position) / this.rate;
+  }
+
+  /* The audio clock's time at a position. */
+  timeOf(position) {
+    return this.origin + position / this.rate;
+  }
+
+  /* The position at a time of the audio clock. */
+  positionAt(seconds) {
+    return (seconds - this.origin) * this.rate;
   }
 
   load(voices) {
     return this.synth.load(voices).catch((error) => this.stage.say(error.message));
   }
 
-  prepare({ voices }) {
-    this.load(voices);
-    if (this.origin === null) this.legend(voices);
-    if (this.stage.state === "idle") this.voices = voices;
+  prepare(data) {
+    const isIdle = this.origin === null || this.stopped !== null;
+    if (isIdle && this.mix.name !== data.checkpoint) this.mixer.open(data, data.voices);
+    else this.load(data.voices);
     this.keyboard.offer(this.voices);
+  }
+
+  /* The programs that the listener has chosen, by the names of their voices, for files. */
+  instruments() {
+    return this.mix.instruments;
   }
 
   unlock() {
@@ -104,12 +133,15 @@ class Music {
   begin(live) {
     this.reset();
     this.horizon = live.at;
-    this.voices = live.voices;
-    this.legend(live.voices);
-    this.roll.reset(live);
+    this.ready = this.mixer.open(this.stage.data, live.voices);
+    this.roll.reset({ ...live, before: this.shown(live.before) });
     this.step(live.before.pedals);
     this.output.begin(live);
-    this.ready = this.load(live.voices);
+  }
+
+  /* Events as they are shown. */
+  shown(events) {
+    return { ...events, notes: this.mix.notes(events.notes) };
   }
 
   async accept(chunk) {
@@ -123,10 +155,10 @@ class Music {
     if (chunk.phrase) this.duet.answer(chunk);
     else if (this.origin === null) {
       // A first bar may be silent up to its pickup; nobody waits for that.
-      if (chunk.notes.length) this.origin = now + LEAD - Math.max(chunk.notes[0][0], this.horizon);
-    } else if (now - this.origin > this.horizon) {
+      if (chunk.notes.length) this.origin = now + LEAD - Math.max(chunk.notes[0][0], this.horizon) / this.rate;
+    } else if (now > this.timeOf(this.horizon)) {
       this.underruns += 1;
-      this.origin = now + CATCH_UP - this.horizon;
+      this.origin = now + CATCH_UP - this.horizon / this.rate;
     }
     if (chunk.from !== undefined) this.takeBack(chunk.from);
     this.step(chunk.pedals);
@@ -134,8 +166,9 @@ class Music {
     for (const [start, duration, pitch, velocity, voice] of chunk.notes) {
       if (!isBefore(start, since)) this.play(start, duration, pitch, velocity, voice);
     }
-    this.roll.add(chunk);
-    this.roll.sharps = chunk.sharps;
+    this.roll.add(this.shown(chunk));
+    this.sharps = chunk.sharps;
+    this.roll.sharps = this.mix.sharps(chunk.sharps);
     this.output.add(chunk);
     this.horizon = chunk.horizon;
     this.ended = chunk.ended;
@@ -181,17 +214,40 @@ class Music {
       return;
     }
     const now = this.synth.context.currentTime;
-    const when = this.origin + start;
+    const when = this.timeOf(start);
     if (when < now) this.late += 1;
-    if (this.origin + end <= now) return;
+    if (this.timeOf(end) <= now) return;
     for (const note of this.notes) {
       // The same key again: the string is struck anew.
       if (note.voice === voice && note.pitch === pitch) note.until = Math.min(note.until, start);
     }
-    const sound = this.synth.begin(this.voices[voice], pitch, velocity, Math.max(when, now));
-    this.notes.push({ sound, voice, pitch, velocity, start, end, until: Infinity, release: null });
+    const note = { voice, pitch, velocity, start, end, until: Infinity, release: null };
+    this.notes.push({ ...note, sound: this.sound(note) });
     this.scheduled += 1;
     this.firstSound ??= (performance.now() - this.stage.clicked) / 1000 + when - this.synth.context.currentTime;
+  }
+
+  /* Whatever has not begun to sound sounds anew, from now on at another rate. */
+  again(rate) {
+    if (this.origin === null || this.stopped !== null) return;
+    const { currentTime } = this.synth.context;
+    const now = this.positionAt(currentTime);
+    this.rate = rate;
+    this.origin = currentTime - now / rate;
+    for (const note of this.notes) {
+      if (note.start > now) {
+        note.sound.cancel();
+        note.sound = this.sound(note);
+      } else note.sound.hold();
+      note.release = null;
+    }
+    this.letGo();
+  }
+
+  sound({ voice, pitch, velocity, start }) {
+    const { mix, synth } = this;
+    const when = Math.max(this.timeOf(start), synth.context.currentTime);
+    return synth.begin(mix.instrument(voice), mix.pitch(voice, pitch), velocity, when, synth.strip(voice));
   }
 
   /* Release every note whose end is known: where its key comes up, or its pedal, or its key goes down again. */
@@ -205,7 +261,7 @@ class Music {
     for (const note of this.notes) {
       if (note.release !== null) continue;
       note.release = this.releaseOf(note);
-      if (note.release !== null) note.sound.release(Math.max(this.origin + note.release, this.synth.context.currentTime));
+      if (note.release !== null) note.sound.release(Math.max(this.timeOf(note.release), this.synth.context.currentTime));
     }
   }
 
@@ -244,47 +300,14 @@ class Music {
     this.synth.context?.close();
   }
 
-  /* The voices, each with its colour and the note it sings. */
-  legend(voices) {
-    const list = this.element.querySelector("ul");
-    if (list.dataset.voices !== JSON.stringify(voices)) {
-      list.dataset.voices = JSON.stringify(voices);
-      list.replaceChildren(
-        ...voices.map(({ name }, index) => {
-          const item = document.createElement("li");
-          item.style.setProperty("--voice", this.roll.variable(index));
-          item.append(Object.assign(document.createElement("span"), { className: "name", textContent: name }));
-          item.append(Object.assign(document.createElement("span"), { className: "note" }));
-          return item;
-        }),
-      );
-    }
-    this.roll.onSounding = (sounding) => {
-      [...list.children].forEach((item, index) => {
-        const names = sounding.filter(([, , , , voice]) => voice === index).map(([, , pitch]) => noteName(pitch, this.roll.sharps));
-        const text = names.slice(0, 3).join(" ");
-        if (item.lastChild.textContent !== text) item.lastChild.textContent = text;
-        item.classList.toggle("sounding", names.length > 0);
-      });
-    };
-  }
-
   get report() {
     const { scheduled, latest, underruns, late, firstSound } = this;
     const clock = this.synth.context?.state ?? "none";
-    const { level, sounding } = this.synth;
+    const { level, voiceLevels, sounding } = this.synth;
     const { sharps } = this.roll;
-    const played = this.duet.report;
-    return { scheduled, latest, underruns, late, firstSound, clock, level, sounding: sounding.size, sharps, ...played };
+    const parts = { ...this.sheet.report, ...this.radio.report, ...this.duet.report, clicks: this.metronome.clicks };
+    return { scheduled, latest, underruns, late, firstSound, clock, level, voiceLevels, sounding: sounding.size, sharps, ...parts };
   }
-}
-
-function volumeSlider(synth) {
-  const label = document.createElement("label");
-  label.innerHTML = 'Volume <input type="range" min="0" max="1" step="0.01" value="0.8" aria-label="Volume">';
-  const input = label.querySelector("input");
-  input.addEventListener("input", () => synth.setVolume(Number(input.value)));
-  return label;
 }
 
 export default mounts(Music);

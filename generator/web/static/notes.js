@@ -58,7 +58,7 @@ export class Notes {
     const { stage, view } = this;
     if (!note || !stage.live || stage.state === "starting") return;
     this.pick(note);
-    const [start, , pitch, , voice] = note;
+    const [start, , , , voice, pitch] = note;
     const { left, top } = view.roll.canvas.getBoundingClientRect();
     const { x, y } = view.roll.placeOf(note);
     this.choices.open({

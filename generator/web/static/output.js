@@ -1,8 +1,10 @@
 // All that sounds, sent to a MIDI port a little ahead of its time, with the times of the page's clock.
 
 import { Clock } from "./clock.js";
+import { every } from "./every.js";
 
 const AHEAD = 0.1; // seconds; what is sent cannot be taken back
+const PUMP_MS = 20;
 const DRUMS = 9; // channel, from 0
 const ON = 0x90;
 const OFF = 0x80;
@@ -26,6 +28,7 @@ export class Output {
   constructor(music) {
     this.music = music;
     this.port = null;
+    this.rest = null; // the function that ends the pumping
     this.clock = new Clock(this);
     this.sounding = new Map(); // note → when and where its beginning was sent, and whether its end was
     this.measured = 0; // how often the distance of the clocks was
@@ -38,16 +41,14 @@ export class Output {
     this.silence();
     this.port = port;
     this.programs();
-    if (port && !this.ticker) {
-      this.ticker = new Worker(new URL("ticker.js", import.meta.url), { type: "module" });
-      this.ticker.onmessage = () => this.pump();
-    } else if (!port) this.close();
+    if (port) this.rest ??= every(PUMP_MS, () => this.pump());
+    else this.close();
   }
 
   close() {
     this.silence();
-    this.ticker?.terminate();
-    this.ticker = null;
+    this.rest?.();
+    this.rest = null;
   }
 
   /* With a new take. */
@@ -61,8 +62,8 @@ export class Output {
   }
 
   programs() {
-    const { voices } = this.music;
-    channels(voices).forEach((channel, index) => this.write([PROGRAM | channel, voices[index].program]));
+    const { mix, voices } = this.music;
+    channels(voices).forEach((channel, index) => this.write([PROGRAM | channel, mix.instrument(index).program]));
   }
 
   write(message, at) {
@@ -106,17 +107,18 @@ export class Output {
     for (const [note, sent] of sounding) {
       if (notes.has(note)) this.end(note, sent, now);
       else {
-        if (!sent.ended) this.off(note, sent, Math.max(now, sent.at)); // it is not to sound after all
+        if (!sent.ended) this.off(sent, Math.max(now, sent.at)); // it is not to sound after all
         sounding.delete(note);
       }
     }
     const numbers = channels(music.voices);
     for (const note of notes) {
-      const at = music.origin + note.start;
+      const at = music.timeOf(note.start);
       if (sounding.has(note) || at >= now + AHEAD || at < now - AHEAD) continue;
-      const sent = { at, ended: false, channel: numbers[note.voice] };
+      if (!music.mix.level(note.voice)) continue;
+      const sent = { at, ended: false, channel: numbers[note.voice], pitch: music.mix.pitch(note.voice, note.pitch) };
       sounding.set(note, sent);
-      this.write([ON | sent.channel, note.pitch, note.velocity], this.moment(at));
+      this.write([ON | sent.channel, sent.pitch, note.velocity], this.moment(at));
       this.end(note, sent, now);
     }
     if (this.clock.isSent) this.clock.pump(now);
@@ -125,20 +127,20 @@ export class Output {
   /* Send a note's end, if it is due. */
   end(note, sent, now) {
     if (note.release === null || sent.ended) return;
-    const at = Math.max(this.music.origin + note.release, sent.at);
-    if (at < now + AHEAD) this.off(note, sent, at);
+    const at = Math.max(this.music.timeOf(note.release), sent.at);
+    if (at < now + AHEAD) this.off(sent, at);
   }
 
-  off(note, sent, at) {
+  off(sent, at) {
     sent.ended = true;
-    this.write([OFF | sent.channel, note.pitch, 0], this.moment(at));
+    this.write([OFF | sent.channel, sent.pitch, 0], this.moment(at));
   }
 
   /* Nothing sounds any more, on any channel, also what was sent for a moment that is still to come. */
   silence() {
     this.clock.stop();
     for (const at of [performance.now(), performance.now() + 1000 * AHEAD + 5]) {
-      for (const [note, { channel }] of this.sounding) this.write([OFF | channel, note.pitch, 0], at);
+      for (const { channel, pitch } of this.sounding.values()) this.write([OFF | channel, pitch, 0], at);
       for (let channel = 0; channel < 16; channel++) {
         for (const control of [SUSTAIN, ALL_NOTES_OFF, ALL_SOUND_OFF]) this.write([CONTROL | channel, control, 0], at);
       }

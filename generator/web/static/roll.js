@@ -40,7 +40,7 @@ export class Roll {
 
   /* What was before is shown, as what was heard. */
   reset(live = null) {
-    this.notes = []; // [start, duration, pitch, velocity, voice], by start
+    this.notes = []; // [start, duration, pitch, velocity, voice, the stream's own pitch, isPlayed], by start
     this.bars = []; // [seconds, number]
     this.ends = [];
     this.replaced = []; // notes that will not come after all, which fade
@@ -80,7 +80,8 @@ export class Roll {
     this.paper = faint(background);
     this.shade = faint("#000000")(light ? 0.04 : 0.18);
     this.colours = light ? ON_LIGHT : ON_DARK;
-    this.colours.forEach((colour, index) => this.canvas.parentElement.style.setProperty(`--voice-${index}`, colour));
+    const section = this.canvas.closest("section");
+    this.colours.forEach((colour, index) => section?.style.setProperty(`--voice-${index}`, colour));
   }
 
   add({ from, notes, bars, ends }) {
@@ -158,11 +159,11 @@ export class Roll {
 
   draw() {
     const { width, height } = this;
-    if (!width || !height) return;
     const context = this.canvas.getContext("2d");
+    this.look(context);
+    if (!width || !height) return;
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    this.look(context);
 
     const now = this.position();
     const perSecond = Math.max(46, Math.min(104, width / 9));
@@ -185,7 +186,7 @@ export class Roll {
     context.beginPath();
     context.rect(GUTTER, 0, width - GUTTER, height);
     context.clip();
-    const block = ([start, duration, pitch, , voice, isPlayed], alpha, margin = 0) => {
+    const block = ([start, duration, pitch, , voice, , isPlayed], alpha, margin = 0) => {
       const tall = Math.max(3, Math.min(row - 1, 15));
       const top = y(pitch) + (row - tall) / 2;
       const wide = Math.max(3, duration * perSecond - 1.5);

@@ -8,6 +8,7 @@
 
 import { able, onPress } from "./buttons.js";
 import { downloads } from "./downloads.js";
+import { every } from "./every.js";
 import { listen } from "./keys.js";
 import { Memory } from "./memory.js";
 import { addPanel } from "./panels.js";
@@ -41,7 +42,7 @@ export class Stage {
     for (const { panel } of this.parts) if (panel) addPanel(this, panel);
     this.find("h1").textContent = this.view.title;
     this.deafen = listen(this);
-    this.timer = setInterval(() => this.tick(), TICK_MS);
+    this.endTicks = every(TICK_MS, () => this.tick());
     this.show();
   }
 
@@ -233,7 +234,7 @@ export class Stage {
 
   close() {
     this.memory.save(true);
-    clearInterval(this.timer);
+    this.endTicks();
     this.deafen();
     for (const part of this.parts) part.close?.();
     this.view.close();

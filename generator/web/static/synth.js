@@ -20,6 +20,8 @@ export class Synth {
     this.sounding = new Set();
     this.volume = 0.8;
     this.isMuted = false;
+    this.levels = []; // of the voices
+    this.strips = new Map(); // voice → {gain, meter}
     this.exclusive = new Map(); // class → the tone that the next one of its class cuts off
   }
 
@@ -58,17 +60,48 @@ export class Synth {
     const room = new ConvolverNode(context, { buffer: impulse(context) });
     const wet = new GainNode(context, { gain: ROOM });
     this.bus = new GainNode(context, { gain: this.gain });
+    this.fader = new GainNode(context);
+    this.strips.clear();
     this.meter = new AnalyserNode(context, { fftSize: 2048 });
-    this.bus.connect(limiter).connect(this.meter).connect(context.destination);
-    this.bus.connect(room).connect(wet).connect(limiter);
+    this.bus.connect(this.fader).connect(limiter).connect(this.meter).connect(context.destination);
+    this.fader.connect(room).connect(wet).connect(limiter);
   }
 
   /* The loudest of the last 2048 samples that went out, 1 being full scale. */
   get level() {
-    if (!this.bus) return 0;
-    const samples = new Float32Array(this.meter.fftSize);
-    this.meter.getFloatTimeDomainData(samples);
-    return samples.reduce((loudest, sample) => Math.max(loudest, Math.abs(sample)), 0);
+    return this.bus ? loudest(this.meter) : 0;
+  }
+
+  /* What a voice plays into. Its level can change while its notes sound. */
+  strip(voice) {
+    if (!this.strips.has(voice)) {
+      const gain = new GainNode(this.context, { gain: this.levels[voice] ?? 1 });
+      const meter = new AnalyserNode(this.context, { fftSize: 2048 });
+      gain.connect(this.bus);
+      gain.connect(meter);
+      this.strips.set(voice, { gain, meter });
+    }
+    return this.strips.get(voice).gain;
+  }
+
+  /* The levels of the voices, as factors. */
+  setLevels(levels) {
+    this.levels = levels;
+    for (const [voice, { gain }] of this.strips) gain.gain.setTargetAtTime(levels[voice] ?? 1, this.context.currentTime, 0.015);
+  }
+
+  /* The same loudest sample, of each voice. */
+  get voiceLevels() {
+    return this.levels.map((_, voice) => (this.strips.has(voice) ? loudest(this.strips.get(voice).meter) : 0));
+  }
+
+  /* Everything grows louder or softer within some seconds, beside the volume. */
+  fade(gain, seconds) {
+    if (!this.fader) return;
+    const { currentTime } = this.context;
+    this.fader.gain.cancelScheduledValues(currentTime);
+    this.fader.gain.setValueAtTime(this.fader.gain.value, currentTime);
+    this.fader.gain.linearRampToValueAtTime(gain, currentTime + seconds);
   }
 
   get gain() {
@@ -86,12 +119,12 @@ export class Synth {
   }
 
   /* Begin a note at a time of the audio clock; it sounds until `release` is called on what is returned. */
-  begin({ program, drum }, pitch, velocity, when) {
+  begin({ program, drum }, pitch, velocity, when, output = this.bus) {
     const zones = this.instruments.get(`${program} ${drum}`)?.zones ?? [];
     const tones = zones
       .filter((zone) => zone.low_pitch <= pitch && pitch <= zone.high_pitch)
       .filter((zone) => zone.low_velocity <= velocity && velocity <= zone.high_velocity)
-      .map((zone) => new Tone(this, zone, pitch, velocity, when));
+      .map((zone) => new Tone(this, zone, pitch, velocity, when, output));
     for (const tone of tones.filter(({ zone }) => zone.exclusive_class)) {
       // An open hi-hat ends when the closed one is struck.
       const key = `${program} ${drum} ${tone.zone.exclusive_class}`;
@@ -117,8 +150,8 @@ export class Synth {
 }
 
 class Tone {
-  constructor(synth, zone, pitch, velocity, when) {
-    const { context, bus, sounding } = synth;
+  constructor(synth, zone, pitch, velocity, when, output) {
+    const { context, sounding } = synth;
     const source = new AudioBufferSourceNode(context, { buffer: zone.buffer });
     source.playbackRate.value = 2 ** ((pitch * zone.cents_per_key - zone.root_cents) / 1200);
     if (zone.loop) {
@@ -134,7 +167,7 @@ class Tone {
     this.zone = zone;
     this.source = source;
     this.fallen = Infinity;
-    const path = [source, ...filters(context, zone, when), level, this.key, new StereoPannerNode(context, { pan: zone.pan }), bus];
+    const path = [source, ...filters(context, zone, when), level, this.key, new StereoPannerNode(context, { pan: zone.pan }), output];
     path.reduce((from, to) => from.connect(to));
     sounding.add(this);
     source.onended = () => {
@@ -172,6 +205,13 @@ class Tone {
     this.key.gain.exponentialRampToValueAtTime(FLOOR, at + seconds);
     this.source.stop(at + seconds);
   }
+}
+
+/* The loudest of the last samples that went through a meter. */
+function loudest(meter) {
+  const samples = new Float32Array(meter.fftSize);
+  meter.getFloatTimeDomainData(samples);
+  return samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
 }
 
 /* Delay, attack, hold, decay, sustain on an AudioParam; `scale` turns a level into the parameter's value. */

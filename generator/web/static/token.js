@@ -11,5 +11,7 @@ export default function token({ data, setTriggerValue }) {
       const known = localStorage.getItem(KEY);
       if (known && known !== data.token) setTriggerValue("known", known);
     }
-  } catch {} // storage is forbidden: then only this tab knows it
+  } catch {
+    // storage is forbidden: then only this tab knows it
+  }
 }

@@ -1,0 +1,29 @@
+// The voices above the view, each with its colour and the note it sings.
+
+import { noteName } from "./names.js";
+
+/* Show the voices of the music in a list; those that the mixer silences are struck out. */
+export function showLegend(list, { voices, roll, mix }) {
+  if (list.dataset.voices !== JSON.stringify(voices)) {
+    list.dataset.voices = JSON.stringify(voices);
+    list.replaceChildren(
+      ...voices.map(({ name }, index) => {
+        const item = document.createElement("li");
+        item.style.setProperty("--voice", roll.variable(index));
+        item.append(Object.assign(document.createElement("span"), { className: "name", textContent: name }));
+        item.append(Object.assign(document.createElement("span"), { className: "note" }));
+        return item;
+      }),
+    );
+  }
+  const items = [...list.children];
+  items.forEach((item, index) => item.classList.toggle("silent", mix.level(index) === 0));
+  roll.onSounding = (sounding) => {
+    items.forEach((item, index) => {
+      const names = sounding.filter(([, , , , voice]) => voice === index).map(([, , pitch]) => noteName(pitch, roll.sharps));
+      const text = names.slice(0, 3).join(" ");
+      if (item.lastChild.textContent !== text) item.lastChild.textContent = text;
+      item.classList.toggle("sounding", names.length > 0);
+    });
+  };
+}
