@@ -20,6 +20,7 @@ from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot
 from generator.web import train_page
 from generator.web.access import may_train
+from generator.web.components import stage_component
 from generator.web.constraints import page_message, persistent_key
 from generator.web.controls import controls, melody_options, new_seed, set_widgets_to, setting, uploaded
 from generator.web.downloads import FORMATS, FURTHER
@@ -288,18 +289,6 @@ def playing(medium: str) -> tuple[int, Live | None]:
     """The number of this visitor's live take, and the take; (0, None) if there is none."""
     visitor = this_visitor()
     return visitor.playing(medium) if visitor else (0, None)
-
-
-@st.cache_resource(show_spinner=False)
-def stage_component(medium: str) -> Any:
-    """The stage of a page as a Streamlit component. Its JavaScript modules come from a route of this app, because those
-    that Streamlit serves cannot import one another."""
-    style = STATIC / "stage.css"
-    others = sorted({*STATIC.glob("*.css")} - {style, STATIC / "page.css"})
-    html, *css = (path.read_text(encoding="utf-8") for path in (STATIC / "stage.html", style, *others))
-    module = f'const {{ default: part }} = await import(new URL("carousel/static/{medium}.js", document.baseURI));'
-    code = f"{module}\nexport default part;"
-    return st.components.v2.component(f"carousel-{medium}", html=html, css="".join(css), js=code)
 
 
 main()
