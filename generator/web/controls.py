@@ -33,6 +33,8 @@ from generator.web.constraints import (
     persistent_key,
     widget_value,
 )
+from generator.web.live_music import BACK_BARS, BACK_SECONDS
+from generator.web.live_text import BACK_CHARACTERS
 
 SAMPLING = ("temperature", "top_p", "governor")
 MAX_TEMPERATURE = 2.0
@@ -239,3 +241,10 @@ def read_once(key: str, beside: tuple[Any, ...], read: Any) -> Any:
     if isinstance(cached[1], CarouselError):
         raise cached[1]
     return cached[1]
+
+
+def back_distance(model: Model) -> str:
+    """The distance that the button for going back goes, such as `8 bars`."""
+    kind = model.tokenizer.kind
+    steps = {"score": f"{BACK_BARS} bars", "char": f"{BACK_CHARACTERS} characters"}
+    return steps.get(kind, f"{BACK_SECONDS:g} seconds")

@@ -21,9 +21,18 @@ from generator.streaming.snapshot import Snapshot
 from generator.tokenizers.score import ScoreTokenizer
 from generator.web import train_page
 from generator.web.access import may_train
-from generator.web.component import back_distance, stage_component
+from generator.web.components import stage_component
 from generator.web.constraints import choices, page_message, persistent_key
-from generator.web.controls import controls, follow_tempo, melody_options, new_seed, set_widgets_to, setting, uploaded
+from generator.web.controls import (
+    back_distance,
+    controls,
+    follow_tempo,
+    melody_options,
+    new_seed,
+    set_widgets_to,
+    setting,
+    uploaded,
+)
 from generator.web.downloads import FORMATS, FURTHER
 from generator.web.fields import fields, number, text, whole
 from generator.web.listening import begin_with_phrase

@@ -15,9 +15,9 @@ import streamlit as st
 from generator.foundation.errors import CarouselError
 from generator.foundation.omissions import many
 from generator.web import trainings
+from generator.web.components import token_component
 from generator.web.markdown import plain
 from generator.web.models import checkpoints, place_for_new
-from generator.web.routes import STATIC
 from generator.web.training_view import ended, running
 from generator.web.trainings import CACHE, FILES, Training
 from generator.web.understood import Understood, understand
@@ -223,10 +223,3 @@ def begin() -> None:
         st.session_state[MESSAGE] = "the files are not here any more; upload them again"
     except CarouselError as error:
         st.session_state[MESSAGE] = str(error)
-
-
-@st.cache_resource(show_spinner=False)
-def token_component() -> Any:
-    """What remembers the token in the browser, as a Streamlit component."""
-    code = (STATIC / "token.js").read_text(encoding="utf-8")
-    return st.components.v2.component("carousel-token", js=code)
