@@ -25,6 +25,20 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--disable-sync"),
     *("--no-first-run", "--no-proxy-server"),
 ]
+PORTS = """
+window.sent = [];
+window.input = { id: "in", name: "Keys" };
+window.ports = {
+  inputs: new Map([["in", input]]),
+  outputs: new Map([["out", { id: "out", name: "Synth", send: (data, at) => {
+    const now = performance.now();
+    sent.push({ data: [...data], at: at ?? now, now });
+  } }]]),
+};
+navigator.requestMIDIAccess = () => Promise.reject(new DOMException("no", "SecurityError"));
+window.play = (...data) => input.onmidimessage({ data, timeStamp: performance.now() });
+"""
+"""For a page: MIDI ports that only pretend. `play` sends it what it is given, and `sent` has what came back."""
 PATIENCE_MS = 120_000
 """For whatever must happen at last, on a machine that is busy with something else too."""
 

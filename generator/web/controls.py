@@ -26,6 +26,7 @@ from generator.web.constraints import (
     LABELS,
     OPTIONS,
     WORDS,
+    choices,
     constraint_widgets,
     page_message,
     parts_of,
@@ -133,6 +134,14 @@ def set_widgets_to(medium: str, model: Model, options: SamplingOptions) -> None:
     for part, row in zip(parts, free, strict=True):
         pitches = [pitch for pitch in range(part.low, part.high + 1) if row[pitch]] or [part.low, part.high]
         state[f"{key}-ranges-{part.name}"] = pitches[0], pitches[-1]
+
+
+def follow_tempo(medium: str, model: Model) -> None:
+    """Set the tempo to that of a clock that the page follows, or to the nearest one that the checkpoint knows."""
+    tempo = st.session_state[f"{medium}-stage"].tempo
+    if choices("tempo", model) and isinstance(tempo, int | float) and tempo > 0:
+        st.session_state[f"{medium}-{model.checkpoint.name}-tempo"] = widget_value("tempo", tempo, model)
+        st.session_state["changed widgets"] = True
 
 
 def melody_voices(model: Model) -> list[str]:

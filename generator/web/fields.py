@@ -10,7 +10,8 @@ from starlette.requests import Request
 
 from generator.foundation.errors import CarouselError
 
-MAX_BODY_BYTES = 4096
+MAX_BODY_BYTES = 2**15
+"""A phrase of a thousand messages is a little shorter."""
 MAX_POSITION = 1e9
 """The largest position in a request; the unit is that of the take."""
 

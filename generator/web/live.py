@@ -20,6 +20,7 @@ from generator.foundation.options import SamplingOptions
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Event
+from generator.web.listening import Phrase
 from generator.web.trail import Trail
 
 TOKENS = 8
@@ -28,6 +29,8 @@ TOKENS_ASIDE = 64
 """As many where nobody listens."""
 BUDGET_SECONDS = 0.5
 """A pull returns after this time with what has been drawn; the browser asks again."""
+ANSWER_SECONDS = 1.0
+"""So much of the answer to a phrase is drawn at once."""
 ORIGIN_TOKENS = 2048
 """After so many tokens the browser gets the origin again, so that a take which is lost is soon drawn again."""
 
@@ -104,13 +107,14 @@ class Live(ABC):
             self.options = settled
             self._changes += 1
 
-    def pull(self, have: int, until: float, heard: float = inf) -> dict[str, Any]:
+    def pull(self, have: int, until: float, heard: float = inf, phrase: Phrase | None = None) -> dict[str, Any]:
         """The chunk after number `have`, as a JSON object: the new events before the position `until`, as far as they
         could be drawn within `BUDGET_SECONDS`.
 
         If options were changed, everything from the position `heard` on is drawn again with the new ones. The chunk
         then has a field `from`: it replaces all earlier events that start at this position or later, and brings the
-        notes that sound there again, with their new lengths.
+        notes that sound there again, with their new lengths. The same holds for a phrase that a musician has played:
+        the stream hears it at the position `heard` and answers. The field `phrase` then says where, or why not.
 
         If an answer was lost, the browser sends the same `have` again and gets the same chunk again.
 
@@ -122,7 +126,9 @@ class Live(ABC):
                 return self._last
             if have != self._sequence:
                 raise CarouselError("this page and its stream are out of step; press Start")
-            replaced = self._apply_options(heard)
+            replaced = self._apply_changes(heard, phrase)
+            if phrase is not None:
+                until = max(until, self._horizon() + ANSWER_SECONDS)
             self._advance(min(until, self._horizon() + self.ahead))
             self._sequence += 1
             stream = self._stream
@@ -132,19 +138,24 @@ class Live(ABC):
             self._last = {"seq": self._sequence, **replaced, **self._chunk(), **state}
             return self._last
 
-    def _apply_options(self, heard: float) -> dict[str, float]:
-        """Apply the options that were changed since the last pull; returns what the chunk says about it."""
-        if self.options == self._applied:
+    def _apply_changes(self, heard: float, phrase: Phrase | None) -> dict[str, Any]:
+        """Apply the options that were changed since the last pull, then hear a phrase; returns what the chunk says
+        about it."""
+        if self.options == self._applied and phrase is None:
             return {}
         self._applied = self.options
-        if heard >= self._horizon():
+        if heard >= self._horizon() and phrase is None:
             self._stream.set(**self._changed_options(self._stream))
             return {}
         fork, step, drawn = self._trail.fork(self._stream, self._ticks(min(heard, self._sent_until())), "now_ticks")
         fork.set(**self._changed_options(fork))
         self._go_on_with(fork, step, drawn)
         self._send_from(fork.now_ticks)
-        return {"from": round(self._position(fork.now_ticks), 4)}
+        replaced: dict[str, Any] = {"from": round(self._position(fork.now_ticks), 4)}
+        if phrase is not None:
+            replaced["phrase"] = self._listen(phrase)
+            self._origin_sent = (0, None)  # the browser needs another one
+        return replaced
 
     def _changed_options(self, stream: Stream) -> dict[str, Any]:
         """The options that a stream does not have yet."""
@@ -287,6 +298,10 @@ class Live(ABC):
     @abstractmethod
     def _replace_events(self, step: int, drawn: list[Any]) -> None:
         """Remember the events before the position `step`, and those that the stream has drawn since, in new lists."""
+
+    def _listen(self, phrase: Phrase) -> dict[str, Any]:
+        """Let the stream hear a phrase now; returns what the page is told about it."""
+        return {"refused": f"this checkpoint generates {self.medium}; play with one for music"}
 
     @abstractmethod
     def _sent_until(self) -> float:

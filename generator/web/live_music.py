@@ -11,9 +11,22 @@ from typing import Any
 from generator.cli.takes import piece_of
 from generator.foundation.errors import CarouselError
 from generator.music.keys import SHARPS, likely, read_key
-from generator.music.score import Bar, Clock, MusicEvent, Note, Pedal, PieceEnd, Score, Tempo, TimeSignature
+from generator.music.score import (
+    DEFAULT_TEMPO,
+    Bar,
+    Clock,
+    E,
+    MusicEvent,
+    Note,
+    Pedal,
+    PieceEnd,
+    Score,
+    Tempo,
+    TimeSignature,
+)
 from generator.streaming.origin import Cut
 from generator.streaming.stream import Stream
+from generator.web.listening import Phrase, heard_by
 from generator.web.live import Live
 
 MAX_EVENTS = 100_000
@@ -44,6 +57,7 @@ class LiveMusic(Live):
         self._waiting: list[MusicEvent] = []
         """The events that have not been sent yet."""
         self._start_ticks = 0  # earlier events have been forgotten
+        self._phrase_ticks = 0  # where the answer to the last phrase begins
         self._begin_seconds = 0.0
         super().__init__(stream, name, at)
 
@@ -62,7 +76,9 @@ class LiveMusic(Live):
         before = [event for _, event in self._events if ended(event, ticks)]
         shown = self._json(event for event in before if event.start_ticks >= since)
         pedals = {event.voice: event for event in before if isinstance(event, Pedal)}
-        shown["pedals"] = self._json(pedals.values())["pedals"]  # the present state of the pedals, however old
+        tempos = [event for event in before if isinstance(event, Tempo)]
+        in_force = self._json([*pedals.values(), *tempos[-1:]])  # the present tempo and pedals, however old
+        shown |= {name: in_force[name] for name in ("pedals", "tempos")}
         bars = sum(isinstance(event, Bar) for event in before) - len(shown["bars"])
         return {"voices": [asdict(voice) for voice in self._tokenizer.voices], "before": shown, "bars": bars}
 
@@ -103,6 +119,35 @@ class LiveMusic(Live):
             self._remember(position, [event])
         self._remember(step, drawn)
 
+    def _listen(self, phrase: Phrase) -> dict[str, Any]:
+        begun = self._stream.now_ticks
+        before = [event for _, event in self._events if event.start_ticks <= begun]
+
+        def last(kind: type[E]) -> E | None:
+            return next((event for event in reversed(before) if isinstance(event, kind)), None)
+
+        tempo, metre, line = last(Tempo), last(TimeSignature), last(Bar)
+        quarters_per_minute = tempo.quarters_per_minute if tempo else DEFAULT_TEMPO
+        bar, upbeat = 0.0, 0.0  # how long a bar is, and how much of one is over when the phrase begins, in seconds
+        if line is not None:
+            metre = metre or TimeSignature(0, 4, 4)
+            bar = 4 * metre.numerator / metre.denominator * 60 / quarters_per_minute
+            upbeat = (phrase.at - self._position(line.start_ticks)) % bar
+        stream = self._stream.fork()
+        try:
+            position, horizon, now = stream.position, stream.horizon_ticks, stream.now_ticks
+            events, first = heard_by(stream, phrase, upbeat, quarters_per_minute)
+        except CarouselError as error:
+            return {"refused": str(error)}
+        self._stream = stream
+        self._trail.add(position, horizon, now)
+        cut = [event for event in events if isinstance(event, Note) and event.end_ticks == begun > event.start_ticks]
+        self._add_events(position, events)
+        self._waiting = [*cut, *(event for event in self._waiting if not ended(event, begun))]  # ended by the phrase
+        self._phrase_ticks = stream.now_ticks
+        facts = {"begin": self._position(first), "end": self._position(stream.now_ticks), "bar": bar}
+        return {name: round(seconds, 4) for name, seconds in facts.items()}
+
     def _sent_until(self) -> float:
         return self._position(self._sent_ticks)
 
@@ -111,7 +156,8 @@ class LiveMusic(Live):
         self._sent_ticks = ticks
 
     def _chunk(self) -> dict[str, Any]:
-        horizon = self._ticks(self._position(self._sent_ticks) + self.ahead)
+        until = max(self._ticks(self._position(self._sent_ticks) + self.ahead), self._phrase_ticks)
+        horizon = min(until, self._stream.horizon_ticks)
         self._sent_ticks = horizon
         known = sorted((event for event in self._waiting if event.start_ticks < horizon), key=lambda e: e.start_ticks)
         self._waiting = [event for event in self._waiting if event.start_ticks >= horizon]
@@ -151,6 +197,9 @@ class LiveMusic(Live):
             ],
             "pedals": [
                 [seconds(event.start_ticks), event.down, event.voice] for event in events if isinstance(event, Pedal)
+            ],
+            "tempos": [
+                [seconds(event.start_ticks), event.quarters_per_minute] for event in events if isinstance(event, Tempo)
             ],
             "bars": starts(Bar),
             "ends": starts(PieceEnd),

@@ -20,10 +20,11 @@ from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot
 from generator.web import train_page
 from generator.web.access import may_train
-from generator.web.constraints import page_message, persistent_key
-from generator.web.controls import controls, melody_options, new_seed, set_widgets_to, setting, uploaded
+from generator.web.constraints import choices, page_message, persistent_key
+from generator.web.controls import controls, follow_tempo, melody_options, new_seed, set_widgets_to, setting, uploaded
 from generator.web.downloads import FORMATS, FURTHER
 from generator.web.fields import fields, number, text, whole
+from generator.web.listening import begin_with_phrase
 from generator.web.live import Live
 from generator.web.live_music import BACK_BARS, BACK_SECONDS
 from generator.web.live_text import BACK_CHARACTERS
@@ -116,6 +117,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
                 for take, kept in (visitor.kept(medium) if visitor else {}).items()
             ],
             "voices": [asdict(voice) for voice in getattr(model.tokenizer, "voices", ())],
+            "tempos": bool(choices("tempo", model)),
             "formats": FORMATS[medium],
             "further": FURTHER[medium],
             "back": back_distance(model),
@@ -124,6 +126,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
         on_start_change=partial(start, medium, model, options),
         on_back_change=partial(branch, medium, "back"),
         on_choose_change=partial(branch, medium, "choose"),
+        on_tempo_change=partial(follow_tempo, medium, model),
         on_restore_change=partial(restore, medium),
         on_replay_change=partial(replay, medium),
         on_keep_change=partial(keep, medium),
@@ -145,6 +148,7 @@ def start(medium: str, model: Model, options: dict[str, Any]) -> None:
         else:
             # what nobody chose is the melody's, and not the checkpoint's own default
             stream = model.stream(piece, **{**options, **tune, **wanted})
+        begin_with_phrase(stream, st.session_state[f"{medium}-stage"].start)
         live = LIVE[medium](stream, setting(medium, "checkpoint"))
         live.upload = upload
         live.given = {name: tune[name] for name in tune if name == "tempo"}

@@ -1,6 +1,7 @@
 """The HTTP routes that the app serves beside its pages.
 
-    POST /carousel/pull          {visitor, take, have, until, heard}    the next chunk of a live take, as JSON
+    POST /carousel/pull          {visitor, take, have, until, heard, phrase?}   the next chunk of a live take, as JSON
+    POST /carousel/phrase        {phrase}                               a phrase that was played, as a MIDI file
     POST /carousel/alternatives  {visitor, take, at, pitch, voice}      what else could have come there, as JSON
     POST /carousel/surprises     {visitor, take, since, until}          how surprising characters were, as JSON
     POST /carousel/download      {visitor, take, until, more, format}   a take as a file, as `downloads` has it
@@ -27,6 +28,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from generator.foundation.errors import CarouselError
+from generator.music import midi
+from generator.web import listening
 from generator.web.downloads import Makers, Parts, ordered
 from generator.web.fields import body_of, number, text, whole
 from generator.web.live import Live
@@ -65,6 +68,7 @@ def routes() -> list[BaseRoute]:
 
     return [
         Route(f"{base}/carousel/pull", _answered(_in_thread(pull)), methods=["POST"]),
+        Route(f"{base}/carousel/phrase", _answered(_in_thread(phrase)), methods=["POST"]),
         Route(f"{base}/carousel/alternatives", _answered(_in_thread(alternatives, looks)), methods=["POST"]),
         Route(f"{base}/carousel/surprises", _answered(_in_thread(surprises, looks)), methods=["POST"]),
         Route(f"{base}/carousel/download", _answered(answer_download), methods=["POST"]),
@@ -76,7 +80,13 @@ def routes() -> list[BaseRoute]:
 
 def pull(body: dict[str, Any]) -> Response:
     """Answer with the next chunk of a live take."""
-    return JSONResponse(_live(body).pull(whole(body, "have"), number(body, "until"), number(body, "heard")))
+    played = listening.read(body["phrase"]) if "phrase" in body else None
+    return JSONResponse(_live(body).pull(whole(body, "have"), number(body, "until"), number(body, "heard"), played))
+
+
+def phrase(body: dict[str, Any]) -> Response:
+    """Answer with a phrase that was played, as a MIDI file."""
+    return Response(midi.to_bytes(listening.read(body.get("phrase")).score()), media_type="audio/midi")
 
 
 def alternatives(body: dict[str, Any]) -> Response:

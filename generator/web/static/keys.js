@@ -2,8 +2,8 @@
 
 let inUse = true; // until the listener turns them off, on both pages
 const STEPS = { "+": 1, "=": 1, "-": -1 };
-const TAKES_LETTERS = "input, textarea, select, [contenteditable], [role=slider], [role=combobox], [role=listbox], [role=menu]";
-const TAKES_SPACE = "button, a[href], summary, [role=button], [role=switch], .page";
+export const TAKES_LETTERS = "input:not([type=checkbox]), textarea, select, [contenteditable], [role=slider], [role=combobox], [role=listbox], [role=menu]";
+const TAKES_SPACE = "input, button, a[href], summary, [role=button], [role=switch], .page";
 
 /* Listen for a stage; returns the function that ends it. */
 export function listen(stage) {

@@ -1,8 +1,12 @@
 // Music: notes are scheduled on the audio clock as soon as they are known, and drawn from the same clock.
 
+import { Duet } from "./duet.js";
+import { Keyboard } from "./keyboard.js";
+import { Midi } from "./midi.js";
 import { mounts } from "./mount.js";
 import { Branches } from "./branches.js";
 import { Notes } from "./notes.js";
+import { Output } from "./output.js";
 import { Synth } from "./synth.js";
 import { noteName } from "./names.js";
 import { isBefore, Roll } from "./roll.js";
@@ -27,13 +31,18 @@ class Music {
     this.element = document.createElement("div");
     this.element.className = "music";
     this.element.innerHTML = '<ul class="voices" aria-label="Voices"></ul><canvas role="img" aria-label="Piano roll"></canvas>';
-    this.roll = new Roll(this.element.querySelector("canvas"), () => this.position, "Press Start. The music is made while you listen.");
+    this.roll = new Roll(this.element.querySelector("canvas"), () => this.duet.playhead, "Press Start. The music is made while you listen.");
     this.controls = [volumeSlider(this.synth)];
-    this.parts = [new Notes(stage, this), new Branches(stage)];
+    this.voices = [];
+    this.output = new Output(this);
+    this.duet = new Duet(this, this.output);
+    this.keyboard = new Keyboard(this.duet);
+    this.parts = [new Notes(stage, this), new Branches(stage), this.keyboard, new Midi(this, this.duet, this.output)];
     this.reset();
   }
 
   reset() {
+    this.duet.reset();
     this.origin = null; // the audio clock's time at the stream's second 0
     this.horizon = 0;
     this.ended = false;
@@ -52,7 +61,15 @@ class Music {
     if (this.stopped !== null) return this.stopped;
     if (this.origin === null) return this.horizon;
     const { currentTime, outputLatency } = this.synth.context;
-    return Math.max(0, Math.min(currentTime - (outputLatency || 0) - this.origin, this.horizon));
+    return Math.max(0, Math.min(currentTime - (outputLatency || 0) - this.origin, this.duet.held ?? this.horizon));
+  }
+
+  get holds() {
+    return this.duet.held !== null && !this.stage.pulls.phrase;
+  }
+
+  get beginning() {
+    return this.duet.beginning && this.duet.request(this.duet.beginning);
   }
 
   committed(seconds) {
@@ -71,6 +88,8 @@ class Music {
   prepare({ voices }) {
     this.load(voices);
     if (this.origin === null) this.legend(voices);
+    if (this.stage.state === "idle") this.voices = voices;
+    this.keyboard.offer(this.voices);
   }
 
   unlock() {
@@ -89,6 +108,7 @@ class Music {
     this.legend(live.voices);
     this.roll.reset(live);
     this.step(live.before.pedals);
+    this.output.begin(live);
     this.ready = this.load(live.voices);
   }
 
@@ -99,7 +119,9 @@ class Music {
     if (ready !== this.ready || this.stopped !== null) return;
     const { synth } = this;
     const now = synth.context.currentTime;
-    if (this.origin === null) {
+    if (this.duet.waits(chunk)) return;
+    if (chunk.phrase) this.duet.answer(chunk);
+    else if (this.origin === null) {
       // A first bar may be silent up to its pickup; nobody waits for that.
       if (chunk.notes.length) this.origin = now + LEAD - Math.max(chunk.notes[0][0], this.horizon);
     } else if (now - this.origin > this.horizon) {
@@ -108,13 +130,18 @@ class Music {
     }
     if (chunk.from !== undefined) this.takeBack(chunk.from);
     this.step(chunk.pedals);
-    for (const [start, duration, pitch, velocity, voice] of chunk.notes) this.play(start, duration, pitch, velocity, voice);
+    const since = chunk.phrase ? (chunk.phrase.end ?? chunk.from) : 0; // the phrase itself has sounded
+    for (const [start, duration, pitch, velocity, voice] of chunk.notes) {
+      if (!isBefore(start, since)) this.play(start, duration, pitch, velocity, voice);
+    }
     this.roll.add(chunk);
     this.roll.sharps = chunk.sharps;
+    this.output.add(chunk);
     this.horizon = chunk.horizon;
     this.ended = chunk.ended;
     if (this.ended) this.horizon = Math.max(this.horizon, this.latest);
     this.letGo();
+    if (chunk.phrase) this.duet.goOn();
   }
 
   /* Pedals change, in order of time. */
@@ -162,7 +189,7 @@ class Music {
       if (note.voice === voice && note.pitch === pitch) note.until = Math.min(note.until, start);
     }
     const sound = this.synth.begin(this.voices[voice], pitch, velocity, Math.max(when, now));
-    this.notes.push({ sound, voice, pitch, start, end, until: Infinity, release: null });
+    this.notes.push({ sound, voice, pitch, velocity, start, end, until: Infinity, release: null });
     this.scheduled += 1;
     this.firstSound ??= (performance.now() - this.stage.clicked) / 1000 + when - this.synth.context.currentTime;
   }
@@ -207,6 +234,7 @@ class Music {
 
   stop() {
     this.stopped = this.position;
+    this.duet.reset();
     this.synth.silence();
     this.synth.context?.resume();
   }
@@ -246,7 +274,8 @@ class Music {
     const clock = this.synth.context?.state ?? "none";
     const { level, sounding } = this.synth;
     const { sharps } = this.roll;
-    return { scheduled, latest, underruns, late, firstSound, clock, level, sounding: sounding.size, sharps };
+    const played = this.duet.report;
+    return { scheduled, latest, underruns, late, firstSound, clock, level, sounding: sounding.size, sharps, ...played };
   }
 }
 

@@ -21,6 +21,7 @@ export class Pulls {
   begin(joint) {
     this.sequence = 0;
     this.joint = joint;
+    if (joint === undefined) this.phrase = null; // what was played, {heard, phrase}, until the stream has heard it
     this.urgent = false; // the next chunk is needed now, because it replaces what was to come
   }
 
@@ -35,7 +36,7 @@ export class Pulls {
     this.urgent = false;
     try {
       const heard = view.committed(this.reaction);
-      const wanted = { visitor: stage.data.visitor, take: live.take, have: this.sequence, until, heard };
+      const wanted = { visitor: stage.data.visitor, take: live.take, have: this.sequence, until, heard, ...this.phrase };
       const answer = await post("pull", wanted);
       const chunk = await answer.json();
       if (isOver()) return;
@@ -48,6 +49,7 @@ export class Pulls {
         this.reaction = Math.min(LONGEST_REACTION, Math.max(seconds * 1.25, (this.reaction + seconds) / 2)); // rather early
         this.heardAt = performance.now() + 1000 * view.secondsUntil(chunk.from);
       }
+      if (chunk.phrase) this.phrase = null;
       await stage.accept(chunk);
       if (this.quietUntil) stage.say("");
       this.quietUntil = 0;

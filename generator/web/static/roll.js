@@ -44,6 +44,7 @@ export class Roll {
     this.bars = []; // [seconds, number]
     this.ends = [];
     this.replaced = []; // notes that will not come after all, which fade
+    this.played = []; // what the listener plays, a length of null as long as the key is down
     this.number = 0;
     this.range = null; // [low, high] as shown
     this.picked = null; // the note that was chosen to be looked at
@@ -169,7 +170,8 @@ export class Roll {
     const head = width - (FUTURE + (this.still.matches ? STEP : 0) - gone) * perSecond;
     const x = (seconds) => head + (seconds - now) * perSecond;
     const from = now - (head - GUTTER) / perSecond;
-    const seen = this.notes.filter(([start, duration]) => start + duration > from);
+    const played = this.played.map(([start, duration, ...rest]) => [start, duration ?? now - start, ...rest]);
+    const seen = [...this.notes, ...played].filter(([start, duration]) => start + duration > from);
     this.follow(seen);
     const [low, high] = this.range;
     const row = height / (high - low + 1);
@@ -183,7 +185,7 @@ export class Roll {
     context.beginPath();
     context.rect(GUTTER, 0, width - GUTTER, height);
     context.clip();
-    const block = ([start, duration, pitch, , voice], alpha, margin = 0) => {
+    const block = ([start, duration, pitch, , voice, isPlayed], alpha, margin = 0) => {
       const tall = Math.max(3, Math.min(row - 1, 15));
       const top = y(pitch) + (row - tall) / 2;
       const wide = Math.max(3, duration * perSecond - 1.5);
@@ -192,6 +194,10 @@ export class Roll {
       context.beginPath();
       context.roundRect(x(start) - margin, top - margin, wide + 2 * margin, tall + 2 * margin, Math.min(4, tall / 2) + margin);
       context.fill();
+      if (!isPlayed || margin) return;
+      context.strokeStyle = this.ink(0.95);
+      context.lineWidth = 1.5;
+      context.stroke();
     };
     const fading = 1 - (performance.now() - this.replacedAt) / FADE_MS;
     if (fading > 0) for (const note of this.replaced) block(note, COMING * fading ** 2);

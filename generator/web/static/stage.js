@@ -3,6 +3,7 @@
 // A view has: element, unlock(), prepare(data), begin(live), accept(chunk), pause(), resume(), stop(), close(); the numbers
 // position, horizon, ahead, first (how far to ask ahead, and how far at first); words(position); mayPlay(), whether the
 // browser allows it without a click; and committed(seconds), before which nothing can be replaced so many seconds from now.
+// It may have: beginning, what a start is to go on from; holds, whether it wants nothing now.
 // It may have parts, each with what it wants of: panel (see panels.js), begin(live), accept(chunk), tick(), close().
 
 import { able, onPress } from "./buttons.js";
@@ -90,7 +91,7 @@ export class Stage {
       this.clicked = performance.now();
       this.view.resume();
     } else if (this.state === "idle") {
-      this.wait("start", Date.now());
+      this.wait("start", this.view.beginning ?? Date.now());
     }
     this.show();
   }
@@ -106,6 +107,7 @@ export class Stage {
     this.passed = this.data.live?.take;
     this.asked = name;
     this.reason = reason;
+    this.value = value;
     this.clicked = performance.now();
     this.say("");
     this.view.unlock();
@@ -115,7 +117,7 @@ export class Stage {
 
   /* The server was restarted before it answered. */
   askAgain() {
-    if (this.asked === "start") this.trigger("start", Date.now());
+    if (this.asked === "start") this.trigger("start", this.value);
     else this.stop("The server was restarted. Press Start for a new stream.");
   }
 
@@ -168,7 +170,7 @@ export class Stage {
 
   tick() {
     const { view } = this;
-    if (this.state === "playing") {
+    if (this.state === "playing" && !view.holds) {
       if (view.ended && view.position >= view.horizon) this.stop("The piece has ended.");
       else if (this.pulls.urgent || (view.horizon - view.position < view.ahead && !view.ended)) this.pulls.next();
     }
@@ -183,9 +185,9 @@ export class Stage {
   }
 
   /* A start that was asked of a stage that Streamlit took out of the page is this one's. */
-  takeOver({ state, next, asked, reason, passed, live, origin, clicked, seenMessage }) {
+  takeOver({ state, next, asked, reason, value, passed, live, origin, clicked, seenMessage }) {
     if (state !== "starting") return;
-    Object.assign(this, { state, next, asked, reason, passed, live, origin, clicked, seenMessage });
+    Object.assign(this, { state, next, asked, reason, value, passed, live, origin, clicked, seenMessage });
     if (next === "playing") this.view.unlock();
   }
 

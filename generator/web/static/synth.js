@@ -19,6 +19,7 @@ export class Synth {
     this.instruments = new Map(); // by program and kind: its zones, once they are here
     this.sounding = new Set();
     this.volume = 0.8;
+    this.isMuted = false;
     this.exclusive = new Map(); // class → the tone that the next one of its class cuts off
   }
 
@@ -56,7 +57,7 @@ export class Synth {
     const limiter = new DynamicsCompressorNode(context, { threshold: -9, knee: 9, ratio: 12, attack: 0.002, release: 0.2 });
     const room = new ConvolverNode(context, { buffer: impulse(context) });
     const wet = new GainNode(context, { gain: ROOM });
-    this.bus = new GainNode(context, { gain: this.volume });
+    this.bus = new GainNode(context, { gain: this.gain });
     this.meter = new AnalyserNode(context, { fftSize: 2048 });
     this.bus.connect(limiter).connect(this.meter).connect(context.destination);
     this.bus.connect(room).connect(wet).connect(limiter);
@@ -70,9 +71,18 @@ export class Synth {
     return samples.reduce((loudest, sample) => Math.max(loudest, Math.abs(sample)), 0);
   }
 
+  get gain() {
+    return this.isMuted ? 0 : this.volume;
+  }
+
   setVolume(volume) {
     this.volume = volume;
-    this.bus?.gain.setTargetAtTime(volume, this.context.currentTime, 0.02);
+    this.bus?.gain.setTargetAtTime(this.gain, this.context.currentTime, 0.02);
+  }
+
+  mute(isMuted) {
+    this.isMuted = isMuted;
+    this.setVolume(this.volume);
   }
 
   /* Begin a note at a time of the audio clock; it sounds until `release` is called on what is returned. */
