@@ -85,9 +85,10 @@ def playing(given: argparse.Namespace) -> None:
         chromium() as browser,
     ):
         for name in given.only:
-            visit = Visit(browser, url, script=PORTS)
+            visit = Visit(browser, url, new=True)
+            visit.page.evaluate(PORTS)
             rows.append(measure(visit, name, given))
-            visit.context.close()
+            visit.close()
     report("playing", given, "streamlit", "playwright", rows=rows)
 
 

@@ -38,7 +38,7 @@ window.ports = {
 navigator.requestMIDIAccess = () => Promise.reject(new DOMException("no", "SecurityError"));
 window.play = (...data) => input.onmidimessage({ data, timeStamp: performance.now() });
 """
-"""For `Visit`: MIDI ports that only pretend. `play` sends what it is given to the page, `sent` has what came back."""
+"""For a page: MIDI ports that only pretend. `play` sends it what it is given, and `sent` has what came back."""
 PATIENCE_MS = 120_000
 """For whatever must happen at last, on a machine that is busy with something else too."""
 
@@ -105,24 +105,15 @@ class Visit:
     """One visitor's page, in the dark unless a `color_scheme` is given, and whatever it complains about.
 
     It is another tab of a browser that may have been here before, which loads the page in half the time; or the first
-    one of a browser that has not, if `new` is set. The page's scripts run after `script`.
+    one of a browser that has not, if `new` is set.
     """
 
     def __init__(
-        self,
-        browser: Browser,
-        url: str,
-        width: int = 1280,
-        height: int = 800,
-        *,
-        new: bool = False,
-        script: str = "",
-        **media: Any,
+        self, browser: Browser, url: str, width: int = 1280, height: int = 800, *, new: bool = False, **media: Any
     ) -> None:
         self._new = new
         self.context = browser.new_context() if new or not browser.contexts else browser.contexts[0]
         self.page: Page = self.context.new_page()
-        self.page.add_init_script(script)
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.emulate_media(**{"color_scheme": "dark", **media})
         self.page.set_default_timeout(PATIENCE_MS)

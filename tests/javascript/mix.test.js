@@ -72,9 +72,10 @@ test("transposition moves pitches and keys, but no drums and nothing out of rang
   const mix = opened();
   mix.transpose = 7;
   deepEqual(mix.notes([[0, 1, 60, 80, 0], [0, 1, 36, 80, 2], [0, 1, 125, 80, 1]]), [
-    [0, 1, 67, 80, 0, 60],
-    [0, 1, 36, 80, 2, 36],
-    [0, 1, 125, 80, 1, 125],
+    [0, 1, 67, 80, 0, 60, undefined],
+    [0, 1, 36, 80, 2, 36, undefined],
+    [0, 1, 125, 80, 1, 125, undefined],
   ]);
+  for (const [voice, own] of [[0, 60], [2, 36], [1, 110]]) deepEqual(mix.ownPitch(voice, mix.pitch(voice, own)), own);
   deepEqual([mix.sharps(0), mix.sharps(5), mix.sharps(-5)], [1, 6, -4]);
 });

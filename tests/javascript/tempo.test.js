@@ -24,7 +24,15 @@ function pulses(clock, from, until) {
 }
 
 const output = (origin) => ({
-  music: { origin },
+  music: {
+    origin,
+    timeOf(position) {
+      return this.origin + position;
+    },
+    positionAt(seconds) {
+      return seconds - this.origin;
+    },
+  },
   moment: (seconds) => 1000 * seconds,
   write(message, at) {
     this.sent.push([...message, at]);
