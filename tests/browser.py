@@ -37,6 +37,7 @@ window.ports = {
 };
 navigator.requestMIDIAccess = () => Promise.reject(new DOMException("no", "SecurityError"));
 window.play = (...data) => input.onmidimessage({ data, timeStamp: performance.now() });
+true; // else Playwright calls it
 """
 """For a page: MIDI ports that only pretend. `play` sends it what it is given, and `sent` has what came back."""
 PATIENCE_MS = 120_000

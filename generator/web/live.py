@@ -8,12 +8,11 @@ of text.
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
 from copy import copy
 from dataclasses import asdict, replace
 from math import inf
 from threading import Lock
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
@@ -21,6 +20,7 @@ from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Event
 from generator.web.listening import Phrase
+from generator.web.live_events import Events
 from generator.web.trail import Trail
 
 TOKENS = 8
@@ -35,15 +35,11 @@ ORIGIN_TOKENS = 2048
 """After so many tokens the browser gets the origin again, so that a take which is lost is soon drawn again."""
 
 
-class Live(ABC):
+class Live(Events):
     """One stream and its listener. Requests wait for one another.
 
     This base class keeps the stream; the subclasses for text and music remember its events.
     """
-
-    medium: ClassVar[str]
-    ahead: ClassVar[float]
-    """The most that one pull may draw, in the unit of positions."""
 
     def __init__(self, stream: Stream, name: str, at: float | None = None) -> None:
         """Begin with a stream that may have a past.
@@ -211,15 +207,6 @@ class Live(ABC):
         fork.set(**other._changed_options(fork))
         return other
 
-    @abstractmethod
-    def decisions(self, at: float, pitch: int, voice: int) -> tuple[Stream, dict[str, int]]:
-        """A fork of the stream, and the positions in tokens of the decisions that made what starts at a position, by
-        their names: of music the note of this pitch and voice.
-
-        Raises:
-            CarouselError: there is no such note, or it is too long ago.
-        """
-
     def again(self, position: float) -> Self:
         """Another take of the same stream, heard from a position on."""
         with self._lock:
@@ -232,12 +219,8 @@ class Live(ABC):
         """Another take of the same stream up to a position, to which nobody listens; `draw` goes on from there with the
         present options. This take does not notice."""
         with self._lock:
-            fork, step, drawn = self._trail.fork(self._stream, self._ticks(position))
-            other = copy(self)
-            other._go_on_with(fork, step, drawn)
-        fork.set(**other._changed_options(fork))
-        other._applied = other.options
-        other._listen_from(fork.horizon_ticks)
+            other = self._branch(*self._trail.fork(self._stream, self._ticks(position)))
+        other._listen_from()
         return other
 
     def draw(self, until: float) -> float:
@@ -263,67 +246,10 @@ class Live(ABC):
         options so far."""
         return {"title": self.title, "changes": self._changes, **self._opening}
 
-    @abstractmethod
-    def _begin(self, ticks: int) -> None:
-        """Let position 0 be at a tick, the end of the primer."""
-
-    @abstractmethod
-    def _opening_view(self, ticks: int) -> dict[str, Any]:
-        """The voices, and the events before a tick that a page shows, as a JSON object."""
-
-    def _reaches(self, position: float) -> bool:
-        """Whether enough is drawn to play up to a position."""
-        return self._horizon() >= position
-
-    def _horizon(self) -> float:
-        """The position before which nothing can be added any more."""
-        return self._position(self._stream.horizon_ticks)
-
-    @abstractmethod
-    def _position(self, ticks: int) -> float:
-        """The position of a tick of the stream."""
-
-    @abstractmethod
-    def _ticks(self, position: float) -> int:
-        """The first tick of the stream that is not before a position, at most its horizon."""
-
-    @abstractmethod
-    def _tick_to_go_back_to(self, position: float) -> int:
-        """The tick that `back` goes back to from a position."""
-
-    @abstractmethod
-    def _add_events(self, position: int, events: list[Any]) -> None:
-        """Remember the events of a step that began at `position`, in tokens."""
-
-    @abstractmethod
-    def _replace_events(self, step: int, drawn: list[Any]) -> None:
-        """Remember the events before the position `step`, and those that the stream has drawn since, in new lists."""
-
-    def _listen(self, phrase: Phrase) -> dict[str, Any]:
-        """Let the stream hear a phrase now; returns what the page is told about it."""
-        return {"refused": f"this checkpoint generates {self.medium}; play with one for music"}
-
-    @abstractmethod
-    def _sent_until(self) -> float:
-        """The position up to which the browser has everything."""
-
-    @abstractmethod
-    def _send_from(self, ticks: int) -> None:
-        """Send everything again that has not ended at a tick."""
-
-    @abstractmethod
-    def _chunk(self) -> dict[str, Any]:
-        """The next events, no more than fit into `ahead`, as a JSON object with their `horizon`, and whether the stream
-        has `ended` there."""
-
     def heard(self, position: float) -> Any:
         """The piece up to a position, a text or a score."""
         with self._lock:
             return self._heard(position)
-
-    @abstractmethod
-    def _heard(self, position: float) -> Any:
-        """As `heard`, with the lock held."""
 
     def snapshot(self, position: float) -> Snapshot:
         """The stream at a position."""
