@@ -27,20 +27,13 @@ from generator.web.controls import (
     back_distance,
     controls,
     follow_tempo,
-    melody_options,
-    new_seed,
-    set_widgets_to,
     setting,
-    uploaded,
 )
 from generator.web.downloads import FORMATS, FURTHER
-from generator.web.fields import fields, number, text, whole
-from generator.web.listening import begin_with_phrase
-from generator.web.live import Live
 from generator.web.models import checkpoints, loaded
-from generator.web.returning import LIVE, drawn_again, kept_again
-from generator.web.routes import STATIC, registry
-from generator.web.visitors import Visitor
+from generator.web.routes import STATIC
+from generator.web.session import playing, this_visitor
+from generator.web.triggers import branch, keep, remove, replay, restore, start, tune
 
 
 def main() -> None:
@@ -145,176 +138,6 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
         on_tune_change=partial(tune, medium),
         on_remove_change=partial(remove, medium),
     )
-
-
-def start(medium: str, model: Model, options: dict[str, Any]) -> None:
-    """Start a new live take with the values of the widgets."""
-    try:
-        seed, tune = setting(medium, f"{model.checkpoint.name}-seed"), melody_options(medium, model)
-        upload = uploaded(medium, model)
-        piece = upload or setting(medium, "typed") or None
-        wanted = {"seed": seed, **{name: value for name, value in options.items() if value is not None}}
-        if isinstance(piece, Snapshot):
-            if tune:
-                raise CarouselError("a melody begins with its stream; remove the melody or the take")
-            stream = model.engine().resume(piece, **options, seed=seed)
-        else:
-            # what nobody chose is the melody's, and not the checkpoint's own default
-            stream = model.stream(piece, **{**options, **tune, **wanted})
-        begin_with_phrase(stream, st.session_state[f"{medium}-stage"].start)
-        live = LIVE[medium](stream, setting(medium, "checkpoint"))
-        live.upload = upload
-        live.given = {name: tune[name] for name in tune if name == "tempo"}
-        admitted().start(live)
-    except CarouselError as error:
-        show_message(page_message(error))
-
-
-def restore(medium: str) -> None:
-    """Go on with a take that the browser remembers from before a reload or a restart of the server, or that is named by
-    a link."""
-    try:
-        request = fields(st.session_state[f"{medium}-stage"].restore)
-        position, token = number(request, "position"), request.get("visitor")
-        is_here = bool(token) and token == st.session_state.get("visitor")  # only the page was turned
-        before = known(token)
-        if before and not is_here:
-            st.session_state["visitor"] = registry().renew(str(token))
-        take = before.takes.get(whole(request, "take")) if before else None
-        if isinstance(take, Live) and take.medium == medium:
-            live = take.again(position)
-        else:
-            live = drawn_again(medium, text(request, "origin"), position)
-        admitted().put_back(kept_again(medium, request.get("kept", [])))
-        if is_here:
-            admitted().start(live)
-        else:
-            go_on_with(live)
-    except CarouselError as error:
-        show_message(page_message(error))
-
-
-def replay(medium: str) -> None:
-    """Play a kept take from its beginning, and go on where it ends."""
-    try:
-        visitor = registry().visitor(st.session_state.get("visitor", ""))
-        kept = visitor.kept(medium).get(st.session_state[f"{medium}-stage"].replay)
-        if kept is None:
-            raise CarouselError("this take is no longer here")
-        go_on_with(drawn_again(medium, kept.origin, 0.0))
-    except CarouselError as error:
-        show_message(page_message(error))
-
-
-def tune(medium: str) -> None:
-    """Go on with another seed, or with another checkpoint, as the radio asks for."""
-    try:
-        name = text(fields(st.session_state[f"{medium}-stage"].tune), "checkpoint")
-        if name not in checkpoints(medium):
-            raise CarouselError(f"the checkpoint {name!r:.80} is not on this page")
-        live = playing(medium)[1]
-        st.session_state[f"{medium}-checkpoint"] = name
-        if f"{medium}-{name}-shown" in st.session_state:  # else its own seed is a new one
-            seed = new_seed(f"{medium}-{name}")
-            if live and live.name == name:
-                live.set(seed=seed)
-        st.session_state["changed widgets"] = True
-    except CarouselError as error:
-        show_message(page_message(error))
-
-
-def go_on_with(live: Live) -> None:
-    """Let a take play, and set the widgets to its options."""
-    admitted().start(live)
-    medium, model = live.medium, loaded(checkpoints(live.medium)[live.name])
-    st.session_state[f"{medium}-checkpoint"] = live.name
-    set_widgets_to(medium, model, live.options)
-    st.session_state["changed widgets"] = True
-
-
-def known(token: Any) -> Visitor | None:
-    """The visitor with a token, if there is one."""
-    try:
-        return registry().visitor(token) if isinstance(token, str) else None
-    except CarouselError:
-        return None
-
-
-def admitted() -> Visitor:
-    """The visitor of this session, who is admitted if this is the first start.
-
-    Raises:
-        CarouselError: all places are taken.
-    """
-    visitor = this_visitor()
-    if visitor is None:
-        st.session_state["visitor"] = registry().admit()
-        visitor = registry().visitor(st.session_state["visitor"])
-    return visitor
-
-
-def branch(medium: str, trigger: str) -> None:
-    """Leave the live take at an earlier place and go on from there as another one: by a few bars, seconds or characters
-    with another seed (`back`), or with a token that the listener chose (`choose`)."""
-    try:
-        request = fields(getattr(st.session_state[f"{medium}-stage"], trigger))
-        visitor = registry().visitor(st.session_state.get("visitor", ""))
-        live = visitor.playing(medium)[1]
-        if live is None:
-            raise CarouselError("nothing is playing; press Start")
-        if trigger == "back":
-            other = live.back(number(request, "position"), new_seed(f"{medium}-{live.name}"))
-        else:
-            other = live.choose(whole(request, "position"), whole(request, "token"), number(request, "at"))
-        visitor.start(other)
-    except CarouselError as error:
-        show_message(page_message(error))
-
-
-def keep(medium: str) -> None:
-    """Keep what has been heard of the live take."""
-    try:
-        request = fields(st.session_state[f"{medium}-stage"].keep)
-        visitor = registry().visitor(st.session_state.get("visitor", ""))
-        gone = visitor.keep(whole(request, "take"), number(request, "position"))
-    except CarouselError as error:
-        show_message(str(error))
-    else:
-        if gone:
-            show_message(f"kept; the shelf is full, so the oldest had to go: {', '.join(gone)}")
-
-
-def remove(medium: str) -> None:
-    """Remove a kept take."""
-    visitor = this_visitor()
-    if visitor:
-        visitor.remove(st.session_state[f"{medium}-stage"].remove)
-
-
-def show_message(text: str) -> None:
-    """Show one line on the stage, once."""
-    number = st.session_state.get("message", {"number": 0})["number"] + 1
-    st.session_state["message"] = {"number": number, "text": text}
-
-
-def this_visitor() -> Visitor | None:
-    """The visitor of this session; None before the first start, or if the place was given to somebody else."""
-    return known(open_page(st.session_state.get("visitor", "")))
-
-
-@st.cache_resource(
-    scope="session", on_release=lambda token: registry().note_page(token, closed=True), show_spinner=False
-)
-def open_page(token: str) -> str:
-    """The token of this session's visitor, whose page is open until Streamlit loses the connection to it."""
-    registry().note_page(token, closed=False)
-    return token
-
-
-def playing(medium: str) -> tuple[int, Live | None]:
-    """The number of this visitor's live take, and the take; (0, None) if there is none."""
-    visitor = this_visitor()
-    return visitor.playing(medium) if visitor else (0, None)
 
 
 main()

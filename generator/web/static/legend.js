@@ -1,5 +1,6 @@
 // The voices above the view, each with its colour and the note it sings.
 
+import { variable } from "./colours.js";
 import { noteName } from "./names.js";
 
 /* Show the voices of the music in a list; those that the mixer silences are struck out. */
@@ -9,7 +10,7 @@ export function showLegend(list, { voices, roll, mix }) {
     list.replaceChildren(
       ...voices.map(({ name }, index) => {
         const item = document.createElement("li");
-        item.style.setProperty("--voice", roll.variable(index));
+        item.style.setProperty("--voice", variable(index));
         item.append(Object.assign(document.createElement("span"), { className: "name", textContent: name }));
         item.append(Object.assign(document.createElement("span"), { className: "note" }));
         return item;

@@ -1,5 +1,6 @@
 // The panel for how the music sounds: instruments, levels, transposition, tempo, metronome.
 
+import { variable } from "./colours.js";
 import { made } from "./elements.js";
 import { showLegend } from "./legend.js";
 import { RANGE, RATES } from "./mix.js";
@@ -88,7 +89,7 @@ export class Mixer {
 
   /* Show the mix of another checkpoint. Music with bars has its tempo among the constraints; other music has no beats. */
   show(written = this.written) {
-    const { mix, roll } = this.music;
+    const { mix } = this.music;
     const [transpose, rate, metronome] = this.fields();
     this.written = written;
     transpose.value = mix.transpose;
@@ -98,7 +99,7 @@ export class Mixer {
     metronome.parentElement.hidden = !written;
     const tempo = written ? "The tempo is among the constraints, in the side bar. " : "";
     this.element.querySelector(".remark").textContent = `${tempo}Downloads, links and kept takes hold the music as it was made.`;
-    this.element.querySelector(".strips").replaceChildren(...mix.voices.map((_, index) => this.row(index, roll.variable(index))));
+    this.element.querySelector(".strips").replaceChildren(...mix.voices.map((_, index) => this.row(index, variable(index))));
     this.mark();
   }
 

@@ -12,6 +12,7 @@ import { mounts } from "./mount.js";
 import { Notes } from "./notes.js";
 import { Output } from "./output.js";
 import { Radio } from "./radio.js";
+import { releaseOf } from "./release.js";
 import { isBefore, Roll } from "./roll.js";
 import { Sheet } from "./sheet.js";
 import { Synth } from "./synth.js";
@@ -260,24 +261,9 @@ class Music {
     this.notes = this.notes.filter(({ release }) => release === null || release > this.position - 1);
     for (const note of this.notes) {
       if (note.release !== null) continue;
-      note.release = this.releaseOf(note);
+      note.release = releaseOf(note, this.pedals.get(note.voice) ?? [], this.horizon, this.ended);
       if (note.release !== null) note.sound.release(Math.max(this.timeOf(note.release), this.synth.context.currentTime));
     }
-  }
-
-  /* When a note's sound begins to fade; null as long as that is not known. */
-  releaseOf(note) {
-    const changes = this.pedals.get(note.voice) ?? [];
-    let { end } = note;
-    if (changes.length && changes[0][0] <= end) {
-      if (this.horizon <= end && !this.ended) return null; // the pedal at its end is not known yet
-      if (changes.findLast(([at]) => at <= end)?.[1]) {
-        end = changes.find(([at, down]) => at > end && !down)?.[0] ?? Infinity;
-      }
-    }
-    end = Math.min(end, note.until);
-    if (end < Infinity) return end;
-    return this.ended ? Math.max(note.end, this.horizon) : null;
   }
 
   pause() {

@@ -44,7 +44,9 @@ export class Notes {
   }
 
   pick(note) {
-    this.view.roll.picked = note;
+    const { roll } = this.view;
+    if (note !== roll.picked) roll.drawn = 0; // it is shown at once
+    roll.picked = note;
     if (note) this.stage.find(".aloud").textContent = this.name(note);
   }
 

@@ -1,15 +1,15 @@
 // A piano roll that moves with the audio clock: what was heard to the left of the play head, what is coming to its right.
 
+import { colours } from "./colours.js";
 import { noteName } from "./names.js";
 
 const BLACK = new Set([1, 3, 6, 8, 10]);
-const ON_DARK = ["#e8b75a", "#e58a7b", "#62bfae", "#86a8ee", "#b997e6", "#a9c96f", "#ec9f68", "#93a6ba"];
-const ON_LIGHT = ["#8a5a00", "#b03a2e", "#0f6f60", "#2f57b8", "#7441b0", "#4b6a12", "#a04a0c", "#4a5f75"];
 const GUTTER = 38; // pixels for the names of the octaves
 const FUTURE = 2.5; // seconds to the right of the play head
 const SPAN = 24; // semitones shown at least
 const STEP = 4; // seconds by which the roll goes on where motion is not wanted: then only the play head moves
 const EASE = 0.04; // of the way to the new range, each frame
+const STILL_MS = 200; // between two frames while nothing moves
 const COMING = 0.42; // how opaque a note is that is still to come
 const REACH = 7; // pixels around a note within which the pointer means it
 const FADE_MS = 700; // for notes that will not come after all
@@ -28,14 +28,27 @@ export class Roll {
     this.onSounding = (_notes) => {};
     this.x = this.y = null; // where a second and a pitch are drawn, in pixels, since the last frame
     this.row = 0; // the height of a semitone
+    this.theme = this.shade = "";
+    this.ink = this.gold = this.paper = (_alpha) => "";
+    this.colours = [];
     this.reset();
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(canvas);
-    const frame = () => {
+    const frame = (now) => {
       this.request = requestAnimationFrame(frame);
-      this.draw();
+      if (this.isDue(now)) this.draw();
     };
-    frame();
+    this.request = requestAnimationFrame(frame);
+  }
+
+  /* Where nothing moves a few frames a second are enough, for another theme or size. */
+  isDue(now) {
+    const at = this.position();
+    const moves = at !== this.drawnAt || this.eases || this.replaced.length || this.played.length;
+    if (!moves && now - this.drawn < STILL_MS) return false;
+    this.drawnAt = at;
+    this.drawn = now;
+    return true;
   }
 
   /* What was before is shown, as what was heard. */
@@ -58,28 +71,11 @@ export class Roll {
     return this.colours[voice % this.colours.length];
   }
 
-  /* The custom property that has the colour of a voice in the theme of the page. */
-  variable(voice) {
-    return `var(--voice-${voice % ON_DARK.length})`;
-  }
-
   /* Follow the theme of the page, which can change at any time. */
   look(context) {
-    const [background, ink, gold] = ["--st-background-color", "--ink", "--gold"].map((name) => {
-      context.fillStyle = this.style.getPropertyValue(name);
-      return context.fillStyle; // as #rrggbb
-    });
-    const theme = background + ink + gold;
-    if (theme === this.theme) return;
-    this.theme = theme;
-    const bytes = [1, 3, 5].map((place) => parseInt(background.slice(place, place + 2), 16));
-    const light = bytes[0] * 0.3 + bytes[1] * 0.59 + bytes[2] * 0.11 > 128;
-    const faint = (colour) => (alpha) => colour + Math.round(alpha * 255).toString(16).padStart(2, "0");
-    this.ink = faint(ink);
-    this.gold = faint(gold);
-    this.paper = faint(background);
-    this.shade = faint("#000000")(light ? 0.04 : 0.18);
-    this.colours = light ? ON_LIGHT : ON_DARK;
+    const found = colours(context, this.style);
+    if (found.theme === this.theme) return;
+    Object.assign(this, found);
     const section = this.canvas.closest("section");
     this.colours.forEach((colour, index) => section?.style.setProperty(`--voice-${index}`, colour));
   }
@@ -144,6 +140,7 @@ export class Roll {
     this.width = clientWidth;
     this.height = clientHeight;
     this.ratio = ratio;
+    this.drawn = 0; // the canvas is empty now
   }
 
   /* The range follows the notes in view, gently. */
@@ -154,6 +151,7 @@ export class Roll {
     [low, high] = [low - missing / 2, high + missing / 2];
     if (!this.range || (pitches.length && !this.settled)) this.range = [low, high];
     this.settled = pitches.length > 0;
+    this.eases = Math.abs(low - this.range[0]) + Math.abs(high - this.range[1]) > 0.1;
     this.range = [this.range[0] + (low - this.range[0]) * EASE, this.range[1] + (high - this.range[1]) * EASE];
   }
 

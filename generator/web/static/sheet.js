@@ -1,5 +1,6 @@
 // The music as sheet music: the server engraves a few bars at a time, and what sounds is lit from the clock of the sound.
 
+import { variable } from "./colours.js";
 import { isBefore } from "./roll.js";
 import { post } from "./server.js";
 
@@ -166,7 +167,7 @@ export class Sheet {
       const note = /** @type {any} */ (drawing.querySelector(`#${CSS.escape(id)}`));
       const staff = note.closest(".staff");
       const voice = voices[[...staff.parentElement.querySelectorAll(".staff")].indexOf(staff)];
-      note.style.setProperty("--voice", this.music.roll.variable(voice));
+      note.style.setProperty("--voice", variable(voice));
       return { note, start, end };
     });
     const before = this.lines.get(from)?.element;

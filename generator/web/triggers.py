@@ -1,0 +1,149 @@
+"""What the stage asks for: each function answers one of its triggers, before the page runs again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from generator.foundation.errors import CarouselError
+from generator.streaming.engine import Model
+from generator.streaming.snapshot import Snapshot
+from generator.web.constraints import page_message
+from generator.web.controls import (
+    melody_options,
+    new_seed,
+    set_widgets_to,
+    setting,
+    uploaded,
+)
+from generator.web.fields import fields, number, text, whole
+from generator.web.listening import begin_with_phrase
+from generator.web.live import Live
+from generator.web.models import checkpoints, loaded
+from generator.web.returning import LIVE, drawn_again, kept_again
+from generator.web.routes import registry
+from generator.web.session import admitted, known, playing, show_message, this_visitor
+
+
+def start(medium: str, model: Model, options: dict[str, Any]) -> None:
+    """Start a new live take with the values of the widgets."""
+    try:
+        seed, tune = setting(medium, f"{model.checkpoint.name}-seed"), melody_options(medium, model)
+        upload = uploaded(medium, model)
+        piece = upload or setting(medium, "typed") or None
+        wanted = {"seed": seed, **{name: value for name, value in options.items() if value is not None}}
+        if isinstance(piece, Snapshot):
+            if tune:
+                raise CarouselError("a melody begins with its stream; remove the melody or the take")
+            stream = model.engine().resume(piece, **options, seed=seed)
+        else:
+            # what nobody chose is the melody's, and not the checkpoint's own default
+            stream = model.stream(piece, **{**options, **tune, **wanted})
+        begin_with_phrase(stream, st.session_state[f"{medium}-stage"].start)
+        live = LIVE[medium](stream, setting(medium, "checkpoint"))
+        live.upload = upload
+        live.given = {name: tune[name] for name in tune if name == "tempo"}
+        admitted().start(live)
+    except CarouselError as error:
+        show_message(page_message(error))
+
+
+def restore(medium: str) -> None:
+    """Go on with a take that the browser remembers from before a reload or a restart of the server, or that is named by
+    a link."""
+    try:
+        request = fields(st.session_state[f"{medium}-stage"].restore)
+        position, token = number(request, "position"), request.get("visitor")
+        is_here = bool(token) and token == st.session_state.get("visitor")  # only the page was turned
+        before = known(token)
+        if before and not is_here:
+            st.session_state["visitor"] = registry().renew(str(token))
+        take = before.takes.get(whole(request, "take")) if before else None
+        if isinstance(take, Live) and take.medium == medium:
+            live = take.again(position)
+        else:
+            live = drawn_again(medium, text(request, "origin"), position)
+        admitted().put_back(kept_again(medium, request.get("kept", [])))
+        if is_here:
+            admitted().start(live)
+        else:
+            go_on_with(live)
+    except CarouselError as error:
+        show_message(page_message(error))
+
+
+def replay(medium: str) -> None:
+    """Play a kept take from its beginning, and go on where it ends."""
+    try:
+        visitor = registry().visitor(st.session_state.get("visitor", ""))
+        kept = visitor.kept(medium).get(st.session_state[f"{medium}-stage"].replay)
+        if kept is None:
+            raise CarouselError("this take is no longer here")
+        go_on_with(drawn_again(medium, kept.origin, 0.0))
+    except CarouselError as error:
+        show_message(page_message(error))
+
+
+def tune(medium: str) -> None:
+    """Go on with another seed, or with another checkpoint, as the radio asks for."""
+    try:
+        name = text(fields(st.session_state[f"{medium}-stage"].tune), "checkpoint")
+        if name not in checkpoints(medium):
+            raise CarouselError(f"the checkpoint {name!r:.80} is not on this page")
+        live = playing(medium)[1]
+        st.session_state[f"{medium}-checkpoint"] = name
+        if f"{medium}-{name}-shown" in st.session_state:  # else its own seed is a new one
+            seed = new_seed(f"{medium}-{name}")
+            if live and live.name == name:
+                live.set(seed=seed)
+        st.session_state["changed widgets"] = True
+    except CarouselError as error:
+        show_message(page_message(error))
+
+
+def go_on_with(live: Live) -> None:
+    """Let a take play, and set the widgets to its options."""
+    admitted().start(live)
+    medium, model = live.medium, loaded(checkpoints(live.medium)[live.name])
+    st.session_state[f"{medium}-checkpoint"] = live.name
+    set_widgets_to(medium, model, live.options)
+    st.session_state["changed widgets"] = True
+
+
+def branch(medium: str, trigger: str) -> None:
+    """Leave the live take at an earlier place and go on from there as another one: by a few bars, seconds or characters
+    with another seed (`back`), or with a token that the listener chose (`choose`)."""
+    try:
+        request = fields(getattr(st.session_state[f"{medium}-stage"], trigger))
+        visitor = registry().visitor(st.session_state.get("visitor", ""))
+        live = visitor.playing(medium)[1]
+        if live is None:
+            raise CarouselError("nothing is playing; press Start")
+        if trigger == "back":
+            other = live.back(number(request, "position"), new_seed(f"{medium}-{live.name}"))
+        else:
+            other = live.choose(whole(request, "position"), whole(request, "token"), number(request, "at"))
+        visitor.start(other)
+    except CarouselError as error:
+        show_message(page_message(error))
+
+
+def keep(medium: str) -> None:
+    """Keep what has been heard of the live take."""
+    try:
+        request = fields(st.session_state[f"{medium}-stage"].keep)
+        visitor = registry().visitor(st.session_state.get("visitor", ""))
+        gone = visitor.keep(whole(request, "take"), number(request, "position"))
+    except CarouselError as error:
+        show_message(str(error))
+    else:
+        if gone:
+            show_message(f"kept; the shelf is full, so the oldest had to go: {', '.join(gone)}")
+
+
+def remove(medium: str) -> None:
+    """Remove a kept take."""
+    visitor = this_visitor()
+    if visitor:
+        visitor.remove(st.session_state[f"{medium}-stage"].remove)
