@@ -122,3 +122,12 @@ def test_surprises_are_those_of_the_draws(text: Model) -> None:
     for since, until in ((9, 3), (0, 10**6), (0, live_text.MOST_SURPRISES + 1)):
         with pytest.raises(CarouselError, match="ask for at most"):
             lines.surprises(since, until)
+
+
+def test_a_take_aside_begins_where_it_is_asked_to(music: Model, text: Model) -> None:
+    """Nothing beyond is drawn before somebody asks for it."""
+    for take, position in ((LiveMusic(music.stream(seed=3), "a"), 8.0), (LiveText(text.stream(seed=3), "a"), 100)):
+        take.pull(0, 2 * position)
+        aside = take.aside(position)
+        assert aside.describe()["at"] == pytest.approx(position, abs=0.5)
+        assert aside._stream.position < take._stream.position
