@@ -73,15 +73,17 @@ def the_mixer_is_heard_at_once(visit: Visit) -> None:
     """Levels also of notes that are scheduled already; other instruments and pitches from the next note on."""
     page = visit.page
     open_panel(visit, "Mixer")
-    for button, silenced, heard in (("Solo", 0, 1), ("Mute", 1, 0)):
-        toggle = page.get_by_role("button", name=f"{button} Alto")
-        visit.until(f"c.voiceLevels[{silenced}] > 1e-3")
+    visit.until("c.voiceLevels.some((level) => level > 1e-2)")
+    voice = page.evaluate("((levels) => levels.indexOf(Math.max(...levels)))(window.carousel.voiceLevels)")
+    alone = f"c.voiceLevels.every((level, index) => (index === {voice} ? level > 1e-3 : level < 1e-5))"
+    for button, condition in (("Solo", alone), ("Mute", f"c.voiceLevels[{voice}] < 1e-5")):
+        toggle = page.get_by_role("button", name=f"{button} {four_voices().voices[voice].name}")
+        visit.until(f"c.voiceLevels[{voice}] > 1e-3")
         horizon = visit.report["horizon"]
         toggle.click()
-        visit.until(f"c.voiceLevels[{silenced}] < 1e-5")
+        visit.until(condition)
         assert visit.report["position"] < horizon, "what was scheduled already did not obey"
         assert toggle.get_attribute("aria-pressed") == "true"
-        visit.until(f"c.voiceLevels[{heard}] > 1e-3 && c.voiceLevels[{silenced}] < 1e-5")
         toggle.click()
     scheduled = visit.report["scheduled"]
     assert page.get_by_label("Transpose").evaluate(TRANSPOSE) % 12 == 2

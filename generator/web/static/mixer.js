@@ -97,7 +97,7 @@ export class Mixer {
     metronome.checked = mix.metronome;
     rate.parentElement.hidden = written;
     metronome.parentElement.hidden = !written;
-    const tempo = written ? "The tempo is among the constraints, in the side bar. " : "";
+    const tempo = written ? "The tempo is set in the side bar. " : "";
     this.element.querySelector(".remark").textContent = `${tempo}Downloads, links and kept takes hold the music as it was made.`;
     this.element.querySelector(".strips").replaceChildren(...mix.voices.map((_, index) => this.row(index, variable(index))));
     this.mark();
@@ -117,7 +117,7 @@ export class Mixer {
     box.addEventListener("change", () => this.change(({ voices }) => (voices[index].program = Number(box.value))));
     row.querySelector(".name").after(box);
     const level = row.querySelector(".level input");
-    row.querySelector(".level span").textContent = `Volume of ${name}`;
+    row.querySelector(".level span").textContent = `Level of ${name}`;
     level.value = mix.voices[index].volume;
     level.addEventListener("input", () => this.change(({ voices }) => (voices[index].volume = Number(level.value))));
     for (const [button, field] of [["mute", "muted"], ["solo", "solo"]]) {
