@@ -98,7 +98,7 @@ def test_what_was_understood_is_shown_before_anything_is_trained(browser: Browse
     visit.begin("words")
     expect(page.get_by_text("there is a checkpoint called words already; choose another name")).to_be_visible()
     assert [line for line in visit.complaints if STREAMLIT_LOOKS_FOR_ITSELF not in line] == []
-    visit.context.close()
+    visit.close()
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_training_from_the_files_to_the_music(
         visit.begin("thirty")
         visit.page.get_by_role("heading", name="Training thirty").wait_for()
         visit.page.close()
-        listener = Visit(browser, url)
+        listener = Visit(browser, url, new=True)
         listener.start()
         other = Trainee(browser, url)
         expect(other.page.get_by_text("A training is running on this machine already")).to_be_visible()
@@ -176,7 +176,7 @@ def test_a_training_from_the_files_to_the_music(
         visit.page.locator("audio").wait_for()
         report = listener.report
         assert report["underruns"] == 0 and report["position"] > 10, report
-        listener.context.close()
+        listener.close()
     with server(checkpoints, tmp_path / "log.txt", port) as url:
         visit.open(url)
         visit.page.get_by_role("button", name="Stop and keep").click()
@@ -195,4 +195,4 @@ def test_a_training_from_the_files_to_the_music(
     with server(checkpoints, tmp_path / "log.txt", port) as url:
         off = Visit(browser, f"{url}/train")
         assert off.page.get_by_role("link", name="Train").count() == 0
-        off.context.close()
+        off.close()

@@ -27,6 +27,7 @@ from generator.foundation.errors import CarouselError
 from generator.sinks import write
 from generator.web.fields import number, text, whole
 from generator.web.live import Live
+from generator.web.live_music import LiveMusic
 from generator.web.maker import Maker
 from generator.web.returning import drawn_again
 from generator.web.visitors import Kept, Visitor
@@ -145,6 +146,8 @@ def ordered(visitor: Visitor, body: dict[str, Any]) -> Order:
     until, more = number(body, "until"), number({"more": 0, **body}, "more")
     if more > FURTHER[take.medium][-1]:
         raise CarouselError(f"a download draws {FURTHER[take.medium][-1]:,} more at most; ask for less")
+    if isinstance(take, LiveMusic) and "instruments" in body:
+        take = take.played_by(body["instruments"])
     return Order(visitor, take, form, take.length if isinstance(take, Kept) else until, more)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import asdict
 from itertools import islice, takewhile
-from typing import Any
+from typing import Any, Self
 
 from generator.cli.takes import piece_of
 from generator.foundation.errors import CarouselError
@@ -27,6 +28,7 @@ from generator.music.score import (
 )
 from generator.streaming.origin import Cut
 from generator.streaming.stream import Stream
+from generator.tokenizers import with_instruments
 from generator.tokenizers.score import ScoreTokenizer
 from generator.web import bars
 from generator.web.listening import Phrase, heard_by
@@ -258,6 +260,16 @@ class LiveMusic(Live):
         holding = (entry for entry in old if isinstance(entry[1], TimeSignature | Pedal))
         in_force = {(type(event), getattr(event, "voice", 0)): (position, event) for position, event in holding}
         self._events = [*tempos, *in_force.values(), *new]
+
+    def played_by(self, programs: Any) -> Self:
+        """This take as a listener hears it who has chosen General MIDI programs, by the names of the voices.
+
+        Raises:
+            CarouselError: there is no such voice or program.
+        """
+        other = copy(self)
+        other._tokenizer = with_instruments(self._tokenizer, programs)
+        return other
 
     def _heard(self, position: float) -> Score:
         """The score that `sample --seconds` would write; if a part was forgotten, the rest without its origin."""

@@ -4,7 +4,7 @@
     POST /carousel/alternatives  {visitor, take, at, pitch, voice}               what else could have come there
     POST /carousel/surprises     {visitor, take, since, until}                   how surprising characters were
     POST /carousel/sheet         {visitor, take, from, until, width, transpose}  bars of it as sheet music
-    POST /carousel/download      {visitor, take, until, more, format}            a take as a file (`downloads`)
+    POST /carousel/download      {visitor, take, until, more, format, …}         a take as a file (`downloads`)
     POST /carousel/prepare       {visitor}                                       a download is likely to come
     POST /carousel/phrase        {phrase}                                        a phrase that was played, as MIDI
     GET  /carousel/instrument    ?program=&drum=                                 a soundfont program (`samples.pack`)

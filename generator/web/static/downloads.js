@@ -93,7 +93,8 @@ async function download(stage, making, { take, title, length }, format, more) {
   const note = progress(stage, name, () => stop.abort());
   making.append(note.element);
   try {
-    const wanted = { visitor: stage.data.visitor, take, until: length, more, format };
+    const instruments = take === stage.live?.take ? stage.view.instruments?.() : undefined;
+    const wanted = { visitor: stage.data.visitor, take, until: length, more, format, instruments };
     const answer = await post("download", wanted, stop.signal);
     const anchor = document.createElement("a");
     anchor.href = URL.createObjectURL(await received(answer, note.tell));

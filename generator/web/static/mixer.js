@@ -98,7 +98,7 @@ export class Mixer {
     rate.parentElement.hidden = written;
     metronome.parentElement.hidden = !written;
     const tempo = written ? "The tempo is set in the side bar. " : "";
-    this.element.querySelector(".remark").textContent = `${tempo}Downloads, links and kept takes hold the music as it was made.`;
+    this.element.querySelector(".remark").textContent = `${tempo}Downloads have your instruments; all else of the mixer is for the ear alone.`;
     this.element.querySelector(".strips").replaceChildren(...mix.voices.map((_, index) => this.row(index, variable(index))));
     this.mark();
   }
