@@ -56,7 +56,7 @@ wheel: .venv/.python  ## make dist/*.whl, the package with the shipped checkpoin
 	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
 
 test: .venv/.installed-dev  ## run every test but the slow ones
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
 test-slow: .venv/.installed-dev  ## run the slow tests
 	$(BIN)/python -m pytest -m slow

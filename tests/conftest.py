@@ -147,9 +147,10 @@ def text() -> Model:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two checkpoints, of music and of text."""
+    """Three checkpoints: of written music, of text, and of music that is played freely."""
     path = tmp_path_factory.mktemp("checkpoints")
     tiny("score").save(path / "tune")
+    tiny("performance").save(path / "wild")
     tiny("char").save(path / "words")
     return path
 

@@ -305,7 +305,7 @@ def test_a_thread_draws_the_same_picture() -> None:
 
 
 def test_what_verovio_cannot_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engraving, "to_musicxml", lambda _: b"<broken/>")
+    monkeypatch.setattr(engraving, "to_musicxml", lambda *_: b"<broken/>")
     with pytest.raises(CarouselError, match=r"^verovio cannot draw this score; write it as \.musicxml$"):
         engraving.to_svg(score(*line("60:1")))
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser
 
-from generator.tokenizers.performance import PerformanceTokenizer
-from generator.tokenizers.score import ScoreTokenizer
-from tests.browser import Visit, server
-from tests.conftest import four_voices, random_checkpoint
+from tests.browser import Visit
+from tests.conftest import four_voices
 from tests.test_access import findings
 
 BEFORE = """
@@ -36,22 +32,12 @@ IDS = """
 """
 
 
-@pytest.fixture(scope="module")
-def styles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an app with a checkpoint that writes scores, and one that plays freely."""
-    path = tmp_path_factory.mktemp("styles")
-    random_checkpoint(ScoreTokenizer.fit([four_voices()])).save(path / "tune")
-    random_checkpoint(PerformanceTokenizer()).save(path / "wild")
-    with server(path, tmp_path_factory.mktemp("app") / "log.txt") as address:
-        yield address
-
-
 def open_panel(visit: Visit, name: str) -> None:
     visit.page.locator(".panel-buttons").get_by_role("button", name=name).click()
 
 
-def test_listening(browser: Browser, styles: str) -> None:
-    visit = Visit(browser, styles, new=True)
+def test_listening(browser: Browser, url: str) -> None:
+    visit = Visit(browser, url, new=True)
     page = visit.page
     page.add_init_script(BEFORE)
     page.reload()
