@@ -1,5 +1,5 @@
-"""Make the pictures of the app anew, with the shipped checkpoints: both pages in both themes, on a wide screen and on a
-telephone's, as docs/music-dark-1280.png to docs/text-light-390.png.
+"""Make the pictures of the app anew, with the shipped checkpoints: all pages in both themes, on a wide screen and on a
+telephone's, as docs/music-dark-1280.png to docs/train-light-390.png.
 
 make shots
 """
@@ -16,6 +16,8 @@ from tests.browser import ROOT, Visit, chromium, server
 SIZES = ((1280, 800), (390, 800))
 UNTIL = {"music": 14, "text": 500}
 """When the picture is taken, in seconds or characters."""
+LEARNED = sorted((ROOT / "docs").glob("*.md"))
+"""The files that the Train page is given."""
 
 
 def take(browser: Browser, url: str, medium: str, scheme: str, width: int, height: int) -> None:
@@ -31,6 +33,16 @@ def take(browser: Browser, url: str, medium: str, scheme: str, width: int, heigh
     visit.close()
 
 
+def take_train_page(browser: Browser, url: str, scheme: str, width: int, height: int) -> None:
+    """Upload files, and take a picture of what was understood."""
+    visit = Visit(browser, url, width, height, color_scheme=scheme)
+    visit.page.goto(f"{url}/train")
+    visit.page.locator("input[type=file]").set_input_files(LEARNED)
+    visit.page.get_by_role("button", name="Train", exact=True).and_(visit.page.locator(":enabled")).wait_for()
+    visit.page.screenshot(path=ROOT / "docs" / f"train-{scheme}-{width}.png")
+    visit.close()
+
+
 def main() -> None:
     """Start the app, and take all pictures."""
     with (
@@ -38,10 +50,11 @@ def main() -> None:
         server(ROOT / "checkpoints", Path(folder) / "log.txt") as url,
         chromium() as browser,
     ):
-        for medium in UNTIL:
-            for scheme in ("dark", "light"):
-                for width, height in SIZES:
+        for scheme in ("dark", "light"):
+            for width, height in SIZES:
+                for medium in UNTIL:
                     take(browser, url, medium, scheme, width, height)
+                take_train_page(browser, url, scheme, width, height)
 
 
 if __name__ == "__main__":
