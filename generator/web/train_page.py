@@ -183,7 +183,8 @@ def show(read: Understood) -> None:
     else:
         because = f", because {plain(read.reason)}" if read.reason else ""
         tokens = f"(tokenizer `{read.tokenizer}`, {sum(read.tokens.values()):,} tokens)"
-        count, held_back = sum(read.pieces.values()), f"Of them, {read.pieces['validation']:,} are"
+        validation = read.pieces["validation"]
+        count, held_back = sum(read.pieces.values()), f"Of them, {validation:,} {'is' if validation == 1 else 'are'}"
         if len(read.rows) == 1:  # it was cut in two
             count, held_back = 1, "Its last tenth is"
         st.markdown(
