@@ -109,20 +109,28 @@ class Visit:
     one of a browser that has not, if `new` is set.
     """
 
+    ready = ".play[aria-disabled=false]"
+    """What shows that the page is there."""
+
     def __init__(
         self, browser: Browser, url: str, width: int = 1280, height: int = 800, *, new: bool = False, **media: Any
     ) -> None:
-        self._new = new
+        self._new, self._look = new, {"color_scheme": "dark", **media}
+        self._size = (width, height)
         self.context = browser.new_context() if new or not browser.contexts else browser.contexts[0]
-        self.page: Page = self.context.new_page()
-        self.page.set_viewport_size({"width": width, "height": height})
-        self.page.emulate_media(**{"color_scheme": "dark", **media})
-        self.page.set_default_timeout(PATIENCE_MS)
         self.complaints: list[str] = []
+        self.open(url)
+
+    def open(self, url: str) -> None:
+        """Open the page in another tab."""
+        self.page: Page = self.context.new_page()
+        self.page.set_viewport_size({"width": self._size[0], "height": self._size[1]})
+        self.page.emulate_media(**self._look)
+        self.page.set_default_timeout(PATIENCE_MS)
         self.page.on("console", self.note)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(url)
-        self.page.locator(".play[aria-disabled=false]").wait_for()
+        self.page.locator(self.ready).first.wait_for()
 
     def close(self) -> None:
         """Close the page, or the browser that is new."""

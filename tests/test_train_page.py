@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from generator.streaming.engine import load
@@ -28,18 +28,10 @@ HOSTILE = "[a](javascript:x) $x$ :smile: <b>.txt"
 class Trainee(Visit):
     """A visit that begins on the page Train, which has no stage."""
 
-    def __init__(self, browser: Browser, url: str, width: int = 1280, **more: object) -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": 900}, **{"color_scheme": "dark", **more})
-        self.complaints = []
-        self.open(url)
+    ready = "h1"
 
-    def open(self, url: str) -> None:
-        """A new tab."""
-        self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(PATIENCE_MS)
-        self.page.on("console", self.note)
-        self.page.goto(f"{url}/train")
-        self.page.get_by_role("heading", name="Train", exact=True).wait_for()
+    def __init__(self, browser: Browser, url: str, width: int = 1280, **media: object) -> None:
+        super().__init__(browser, f"{url}/train", width, 900, new=True, **media)
 
     def upload(self, *paths: Path) -> None:
         self.page.locator("input[type=file]").set_input_files(list(paths))
@@ -167,7 +159,7 @@ def test_a_training_from_the_files_to_the_music(
         assert "thirty" not in other.page.content() and "piece 1" not in other.page.content()
         other.upload(tmp_path / "files" / "piece 1.mid")
         expect(other.page.get_by_role("button", name="Train", exact=True)).to_be_disabled()
-        visit.open(url)
+        visit.open(f"{url}/train")
         expect(visit.page.get_by_text("tokens a second")).to_be_visible()
         expect(visit.page.get_by_role("button", name="Stop and keep")).to_be_enabled()
         expect(visit.page.get_by_text("What it writes now")).to_be_visible()
@@ -178,7 +170,7 @@ def test_a_training_from_the_files_to_the_music(
         assert report["underruns"] == 0 and report["position"] > 10, report
         listener.close()
     with server(checkpoints, tmp_path / "log.txt", port) as url:
-        visit.open(url)
+        visit.open(f"{url}/train")
         visit.page.get_by_role("button", name="Stop and keep").click()
         visit.page.get_by_text("The training was stopped, and thirty is the best that it had.").wait_for()
         assert findings(visit) == set()
@@ -186,7 +178,7 @@ def test_a_training_from_the_files_to_the_music(
         visit.page.locator(".play[aria-disabled=false]").wait_for()
         visit.start()
         assert load(checkpoints / "thirty").checkpoint.fingerprint
-        visit.open(url)
+        visit.open(f"{url}/train")
         visit.page.get_by_role("button", name="Discard").click()
         visit.page.get_by_role("button", name="Remove them").click()
         visit.page.get_by_role("heading", name="1 Files").wait_for()
