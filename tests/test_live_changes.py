@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generator.music import midi
 from generator.streaming.engine import Model
 from generator.web.live import ORIGIN_TOKENS, TOKENS
 from generator.web.live_music import LiveMusic, ended
@@ -163,3 +164,14 @@ def test_a_note_has_ended_with_its_whole_length(model: Model) -> None:
     notes = stream.history().notes
     until = notes[len(notes) // 2].end_ticks
     assert all(ended(note, until) == (note.end_ticks <= until) for note in notes)
+
+
+def test_a_file_does_not_tell_what_came_later(music: Model) -> None:
+    """Neither how far the stream was drawn, nor which options it got, beyond what is in the file."""
+    take = LiveMusic(music.stream(seed=5), "a")
+    take.pull(0, 8.0)
+    file = midi.to_bytes(take.heard(3.0))
+    take.set(temperature=0.5)
+    take.pull(1, 20.0, 6.0)
+    assert midi.to_bytes(take.heard(3.0)) == file
+    assert midi.to_bytes(take.heard(12.0)) != file

@@ -280,7 +280,8 @@ class LiveMusic(Live):
             score = self._tokenizer.collect(events)
             assert isinstance(score, Score)
             return score.between(self._start_ticks, max(end, score.end_ticks) if whole else end)
-        piece = piece_of(self._tokenizer, events, self._stream.snapshot(), None if whole else Cut(end))
+        stream = self._stream if whole else self._trail.fork(self._stream, end)[0]  # what came later is not in the file
+        piece = piece_of(self._tokenizer, events, stream.snapshot(), None if whole else Cut(end))
         assert isinstance(piece, Score)
         return piece
 
