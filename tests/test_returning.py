@@ -76,13 +76,15 @@ def test_a_reload_loses_nothing(visit: Visit) -> None:
 
 
 def test_another_page_and_back_goes_on(visit: Visit) -> None:
+    """By the browser's button, and by the link."""
     visit.start()
     listen(visit, 2)
     before = heard(visit)
     visit.turn_to("text")
     visit.start()
     visit.until("c.typed > 20")
-    visit.turn_to("music")
+    visit.page.go_back()
+    visit.page.locator(".view .music").wait_for()
     visit.until("c.state === 'playing'")
     listen(visit, 2)
     assert begins_with(heard(visit), before)
