@@ -12,6 +12,7 @@ const isBranch = (one) =>
   Number.isInteger(one?.id) && [one.at, one.length].every(Number.isFinite) && typeof one.name === "string" && (one.origin === null || typeof one.origin === "string");
 
 export class Branches {
+  /** @param {import("./stage.js").Stage} stage */
   constructor(stage) {
     this.stage = stage;
     this.element = element("div", "branches");

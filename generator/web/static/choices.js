@@ -17,6 +17,7 @@ export function percent(share) {
 }
 
 export class Choices {
+  /** @param {import("./stage.js").Stage} stage */
   constructor(stage) {
     this.stage = stage;
     this.card = element("div", "choices");

@@ -56,6 +56,7 @@ export class Clock {
 
 /* Another clock, which is followed: its start and stop at once, its tempo as a wish, its beat not. */
 export class Follower {
+  /** @param {import("./stage.js").Stage} stage */
   constructor(stage) {
     this.stage = stage;
     this.isOn = false;

@@ -6,6 +6,7 @@ export const TAKES_LETTERS = "input:not([type=checkbox]), textarea, select, [con
 const TAKES_SPACE = "input, button, a[href], summary, [role=button], [role=switch], .page";
 
 /* Listen for a stage; returns the function that ends it. */
+/** @param {import("./stage.js").Stage} stage */
 export function listen(stage) {
   const dialogue = stage.find("dialog");
   const slider = stage.find(".extra input");

@@ -31,6 +31,7 @@ class Music {
   first = 0.8;
   words = clockWords;
 
+  /** @param {import("./stage.js").Stage} stage */
   constructor(stage) {
     this.stage = stage;
     this.synth = new Synth();

@@ -2,7 +2,12 @@
 
 const open = new Set(); // the names of the open panels, on both pages and after a page is put in anew
 
-/* Add a panel: {name, element, toggled(isOpen)?}. */
+/** @typedef {{ name: string, element: HTMLElement, toggled?(isOpen: boolean): void }} Panel */
+
+/**
+ * @param {import("./stage.js").Stage} stage
+ * @param {Panel} panel
+ */
 export function addPanel(stage, { name, element, toggled }) {
   const button = document.createElement("button");
   const show = (isOpen) => {

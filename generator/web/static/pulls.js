@@ -7,6 +7,7 @@ const REACTION = 0.15; // seconds: the first guess of how long an answer takes t
 const LONGEST_REACTION = 2;
 
 export class Pulls {
+  /** @param {import("./stage.js").Stage} stage */
   constructor(stage) {
     this.stage = stage;
     this.count = 0;

@@ -4,6 +4,7 @@ import { element, quiet } from "./buttons.js";
 import { downloads } from "./downloads.js";
 
 /* The rows of kept takes. A row that stays is not made anew, because a button in it may have the focus. */
+/** @param {import("./stage.js").Stage} stage */
 export function shelve(stage) {
   const list = stage.find(".kept ul");
   const { kept } = stage.data;

@@ -1,10 +1,4 @@
 // A stage: the buttons and the shelf of kept takes, around a view that plays or types.
-//
-// A view has: element, unlock(), prepare(data), begin(live), accept(chunk), pause(), resume(), stop(), close(); the numbers
-// position, horizon, ahead, first (how far to ask ahead, and how far at first); words(position); mayPlay(), whether the
-// browser allows it without a click; and committed(seconds), before which nothing can be replaced so many seconds from now.
-// It may have: beginning, what a start is to go on from; holds, whether it wants nothing now.
-// It may have parts, each with what it wants of: panel (see panels.js), begin(live), accept(chunk), tick(), close().
 
 import { able, onPress } from "./buttons.js";
 import { downloads } from "./downloads.js";
@@ -18,7 +12,34 @@ import { shelve } from "./shelf.js";
 const TICK_MS = 100;
 const SAID = { playing: "Playing", paused: "Paused", idle: "Stopped" }; // aloud
 
+/**
+ * A chunk of a take, as the server answers a pull, the positions in seconds or characters. `from`: it replaces all that starts
+ * there or later.
+ * @typedef {{ seq: number, horizon: number, ended: boolean, from?: number, origin?: string, options: Record<string, any>,
+ *   relaxed: Record<string, number>, lifts: number, [more: string]: any }} Chunk
+ *
+ * A take before its first chunk: `at` is the position from which on it is heard.
+ * @typedef {{ take: number, title: string, changes: number, at: number, [more: string]: any }} Live
+ *
+ * What belongs to a view and wants to know what happens; `panel` is behind a button (see panels.js).
+ * @typedef {{ panel?: import("./panels.js").Panel, begin?(live: Live): void,
+ *   accept?(chunk: Chunk): void, tick?(): void, close?(): void }} Part
+ *
+ * What plays or types. It asks `ahead` ahead of its position, and `first` at first; `mayPlay`: whether the browser allows it
+ * without a click; `committed(seconds)`: the position before which nothing can be replaced so many seconds from now; `beginning`:
+ * what a start is to go on from; `holds`: whether it wants nothing now.
+ * @typedef {{ title: string, element: HTMLElement, controls?: HTMLElement[], parts?: Part[], position: number, horizon: number,
+ *   ended: boolean, ahead: number, first: number, beginning?: any, holds?: boolean, report: Record<string, any>,
+ *   words(position: number): string, unlock(): void, mayPlay(): boolean | Promise<boolean>, prepare(data: any): void,
+ *   begin(live: Live): void, accept(chunk: Chunk): void | Promise<void>, committed(seconds: number): number,
+ *   secondsUntil(position: number): number, pause(): void, resume(): void, stop(): void, close(): void }} View
+ */
+
 export class Stage {
+  /**
+   * @param {ShadowRoot} root
+   * @param {new (stage: Stage) => View} View
+   */
   constructor(root, View) {
     this.root = root;
     this.state = "idle"; // idle, starting, playing, paused

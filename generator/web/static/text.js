@@ -16,6 +16,7 @@ class Text {
   title = "Text";
   first = 64;
 
+  /** @param {import("./stage.js").Stage} stage */
   constructor(stage) {
     this.stage = stage;
     this.element = document.createElement("div");
