@@ -59,10 +59,12 @@ def test_music_by_keyboard_alone(visit: Visit) -> None:
     visit.until("c.state === 'playing' && c.position > 1")
     take = visit.report["take"]
     keys.press("b")
-    visit.until(f"c.state === 'playing' && c.take > {take}")
+    visit.until(f"c.state === 'playing' && c.take > {take} && c.sequence > 0")
+    seed = visit.report["options"]["seed"]
+    visit.page.wait_for_function(f"() => document.querySelector('[aria-label=Seed]').value === '{seed}'")
     visit.page.locator(".keep[aria-disabled=false]").wait_for()
     keys.press("s")
-    visit.page.locator(".kept li").wait_for()
+    assert visit.page.locator(".kept .name").inner_text() == f"tune, seed {seed}"
     volume = visit.page.get_by_label("Volume")
     keys.press("-")
     assert volume.input_value() == "0.7"

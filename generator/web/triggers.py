@@ -122,6 +122,7 @@ def branch(medium: str, trigger: str) -> None:
             raise CarouselError("nothing is playing; press Start")
         if trigger == "back":
             other = live.back(number(request, "position"), new_seed(f"{medium}-{live.name}"))
+            st.session_state["changed widgets"] = True  # else the browser would soon ask for the seed that it shows
         else:
             other = live.choose(whole(request, "position"), whole(request, "token"), number(request, "at"))
         visitor.start(other)
