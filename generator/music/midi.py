@@ -71,8 +71,7 @@ def read(data: bytes | str | Path, name: str = "") -> Score:
     try:
         file, omissions = _parsed(data)
     except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
-        reason = str(error).removeprefix("MiniMidi: ").removesuffix(": iostream error").split("!")[0]
-        raise CarouselError(f"{name}: a damaged MIDI file ({reason}); take it out or fetch it again") from error
+        raise CarouselError(f"{name}: a damaged MIDI file; take it out or fetch it again") from error
     score = _score(file, Path(name).stem, omissions)
     if not score.notes:
         raise CarouselError(f"{name}: a MIDI file with no notes; take it out")

@@ -221,6 +221,6 @@ def begin() -> None:
         del st.session_state[READ]
         folder.cleanup()
     except KeyError:
-        st.session_state[MESSAGE] = "the files are not here any more; upload them again"
+        st.session_state[MESSAGE] = "the files have changed and are read again; press Train when they are read"
     except CarouselError as error:
         st.session_state[MESSAGE] = str(error)

@@ -19,7 +19,7 @@ MOST_BYTES = 2**18
 """As much of the end of the log is read."""
 _UPDATE = re.compile(r"^training step (\d+)  loss ([\d.]+)(?:  best [\d.]+)?  ([\d,]+) tokens/s ([\d:-]+)", re.M)
 _ROW = r"[* ] step \d+  loss \S+  validation \S+  \d+ s$"
-_SAMPLE = re.compile(rf"^{_ROW}\n(.*?)(?=^training |^{_ROW}|^\{{\"corpus\": |\Z)", re.M | re.S)
+_SAMPLE = re.compile(rf"^{_ROW}\n(.*?)(?=^training |^stopped at step |^{_ROW}|^\{{\"corpus\": |\Z)", re.M | re.S)
 
 
 @dataclass

@@ -17,7 +17,7 @@ const SAID = 0.25; // how far a file is, is said aloud after each quarter
 
 /* A button with a menu of what `heard` returns: {take, title, length, origin}; `whole` names its extent in words. */
 export function downloads(stage, heard, whole) {
-  const open = quiet("open", "Download", "Download as sound, sheet music or a take", () => {});
+  const open = quiet("open", "Download", "Download what this is, as a file", () => {});
   const menu = element("div", "menu");
   const making = element("span", "making");
   menu.popover = "auto";

@@ -33,8 +33,10 @@ export class Memory {
       stage.next = next;
       stage.clicked = performance.now();
       stage.origin = memory.origin;
-      if (origin) leaveLink();
-      else sessionStorage.removeItem(this.key); // if it cannot be drawn again now, it never can
+      if (origin) {
+        leaveLink();
+        stage.say("This link holds a take. Press Resume, and it begins.");
+      } else sessionStorage.removeItem(this.key); // if it cannot be drawn again now, it never can
       stage.trigger("restore", memory);
     } catch (error) {
       leaveLink();

@@ -51,13 +51,15 @@ export class Mixer {
   }
 
   /* Take over what is remembered of a checkpoint, and get its instruments. */
-  open({ checkpoint, written }, voices) {
+  open({ checkpoint, written, tempos }, voices) {
     const { music } = this;
     music.voices = voices;
     music.mix.open(checkpoint, voices);
     music.rate = music.mix.rate;
     music.sheet.written = written;
-    this.show(written);
+    this.written = written;
+    this.tempos = tempos;
+    this.show();
     this.level();
     this.applied = this.sound;
     return music.load(music.mix.all);
@@ -87,17 +89,16 @@ export class Mixer {
     return JSON.stringify([mix.transpose, mix.rate, mix.all]);
   }
 
-  /* Show the mix of another checkpoint. Music with bars has its tempo among the constraints; other music has no beats. */
-  show(written = this.written) {
+  /* Show the mix of another checkpoint. Some music has its tempo among the constraints; some has no beats. */
+  show() {
     const { mix } = this.music;
     const [transpose, rate, metronome] = this.fields();
-    this.written = written;
     transpose.value = mix.transpose;
     rate.value = mix.rate;
     metronome.checked = mix.metronome;
-    rate.parentElement.hidden = written;
-    metronome.parentElement.hidden = !written;
-    const tempo = written ? "The tempo is set in the side bar. " : "";
+    rate.parentElement.hidden = this.tempos;
+    metronome.parentElement.hidden = !this.written;
+    const tempo = this.tempos ? "The tempo is set in the side bar. " : "";
     this.element.querySelector(".remark").textContent = `${tempo}Downloads have your instruments; all else of the mixer is for the ear alone.`;
     this.element.querySelector(".strips").replaceChildren(...mix.voices.map((_, index) => this.row(index, variable(index))));
     this.mark();

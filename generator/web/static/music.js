@@ -27,6 +27,7 @@ export const clockWords = (seconds) => {
 
 class Music {
   title = "Music";
+  soFar = "What has been heard";
   ahead = 8;
   first = 0.8;
   words = clockWords;

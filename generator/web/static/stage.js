@@ -28,7 +28,7 @@ const SAID = { playing: "Playing", paused: "Paused", idle: "Stopped" }; // aloud
  * What plays or types. It asks `ahead` ahead of its position, and `first` at first; `mayPlay`: whether the browser allows it
  * without a click; `committed(seconds)`: the position before which nothing can be replaced so many seconds from now; `beginning`:
  * what a start is to go on from; `holds`: whether it wants nothing now.
- * @typedef {{ title: string, element: HTMLElement, controls?: HTMLElement[], parts?: Part[], position: number, horizon: number,
+ * @typedef {{ title: string, soFar: string, element: HTMLElement, controls?: HTMLElement[], parts?: Part[], position: number, horizon: number,
  *   ended: boolean, ahead: number, first: number, beginning?: any, holds?: boolean, report: Record<string, any>,
  *   words(position: number): string, unlock(): void, mayPlay(): boolean | Promise<boolean>, prepare(data: any): void,
  *   begin(live: Live): void, accept(chunk: Chunk): void | Promise<void>, committed(seconds: number): number,
@@ -81,6 +81,7 @@ export class Stage {
     else if (before.visitor && !data.visitor && this.state === "starting") this.askAgain();
     const isNew = data.live && data.live.take !== this.live?.take && data.live.take !== this.passed;
     if (this.state === "starting" && isNew) this.begin(data.live);
+    if (data.visitor === before.visitor && data.kept.length > before.kept.length) this.say(`Kept, below: ${data.kept[0].title}.`);
     if (data.live && data.live.take === this.live?.take) this.change(data.live);
     if (data.stale && data.live.take === this.live?.take) this.replace();
     // What was said before this page was shown is not said again.
@@ -98,7 +99,7 @@ export class Stage {
     back.setAttribute("aria-label", back.title);
     if (!this.find(".downloads").childElementCount) {
       const heard = () => ({ ...this.live, length: this.view.position, origin: this.origin });
-      this.find(".downloads").append(...downloads(this, heard, "What has been heard"));
+      this.find(".downloads").append(...downloads(this, heard, this.view.soFar));
     }
     shelve(this);
     this.show();

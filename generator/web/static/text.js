@@ -14,6 +14,7 @@ const SPEEDS = [5, 10, 20, 40, 80, 160, 320, 640];
 
 class Text {
   title = "Text";
+  soFar = "What has been written";
   first = 64;
 
   /** @param {import("./stage.js").Stage} stage */
