@@ -1,13 +1,12 @@
 // What else could have come: a small card with the alternatives and their probabilities; a click goes on from another one.
 
+import { element } from "./buttons.js";
 import { post } from "./server.js";
 
 const ABOUT =
   "Choose another one, and it goes on from there. Bars and numbers: with your settings. Lines, and numbers in brackets: the model alone.";
 const MARGIN = 8; // pixels to the edge of the window
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };
-
-const element = (tag, className, textContent = "") => Object.assign(document.createElement(tag), { className, textContent });
 
 /* A probability in words: 41 %, 0.3 %, or under 0.1 %. */
 export function percent(share) {

@@ -1,6 +1,7 @@
 // Call and response: while one plays, the music waits; after a rest the stream hears the phrase, and answers.
 
 import { isBefore } from "./roll.js";
+import { recall, remember, TAB } from "./storage.js";
 
 const PHRASES = "carousel-phrases"; // in the tab's storage
 const MOST_PHRASES = 6;
@@ -226,22 +227,15 @@ export class Duet {
   }
 
   remember() {
-    try {
-      sessionStorage.setItem(PHRASES, JSON.stringify(this.phrases));
-    } catch {
-      // then a reload forgets them
-    }
+    remember(TAB, PHRASES, this.phrases);
     this.changed();
   }
 }
 
 /* The phrases that the tab remembers; whatever else is stored there is left out. */
 function recalled() {
-  try {
-    const found = JSON.parse(sessionStorage.getItem(PHRASES)) ?? [];
-    const isPhrase = ({ name, voice, messages }) => Number(name) > 0 && typeof voice === "string" && messages.length && messages.every(Array.isArray);
-    return found.filter(isPhrase).slice(0, MOST_PHRASES);
-  } catch {
-    return [];
-  }
+  const found = recall(TAB, PHRASES);
+  const isMessage = (message) => Array.isArray(message) && message.length === 4 && message.every(Number.isFinite);
+  const isPhrase = (one) => Number(one?.name) > 0 && typeof one.voice === "string" && Array.isArray(one.messages) && one.messages.length && one.messages.every(isMessage);
+  return (Array.isArray(found) ? found : []).filter(isPhrase).slice(0, MOST_PHRASES);
 }

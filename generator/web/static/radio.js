@@ -4,6 +4,7 @@ import { made } from "./elements.js";
 import { Heard } from "./heard.js";
 import { LENGTHS, Queue } from "./queue.js";
 import { able, onPress } from "./buttons.js";
+import { recall, remember, TAB } from "./storage.js";
 
 const KEY = "carousel-radio";
 const LONGEST = 400_000; // characters that are read
@@ -29,7 +30,7 @@ export class Radio {
       </div>
       <div class="heard"><h2>Heard</h2><ul></ul></div>`);
     this.panel = { name: "Radio", element: this.element, toggled: (isOpen) => isOpen && this.show() };
-    const kept = remembered();
+    const kept = recall(TAB, KEY, LONGEST);
     this.queue = new Queue(music, kept?.queue);
     this.heard = new Heard(this.stage, kept?.heard);
     this.savedAt = 0;
@@ -150,14 +151,9 @@ export class Radio {
     return row;
   }
 
-  /* Storage may be full, or forbidden. */
   save() {
     this.savedAt = performance.now();
-    try {
-      sessionStorage.setItem(KEY, JSON.stringify({ queue: this.queue.entries, heard: this.heard.entries }));
-    } catch {
-      // then it is not remembered
-    }
+    remember(TAB, KEY, { queue: this.queue.entries, heard: this.heard.entries });
   }
 
   close() {
@@ -174,13 +170,4 @@ function small(text, label, action) {
   button.setAttribute("aria-label", label);
   onPress(button, action);
   return button;
-}
-
-function remembered() {
-  try {
-    const text = sessionStorage.getItem(KEY) ?? "null";
-    return text.length <= LONGEST ? JSON.parse(text) : null;
-  } catch {
-    return null;
-  }
 }

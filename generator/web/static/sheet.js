@@ -3,6 +3,7 @@
 import { variable } from "./colours.js";
 import { isBefore } from "./roll.js";
 import { post } from "./server.js";
+import { recall, remember, TAB } from "./storage.js";
 
 const NARROW = 700; // pixels; a narrower sheet has fewer bars in a line
 const BARS = [2, 4]; // in a line, on a narrow sheet and on a wide one
@@ -12,7 +13,7 @@ const RETRY_MS = 3000;
 const SCROLLED_MS = 6000; // as long the sheet stays where the reader has scrolled it
 const VIEW = "carousel-view";
 const NO_BARS =
-  "This checkpoint plays freely, like a pianist, and writes no bars; so there is no sheet while it plays. The download “Score” writes down what was heard, to the nearest sixteenth.";
+  "This checkpoint plays freely, like a pianist, and writes no bars; so there is no sheet while it plays. A download of sheet music writes down what was heard, to the nearest sixteenth.";
 const BUSY = "The first bars are being engraved …";
 const EMPTY = "The sheet fills while the music plays.";
 
@@ -33,7 +34,7 @@ export class Sheet {
     this.canvas.after(this.element);
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.clear();
-    this.show(stored() === "sheet");
+    this.show(recall(TAB, VIEW) === "sheet");
   }
 
   switchViews() {
@@ -54,11 +55,7 @@ export class Sheet {
     this.canvas.hidden = isShown;
     this.element.hidden = !isShown;
     [...this.switches.children].forEach((button, index) => button.setAttribute("aria-pressed", String(Boolean(index) === isShown)));
-    try {
-      sessionStorage.setItem(VIEW, isShown ? "sheet" : "roll");
-    } catch {
-      // then it is not remembered
-    }
+    remember(TAB, VIEW, isShown ? "sheet" : "roll");
     cancelAnimationFrame(this.request);
     if (isShown) this.frame();
   }
@@ -222,12 +219,4 @@ function picture(svg) {
     }
   }
   return document.adoptNode(documentElement);
-}
-
-function stored() {
-  try {
-    return sessionStorage.getItem(VIEW);
-  } catch {
-    return null;
-  }
 }
