@@ -1,7 +1,7 @@
 // The branches of a take: each step back and each choice makes one. The tab remembers how they came to be, and the server
 // draws one again when the listener goes back to it.
 
-import { element } from "./buttons.js";
+import { element } from "./elements.js";
 import { recall, remember, TAB } from "./storage.js";
 
 const MOST = 24; // branches
@@ -98,7 +98,7 @@ export class Branches {
     const { all } = this;
     const inOrder = (parent, depth) =>
       all.filter((one) => one.parent === parent).flatMap((one) => [{ one, depth }, ...inOrder(one.id, depth + 1)]);
-    const list = element("ul", "");
+    const list = element("ul");
     this.rows.clear();
     list.append(...inOrder(null, 0).map(({ one, depth }) => this.row(one, depth)));
     const about = "Each step back and each choice begins a branch. Click on a line to go on from there.";

@@ -1,6 +1,7 @@
 // The panel Devices: which MIDI ports are played and heard, where the browser grants it.
 
 import { Follower } from "./clock.js";
+import { made } from "./elements.js";
 
 const HTML = `
   <div class="row">
@@ -29,9 +30,10 @@ export class Midi {
     this.duet = duet;
     this.output = output;
     this.access = null;
+    this.isClosed = false;
     this.input = null;
     this.wanted = { in: "", out: "" }; // the ports that were chosen; one that vanishes is chosen again once it is back
-    const element = Object.assign(document.createElement("div"), { className: "midi", innerHTML: HTML });
+    const element = made(HTML, "midi");
     this.find = (selector) => element.querySelector(selector);
     this.panel = { name: "Devices", element };
     this.follower = new Follower(music.stage);
@@ -74,6 +76,7 @@ export class Midi {
       this.say(REFUSED);
       return;
     }
+    if (this.isClosed) return; // the page was left before the listener answered
     this.access.onstatechange = () => this.list();
     this.find(".connect").hidden = true;
     for (const label of this.find(".row").querySelectorAll("label")) label.hidden = false;
@@ -134,7 +137,9 @@ export class Midi {
   }
 
   close() {
+    this.isClosed = true;
     removeEventListener("pagehide", this.left);
+    if (this.access) this.access.onstatechange = null; // or a port that comes back would be played here
     if (this.input) this.input.onmidimessage = null;
     this.output.close();
   }

@@ -1,6 +1,7 @@
 // The music as sheet music: the server engraves a few bars at a time, and what sounds is lit from the clock of the sound.
 
 import { variable } from "./colours.js";
+import { element } from "./elements.js";
 import { isBefore } from "./roll.js";
 import { post } from "./server.js";
 import { recall, remember, TAB } from "./storage.js";
@@ -22,8 +23,7 @@ export class Sheet {
     this.music = music;
     this.written = true;
     this.canvas = music.element.querySelector("canvas");
-    this.element = document.createElement("div");
-    this.element.className = "sheet";
+    this.element = element("div", "sheet");
     this.element.tabIndex = 0;
     this.element.setAttribute("role", "region");
     this.element.setAttribute("aria-label", "Sheet music");
@@ -38,12 +38,11 @@ export class Sheet {
   }
 
   switchViews() {
-    const group = document.createElement("div");
-    group.className = "views";
+    const group = element("div", "views");
     group.setAttribute("role", "group");
     group.setAttribute("aria-label", "View");
     for (const name of ["Roll", "Sheet"]) {
-      const button = Object.assign(document.createElement("button"), { className: "quiet", textContent: name });
+      const button = element("button", "quiet", name);
       button.addEventListener("click", () => this.show(name === "Sheet"));
       group.append(button);
     }
@@ -151,14 +150,13 @@ export class Sheet {
   }
 
   put(from, until, number, { svg, notes, voices }) {
-    const element = document.createElement("div");
-    element.className = "line";
-    element.append(Object.assign(document.createElement("span"), { className: "number", textContent: number }));
-    const drawing = svg ? picture(svg) : element; // bars may be empty
+    const box = element("div", "line");
+    box.append(element("span", "number", number));
+    const drawing = svg ? picture(svg) : box; // bars may be empty
     if (svg) {
       drawing.setAttribute("role", "img");
       drawing.setAttribute("aria-label", `Sheet music from bar ${number} on`);
-      element.append(drawing);
+      box.append(drawing);
     }
     const found = notes.map(([id, start, end]) => {
       const note = /** @type {any} */ (drawing.querySelector(`#${CSS.escape(id)}`));
@@ -168,12 +166,12 @@ export class Sheet {
       return { note, start, end };
     });
     const before = this.lines.get(from)?.element;
-    if (before) before.replaceWith(element);
+    if (before) before.replaceWith(box);
     else {
       const next = [...this.lines].filter(([at]) => at > from).sort(([one], [other]) => one - other)[0];
-      this.element.insertBefore(element, next?.[1].element ?? null);
+      this.element.insertBefore(box, next?.[1].element ?? null);
     }
-    this.lines.set(from, { element, until, notes: found });
+    this.lines.set(from, { element: box, until, notes: found });
     for (const at of [...this.lines.keys()].sort((one, other) => one - other).slice(0, -MOST)) this.remove(at);
   }
 
@@ -212,10 +210,10 @@ export class Sheet {
 function picture(svg) {
   const { documentElement } = new DOMParser().parseFromString(svg, "image/svg+xml");
   if (documentElement.localName !== "svg") throw new Error("this is no picture");
-  for (const element of [documentElement, ...documentElement.querySelectorAll("*")]) {
-    if (/^(script|foreignObject|image|a|animate.*|set)$/i.test(element.localName)) element.remove();
-    for (const { name, value } of [...element.attributes]) {
-      if (/^on/i.test(name) || (/href$/i.test(name) && !value.startsWith("#"))) element.removeAttribute(name);
+  for (const part of [documentElement, ...documentElement.querySelectorAll("*")]) {
+    if (/^(script|foreignObject|image|a|animate.*|set)$/i.test(part.localName)) part.remove();
+    for (const { name, value } of [...part.attributes]) {
+      if (/^on/i.test(name) || (/href$/i.test(name) && !value.startsWith("#"))) part.removeAttribute(name);
     }
   }
   return document.adoptNode(documentElement);
