@@ -1,7 +1,8 @@
 // Call and response: while one plays, the music waits; after a rest the stream hears the phrase, and answers.
 
-import { isBefore } from "./roll.js";
+import { CONTROL, OFF, ON, SUSTAIN } from "./messages.js";
 import { recall, remember, TAB } from "./storage.js";
+import { isBefore } from "./times.js";
 
 const PHRASES = "carousel-phrases"; // in the tab's storage
 const MOST_PHRASES = 6;
@@ -10,10 +11,6 @@ const MOST_MESSAGES = 1000; // as the server has it
 const LONGEST = 115; // seconds
 const LEAD = 0.08; // seconds between what the server answers and its first sound
 const BEFORE_BAR = 0.3; // seconds before a bar line at which an answer is asked for that begins there
-const ON = 0x90;
-const OFF = 0x80;
-const CONTROL = 0xb0;
-const SUSTAIN = 64;
 
 export class Duet {
   constructor(music, output) {

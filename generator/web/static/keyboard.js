@@ -4,6 +4,7 @@ import { small } from "./buttons.js";
 import { element, made } from "./elements.js";
 import { handOver } from "./files.js";
 import { TAKES_LETTERS } from "./keys.js";
+import { ON } from "./messages.js";
 import { noteName } from "./names.js";
 import { post } from "./server.js";
 
@@ -184,7 +185,7 @@ export class Keyboard {
 
   row(phrase) {
     const { duet } = this;
-    const notes = phrase.messages.filter(([, status, , velocity]) => status === 0x90 && velocity).length;
+    const notes = phrase.messages.filter(([, status, , velocity]) => status === ON && velocity).length;
     const row = element("li");
     const label = `Phrase ${phrase.name}`;
     const use = small("Use as beginning", `${label}: use as beginning`, () => {

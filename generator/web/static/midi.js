@@ -2,6 +2,7 @@
 
 import { Follower } from "./clock.js";
 import { made } from "./elements.js";
+import { CONTROL, OFF, ON, SUSTAIN } from "./messages.js";
 
 const HTML = `
   <div class="row">
@@ -21,8 +22,6 @@ const REFUSED = "The browser refused MIDI: allow it for this page in the browser
 const NO_PORTS = "Connected, but there are no MIDI ports: plug an instrument in.";
 const FOLLOWS = "Start, stop and tempo are followed; the beat is not.";
 const FOLLOWS_LESS = "Start and stop are followed; this model has no tempo to set, and the beat is not followed.";
-const [OFF, ON, CONTROL] = [0x80, 0x90, 0xb0];
-const SUSTAIN = 64;
 
 export class Midi {
   constructor(music, duet, output) {

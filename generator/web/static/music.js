@@ -14,9 +14,10 @@ import { Notes } from "./notes.js";
 import { Output } from "./output.js";
 import { Radio } from "./radio.js";
 import { releaseOf } from "./release.js";
-import { isBefore, Roll } from "./roll.js";
+import { Roll } from "./roll.js";
 import { Sheet } from "./sheet.js";
 import { Synth } from "./synth.js";
+import { isBefore } from "./times.js";
 
 const LEAD = 0.08; // seconds between the first chunk and its first sound
 const CATCH_UP = 0.2; // after a gap

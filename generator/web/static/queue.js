@@ -1,6 +1,6 @@
 // The queue of the radio: which checkpoint plays how long. It goes round.
 
-import { isBefore } from "./roll.js";
+import { isBefore } from "./times.js";
 
 /** How long an entry plays: the end of a piece, or so many minutes. */
 export const LENGTHS = new Map([["piece", "one piece"], ["3", "3 minutes"], ["10", "10 minutes"], ["30", "30 minutes"]]);

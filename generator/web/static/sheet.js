@@ -2,9 +2,9 @@
 
 import { variable } from "./colours.js";
 import { element } from "./elements.js";
-import { isBefore } from "./roll.js";
 import { post } from "./server.js";
 import { recall, remember, TAB } from "./storage.js";
+import { isBefore } from "./times.js";
 
 const NARROW = 700; // pixels; a narrower sheet has fewer bars in a line
 const BARS = [2, 4]; // in a line, on a narrow sheet and on a wide one
