@@ -144,6 +144,36 @@ def test_a_place_that_is_taken_is_refused(tmp_path: Path, fake: None) -> None:
     assert (tmp_path / "a" / FILES / "days.txt").exists() and trainings.look() is None
 
 
+def test_a_process_that_nobody_could_stop_is_not_left_behind(
+    tmp_path: Path, fake: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as its number is not written down, nothing else is stopped instead: 0 is the server's own group."""
+    killed: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda pid, _: killed.append(pid) or os.kill(pid, signal.SIGKILL))
+    monkeypatch.setattr(os, "kill", lambda pid, sent, kill=os.kill: kill(pid, sent) if pid else pytest.fail("itself"))
+    write = trainings._write
+
+    def full(path: Path, job: Job) -> None:
+        if job.pid:
+            raise CarouselError("the disk is full")
+        write(path, job)
+
+    monkeypatch.setattr(trainings, "_write", full)
+    with pytest.raises(CarouselError, match="the disk is full"):
+        trainings.begin(upload(tmp_path / "a"), "one", "text", 1.0, tmp_path / "made")
+    assert not trainings.bench().exists()
+    assert len(killed) == 1 and trainings.look() is None
+    trainings.bench().mkdir()
+    write(trainings.bench() / "job.json", Job("one", "text", 1.0, str(tmp_path / "made"), trainings.digest("token")))
+    monkeypatch.setattr(trainings, "is_held", lambda _: True)
+    trainings.stop("token")
+    monkeypatch.setattr(trainings, "START_SECONDS", 0.0)
+    with pytest.raises(CarouselError, match="running"):
+        trainings.discard("token")
+    monkeypatch.undo()
+    assert len(killed) == 1
+
+
 LOGGED = f"""{BEGUN}files: 27 .mid from files
   kept in     /somewhere
 training step 9  loss 5.5000  100 tokens/s 0:00:01
