@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from generator.foundation.errors import CarouselError
+from generator.foundation.locks import alone, is_held
 from generator.foundation.options import TrainingOptions
 from generator.streaming.engine import load
 from generator.web import trainings
@@ -125,6 +127,16 @@ def test_one_training_at_a_time_which_is_its_owners_alone(tmp_path: Path, fake: 
     (tmp_path / "made" / "three").mkdir()
     trainings.discard(token)
     assert trainings.look() is None and not (tmp_path / "made" / "three").exists()
+
+
+def test_who_looks_at_a_lock_is_not_taken_for_its_holder(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    lock.touch()
+    with ThreadPoolExecutor(4) as threads:
+        assert not any(threads.map(is_held, [lock] * 100))
+    with alone(lock, lambda: pytest.fail("nobody holds it"), ""):
+        assert is_held(lock)
+    assert not is_held(lock)
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", ".hidden", "-x", "a" * 41, "a\nb", "é", "con:", "BACH "])
