@@ -60,6 +60,7 @@ def test_another_note_is_chosen_and_branches_come_back(visit: Visit) -> None:
     keys.press("Tab")
     visit.page.reload()
     visit.until("c && c.state === 'playing' && c.sequence > 0")
+    visit.page.wait_for_function("() => sessionStorage.getItem('carousel-Music')")  # it is remembered once a second
     assert memory(visit)["origin"] and len(visit.page.evaluate(ORIGIN)["heard"]) == 1
     visit.page.get_by_role("button", name="Branches").click()
     assert rows.locator(".name").nth(1).input_value() == "the bold one"

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from generator.foundation.errors import CarouselError
+from generator.foundation.locks import alone, is_held
 from generator.foundation.options import TrainingOptions
 from generator.streaming.engine import load
 from generator.web import trainings
@@ -127,6 +129,16 @@ def test_one_training_at_a_time_which_is_its_owners_alone(tmp_path: Path, fake: 
     assert trainings.look() is None and not (tmp_path / "made" / "three").exists()
 
 
+def test_who_looks_at_a_lock_is_not_taken_for_its_holder(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    lock.touch()
+    with ThreadPoolExecutor(4) as threads:
+        assert not any(threads.map(is_held, [lock] * 100))
+    with alone(lock, lambda: pytest.fail("nobody holds it"), ""):
+        assert is_held(lock)
+    assert not is_held(lock)
+
+
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", ".hidden", "-x", "a" * 41, "a\nb", "é", "con:", "BACH "])
 def test_a_name_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(CarouselError, match=r"a name has|bach|BACH"):
@@ -142,6 +154,36 @@ def test_a_place_that_is_taken_is_refused(tmp_path: Path, fake: None) -> None:
     with pytest.raises(CarouselError, match="cannot make this folder"):
         trainings.begin(tmp_path / "a", "one", "text", 1.0, tmp_path / "file")
     assert (tmp_path / "a" / FILES / "days.txt").exists() and trainings.look() is None
+
+
+def test_a_process_that_nobody_could_stop_is_not_left_behind(
+    tmp_path: Path, fake: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as its number is not written down, nothing else is stopped instead: 0 is the server's own group."""
+    killed: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda pid, _: killed.append(pid) or os.kill(pid, signal.SIGKILL))
+    monkeypatch.setattr(os, "kill", lambda pid, sent, kill=os.kill: kill(pid, sent) if pid else pytest.fail("itself"))
+    write = trainings._write
+
+    def full(path: Path, job: Job) -> None:
+        if job.pid:
+            raise CarouselError("the disk is full")
+        write(path, job)
+
+    monkeypatch.setattr(trainings, "_write", full)
+    with pytest.raises(CarouselError, match="the disk is full"):
+        trainings.begin(upload(tmp_path / "a"), "one", "text", 1.0, tmp_path / "made")
+    assert not trainings.bench().exists()
+    assert len(killed) == 1 and trainings.look() is None
+    trainings.bench().mkdir()
+    write(trainings.bench() / "job.json", Job("one", "text", 1.0, str(tmp_path / "made"), trainings.digest("token")))
+    monkeypatch.setattr(trainings, "is_held", lambda _: True)
+    trainings.stop("token")
+    monkeypatch.setattr(trainings, "START_SECONDS", 0.0)
+    with pytest.raises(CarouselError, match="running"):
+        trainings.discard("token")
+    monkeypatch.undo()
+    assert len(killed) == 1
 
 
 LOGGED = f"""{BEGUN}files: 27 .mid from files

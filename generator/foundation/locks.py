@@ -8,6 +8,9 @@ from pathlib import Path
 
 from generator.foundation.errors import CarouselError
 
+LOOK_SECONDS = 0.1
+"""Whoever looks whether a lock is held holds it for a moment; one that is held for longer is really held."""
+
 
 @contextmanager
 def alone(path: Path, busy: Callable[[], object], remedy: str) -> Iterator[None]:
@@ -48,7 +51,7 @@ def is_held(path: Path) -> bool:
         return False
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOOK_SECONDS, poll_interval=LOOK_SECONDS / 20)
     except Timeout:
         return True
     except (OSError, NotImplementedError):

@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import pairwise
 from statistics import median
 
-from generator.music import marks
+from generator.music import marks, names
 from generator.music.keys import KEYS, SHARPS
 from generator.music.layout import Bar, Chord, Layout, Staff, Value, lay_out, values
 from generator.music.score import Score
@@ -125,10 +125,9 @@ def _bar(layer: tuple[Chord, ...], bar: Bar, sharps: int, tempos: list[tuple[int
         tempos: as `marks.tempos`; those of other bars than `number` do not count.
     """
     written = values(layer, bar)
-    in_key = {letter: marks.spelling_in_key(letter, sharps) for letter in marks.STEPS}
+    in_key = {letter: names.spelling_in_key(letter, sharps) for letter in names.STEPS}
     heard: dict[str, dict[int, int]] = defaultdict(dict)  # by letter and octave, since the bar line
-    compound = bar.metre.numerator % 3 == 0 and bar.metre.numerator > 3
-    beat = Fraction(12 if compound else 4, bar.metre.denominator)
+    beat = bar.metre.beat
     waiting = [(place, quarters) for index, place, quarters in tempos if index == number]
     place, text, tuplet_until = bar.start - bar.origin, "", Fraction(0)
     for index, value in enumerate(written):
@@ -172,7 +171,7 @@ def _length(units: Fraction) -> str:
 def _pitch(pitch: int, sharps: int, in_key: dict[str, int], heard: dict[str, dict[int, int]]) -> str:
     """A pitch: the letter, with commas or apostrophes for its octave, and an accidental unless every reader would play
     it without one."""
-    letter, alteration, octave = marks.spelling(pitch, sharps)
+    letter, alteration, octave = names.spelling(pitch, sharps)
     before = heard[letter]
     understood = {in_key[letter], *before.values()} if octave not in before else {*before.values()}
     sign = "" if understood == {alteration} else ACCIDENTALS[alteration]

@@ -13,8 +13,6 @@ def beats(
 ) -> Iterator[tuple[int, bool]]:
     """The beats from tick `since` to before `until`, each with whether it is the first of its bar.
 
-    In a compound metre, such as 6/8, a beat has three of the metre's units.
-
     Args:
         bars: the bar lines in order, one that is not after `since` among them; before the first there are no beats.
         metres: in order; before the first it is 4/4.
@@ -26,6 +24,5 @@ def beats(
         end = min(until, lines[index + 1] if index + 1 < len(lines) else until)
         found = bisect_right(changes, start)
         metre = metres[found - 1] if found else TimeSignature(0, 4, 4)
-        units = 3 if metre.numerator % 3 == 0 and metre.numerator > 3 else 1
-        beat = max(1, units * 4 * ticks_per_quarter // metre.denominator)
+        beat = max(1, int(metre.beat * ticks_per_quarter))
         yield from ((at, at == start) for at in range(start, end, beat) if at >= since)

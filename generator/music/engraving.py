@@ -21,7 +21,7 @@ import pretty_midi
 import verovio
 
 from generator.foundation.errors import CarouselError
-from generator.music import marks
+from generator.music import marks, names
 from generator.music.keys import SHARPS
 from generator.music.layout import Layout, Staff, Value, lay_out, values
 from generator.music.origin import FIELD, NAME
@@ -243,8 +243,8 @@ def _fill(stream: Any, layer: list[Value], sharps: int, *, hide_rests: bool) -> 
 
 
 def spelled(pitch: int, sharps: int) -> Any:
-    """The music21 pitch of a MIDI pitch, spelled as `marks.spelling` has it."""
-    letter, alteration, octave = marks.spelling(pitch, sharps)
+    """The music21 pitch of a MIDI pitch, spelled as `names.spelling` has it."""
+    letter, alteration, octave = names.spelling(pitch, sharps)
     result = m21.pitch.Pitch(step=letter, octave=octave)
     if alteration:
         result.accidental = m21.pitch.Accidental(alteration)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from importlib.resources import files
@@ -80,7 +79,7 @@ def engrave(excerpt: Excerpt, width: int) -> Picture:
     times: Any = toolkit.renderToTimemap()
     toolkit.select({"measureRange": f"{shown[0]}-{shown[-1]}"})
     toolkit.redoLayout()
-    svg = re.sub(r' color="black"', ' color="currentColor"', toolkit.renderToSVG(1))
+    svg = toolkit.renderToSVG(1).replace(' color="black"', ' color="currentColor"')
     clock, begun = score.clock(), dict[str, float]()
     notes: list[tuple[str, float, float]] = []
     for entry in times:

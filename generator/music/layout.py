@@ -271,12 +271,11 @@ def _split(
 
 def _readable(start: Fraction, length: Fraction, stop: Fraction, metre: TimeSignature, rest: bool) -> bool:
     """Whether a note of this length at this place leaves the beat readable. A rest may not be syncopated."""
-    compound = metre.numerator % 3 == 0 and metre.numerator > 3
-    beat = Fraction(12 if compound else 4, metre.denominator)
+    beat = metre.beat
     dotted = length.numerator % 3 == 0
     base = length * Fraction(2, 3) if dotted else length
     end = start + length
     if start % (base if rest else base / 2) or (dotted and end != stop and end % min(beat, Fraction(3, 2))):
         return False
     in_one_beat = start // beat == (end - PLAIN[-1]) // beat
-    return not compound or in_one_beat or (start % beat == 0 and length % beat == 0)
+    return not metre.is_compound or in_one_beat or (start % beat == 0 and length % beat == 0)

@@ -1,4 +1,4 @@
-"""What a written score says beside its notes: where pieces end, their keys and tempos, and how a pitch is spelled."""
+"""What a written score says beside its notes: where pieces end, their keys and tempos."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from fractions import Fraction
 from generator.music.keys import likely
 from generator.music.layout import Layout
 from generator.music.score import Score
-
-STEPS = "FCGDAEB"
-"""The note names in order of fifths."""
 
 
 def ends(score: Score, layout: Layout) -> set[int]:
@@ -51,20 +48,3 @@ def tempos(score: Score, layout: Layout) -> Iterator[tuple[int, Fraction, int]]:
             index = bisect_right(starts, place) - 1
             yield index, place - starts[index], number
             shown = number
-
-
-def spelling(pitch: int, sharps: int) -> tuple[str, int, int]:
-    """The likely name of a MIDI pitch in a key with so many sharps (flats are negative): its letter, how many semitones
-    it is raised, and its octave, 4 for that of middle C.
-
-    The names are from three fifths below to eight above the tonic of the major key. So C major and A minor have E flat,
-    B flat, F sharp, C sharp and G sharp.
-    """
-    fifths = sharps - 3 + (7 * pitch - (sharps - 3)) % 12
-    letter, alteration = STEPS[(fifths + 1) % 7], (fifths + 1) // 7
-    return letter, alteration, (pitch - alteration) // 12 - 1
-
-
-def spelling_in_key(letter: str, sharps: int) -> int:
-    """How many semitones a key with so many sharps (flats are negative) raises a letter."""
-    return (sharps - 1 - STEPS.index(letter)) // 7 + 1

@@ -1,4 +1,4 @@
-"""The names of pitches and note values in words, as musicians write them."""
+"""The names of pitches and note values, as musicians write them: one spelling for scores, words and files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,28 @@ VALUES = {
 """Note values by their length in quarters."""
 
 
-def note_name(pitch: int, sharps: int) -> str:
-    """The name of a MIDI pitch in a key with so many sharps (flats are negative), such as `C♯5`.
+def spelling(pitch: int, sharps: int) -> tuple[str, int, int]:
+    """The likely name of a MIDI pitch in a key with so many sharps (flats are negative): its letter, how many semitones
+    it is raised, and its octave, 4 for that of middle C.
 
-    It is spelled as in `engraving.spelled` and in the app's `names.js`.
+    The names are from three fifths below to eight above the tonic of the major key. So C major and A minor have E flat,
+    B flat, F sharp, C sharp and G sharp.
     """
     fifths = sharps - 3 + (7 * pitch - (sharps - 3)) % 12
     letter, alteration = STEPS[(fifths + 1) % 7], (fifths + 1) // 7
-    return f"{letter}{ACCIDENTALS[alteration + 2]}{(pitch - alteration) // 12 - 1}"
+    return letter, alteration, (pitch - alteration) // 12 - 1
+
+
+def spelling_in_key(letter: str, sharps: int) -> int:
+    """How many semitones a key with so many sharps (flats are negative) raises a letter."""
+    return (sharps - 1 - STEPS.index(letter)) // 7 + 1
+
+
+def note_name(pitch: int, sharps: int) -> str:
+    """The name of a MIDI pitch in a key with so many sharps (flats are negative), such as `C♯5`; the app's `names.js`
+    gives the same."""
+    letter, alteration, octave = spelling(pitch, sharps)
+    return f"{letter}{ACCIDENTALS[alteration + 2]}{octave}"
 
 
 def value_name(quarters: float) -> str:

@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any, TypeVar
 
 from generator.foundation.omissions import Omission
@@ -60,6 +61,16 @@ class TimeSignature:
     def bar_ticks(self, ticks_per_quarter: int) -> int:
         """The length of a bar in ticks."""
         return self.numerator * 4 * ticks_per_quarter // self.denominator
+
+    @property
+    def is_compound(self) -> bool:
+        """Whether a beat has three of the metre's units, as in 6/8."""
+        return self.numerator % 3 == 0 and self.numerator > 3
+
+    @property
+    def beat(self) -> Fraction:
+        """The length of a beat in quarters."""
+        return Fraction(12 if self.is_compound else 4, self.denominator)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 import anyio
@@ -54,16 +55,19 @@ class Makers:
 
     room: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(AT_ONCE))
     _ready: Maker | None = None
+    _lock: Lock = field(default_factory=Lock)
 
     def take(self) -> Maker:
         """A maker for one file."""
-        ready, self._ready = self._ready, None
+        with self._lock:
+            ready, self._ready = self._ready, None
         return ready if ready and ready.alive else Maker()
 
     def prepare(self) -> None:
         """Have a maker ready for a download that is likely to come."""
-        if self._ready is None or not self._ready.alive:
-            self._ready = Maker()
+        with self._lock:  # two visitors may come at the same moment
+            if self._ready is None or not self._ready.alive:
+                self._ready = Maker()
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ class Order:
             await to_thread.run_sync(write, piece, path)
             return
         yield _line(doing="making", done=0.0)
-        maker = makers.take()
+        maker = await to_thread.run_sync(makers.take)
         try:
             shares = maker.make(piece, path)
             while (done := await to_thread.run_sync(next, shares, None, abandon_on_cancel=True)) is not None:

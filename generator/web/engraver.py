@@ -1,7 +1,5 @@
 """A process of its own that engraves sheet music, so that no listener waits for it. Requests and answers are lines of
 JSON. It ends with the server, because then nothing more can be read.
-
-It is started by its name, and not by `multiprocessing`, which would run the page again in it.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from generator.foundation.errors import CarouselError
 from generator.music.engraving import Whole
 from generator.music.excerpt import Excerpt, Picture, engrave
 from generator.music.score import Note, PieceEnd, Score, Tempo, TimeSignature, Voice
+from generator.web.processes import LONG, end, start
 
 PATIENCE_SECONDS = 60.0
 """A process that has not answered for so long is ended; the first answer waits for its imports."""
@@ -34,11 +33,10 @@ EVENTS: dict[str, Any] = {
 
 
 class Engraver:
-    """The process, which is started with the first request. Requests wait for one another; it yields the processor to
-    those who listen."""
+    """The process, which is started with the first request. Requests wait for one another."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[Any] | None = None
         self._lock = Lock()
         self.engraved = lru_cache(maxsize=CACHED)(self._engraved)
         """What `engrave` returns; the same bars are not engraved twice."""
@@ -58,22 +56,18 @@ class Engraver:
     def _answer(self, line: str) -> str:
         """The answer of the process to a line; empty if it ends instead."""
         if self._process is None or self._process.poll() is not None:
-            path = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "generator.web.engraver"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env=path,
-                start_new_session=True,
-            )
+            if self._process is not None:
+                end(self._process)
+            module, pipe = ["generator.web.engraver"], subprocess.PIPE
+            self._process = start(module, niceness=LONG, stdin=pipe, stdout=pipe)
         process = self._process
         assert process.stdin and process.stdout
         watch = Timer(PATIENCE_SECONDS, process.kill)
         watch.start()
         try:
             print(line, file=process.stdin, flush=True)
-            return process.stdout.readline()
+            answer = str(process.stdout.readline())
+            return answer if answer.endswith("\n") else ""
         except OSError:
             return ""
         finally:
@@ -99,8 +93,6 @@ def _excerpt(data: dict[str, Any]) -> Excerpt:
 
 def main() -> None:
     """Answer each line of the input."""
-    if hasattr(os, "nice"):
-        os.nice(10)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # Verovio's warnings are no answers
     for line in sys.stdin:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from starlette.requests import Request
 
@@ -57,27 +57,16 @@ def text(body: dict[str, Any], name: str) -> str:
     return value
 
 
-def whole(body: dict[str, Any], name: str) -> int:
-    """A field of a request that is a whole number, 0 or more.
-
-    Raises:
-        CarouselError: it is missing or no such number.
-    """
-    value = body.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise CarouselError(f"the request's {name} is not a whole number")
-    return value
-
-
-def between(body: dict[str, Any], name: str, least: int, most: int) -> int:
+def whole(body: dict[str, Any], name: str, least: int = 0, most: int | None = None) -> int:
     """A field of a request that is a whole number within bounds.
 
     Raises:
         CarouselError: it is missing or no such number.
     """
     value = body.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise CarouselError(f"the request's {name} is not a whole number from {least} to {most}")
+    if not isinstance(value, int) or isinstance(value, bool) or value < least or (most is not None and value > most):
+        bounds = "" if most is None else f" from {least} to {most}"
+        raise CarouselError(f"the request's {name} is not a whole number{bounds}")
     return value
 
 
@@ -88,6 +77,11 @@ def number(body: dict[str, Any], name: str) -> float:
         CarouselError: it is missing or no such number.
     """
     value = body.get(name)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= MAX_POSITION:
+    if not is_number(value):
         raise CarouselError(f"the request's {name} is not a number")
     return float(value)
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number from 0 to `MAX_POSITION`."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_POSITION

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import mido
@@ -14,6 +13,7 @@ from generator.live.phrase import phrase_score
 from generator.live.port import SUSTAIN
 from generator.music.score import DEFAULT_TEMPO, MusicEvent, Note, Score
 from generator.streaming.stream import Stream
+from generator.web.fields import is_number
 
 MAX_MESSAGES = 1000
 MAX_SECONDS = 120.0
@@ -48,7 +48,7 @@ def read(value: Any) -> Phrase:
     try:
         at, voice = value["at"], value["voice"]
         rows = [(seconds, bytes(message)) for seconds, *message in value["messages"]]
-        if not isinstance(voice, str) or not all(_is_number(moment) for moment in (at, *(row[0] for row in rows))):
+        if not isinstance(voice, str) or not all(is_number(moment) for moment in (at, *(row[0] for row in rows))):
             raise TypeError
         messages = tuple((float(seconds), mido.Message.from_bytes(message)) for seconds, message in rows)
     except (TypeError, ValueError, KeyError, OverflowError):
@@ -62,10 +62,6 @@ def read(value: Any) -> Phrase:
     if not known or not begins or moments != sorted(moments):
         raise CarouselError("the request's phrase is malformed; it begins with a note at 0 seconds")
     return Phrase(float(at), voice or None, messages)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value >= 0
 
 
 def begin_with_phrase(stream: Stream, request: Any) -> None:

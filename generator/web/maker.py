@@ -23,12 +23,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from generator.foundation.errors import CarouselError
-from generator.foundation.places import PACKAGE
 from generator.music.score import Score
 from generator.sinks import write
+from generator.web.processes import end, limit, start
 
-NICENESS = 5
-"""Whoever listens comes first."""
 MEMORY_BYTES = 2 << 30
 SECONDS = 900
 """The processor time after which a maker is ended."""
@@ -46,13 +44,8 @@ class Maker:
     """A process that makes one file."""
 
     def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
-        path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "generator.web.maker", str(memory_bytes)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": path},
-        )
+        module, pipe = ["generator.web.maker", str(memory_bytes)], subprocess.PIPE
+        self._process = start(module, stdin=pipe, stdout=pipe, text=False)
 
     @property
     def alive(self) -> bool:
@@ -78,16 +71,14 @@ class Maker:
 
     def end(self) -> None:
         """End the process, whatever it does."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe
-            with suppress(OSError):
-                pipe.close()
+        end(self._process)
 
 
 def main(memory_bytes: int) -> None:
-    limit(memory_bytes)
+    """Wait for a piece, and write it."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(IDLE_SECONDS)
+    limit(memory_bytes, SECONDS)
     for module in SLOW_TO_LOAD:
         if not has_work():
             importlib.import_module(module)
@@ -116,19 +107,6 @@ def main(memory_bytes: int) -> None:
 def has_work() -> bool:
     """Whether there is something on standard input, as far as the system can tell."""
     return os.name == "posix" and bool(select.select([sys.stdin], [], [], 0)[0])
-
-
-def limit(memory_bytes: int) -> None:
-    """Let this process have little of the processor, and no more memory than this, where the system can do that."""
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
-    if hasattr(signal, "alarm"):
-        signal.alarm(IDLE_SECONDS)
-    with suppress(ImportError, ValueError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
 
 
 if __name__ == "__main__":

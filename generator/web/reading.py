@@ -22,6 +22,7 @@ from generator.foundation.errors import CarouselError
 from generator.foundation.omissions import sentences
 from generator.music import files, keys
 from generator.music.score import Score
+from generator.web.processes import limit
 
 MEMORY_BYTES = 6 * 2**30
 CPU_SECONDS = 1800
@@ -103,17 +104,7 @@ def without(path: Path, error: CarouselError) -> str:
     return str(error).replace(str(path), "").lstrip(":, ")
 
 
-def limit() -> None:
-    """Limit what this process may take."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-
-
 if __name__ == "__main__":
-    limit()
+    limit(MEMORY_BYTES, CPU_SECONDS)
     lines, sys.stdout = sys.stdout, sys.stderr  # what a reader prints is no line of this process
     main(Path(sys.argv[1]), lines)

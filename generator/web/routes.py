@@ -33,7 +33,7 @@ from generator.foundation.errors import CarouselError
 from generator.music import midi
 from generator.web import listening
 from generator.web.downloads import Makers, Parts, ordered
-from generator.web.fields import between, body_of, number, text, whole
+from generator.web.fields import body_of, number, text, whole
 from generator.web.live import Live
 from generator.web.live_music import LiveMusic
 from generator.web.live_text import LiveText
@@ -133,7 +133,7 @@ def bars(body: dict[str, Any]) -> Response:
     if not isinstance(take, LiveMusic):
         raise CarouselError("only music that plays has sheet music")
     since, until, width = (number(body, name) for name in ("from", "until", "width"))
-    return JSONResponse(sheet(take, since, until, width, between(body, "transpose", -MOST_SEMITONES, MOST_SEMITONES)))
+    return JSONResponse(sheet(take, since, until, width, whole(body, "transpose", -MOST_SEMITONES, MOST_SEMITONES)))
 
 
 def _in_thread(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
 
 from generator.foundation.errors import CarouselError
+from generator.web.constraints import page_message
 from generator.web.live import Live
 from generator.web.routes import registry
 from generator.web.visitors import Visitor
@@ -29,7 +32,7 @@ def admitted() -> Visitor:
     visitor = this_visitor()
     if visitor is None:
         st.session_state["visitor"] = registry().admit()
-        visitor = registry().visitor(st.session_state["visitor"])
+        visitor = visitor_here()
     return visitor
 
 
@@ -37,6 +40,24 @@ def show_message(text: str) -> None:
     """Show one line on the stage, once."""
     number = st.session_state.get("message", {"number": 0})["number"] + 1
     st.session_state["message"] = {"number": number, "text": text}
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Show an error of this block on the stage."""
+    try:
+        yield
+    except CarouselError as error:
+        show_message(page_message(error))
+
+
+def visitor_here() -> Visitor:
+    """The visitor of this session.
+
+    Raises:
+        CarouselError: nothing was started yet, or the server no longer knows this page.
+    """
+    return registry().visitor(st.session_state.get("visitor", ""))
 
 
 def this_visitor() -> Visitor | None:

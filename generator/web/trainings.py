@@ -30,7 +30,7 @@ from generator.foundation.errors import CarouselError
 from generator.foundation.locks import alone, is_held
 from generator.foundation.places import CONFIG
 from generator.training.run_folder import STATE
-from generator.web.processes import LONG, end_group, start
+from generator.web.processes import LONG, end, end_group, start
 
 FILES, CACHE, JOB, LOG, END, LOCK = "uploaded files", "tokens", "job.json", "log.txt", "end.json", ".lock"
 """What lies on the bench."""
@@ -57,6 +57,7 @@ class Job:
     owner: str
     """A digest of the token that whoever has begun it holds."""
     pid: int = 0
+    """Of the process; 0 as long as it is not started."""
     began: float = 0.0
     """Seconds since the epoch."""
 
@@ -161,6 +162,9 @@ def begin(upload: Path, name: str, medium: str, minutes: float, checkpoints: Pat
             shutil.rmtree(bench(), ignore_errors=True)
             shutil.move(upload, bench())
             _launch(Job(name, medium, minutes, str(out), digest(token)))
+        except CarouselError:
+            shutil.rmtree(bench(), ignore_errors=True)
+            raise
         except OSError as error:
             shutil.rmtree(bench(), ignore_errors=True)
             raise CarouselError(f"the files cannot be kept: {error.strerror or error}; free some space") from error
@@ -191,7 +195,7 @@ def stop(token: str) -> None:
         CarouselError: it is somebody else's.
     """
     training = _of(token)
-    if training.phase == "running":
+    if training.phase == "running" and training.job.pid:
         with suppress(OSError):
             os.kill(training.job.pid, signal.SIGINT)
 
@@ -200,10 +204,10 @@ def discard(token: str) -> None:
     """End the training, and remove its checkpoint and its files.
 
     Raises:
-        CarouselError: it is somebody else's, or cannot be removed.
+        CarouselError: it is somebody else's, or it does not end.
     """
     training = _of(token)
-    if training.phase == "running":
+    if training.phase == "running" and training.job.pid:
         end_group(training.job.pid)
         _wait(lambda: not is_held(bench() / LOCK))
     shutil.rmtree(training.job.out, ignore_errors=True)
@@ -214,7 +218,7 @@ def clear(token: str) -> None:
     """Remove the files of a training that has ended; its checkpoint stays.
 
     Raises:
-        CarouselError: it is somebody else's, it runs, or it cannot be removed.
+        CarouselError: it is somebody else's, or it runs.
     """
     with _alone():
         _of(token)
@@ -250,7 +254,7 @@ def _launch(job: Job, *more: str) -> None:
     """Start the process, and wait until it holds its lock or has ended.
 
     Raises:
-        OSError: the system refuses.
+        CarouselError, OSError: the system refuses.
     """
     folder = bench()
     (folder / END).unlink(missing_ok=True)
@@ -262,7 +266,11 @@ def _launch(job: Job, *more: str) -> None:
         module = ["generator.web.training_process", str(folder), *more]
         process = start(module, folder / CACHE, LONG, stdout=log, stderr=subprocess.STDOUT)
     threading.Thread(target=process.wait, daemon=True).start()  # or it would stay as a zombie
-    _write(folder / JOB, replace(job, pid=process.pid))
+    try:
+        _write(folder / JOB, replace(job, pid=process.pid))
+    except CarouselError:
+        end(process)  # nobody could stop it
+        raise
     _wait(lambda: is_held(folder / LOCK) or process.poll() is not None)
 
 

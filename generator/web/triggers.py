@@ -9,7 +9,6 @@ import streamlit as st
 from generator.foundation.errors import CarouselError
 from generator.streaming.engine import Model
 from generator.streaming.snapshot import Snapshot
-from generator.web.constraints import page_message
 from generator.web.controls import (
     melody_options,
     new_seed,
@@ -23,12 +22,12 @@ from generator.web.live import Live
 from generator.web.models import checkpoints, loaded
 from generator.web.returning import LIVE, drawn_again, kept_again
 from generator.web.routes import registry
-from generator.web.session import admitted, known, playing, show_message, this_visitor
+from generator.web.session import admitted, errors_shown, known, playing, show_message, this_visitor, visitor_here
 
 
 def start(medium: str, model: Model, options: dict[str, Any]) -> None:
     """Start a new live take with the values of the widgets."""
-    try:
+    with errors_shown():
         seed, tune = setting(medium, f"{model.checkpoint.name}-seed"), melody_options(medium, model)
         upload = uploaded(medium, model)
         piece = upload or setting(medium, "typed") or None
@@ -45,14 +44,12 @@ def start(medium: str, model: Model, options: dict[str, Any]) -> None:
         live.upload = upload
         live.given = {name: tune[name] for name in tune if name == "tempo"}
         admitted().start(live)
-    except CarouselError as error:
-        show_message(page_message(error))
 
 
 def restore(medium: str) -> None:
     """Go on with a take that the browser remembers from before a reload or a restart of the server, or that is named by
     a link."""
-    try:
+    with errors_shown():
         request = fields(st.session_state[f"{medium}-stage"].restore)
         position, token = number(request, "position"), request.get("visitor")
         is_here = bool(token) and token == st.session_state.get("visitor")  # only the page was turned
@@ -69,25 +66,21 @@ def restore(medium: str) -> None:
             admitted().start(live)
         else:
             go_on_with(live)
-    except CarouselError as error:
-        show_message(page_message(error))
 
 
 def replay(medium: str) -> None:
     """Play a kept take from its beginning, and go on where it ends."""
-    try:
-        visitor = registry().visitor(st.session_state.get("visitor", ""))
-        kept = visitor.kept(medium).get(st.session_state[f"{medium}-stage"].replay)
+    with errors_shown():
+        take = whole({"take": st.session_state[f"{medium}-stage"].replay}, "take")
+        kept = visitor_here().kept(medium).get(take)
         if kept is None:
             raise CarouselError("this take is no longer here")
         go_on_with(drawn_again(medium, kept.origin, 0.0))
-    except CarouselError as error:
-        show_message(page_message(error))
 
 
 def tune(medium: str) -> None:
     """Go on with another seed, or with another checkpoint, as the radio asks for."""
-    try:
+    with errors_shown():
         name = text(fields(st.session_state[f"{medium}-stage"].tune), "checkpoint")
         if name not in checkpoints(medium):
             raise CarouselError(f"the checkpoint {name!r:.80} is not on this page")
@@ -98,8 +91,6 @@ def tune(medium: str) -> None:
             if live and live.name == name:
                 live.set(seed=seed)
         st.session_state["changed widgets"] = True
-    except CarouselError as error:
-        show_message(page_message(error))
 
 
 def go_on_with(live: Live) -> None:
@@ -114,9 +105,9 @@ def go_on_with(live: Live) -> None:
 def branch(medium: str, trigger: str) -> None:
     """Leave the live take at an earlier place and go on from there as another one: by a few bars, seconds or characters
     with another seed (`back`), or with a token that the listener chose (`choose`)."""
-    try:
+    with errors_shown():
         request = fields(getattr(st.session_state[f"{medium}-stage"], trigger))
-        visitor = registry().visitor(st.session_state.get("visitor", ""))
+        visitor = visitor_here()
         live = visitor.playing(medium)[1]
         if live is None:
             raise CarouselError("nothing is playing; press Start")
@@ -126,25 +117,21 @@ def branch(medium: str, trigger: str) -> None:
         else:
             other = live.choose(whole(request, "position"), whole(request, "token"), number(request, "at"))
         visitor.start(other)
-    except CarouselError as error:
-        show_message(page_message(error))
 
 
 def keep(medium: str) -> None:
     """Keep what has been heard of the live take."""
-    try:
+    with errors_shown():
         request = fields(st.session_state[f"{medium}-stage"].keep)
-        visitor = registry().visitor(st.session_state.get("visitor", ""))
+        visitor = visitor_here()
         gone = visitor.keep(whole(request, "take"), number(request, "position"))
-    except CarouselError as error:
-        show_message(str(error))
-    else:
         if gone:
             show_message(f"kept; the shelf is full, so the oldest had to go: {', '.join(gone)}")
 
 
 def remove(medium: str) -> None:
     """Remove a kept take."""
-    visitor = this_visitor()
-    if visitor:
-        visitor.remove(st.session_state[f"{medium}-stage"].remove)
+    with errors_shown():
+        take = whole({"take": st.session_state[f"{medium}-stage"].remove}, "take")
+        if visitor := this_visitor():
+            visitor.remove(take)

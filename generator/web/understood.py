@@ -109,7 +109,7 @@ def _attempt(folder: Path, cache: Path) -> Generator[Step, None, Understood]:
                 if time.monotonic() - since > most:
                     raise _Stuck(step.name, f"not read within {most:g} seconds") from None
                 continue
-            if not line:
+            if not line.endswith("\n"):  # the end, or what it could write before it crashed
                 what = f"its reader crashed (status {process.wait()})"
                 raise _Stuck(step.name, what if step.name else "the files can be read, but not made into tokens")
             said = json.loads(line)

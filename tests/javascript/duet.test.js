@@ -73,6 +73,8 @@ test("a phrase that is played before the answer waits for it", () => {
 });
 
 test("what a tab remembers may be anything", () => {
-  globalThis.sessionStorage = { getItem: () => '[{"name": "1"}, null, 3]', setItem() {} };
-  deepEqual(new Duet(music, {}).phrases, []);
+  const phrase = (...messages) => ({ name: "1", voice: "", messages });
+  const found = [{ name: "1" }, null, 3, phrase(), phrase([]), phrase(["0", 144, 60, 90]), phrase([0, 144, 60, 90], 3), phrase([0, 144, 60, 90])];
+  globalThis.sessionStorage = { getItem: () => JSON.stringify(found), setItem() {} };
+  deepEqual(new Duet(music, {}).phrases, found.slice(-1));
 });

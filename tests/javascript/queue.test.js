@@ -82,6 +82,23 @@ test("what is removed does not play", () => {
   equal(queue.at, null);
 });
 
+test("what fades out comes back if nothing else takes over", () => {
+  const queue = following(["folk", "piece"], ["bach", "piece"]);
+  deepEqual(asked.at(-1), ["fade", 0]);
+  queue.remove(0);
+  deepEqual([queue.at, asked.at(-1)], [null, ["fade", 1]], "it was removed");
+  now = 30_000;
+  queue.tick();
+  queue.add("folk", "piece");
+  queue.go(1);
+  queue.go(0);
+  deepEqual(asked.slice(-2), [["fade", 1], ["tune", "bach"]], "and on to what plays already");
+  now = 60_000;
+  queue.tick();
+  deepEqual(asked.at(-1), ["tune", "bach"], "which is asked for once");
+  equal(asked.length, 5);
+});
+
 test("what a tab remembers may be anything", () => {
   for (const kept of [null, undefined, 3, "text", {}, [null, 3, {}, { checkpoint: 1, length: "piece" }, { checkpoint: "bach", length: "for ever" }]]) {
     equal(new Queue(music, kept).entries.length, 0);

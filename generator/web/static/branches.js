@@ -1,11 +1,12 @@
 // The branches of a take: each step back and each choice makes one. The tab remembers how they came to be, and the server
 // draws one again when the listener goes back to it.
 
+import { element } from "./elements.js";
+import { recall, remember, TAB } from "./storage.js";
+
 const MOST = 24; // branches
 const LONGEST_ORIGIN = 200_000; // characters; a longer one is not remembered
 const SAVE_MS = 1000;
-
-const element = (tag, className, textContent = "") => Object.assign(document.createElement(tag), { className, textContent });
 
 /* Storage belongs to the browser: what is not as it was written is no branch. */
 const isBranch = (one) =>
@@ -97,7 +98,7 @@ export class Branches {
     const { all } = this;
     const inOrder = (parent, depth) =>
       all.filter((one) => one.parent === parent).flatMap((one) => [{ one, depth }, ...inOrder(one.id, depth + 1)]);
-    const list = element("ul", "");
+    const list = element("ul");
     this.rows.clear();
     list.append(...inOrder(null, 0).map(({ one, depth }) => this.row(one, depth)));
     const about = "Each step back and each choice begins a branch. Click on a line to go on from there.";
@@ -153,26 +154,18 @@ export class Branches {
   }
 
   load() {
-    try {
-      const { now, branches } = JSON.parse(sessionStorage.getItem(this.storage));
-      const found = branches.slice(0, MOST).filter(isBranch);
-      const known = new Map(found.map((one) => [one.id, one]));
-      // A parent is older than its child, so no branch is its own ancestor.
-      for (const one of found) if (!(known.has(one.parent) && one.parent < one.id)) one.parent = null;
-      this.now = now;
-      return found;
-    } catch {
-      return [];
-    }
+    const { now, branches } = recall(TAB, this.storage) ?? {};
+    const found = (Array.isArray(branches) ? branches : []).slice(0, MOST).filter(isBranch);
+    const known = new Set(found.map(({ id }) => id));
+    // A parent is older than its child, so no branch is its own ancestor.
+    for (const one of found) if (!(known.has(one.parent) && one.parent < one.id)) one.parent = null;
+    this.now = now;
+    return found;
   }
 
   save() {
     this.savedAt = performance.now();
-    try {
-      sessionStorage.setItem(this.storage, JSON.stringify({ now: this.now, branches: this.all }));
-    } catch {
-      // Storage may be full, or forbidden; then a reload forgets the branches.
-    }
+    remember(TAB, this.storage, { now: this.now, branches: this.all });
   }
 
   get storage() {

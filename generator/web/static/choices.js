@@ -1,5 +1,6 @@
 // What else could have come: a small card with the alternatives and their probabilities; a click goes on from another one.
 
+import { element } from "./elements.js";
 import { post } from "./server.js";
 
 const ABOUT =
@@ -7,10 +8,8 @@ const ABOUT =
 const MARGIN = 8; // pixels to the edge of the window
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };
 
-const element = (tag, className, textContent = "") => Object.assign(document.createElement(tag), { className, textContent });
-
 /* A probability in words: 41 %, 0.3 %, or under 0.1 %. */
-export function percent(share) {
+function percent(share) {
   if (share === 0) return "0 %";
   if (share < 0.001) return "< 0.1 %";
   return share < 0.0995 ? `${(100 * share).toFixed(1)} %` : `${Math.round(100 * share)} %`;
@@ -61,7 +60,7 @@ export class Choices {
   fill(words, decisions, choose) {
     const { card } = this;
     const tabs = element("div", "tabs");
-    const list = element("ul", "");
+    const list = element("ul");
     const show = ({ name, position, choices }) => {
       for (const tab of tabs.children) tab.setAttribute("aria-pressed", String(tab.textContent === name));
       list.setAttribute("aria-label", name);
@@ -108,7 +107,7 @@ export class Choices {
 }
 
 function row({ words, probability, plain, came }, choose) {
-  const item = document.createElement("li");
+  const item = element("li");
   const button = element("button", came ? "came" : "");
   const share = element("span", "share");
   share.style.setProperty("--probability", probability);

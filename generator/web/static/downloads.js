@@ -1,6 +1,8 @@
 // What one takes home: a menu of files and a link of a take, and beside it how far the files are.
 
-import { element, isAble, quiet } from "./buttons.js";
+import { isAble, quiet } from "./buttons.js";
+import { element } from "./elements.js";
+import { handOver } from "./files.js";
 import { link } from "./link.js";
 import { post } from "./server.js";
 
@@ -96,11 +98,7 @@ async function download(stage, making, { take, title, length }, format, more) {
     const instruments = take === stage.live?.take ? stage.view.instruments?.() : undefined;
     const wanted = { visitor: stage.data.visitor, take, until: length, more, format, instruments };
     const answer = await post("download", wanted, stop.signal);
-    const anchor = document.createElement("a");
-    anchor.href = URL.createObjectURL(await received(answer, note.tell));
-    anchor.download = `${title.replace(/[^\p{L}\p{N}]+/gu, "-")}.${format}`;
-    anchor.click();
-    setTimeout(() => URL.revokeObjectURL(anchor.href), 60_000);
+    handOver(await received(answer, note.tell), `${title.replace(/[^\p{L}\p{N}]+/gu, "-")}.${format}`);
     note.say(`${name} is downloaded`);
   } catch (error) {
     if (stop.signal.aborted) note.say(`${name} is cancelled`);

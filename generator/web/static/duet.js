@@ -1,6 +1,8 @@
 // Call and response: while one plays, the music waits; after a rest the stream hears the phrase, and answers.
 
-import { isBefore } from "./roll.js";
+import { CONTROL, OFF, ON, SUSTAIN } from "./messages.js";
+import { recall, remember, TAB } from "./storage.js";
+import { isBefore } from "./times.js";
 
 const PHRASES = "carousel-phrases"; // in the tab's storage
 const MOST_PHRASES = 6;
@@ -9,10 +11,6 @@ const MOST_MESSAGES = 1000; // as the server has it
 const LONGEST = 115; // seconds
 const LEAD = 0.08; // seconds between what the server answers and its first sound
 const BEFORE_BAR = 0.3; // seconds before a bar line at which an answer is asked for that begins there
-const ON = 0x90;
-const OFF = 0x80;
-const CONTROL = 0xb0;
-const SUSTAIN = 64;
 
 export class Duet {
   constructor(music, output) {
@@ -226,22 +224,15 @@ export class Duet {
   }
 
   remember() {
-    try {
-      sessionStorage.setItem(PHRASES, JSON.stringify(this.phrases));
-    } catch {
-      // then a reload forgets them
-    }
+    remember(TAB, PHRASES, this.phrases);
     this.changed();
   }
 }
 
 /* The phrases that the tab remembers; whatever else is stored there is left out. */
 function recalled() {
-  try {
-    const found = JSON.parse(sessionStorage.getItem(PHRASES)) ?? [];
-    const isPhrase = ({ name, voice, messages }) => Number(name) > 0 && typeof voice === "string" && messages.length && messages.every(Array.isArray);
-    return found.filter(isPhrase).slice(0, MOST_PHRASES);
-  } catch {
-    return [];
-  }
+  const found = recall(TAB, PHRASES);
+  const isMessage = (message) => Array.isArray(message) && message.length === 4 && message.every(Number.isFinite);
+  const isPhrase = (one) => Number(one?.name) > 0 && typeof one.voice === "string" && Array.isArray(one.messages) && one.messages.length && one.messages.every(isMessage);
+  return (Array.isArray(found) ? found : []).filter(isPhrase).slice(0, MOST_PHRASES);
 }

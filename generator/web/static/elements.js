@@ -1,4 +1,7 @@
-// Elements from HTML of our own.
+// Elements that a module makes: by their tag, or from HTML of its own.
+
+/** @returns {any} */
+export const element = (tag, className = "", textContent = "") => Object.assign(document.createElement(tag), { className, textContent });
 
 /** A div with this content. @returns {any} */
 export function made(content, className = "") {

@@ -8,7 +8,7 @@ export class Heard {
   constructor(stage, entries) {
     this.stage = stage;
     const isEntry = (entry) =>
-      typeof entry?.title === "string" && Number.isFinite(entry.begun) && Number.isFinite(entry.seconds) && [null, "string"].includes(entry.origin && typeof entry.origin);
+      typeof entry?.title === "string" && [entry.begun, entry.seconds].every(Number.isFinite) && (entry.origin === null || typeof entry.origin === "string");
     this.past = (Array.isArray(entries) ? entries : []).filter(isEntry).slice(0, MOST);
     this.present = null;
   }

@@ -1,6 +1,10 @@
 // The panel Keyboard: keys on the screen and the computer's own, how the stream answers, and the phrases that were played.
 
+import { small } from "./buttons.js";
+import { element, made } from "./elements.js";
+import { handOver } from "./files.js";
 import { TAKES_LETTERS } from "./keys.js";
+import { ON } from "./messages.js";
 import { noteName } from "./names.js";
 import { post } from "./server.js";
 
@@ -33,11 +37,11 @@ export class Keyboard {
     this.first = 60; // the pitch of the first key
     this.isOpen = false;
     this.pressed = new Map(); // what presses, a pointer or a key of the computer → pitch
-    const element = Object.assign(document.createElement("div"), { className: "keyboard", innerHTML: HTML });
-    this.find = (selector) => element.querySelector(selector);
-    this.panel = { name: "Keyboard", element, toggled: (isOpen) => this.toggle(isOpen) };
+    const panel = made(HTML, "keyboard");
+    this.find = (selector) => panel.querySelector(selector);
+    this.panel = { name: "Keyboard", element: panel, toggled: (isOpen) => this.toggle(isOpen) };
     this.addKeys();
-    const [down, up] = element.querySelectorAll(".octave button");
+    const [down, up] = panel.querySelectorAll(".octave button");
     down.addEventListener("click", () => this.shift(-12));
     up.addEventListener("click", () => this.shift(12));
     this.find(".answers").addEventListener("change", ({ target }) => (duet.answers = target.checked));
@@ -97,10 +101,9 @@ export class Keyboard {
   addKeys() {
     const piano = this.find(".piano");
     for (let step = 0; step < KEYS; step++) {
-      const key = document.createElement("button");
-      key.className = (BLACK.includes(step % 12) ? "black" : "white") + (step > 12 ? " upper" : "");
+      const key = element("button", (BLACK.includes(step % 12) ? "black" : "white") + (step > 12 ? " upper" : ""));
       key.tabIndex = step ? -1 : 0;
-      key.append(Object.assign(document.createElement("kbd"), { textContent: LETTERS[step] ?? "", ariaHidden: "true" }));
+      key.append(Object.assign(element("kbd", "", LETTERS[step] ?? ""), { ariaHidden: "true" }));
       const touch = (event) => {
         const { top, height } = key.getBoundingClientRect();
         this.press(event.pointerId, this.first + step, Math.round(50 + (70 * (event.clientY - top)) / height), event.timeStamp);
@@ -182,25 +185,20 @@ export class Keyboard {
 
   row(phrase) {
     const { duet } = this;
-    const notes = phrase.messages.filter(([, status, , velocity]) => status === 0x90 && velocity).length;
-    const row = document.createElement("li");
-    const button = (text, label, action) => {
-      const made = Object.assign(document.createElement("button"), { textContent: text, className: "quiet", ariaLabel: label });
-      made.addEventListener("click", action);
-      return made;
-    };
+    const notes = phrase.messages.filter(([, status, , velocity]) => status === ON && velocity).length;
+    const row = element("li");
     const label = `Phrase ${phrase.name}`;
-    const use = button("Use as beginning", `${label}: use as beginning`, () => {
+    const use = small("Use as beginning", `${label}: use as beginning`, () => {
       duet.beginning = duet.beginning === phrase ? null : phrase;
       this.show();
     });
     use.ariaPressed = String(duet.beginning === phrase);
     const seconds = phrase.messages.at(-1)[0].toFixed(1);
     row.append(
-      Object.assign(document.createElement("span"), { textContent: `${label} · ${notes} ${notes === 1 ? "note" : "notes"}, ${seconds} s` }),
+      element("span", "", `${label} · ${notes} ${notes === 1 ? "note" : "notes"}, ${seconds} s`),
       use,
-      button("MIDI", `${label}: download as MIDI`, () => this.download(phrase)),
-      button("Remove", `${label}: remove`, () => duet.remove(phrase)),
+      small("MIDI", `${label}: download as MIDI`, () => this.download(phrase)),
+      small("Remove", `${label}: remove`, () => duet.remove(phrase)),
     );
     return row;
   }
@@ -208,11 +206,7 @@ export class Keyboard {
   async download({ name, voice, messages }) {
     try {
       const answer = await post("phrase", { phrase: { at: 0, voice, messages } });
-      const anchor = document.createElement("a");
-      anchor.href = URL.createObjectURL(await answer.blob());
-      anchor.download = `phrase-${name}.mid`;
-      anchor.click();
-      setTimeout(() => URL.revokeObjectURL(anchor.href), 60_000);
+      handOver(await answer.blob(), `phrase-${name}.mid`);
     } catch (error) {
       this.duet.music.stage.say(error.message);
     }

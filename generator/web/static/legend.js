@@ -1,6 +1,7 @@
 // The voices above the view, each with its colour and the note it sings.
 
 import { variable } from "./colours.js";
+import { element } from "./elements.js";
 import { noteName } from "./names.js";
 
 /* Show the voices of the music in a list; those that the mixer silences are struck out. */
@@ -9,10 +10,9 @@ export function showLegend(list, { voices, roll, mix }) {
     list.dataset.voices = JSON.stringify(voices);
     list.replaceChildren(
       ...voices.map(({ name }, index) => {
-        const item = document.createElement("li");
+        const item = element("li");
         item.style.setProperty("--voice", variable(index));
-        item.append(Object.assign(document.createElement("span"), { className: "name", textContent: name }));
-        item.append(Object.assign(document.createElement("span"), { className: "note" }));
+        item.append(element("span", "name", name), element("span", "note"));
         return item;
       }),
     );

@@ -1,6 +1,7 @@
 // What a tab remembers of its take, so that a reload or a restart of the server loses nothing.
 
 import { leaveLink, linked } from "./link.js";
+import { forget, recall, remember, TAB } from "./storage.js";
 
 const SAVE_MS = 1000;
 const ASK_MS = 2000;
@@ -23,7 +24,7 @@ export class Memory {
     this.recalled = true;
     try {
       const origin = await linked();
-      const memory = origin ? { origin, position: 0 } : this.load();
+      const memory = origin ? { origin, position: 0 } : recall(TAB, this.key);
       if (!memory) return;
       if (memory.state === "idle" && memory.visitor === stage.data.visitor) return; // it was stopped on this page
       const next = memory.state === "playing" && (await stage.view.mayPlay()) ? "playing" : "paused";
@@ -36,7 +37,7 @@ export class Memory {
       if (origin) {
         leaveLink();
         stage.say("This link holds a take. Press Resume, and it begins.");
-      } else sessionStorage.removeItem(this.key); // if it cannot be drawn again now, it never can
+      } else forget(TAB, this.key); // if it cannot be drawn again now, it never can
       stage.trigger("restore", memory);
     } catch (error) {
       leaveLink();
@@ -91,26 +92,12 @@ export class Memory {
     this.save();
   }
 
-  /* Storage may be full, or forbidden. */
   save(now = false) {
     const { state, live, origin, view, data } = this.stage;
     if (!live || !origin || !data.visitor || state === "starting") return;
     if (!now && performance.now() < this.savedAt + SAVE_MS) return;
     this.savedAt = performance.now();
-    const memory = { state, origin, position: view.position, visitor: data.visitor, take: live.take, kept: keptOf(data) };
-    try {
-      sessionStorage.setItem(this.key, JSON.stringify(memory));
-    } catch {
-      // then it is not remembered
-    }
-  }
-
-  load() {
-    try {
-      return JSON.parse(sessionStorage.getItem(this.key));
-    } catch {
-      return null;
-    }
+    remember(TAB, this.key, { state, origin, position: view.position, visitor: data.visitor, take: live.take, kept: keptOf(data) });
   }
 }
 

@@ -1,6 +1,6 @@
 // A metronome: a click on each beat, the first of a bar higher. It clicks from the clock of the sound.
 
-import { isBefore } from "./roll.js";
+import { isBefore } from "./times.js";
 
 const AHEAD = 0.4; // seconds by which clicks are scheduled
 const CLICK_SECONDS = 0.04;

@@ -1,6 +1,8 @@
 // The panel Devices: which MIDI ports are played and heard, where the browser grants it.
 
 import { Follower } from "./clock.js";
+import { made } from "./elements.js";
+import { CONTROL, OFF, ON, SUSTAIN } from "./messages.js";
 
 const HTML = `
   <div class="row">
@@ -20,8 +22,6 @@ const REFUSED = "The browser refused MIDI: allow it for this page in the browser
 const NO_PORTS = "Connected, but there are no MIDI ports: plug an instrument in.";
 const FOLLOWS = "Start, stop and tempo are followed; the beat is not.";
 const FOLLOWS_LESS = "Start and stop are followed; this model has no tempo to set, and the beat is not followed.";
-const [OFF, ON, CONTROL] = [0x80, 0x90, 0xb0];
-const SUSTAIN = 64;
 
 export class Midi {
   constructor(music, duet, output) {
@@ -29,9 +29,10 @@ export class Midi {
     this.duet = duet;
     this.output = output;
     this.access = null;
+    this.isClosed = false;
     this.input = null;
     this.wanted = { in: "", out: "" }; // the ports that were chosen; one that vanishes is chosen again once it is back
-    const element = Object.assign(document.createElement("div"), { className: "midi", innerHTML: HTML });
+    const element = made(HTML, "midi");
     this.find = (selector) => element.querySelector(selector);
     this.panel = { name: "Devices", element };
     this.follower = new Follower(music.stage);
@@ -74,6 +75,7 @@ export class Midi {
       this.say(REFUSED);
       return;
     }
+    if (this.isClosed) return; // the page was left before the listener answered
     this.access.onstatechange = () => this.list();
     this.find(".connect").hidden = true;
     for (const label of this.find(".row").querySelectorAll("label")) label.hidden = false;
@@ -134,7 +136,9 @@ export class Midi {
   }
 
   close() {
+    this.isClosed = true;
     removeEventListener("pagehide", this.left);
+    if (this.access) this.access.onstatechange = null; // or a port that comes back would be played here
     if (this.input) this.input.onmidimessage = null;
     this.output.close();
   }

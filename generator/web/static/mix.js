@@ -1,5 +1,7 @@
 // How the listener wants a checkpoint's music played. The browser remembers it for each checkpoint.
 
+import { BROWSER, recall, remember } from "./storage.js";
+
 const KEY = "carousel-mix";
 const MOST = 24; // checkpoints that are remembered
 const LONGEST = 100_000; // characters
@@ -37,16 +39,11 @@ export class Mix {
     this.open(this.name, this.brought);
   }
 
-  /* Storage may be full, or forbidden. */
   save(forget = false) {
     const { name, transpose, rate, metronome, voices } = this;
     const all = Object.entries(remembered()).filter(([other]) => other !== name).slice(1 - MOST);
     if (!forget) all.push([name, { transpose, rate, metronome, voices }]);
-    try {
-      localStorage.setItem(KEY, JSON.stringify(Object.fromEntries(all)));
-    } catch {
-      // then it is not remembered
-    }
+    remember(BROWSER, KEY, Object.fromEntries(all));
   }
 
   /* What plays a voice. */
@@ -97,13 +94,9 @@ export class Mix {
   }
 }
 
+/* The mixes that are remembered, by the names of their checkpoints. */
 function remembered() {
-  try {
-    const text = localStorage.getItem(KEY) ?? "{}";
-    const found = text.length <= LONGEST ? JSON.parse(text) : null;
-    const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
-    return Object.fromEntries(Object.entries(isObject(found) ? found : {}).filter(([, mix]) => isObject(mix)));
-  } catch {
-    return {};
-  }
+  const found = recall(BROWSER, KEY, LONGEST);
+  const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+  return Object.fromEntries(Object.entries(isObject(found) ? found : {}).filter(([, mix]) => isObject(mix)));
 }

@@ -2,6 +2,7 @@
 
 import { Branches } from "./branches.js";
 import { Duet } from "./duet.js";
+import { made } from "./elements.js";
 import { Keyboard } from "./keyboard.js";
 import { Media } from "./media.js";
 import { Metronome } from "./metronome.js";
@@ -13,14 +14,15 @@ import { Notes } from "./notes.js";
 import { Output } from "./output.js";
 import { Radio } from "./radio.js";
 import { releaseOf } from "./release.js";
-import { isBefore, Roll } from "./roll.js";
+import { Roll } from "./roll.js";
 import { Sheet } from "./sheet.js";
 import { Synth } from "./synth.js";
+import { isBefore } from "./times.js";
 
 const LEAD = 0.08; // seconds between the first chunk and its first sound
 const CATCH_UP = 0.2; // after a gap
 
-export const clockWords = (seconds) => {
+const clockWords = (seconds) => {
   const whole = Math.floor(seconds);
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 };
@@ -36,9 +38,7 @@ class Music {
   constructor(stage) {
     this.stage = stage;
     this.synth = new Synth();
-    this.element = document.createElement("div");
-    this.element.className = "music";
-    this.element.innerHTML = '<div class="head"><ul class="voices" aria-label="Voices"></ul></div><canvas role="img" aria-label="Piano roll"></canvas>';
+    this.element = made('<div class="head"><ul class="voices" aria-label="Voices"></ul></div><canvas role="img" aria-label="Piano roll"></canvas>', "music");
     this.roll = new Roll(this.element.querySelector("canvas"), () => this.duet.playhead, "Press Start. The music is made while you listen.");
     this.controls = [volumeSlider(this.synth)];
     this.voices = [];

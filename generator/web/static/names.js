@@ -1,4 +1,4 @@
-// The names of notes, spelled in a key as the engraved score spells them (`generator/music/engraving.py`).
+// The names of notes, spelled in a key as everything else spells them (`generator/music/names.py`).
 
 const LETTERS = "FCGDAEB"; // in order of fifths
 const ACCIDENTALS = ["♭♭", "♭", "", "♯", "♯♯"];

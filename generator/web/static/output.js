@@ -2,15 +2,11 @@
 
 import { Clock } from "./clock.js";
 import { every } from "./every.js";
+import { ALL_NOTES_OFF, ALL_SOUND_OFF, CONTROL, OFF, ON, PROGRAM, SUSTAIN } from "./messages.js";
 
 const AHEAD = 0.1; // seconds; what is sent cannot be taken back
 const PUMP_MS = 20;
 const DRUMS = 9; // channel, from 0
-const ON = 0x90;
-const OFF = 0x80;
-const CONTROL = 0xb0;
-const PROGRAM = 0xc0;
-const [SUSTAIN, ALL_SOUND_OFF, ALL_NOTES_OFF] = [64, 120, 123];
 const STEADY = 0.02; // how far the estimate of the clocks' distance follows a measurement
 const JUMP_MS = 30; // beyond this it is taken over
 

@@ -1,6 +1,6 @@
 // The queue of the radio: which checkpoint plays how long. It goes round.
 
-import { isBefore } from "./roll.js";
+import { isBefore } from "./times.js";
 
 /** How long an entry plays: the end of a piece, or so many minutes. */
 export const LENGTHS = new Map([["piece", "one piece"], ["3", "3 minutes"], ["10", "10 minutes"], ["30", "30 minutes"]]);
@@ -16,6 +16,8 @@ export class Queue {
     this.entries = (Array.isArray(entries) ? entries : []).filter(isEntry).slice(0, MOST);
     this.at = null; // the entry that plays; null if the queue is not followed
     this.awaited = null; // {until: when to give up} while it does not play yet
+    this.leaving = null; // when what fades out is over, and the next checkpoint is asked for
+    this.isFaded = false;
   }
 
   add(checkpoint, length) {
@@ -24,7 +26,7 @@ export class Queue {
 
   remove(index) {
     this.entries.splice(index, 1);
-    if (this.at !== null && (index === this.at || !this.entries.length)) this.at = null;
+    if (index === this.at) this.giveUp();
     else if (this.at > index) this.at -= 1;
   }
 
@@ -37,8 +39,9 @@ export class Queue {
     const { stage, music } = this;
     const { checkpoint } = this.entries[index];
     this.at = index;
-    this.awaited = { until: performance.now() + PATIENCE_MS, take: stage.live?.take };
+    this.awaited = { until: performance.now() + PATIENCE_MS };
     if (stage.data.checkpoint === checkpoint) {
+      this.comeBack();
       if (stage.state === "idle") stage.play();
       else {
         stage.trigger("tune", { checkpoint });
@@ -53,6 +56,7 @@ export class Queue {
     } else {
       music.synth.fade(0, FADE_SECONDS);
       this.leaving = performance.now() + 1000 * FADE_SECONDS;
+      this.isFaded = true;
     }
   }
 
@@ -65,6 +69,8 @@ export class Queue {
 
   /* A take begins: the one that was waited for, or what the listener has chosen instead. */
   take(live) {
+    this.leaving = null;
+    this.isFaded = false; // it sounds from a new output
     if (this.at === null) return;
     const isOurs = this.stage.data.checkpoint === this.entries[this.at].checkpoint;
     if (!isOurs) this.at = null;
@@ -98,7 +104,13 @@ export class Queue {
   giveUp() {
     this.at = null;
     this.awaited = null;
+    this.comeBack();
+  }
+
+  /* What plays is not left after all. */
+  comeBack() {
     this.leaving = null;
-    this.music.synth.fade(1, 1);
+    if (this.isFaded) this.music.synth.fade(1, 1);
+    this.isFaded = false;
   }
 }

@@ -1,9 +1,10 @@
 // The panel for listening on and on: a timer to fall asleep by, a queue of checkpoints, and what was heard.
 
-import { made } from "./elements.js";
+import { able, onPress, small } from "./buttons.js";
+import { element, made } from "./elements.js";
 import { Heard } from "./heard.js";
 import { LENGTHS, Queue } from "./queue.js";
-import { able, onPress } from "./buttons.js";
+import { recall, remember, TAB } from "./storage.js";
 
 const KEY = "carousel-radio";
 const LONGEST = 400_000; // characters that are read
@@ -29,7 +30,7 @@ export class Radio {
       </div>
       <div class="heard"><h2>Heard</h2><ul></ul></div>`);
     this.panel = { name: "Radio", element: this.element, toggled: (isOpen) => isOpen && this.show() };
-    const kept = remembered();
+    const kept = recall(TAB, KEY, LONGEST);
     this.queue = new Queue(music, kept?.queue);
     this.heard = new Heard(this.stage, kept?.heard);
     this.savedAt = 0;
@@ -117,11 +118,11 @@ export class Radio {
       box.replaceChildren(...names.map((name) => new Option(name, name)));
     }
     const rows = queue.entries.map(({ checkpoint, length }, index) => {
-      const row = document.createElement("li");
-      const text = Object.assign(document.createElement("span"), { textContent: `${checkpoint}, ${LENGTHS.get(length)}` });
+      const row = element("li");
+      const text = element("span", "", `${checkpoint}, ${LENGTHS.get(length)}`);
       if (index === queue.at) {
         row.setAttribute("aria-current", "true");
-        text.append(Object.assign(document.createElement("em"), { textContent: " now" }));
+        text.append(element("em", "", " now"));
       }
       row.append(text, small("Remove", `Remove ${checkpoint} from the queue`, () => this.removed(index)));
       return row;
@@ -141,23 +142,18 @@ export class Radio {
   }
 
   again({ title, begun, seconds, origin }) {
-    const row = document.createElement("li");
+    const row = element("li");
     const at = new Date(begun).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     const words = `${title}, ${at}, ${this.music.words(seconds)}`;
-    row.append(Object.assign(document.createElement("span"), { textContent: words }));
+    row.append(element("span", "", words));
     const play = small("Play", `Play ${title} again`, () => this.stage.wait("restore", { origin, position: 0 }));
     if (origin) row.append(play);
     return row;
   }
 
-  /* Storage may be full, or forbidden. */
   save() {
     this.savedAt = performance.now();
-    try {
-      sessionStorage.setItem(KEY, JSON.stringify({ queue: this.queue.entries, heard: this.heard.entries }));
-    } catch {
-      // then it is not remembered
-    }
+    remember(TAB, KEY, { queue: this.queue.entries, heard: this.heard.entries });
   }
 
   close() {
@@ -166,21 +162,5 @@ export class Radio {
 
   get report() {
     return { queueAt: this.queue.at, heard: this.heard.entries.length, checkpoint: this.stage.data?.checkpoint };
-  }
-}
-
-function small(text, label, action) {
-  const button = Object.assign(document.createElement("button"), { className: "quiet", textContent: text });
-  button.setAttribute("aria-label", label);
-  onPress(button, action);
-  return button;
-}
-
-function remembered() {
-  try {
-    const text = sessionStorage.getItem(KEY) ?? "null";
-    return text.length <= LONGEST ? JSON.parse(text) : null;
-  } catch {
-    return null;
   }
 }

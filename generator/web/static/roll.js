@@ -2,6 +2,7 @@
 
 import { colours } from "./colours.js";
 import { noteName } from "./names.js";
+import { isBefore } from "./times.js";
 
 const BLACK = new Set([1, 3, 6, 8, 10]);
 const GUTTER = 38; // pixels for the names of the octaves
@@ -13,9 +14,6 @@ const STILL_MS = 200; // between two frames while nothing moves
 const COMING = 0.42; // how opaque a note is that is still to come
 const REACH = 7; // pixels around a note within which the pointer means it
 const FADE_MS = 700; // for notes that will not come after all
-
-/* Whether a time lies before another one; the server rounds both. */
-export const isBefore = (seconds, other) => seconds < other - 1e-3;
 
 export class Roll {
   constructor(canvas, position, hint) {

@@ -1,8 +1,10 @@
 // The music as sheet music: the server engraves a few bars at a time, and what sounds is lit from the clock of the sound.
 
 import { variable } from "./colours.js";
-import { isBefore } from "./roll.js";
+import { element } from "./elements.js";
 import { post } from "./server.js";
+import { recall, remember, TAB } from "./storage.js";
+import { isBefore } from "./times.js";
 
 const NARROW = 700; // pixels; a narrower sheet has fewer bars in a line
 const BARS = [2, 4]; // in a line, on a narrow sheet and on a wide one
@@ -12,7 +14,7 @@ const RETRY_MS = 3000;
 const SCROLLED_MS = 6000; // as long the sheet stays where the reader has scrolled it
 const VIEW = "carousel-view";
 const NO_BARS =
-  "This checkpoint plays freely, like a pianist, and writes no bars; so there is no sheet while it plays. The download “Score” writes down what was heard, to the nearest sixteenth.";
+  "This checkpoint plays freely, like a pianist, and writes no bars; so there is no sheet while it plays. A download of sheet music writes down what was heard, to the nearest sixteenth.";
 const BUSY = "The first bars are being engraved …";
 const EMPTY = "The sheet fills while the music plays.";
 
@@ -21,8 +23,7 @@ export class Sheet {
     this.music = music;
     this.written = true;
     this.canvas = music.element.querySelector("canvas");
-    this.element = document.createElement("div");
-    this.element.className = "sheet";
+    this.element = element("div", "sheet");
     this.element.tabIndex = 0;
     this.element.setAttribute("role", "region");
     this.element.setAttribute("aria-label", "Sheet music");
@@ -33,16 +34,15 @@ export class Sheet {
     this.canvas.after(this.element);
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.clear();
-    this.show(stored() === "sheet");
+    this.show(recall(TAB, VIEW) === "sheet");
   }
 
   switchViews() {
-    const group = document.createElement("div");
-    group.className = "views";
+    const group = element("div", "views");
     group.setAttribute("role", "group");
     group.setAttribute("aria-label", "View");
     for (const name of ["Roll", "Sheet"]) {
-      const button = Object.assign(document.createElement("button"), { className: "quiet", textContent: name });
+      const button = element("button", "quiet", name);
       button.addEventListener("click", () => this.show(name === "Sheet"));
       group.append(button);
     }
@@ -54,11 +54,7 @@ export class Sheet {
     this.canvas.hidden = isShown;
     this.element.hidden = !isShown;
     [...this.switches.children].forEach((button, index) => button.setAttribute("aria-pressed", String(Boolean(index) === isShown)));
-    try {
-      sessionStorage.setItem(VIEW, isShown ? "sheet" : "roll");
-    } catch {
-      // then it is not remembered
-    }
+    remember(TAB, VIEW, isShown ? "sheet" : "roll");
     cancelAnimationFrame(this.request);
     if (isShown) this.frame();
   }
@@ -154,14 +150,13 @@ export class Sheet {
   }
 
   put(from, until, number, { svg, notes, voices }) {
-    const element = document.createElement("div");
-    element.className = "line";
-    element.append(Object.assign(document.createElement("span"), { className: "number", textContent: number }));
-    const drawing = svg ? picture(svg) : element; // bars may be empty
+    const box = element("div", "line");
+    box.append(element("span", "number", number));
+    const drawing = svg ? picture(svg) : box; // bars may be empty
     if (svg) {
       drawing.setAttribute("role", "img");
       drawing.setAttribute("aria-label", `Sheet music from bar ${number} on`);
-      element.append(drawing);
+      box.append(drawing);
     }
     const found = notes.map(([id, start, end]) => {
       const note = /** @type {any} */ (drawing.querySelector(`#${CSS.escape(id)}`));
@@ -171,12 +166,12 @@ export class Sheet {
       return { note, start, end };
     });
     const before = this.lines.get(from)?.element;
-    if (before) before.replaceWith(element);
+    if (before) before.replaceWith(box);
     else {
       const next = [...this.lines].filter(([at]) => at > from).sort(([one], [other]) => one - other)[0];
-      this.element.insertBefore(element, next?.[1].element ?? null);
+      this.element.insertBefore(box, next?.[1].element ?? null);
     }
-    this.lines.set(from, { element, until, notes: found });
+    this.lines.set(from, { element: box, until, notes: found });
     for (const at of [...this.lines.keys()].sort((one, other) => one - other).slice(0, -MOST)) this.remove(at);
   }
 
@@ -215,19 +210,11 @@ export class Sheet {
 function picture(svg) {
   const { documentElement } = new DOMParser().parseFromString(svg, "image/svg+xml");
   if (documentElement.localName !== "svg") throw new Error("this is no picture");
-  for (const element of [documentElement, ...documentElement.querySelectorAll("*")]) {
-    if (/^(script|foreignObject|image|a|animate.*|set)$/i.test(element.localName)) element.remove();
-    for (const { name, value } of [...element.attributes]) {
-      if (/^on/i.test(name) || (/href$/i.test(name) && !value.startsWith("#"))) element.removeAttribute(name);
+  for (const part of [documentElement, ...documentElement.querySelectorAll("*")]) {
+    if (/^(script|foreignObject|image|a|animate.*|set)$/i.test(part.localName)) part.remove();
+    for (const { name, value } of [...part.attributes]) {
+      if (/^on/i.test(name) || (/href$/i.test(name) && !value.startsWith("#"))) part.removeAttribute(name);
     }
   }
   return document.adoptNode(documentElement);
-}
-
-function stored() {
-  try {
-    return sessionStorage.getItem(VIEW);
-  } catch {
-    return null;
-  }
 }

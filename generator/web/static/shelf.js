@@ -1,7 +1,8 @@
 // The shelf: the rows of kept takes.
 
-import { element, quiet } from "./buttons.js";
+import { quiet } from "./buttons.js";
 import { downloads } from "./downloads.js";
+import { element } from "./elements.js";
 
 /* The rows of kept takes. A row that stays is not made anew, because a button in it may have the focus. */
 /** @param {import("./stage.js").Stage} stage */
@@ -24,7 +25,7 @@ export function shelve(stage) {
 }
 
 function rowOf(stage, one) {
-  const row = document.createElement("li");
+  const row = element("li");
   row.dataset.take = one.take;
   const files = element("span", "files");
   files.append(

@@ -27,9 +27,12 @@ const SAID = { playing: "Playing", paused: "Paused", idle: "Stopped" }; // aloud
  *
  * What plays or types. It asks `ahead` ahead of its position, and `first` at first; `mayPlay`: whether the browser allows it
  * without a click; `committed(seconds)`: the position before which nothing can be replaced so many seconds from now; `beginning`:
- * what a start is to go on from; `holds`: whether it wants nothing now.
- * @typedef {{ title: string, soFar: string, element: HTMLElement, controls?: HTMLElement[], parts?: Part[], position: number, horizon: number,
+ * what a start is to go on from; `holds`: whether it wants nothing now; `instruments`: the programs that the listener has chosen,
+ * by the names of their voices, for files.
+ * @typedef {{ title: string, soFar: string, element: HTMLElement, controls?: HTMLElement[], parts?: Part[], position: number,
+ *   horizon: number,
  *   ended: boolean, ahead: number, first: number, beginning?: any, holds?: boolean, report: Record<string, any>,
+ *   instruments?(): Record<string, number>,
  *   words(position: number): string, unlock(): void, mayPlay(): boolean | Promise<boolean>, prepare(data: any): void,
  *   begin(live: Live): void, accept(chunk: Chunk): void | Promise<void>, committed(seconds: number): number,
  *   secondsUntil(position: number): number, pause(): void, resume(): void, stop(): void, close(): void }} View

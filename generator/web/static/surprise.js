@@ -1,6 +1,7 @@
 // How surprising each character was to the model, as a tint behind it. Nothing is asked of the server while this is off.
 
 import { blocksOf } from "./characters.js";
+import { made } from "./elements.js";
 import { codePoints, graphemes } from "./graphemes.js";
 import { post } from "./server.js";
 
@@ -19,10 +20,8 @@ export class Surprise {
   constructor(stage, view) {
     this.stage = stage;
     this.view = view;
-    const element = document.createElement("div");
-    element.className = "surprise";
     const items = LEGEND.map(([word, share, strength]) => `<li><b style="--strength: ${strength}%">${word}</b> ${share}</li>`);
-    element.innerHTML = `<ul aria-label="How likely the model took each character to be">${items.join("")}</ul>`;
+    const element = made(`<ul aria-label="How likely the model took each character to be">${items.join("")}</ul>`, "surprise");
     if (globalThis.CSS?.highlights) this.panel = { name: "Surprise", element, toggled: (isOn) => this.turn(isOn) };
     this.begin();
   }
