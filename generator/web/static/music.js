@@ -119,7 +119,6 @@ class Music {
     this.keyboard.offer(this.voices);
   }
 
-  /* The programs that the listener has chosen, by the names of their voices, for files. */
   instruments() {
     return this.mix.instruments;
   }
