@@ -51,7 +51,8 @@ class Engraver:
             answer = json.loads(self._answer(line) or '{"error": "the sheet could not be drawn; it is tried again"}')
         if "error" in answer:
             raise CarouselError(answer["error"])
-        return Picture(**answer)
+        notes = [(name, start, end) for name, start, end in answer["notes"]]
+        return Picture(answer["svg"], notes, answer["voices"])
 
     def _answer(self, line: str) -> str:
         """The answer of the process to a line; empty if it ends instead."""
