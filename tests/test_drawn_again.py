@@ -78,6 +78,8 @@ def test_kept_takes_are_drawn_when_they_are_asked_for(origin: str) -> None:
         [{}],
         [{"title": 1, "length": 3, "origin": ""}],
         [{"title": "a", "length": -1, "origin": ""}],
+        [{"title": "a" * 201, "length": 1, "origin": ""}],
+        [{"title": "a", "length": 1, "origin": "a" * (LONGEST_ORIGIN + 1)}],
     ):
         with pytest.raises(CarouselError):
             kept_again("text", bad)

@@ -18,6 +18,8 @@ from generator.web.visitors import KEPT, Kept
 LIVE: dict[str, type[Live]] = {"music": LiveMusic, "text": LiveText}
 LONGEST_ORIGIN = 2**20
 """The most characters of an origin."""
+LONGEST_TITLE = 200
+TOO_LONG = "this take is too long for a page; go on from it with sample --resume"
 
 
 def drawn_again(medium: str, origin: str, position: float) -> Live:
@@ -27,7 +29,7 @@ def drawn_again(medium: str, origin: str, position: float) -> Live:
         CarouselError: the origin is damaged or too long, or its checkpoint is not here.
     """
     if len(origin) > LONGEST_ORIGIN:
-        raise CarouselError("this take is too long for a page; go on from it with sample --resume")
+        raise CarouselError(TOO_LONG)
     found, *_ = read_text(origin, primers.MAX_PAST)
     primers.refuse_too_long(found, "this take")
     name, model = find(medium, found)
@@ -38,14 +40,15 @@ def kept_again(medium: str, entries: Any) -> list[Kept]:
     """Kept takes that a browser remembers, the newest first. Each is drawn again when it is asked for.
 
     Raises:
-        CarouselError: this is no list of kept takes.
+        CarouselError: this is no list of kept takes, or one of them is too long.
     """
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise CarouselError("the request's kept takes are not a list")
+    kept = [(text(entry, "title"), number(entry, "length"), text(entry, "origin")) for entry in entries[:KEPT]]
+    if any(len(title) > LONGEST_TITLE or len(origin) > LONGEST_ORIGIN for title, _, origin in kept):
+        raise CarouselError(TOO_LONG)
     return [
-        Kept(medium, text(entry, "title"), length, origin, partial(_drawn, medium, origin, length))
-        for entry in entries[:KEPT]
-        for origin, length in [(text(entry, "origin"), number(entry, "length"))]
+        Kept(medium, title, length, origin, partial(_drawn, medium, origin, length)) for title, length, origin in kept
     ]
 
 

@@ -54,6 +54,17 @@ test("there are never too many, and the one that plays is not forgotten", () => 
   equal(branches.current.origin, null);
 });
 
+test("their origins leave room for the take itself", () => {
+  const branches = new Branches(stage());
+  for (let count = 0; count < 12; count++) {
+    played(branches, "start", count);
+    branches.stage.origin = "x".repeat(190_000);
+    branches.tick();
+  }
+  equal(branches.all.length, 6);
+  equal(branches.current.length, 21);
+});
+
 test("storage that somebody wrote into is no harm", () => {
   const odd = { id: 3, parent: 3, name: "a", at: 0, length: 2, origin: null };
   for (const text of ["", "5", "null", "{}", '{"branches": [{}, 5, null, {"id": "1"}]}', JSON.stringify({ now: 9, branches: [odd, { ...odd, id: 2 }] })]) {

@@ -6,6 +6,7 @@ import { recall, remember, TAB } from "./storage.js";
 
 const MOST = 24; // branches
 const LONGEST_ORIGIN = 200_000; // characters; a longer one is not remembered
+const MOST_CHARACTERS = 1_000_000; // of all origins: a tab may store some five million, and the take itself needs room
 const SAVE_MS = 1000;
 
 /* Storage belongs to the browser: what is not as it was written is no branch. */
@@ -52,7 +53,8 @@ export class Branches {
       const id = 1 + Math.max(0, ...all.map((one) => one.id));
       all.push({ id, parent: isChild ? this.now : null, name, at, length: at, origin: null });
       this.now = id;
-      if (all.length > MOST) this.forget();
+      const size = () => all.reduce((sum, { origin }) => sum + (origin?.length ?? 0), 0);
+      while (all.length > 1 && (all.length > MOST || size() > MOST_CHARACTERS)) this.forget();
     }
     this.draw();
   }

@@ -62,6 +62,7 @@ export class Sheet {
   clear() {
     this.bars = []; // positions
     this.ends = [];
+    this.problem = null; // why there is no sheet, in the server's words
     this.number = 0; // of the bars before the first of them
     this.forget();
   }
@@ -124,7 +125,7 @@ export class Sheet {
       this.transposed = music.mix.transpose;
       this.forget();
     }
-    if (!this.lines.size) this.element.dataset.hint = !this.written ? NO_BARS : this.busy ? BUSY : EMPTY;
+    if (!this.lines.size) this.element.dataset.hint = !this.written ? NO_BARS : (this.problem ?? (this.busy ? BUSY : EMPTY));
     if (!this.written || !stage.live || this.busy || performance.now() < this.quietUntil) return;
     const now = music.position;
     const wanted = this.known().find(([at, until]) => until > now && (this.lines.get(at)?.until ?? 0) < until);
@@ -142,8 +143,10 @@ export class Sheet {
       const line = await (await post("sheet", request)).json();
       const isStill = this.bars.includes(from) && [...this.bars, ...this.ends].includes(until);
       if (stage.live === live && transpose === mix.transpose && isStill) this.put(from, until, number, line);
-    } catch {
-      this.quietUntil = performance.now() + RETRY_MS; // the music says what is wrong
+      this.problem = null;
+    } catch (error) {
+      this.problem = error.final ? error.message : null; // of all else the music says what is wrong
+      this.quietUntil = performance.now() + RETRY_MS;
     } finally {
       this.busy = false;
     }
