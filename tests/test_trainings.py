@@ -287,3 +287,8 @@ def test_a_training_to_its_end_leaves_the_checkpoint_alone(tmp_path: Path, monke
     assert {path.name for path in trainings.bench().iterdir()} <= {"job.json", LOG, END, LOCK}
     assert "Not finished" not in load(tmp_path / "made" / "days").card
     assert load(tmp_path / "made" / "days").tokenizer.kind == tiny("char").tokenizer.kind
+
+
+def test_a_name_that_is_offered_is_free() -> None:
+    assert trainings.free_name(["bach"]) == "my-model"
+    assert trainings.free_name(["my-model", "my-model-2"]) == "my-model-3"

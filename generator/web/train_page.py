@@ -104,7 +104,7 @@ def new_training(other: Training | None) -> None:
     if is_busy:
         st.info(f"{trainings.BUSY.capitalize()}.", icon=":material/hourglass_top:")
     columns = st.columns([2, 3], vertical_alignment="top")
-    columns[0].text_input("Name of the model", "my-model", max_chars=40, key="training-name")
+    columns[0].text_input("Name of the model", trainings.free_name(names()), max_chars=40, key="training-name")
     columns[1].segmented_control(
         "How long",
         MINUTES,
@@ -210,11 +210,16 @@ def show(read: Understood) -> None:
                 (st.warning if sentence.loud else st.caption)(plain(sentence.text))
 
 
+def names() -> list[str]:
+    """The names of all checkpoints."""
+    return [*checkpoints("music"), *checkpoints("text")]
+
+
 def begin() -> None:
     """Begin to train on the files that were read."""
     try:
         _, folder, read = st.session_state[READ]
-        name = trainings.check_name(st.session_state["training-name"], [*checkpoints("music"), *checkpoints("text")])
+        name = trainings.check_name(st.session_state["training-name"], names())
         minutes = float(st.session_state["training-minutes"] or DEFAULT_MINUTES)
         upload = Path(folder.name) / "upload"
         st.session_state[TOKEN] = trainings.begin(upload, name, read.medium, minutes, place_for_new())

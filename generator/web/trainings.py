@@ -18,9 +18,10 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
@@ -140,6 +141,12 @@ def check_name(name: str, known: list[str]) -> str:
     if name.casefold() in map(str.casefold, known):
         raise CarouselError(f"there is a checkpoint called {name} already; choose another name")
     return name
+
+
+def free_name(known: Collection[str]) -> str:
+    """A name for a new checkpoint that none of the known ones has."""
+    names = (f"my-model-{number}" if number > 1 else "my-model" for number in count(1))
+    return next(name for name in names if name not in known)
 
 
 def begin(upload: Path, name: str, medium: str, minutes: float, checkpoints: Path) -> str:
