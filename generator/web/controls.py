@@ -56,6 +56,15 @@ def setting(medium: str, name: str) -> Any:
     return st.session_state.get(f"{medium}-{name}")
 
 
+HELP = {
+    "seed": "Each number begins another piece, or another text. The same number with the same settings gives the same.",
+    "temperature": "Low: what is most likely, again and again. High: more surprises, and more wrong notes or words.",
+    "top_p": "Leaves out what is unlikely. 1 leaves out nothing; the lower it is, the fewer choices there are.",
+    "governor": "Steps in where the model repeats itself or falls silent, and lets it be at all other times.",
+}
+"""What the widgets say of themselves."""
+
+
 def controls(medium: str, model: Model, reseed: Callable[[int], None]) -> dict[str, Any]:
     """Show the widgets for a checkpoint; returns the options that can change while a stream plays. The seed applies
     when it is changed: `reseed` is called with the new one. The values of the others are read at the next start. An
@@ -70,7 +79,7 @@ def controls(medium: str, model: Model, reseed: Callable[[int], None]) -> dict[s
 
     def bounds(name: str) -> dict[str, Any]:
         facts = OPTIONS[name].metadata
-        return {"min_value": facts["minimum"], "max_value": facts["maximum"], "help": facts["help"]}
+        return {"min_value": facts["minimum"], "max_value": facts["maximum"], "help": HELP[name]}
 
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     row.number_input(
@@ -88,7 +97,7 @@ def controls(medium: str, model: Model, reseed: Callable[[int], None]) -> dict[s
         **bounds("temperature") | {"max_value": MAX_TEMPERATURE},
     )
     st.slider(WORDS["top_p"], step=0.01, key=keys["top_p"], **bounds("top_p"))
-    st.toggle(WORDS["governor"], key=keys["governor"], help=OPTIONS["governor"].metadata["help"])
+    st.toggle(WORDS["governor"], key=keys["governor"], help=HELP["governor"])
     if medium == "text":
         key = persistent_key("text-typed", "")
         st.text_area("Begin with", key=key, height=90, placeholder="ROMEO:", max_chars=primers.MAX_CHARACTERS)

@@ -4,7 +4,7 @@ import { element } from "./elements.js";
 import { post } from "./server.js";
 
 const ABOUT =
-  "Choose another one, and it goes on from there. Bars and numbers: with your settings. Lines, and numbers in brackets: the model alone.";
+  "Choose another one, and it goes on from there. Filled, with its number: how likely with your settings. The line, or a number in brackets: to the model alone.";
 const MARGIN = 8; // pixels to the edge of the window
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };
 
