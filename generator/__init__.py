@@ -12,8 +12,8 @@ generator.write(stream.history(), "out.mid")
 
 `load` gives a `Model`, which starts streams. A `Stream` yields events: of music `Note`, `Bar`, `TimeSignature`,
 `Tempo`, `Pedal` and `PieceEnd`, of text single characters. An `Engine` advances many streams together. A `Snapshot` is
-a moment of a stream, which can be saved and resumed. `read` and `write` turn files into a `Score` and back. Whatever is
-wrong with what they are given raises a `CarouselError`.
+a moment of a stream, which can be saved and resumed. A `Trace` is what its cells and gates did. `read` and `write` turn
+files into a `Score` and back. Whatever is wrong with what they are given raises a `CarouselError`.
 """
 
 import importlib
@@ -34,6 +34,7 @@ __all__ = [
     "Stream",
     "Tempo",
     "TimeSignature",
+    "Trace",
     "Voice",
     "load",
     "read",
@@ -43,6 +44,7 @@ __all__ = [
 if typing.TYPE_CHECKING:
     from generator.foundation.errors import CarouselError
     from generator.foundation.options import SamplingOptions
+    from generator.model.trace import Trace
     from generator.music.files import read
     from generator.music.score import Bar, Note, Pedal, PieceEnd, Score, Tempo, TimeSignature, Voice
     from generator.sinks import write
@@ -65,6 +67,7 @@ else:
         "Stream": "streaming.stream",
         "Tempo": "music.score",
         "TimeSignature": "music.score",
+        "Trace": "model.trace",
         "Voice": "music.score",
         "load": "streaming.engine",
         "read": "music.files",

@@ -27,6 +27,7 @@ NAMES = [
     "Stream",
     "Tempo",
     "TimeSignature",
+    "Trace",
     "Voice",
     "load",
     "read",

@@ -17,6 +17,7 @@ from generator.model.backends import AUTO, name_of
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.defaults import FILE as DEFAULTS
+from generator.model.trace import Trace, trace
 from generator.music.score import Score
 from generator.streaming.constraints import Constraints
 from generator.streaming.course import Progress, quiet
@@ -110,6 +111,28 @@ class Model:
             piece = self.tokenizer.collect(piece)
         tokens = self.tokenizer.encode(_of_medium(piece, self.tokenizer))
         return self.checkpoint.model().negative_log_likelihood(tokens, self.tokenizer.start)
+
+    def trace(self, stream: Stream, start: int = 0, stop: int | None = None) -> Trace:
+        """What cells and gates did before a stream drew its tokens from position `start` to before `stop`, by default
+        its present end: in row n the step from whose h the token at `start` + n was drawn.
+
+        Raises:
+            CarouselError: the stream is another checkpoint's, or has no such positions.
+        """
+        end = stream.position
+        stop = end if stop is None else stop
+        if stream.engine.fingerprint != self.checkpoint.fingerprint:
+            raise CarouselError("this stream is drawn from another checkpoint; ask the model that it came from")
+        if not 0 <= start <= stop <= end:
+            raise CarouselError(f"a trace from {start:,} to {stop:,}; the stream has positions from 0 to {end:,}")
+        tokens, begin = stream.tokens(), start if start >= len(stream.snapshot().primer) else 0
+        token, state = self.tokenizer.start, None
+        if begin:
+            fork = stream.fork()
+            fork.rewind(end - begin)
+            token, state = fork.snapshot().token, fork.snapshot().state
+        read = [token, *tokens[begin : stop - 1]] if stop > begin else []
+        return trace(self.checkpoint, read, state, stream.engine.backend.name)[start - begin :]
 
 
 def load(folder: str | Path) -> Model:

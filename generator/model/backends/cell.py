@@ -22,8 +22,12 @@ from generator.model.backends.products import plain
 from generator.model.state import Floats
 
 _ONE, _HALF, _BOUND = np.float32(1), np.float32(0.5), np.float32(6.2)
-_P1, _P2, _P3, _P4 = (np.float32(term / 34459425) for term in (4729725, 135135, 990, 1))
-_Q1, _Q2, _Q3, _Q4 = (np.float32(term / 34459425) for term in (16216200, 945945, 13860, 45))
+NUMERATOR = tuple(np.float32(term / 34459425) for term in (4729725, 135135, 990, 1))
+"""The factors of x³, x⁵, x⁷ and x⁹ in the numerator of tanh; that of x is 1."""
+DENOMINATOR = tuple(np.float32(term / 34459425) for term in (16216200, 945945, 13860, 45))
+"""Those of x², x⁴, x⁶ and x⁸ in its denominator."""
+_P1, _P2, _P3, _P4 = NUMERATOR
+_Q1, _Q2, _Q3, _Q4 = DENOMINATOR
 
 
 @compiled
