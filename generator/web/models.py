@@ -45,8 +45,11 @@ def loaded(path: Path) -> Model:
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the model …")
 def _loaded(path: str, changed: float) -> Model:
-    """The model, cached for each time of the last change."""
-    return load(path)
+    """The model, cached for each time of the last change. What draws its tokens is loaded too, so that the first
+    listener need not wait for that."""
+    model = load(path)
+    model.stream().pull(8)
+    return model
 
 
 def find(medium: str, origin: Origin) -> tuple[str, Model]:
