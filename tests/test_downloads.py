@@ -6,6 +6,7 @@ import asyncio
 import json
 import tempfile
 import threading
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 from starlette.applications import Starlette
 
 from generator.foundation.errors import CarouselError
+from generator.foundation.omissions import Omission
 from generator.music import midi
-from generator.music.score import Score
+from generator.music.score import Bar, Pedal, PieceEnd, Score
 from generator.streaming.engine import Model
-from generator.web import downloads, maker, routes
+from generator.web import downloads, maker, routes, score_json
 from generator.web.live_music import LiveMusic
 from generator.web.live_text import LiveText
 from generator.web.maker import Maker
@@ -232,3 +234,12 @@ def test_a_listener_does_not_wait_for_downloads(
         return await asyncio.gather(*asked)
 
     assert {file for _, _, file in asyncio.run(rush())} == {b"x"}
+
+
+def test_a_score_goes_from_one_process_to_another_as_it_is() -> None:
+    piece = midi.read(midi.to_bytes(four_voices(2)))
+    piece = replace(piece, pedals=(Pedal(0, True),), bars=(Bar(0),), piece_ends=(PieceEnd(3840),), origin="an origin")
+    piece = replace(piece, omissions=(Omission(3, "note", "left out"),), length_ticks=5, style="reel")
+    again = score_json.from_json(json.loads(json.dumps(score_json.to_json(piece))))
+    for spec in fields(piece):
+        assert getattr(again, spec.name) == getattr(piece, spec.name), spec.name

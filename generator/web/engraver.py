@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from functools import lru_cache
 from threading import Lock, Timer
 from typing import Any
@@ -16,20 +16,13 @@ from typing import Any
 from generator.foundation.errors import CarouselError
 from generator.music.engraving import Whole
 from generator.music.excerpt import Excerpt, Picture, engrave
-from generator.music.score import Note, PieceEnd, Score, Tempo, TimeSignature, Voice
+from generator.web import score_json
 from generator.web.processes import LONG, end, start
 
 PATIENCE_SECONDS = 60.0
 """A process that has not answered for so long is ended; the first answer waits for its imports."""
 CACHED = 64
 """The number of pictures that are remembered, of some 60 kB each."""
-EVENTS: dict[str, Any] = {
-    "voices": Voice,
-    "notes": Note,
-    "time_signatures": TimeSignature,
-    "tempos": Tempo,
-    "piece_ends": PieceEnd,
-}
 
 
 class Engraver:
@@ -77,19 +70,15 @@ class Engraver:
 
 def _plain(excerpt: Excerpt) -> dict[str, Any]:
     """An excerpt as a JSON object."""
-    score = excerpt.score
-    events = {name: [astuple(event) for event in getattr(score, name)] for name in EVENTS}
     shown, whole = [excerpt.start, excerpt.end], [excerpt.whole.key, excerpt.whole.centres]
-    return {"shown": shown, "whole": whole, "quarter": score.ticks_per_quarter, **events}
+    return {"shown": shown, "whole": whole, "score": score_json.to_json(excerpt.score)}
 
 
 def _excerpt(data: dict[str, Any]) -> Excerpt:
     """The excerpt that `_plain` has written."""
-    events: dict[str, Any] = {name: tuple(kind(*values) for values in data[name]) for name, kind in EVENTS.items()}
     key, centres = data["whole"]
     start, end = data["shown"]
-    score = Score(ticks_per_quarter=data["quarter"], **events)
-    return Excerpt(score, start, end, Whole(key, tuple(centres)))
+    return Excerpt(score_json.from_json(data["score"]), start, end, Whole(key, tuple(centres)))
 
 
 def main() -> None:

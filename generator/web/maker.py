@@ -3,8 +3,8 @@ and a file that nobody wants any more is given up by ending its process.
 
     python -m generator.web.maker BYTES     # make one file, with so much memory
 
-A maker loads what slow formats need, and waits. On standard input it gets a piece and a path. It writes lines of JSON:
-`{"done": 0.25}` from time to time, and `{"error": message}` if the piece cannot be written.
+A maker loads what slow formats need, and waits. On standard input it gets a path and a piece, as a line of JSON. It
+writes lines of JSON: `{"done": 0.25}` from time to time, and `{"error": message}` if the piece cannot be written.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import pickle
 import select
 import signal
 import subprocess
@@ -25,6 +24,7 @@ from pathlib import Path
 from generator.foundation.errors import CarouselError
 from generator.music.score import Score
 from generator.sinks import write
+from generator.web import score_json
 from generator.web.processes import end, limit, start
 
 MEMORY_BYTES = 2 << 30
@@ -60,7 +60,7 @@ class Maker:
         """
         assert self._process.stdin and self._process.stdout
         with suppress(BrokenPipeError), self._process.stdin as pipe:
-            pickle.dump((piece, path), pipe)  # it goes from one of our processes to another, and into no file
+            pipe.write(json.dumps({"path": str(path), "piece": score_json.to_json(piece)}).encode() + b"\n")
         for line in self._process.stdout:
             told = json.loads(line)
             if "error" in told:
@@ -82,10 +82,10 @@ def main(memory_bytes: int) -> None:
     for module in SLOW_TO_LOAD:
         if not has_work():
             importlib.import_module(module)
-    try:
-        piece, path = pickle.load(sys.stdin.buffer)
-    except EOFError:  # nobody needs it
+    line = sys.stdin.buffer.readline()
+    if not line.endswith(b"\n"):  # nobody needs it
         return
+    work = json.loads(line)
     if hasattr(signal, "alarm"):
         signal.alarm(0)
     told = 0.0
@@ -97,7 +97,7 @@ def main(memory_bytes: int) -> None:
             print(json.dumps({"done": round(done / total, 4) if total else 0.0}), flush=True)
 
     try:
-        write(piece, path, progress=tell)
+        write(score_json.from_json(work["piece"]), Path(work["path"]), progress=tell)
     except CarouselError as error:
         print(json.dumps({"error": str(error)}), flush=True)
     except MemoryError:
