@@ -16,15 +16,12 @@ import numpy.typing as npt
 import safetensors.numpy
 
 from generator.foundation.atomic import atomic_write
-from generator.model.backends import int8, name_of
-from generator.model.backends.cell import DENOMINATOR, NUMERATOR
+from generator.model.backends import gate_inputs, int8, name_of
+from generator.model.backends.cell import BOUND, HALF, denominator, numerator
+from generator.model.backends.layout import GATES
 from generator.model.backends.memory import H_SCALE
 from generator.model.checkpoint import Checkpoint
 from generator.model.state import Floats, State
-
-GATES = 4
-BOUND = np.float32(6.2)
-HALF, ONE = np.float32(0.5), np.float32(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +69,7 @@ def trace(checkpoint: Checkpoint, tokens: Sequence[int], state: State | None = N
     config, weights = checkpoint.config, checkpoint.weights
     layers, units = config.num_layers, config.hidden_size
     is_int8 = name_of(backend) == "int8"
-    biases = [weights[f"lstm.bias_ih_l{n}"] + weights[f"lstm.bias_hh_l{n}"] for n in range(layers)]
-    table = int8.input_table(weights["embedding.weight"], weights["lstm.weight_ih_l0"], biases[0])
+    table, biases = gate_inputs(checkpoint)
     matrices = [weights["lstm.weight_hh_l0"]]
     matrices += [
         np.hstack([weights[f"lstm.weight_ih_l{n}"], weights[f"lstm.weight_hh_l{n}"]]) for n in range(1, layers)
@@ -123,29 +119,17 @@ def _cell(inputs: Floats, c: Floats) -> tuple[tuple[Floats, Floats, Floats, Floa
         np.clip(part if number == 2 else HALF * part, -BOUND, BOUND)
         for number, part in enumerate(inputs.reshape(GATES, -1))
     )
-    i_under, f_under, g_under, o_under = map(_denominator, (i, f, g, o))
+    i_under, f_under, g_under, o_under = map(denominator, (i, f, g, o))
     new_under = i_under * g_under
-    kept = (f_under + _numerator(f)) * c * new_under
-    new = (i_under + _numerator(i)) * _numerator(g) * f_under
+    kept = (f_under + numerator(f)) * c * new_under
+    new = (i_under + numerator(i)) * numerator(g) * f_under
     now = HALF * (kept + new) / (f_under * new_under)
     bound = np.clip(now, -BOUND, BOUND)
-    h = HALF * (o_under + _numerator(o)) * _numerator(bound) / (o_under * _denominator(bound))
+    h = HALF * (o_under + numerator(o)) * numerator(bound) / (o_under * denominator(bound))
     gates = (
-        HALF * (i_under + _numerator(i)) / i_under,
-        HALF * (f_under + _numerator(f)) / f_under,
-        _numerator(g) / g_under,
-        HALF * (o_under + _numerator(o)) / o_under,
+        HALF * (i_under + numerator(i)) / i_under,
+        HALF * (f_under + numerator(f)) / f_under,
+        numerator(g) / g_under,
+        HALF * (o_under + numerator(o)) / o_under,
     )
     return gates, now, h
-
-
-def _numerator(x: Floats) -> Floats:
-    one, two, three, four = NUMERATOR
-    s = x * x
-    return (x * (ONE + s * (one + s * (two + s * (three + s * four))))).astype(np.float32, copy=False)
-
-
-def _denominator(x: Floats) -> Floats:
-    one, two, three, four = DENOMINATOR
-    s = x * x
-    return (ONE + s * (one + s * (two + s * (three + s * four)))).astype(np.float32, copy=False)

@@ -130,7 +130,8 @@ class Model:
         if begin:
             fork = stream.fork()
             fork.rewind(end - begin)
-            token, state = fork.snapshot().token, fork.snapshot().state
+            before = fork.snapshot()
+            token, state = before.token, before.state
         read = [token, *tokens[begin : stop - 1]] if stop > begin else []
         return trace(self.checkpoint, read, state, stream.engine.backend.name)[start - begin :]
 

@@ -20,7 +20,7 @@ from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.state import Floats
 
-__all__ = ["AUTO", "BACKENDS", "Backend", "Memory", "name_of", "negative_log_likelihood", "prepare"]
+__all__ = ["AUTO", "BACKENDS", "Backend", "Memory", "gate_inputs", "name_of", "negative_log_likelihood", "prepare"]
 
 BACKENDS = ("int8", "fp32")
 AUTO = "auto"
@@ -73,15 +73,20 @@ def prepare(name: str, checkpoint: Checkpoint) -> Backend:
         CarouselError: there is no such backend.
     """
     name, config = name_of(name), checkpoint.config
-    weights, layers = checkpoint.weights, range(config.num_layers)
-    biases = np.stack([weights[f"lstm.bias_ih_l{n}"] + weights[f"lstm.bias_hh_l{n}"] for n in layers])
-    table = int8.input_table(weights["embedding.weight"], weights["lstm.weight_ih_l0"], biases[0])
-    table, biases = (aligned_copy(blocked(gates.T, config.hidden_size).T) for gates in (table, biases))
-    rest = _matrices(checkpoint), table, biases, weights["output.bias"]
+    table, biases = (aligned_copy(blocked(gates.T, config.hidden_size).T) for gates in gate_inputs(checkpoint))
+    rest = _matrices(checkpoint), table, biases, checkpoint.weights["output.bias"]
     if name == "fp32":
         return Backend(name, name, config, fp32.network(*rest), _forward(name, fp32.product))
     product_name, product = fastest_product()
     return Backend(name, product_name, config, int8.network(*rest), _forward(product_name, product))
+
+
+def gate_inputs(checkpoint: Checkpoint) -> tuple[Floats, Floats]:
+    """The input and bias of layer 0's gates for each token, (vocab_size, 4·hidden), and the bias of each layer's gates,
+    (layers, 4·hidden), in torch's order."""
+    weights, layers = checkpoint.weights, range(checkpoint.config.num_layers)
+    biases = np.stack([weights[f"lstm.bias_ih_l{n}"] + weights[f"lstm.bias_hh_l{n}"] for n in layers])
+    return int8.input_table(weights["embedding.weight"], weights["lstm.weight_ih_l0"], biases[0]), biases
 
 
 @cache

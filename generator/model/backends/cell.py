@@ -21,32 +21,30 @@ from generator.model.backends.memory import Network, StateArrays, write_h, write
 from generator.model.backends.products import plain
 from generator.model.state import Floats
 
-_ONE, _HALF, _BOUND = np.float32(1), np.float32(0.5), np.float32(6.2)
-NUMERATOR = tuple(np.float32(term / 34459425) for term in (4729725, 135135, 990, 1))
-"""The factors of x³, x⁵, x⁷ and x⁹ in the numerator of tanh; that of x is 1."""
-DENOMINATOR = tuple(np.float32(term / 34459425) for term in (16216200, 945945, 13860, 45))
-"""Those of x², x⁴, x⁶ and x⁸ in its denominator."""
-_P1, _P2, _P3, _P4 = NUMERATOR
-_Q1, _Q2, _Q3, _Q4 = DENOMINATOR
+HALF, BOUND = np.float32(0.5), np.float32(6.2)
+_ONE = np.float32(1)
+_P1, _P2, _P3, _P4 = (np.float32(term / 34459425) for term in (4729725, 135135, 990, 1))
+_Q1, _Q2, _Q3, _Q4 = (np.float32(term / 34459425) for term in (16216200, 945945, 13860, 45))
 
 
 @compiled
 def _clamp(x: np.float32) -> np.float32:
-    return min(max(x, -_BOUND), _BOUND)
+    return min(max(x, -BOUND), BOUND)
 
 
-@compiled
-def _numerator(x: np.float32) -> np.float32:
-    """The numerator of tanh."""
+def numerator(x: Any) -> Any:
+    """The numerator of tanh, of an fp32 number or an array."""
     s = x * x
     return x * (_ONE + s * (_P1 + s * (_P2 + s * (_P3 + s * _P4))))
 
 
-@compiled
-def _denominator(x: np.float32) -> np.float32:
-    """The denominator of tanh, 1 or more."""
+def denominator(x: Any) -> Any:
+    """The denominator of tanh, 1 or more, of an fp32 number or an array."""
     s = x * x
     return _ONE + s * (_Q1 + s * (_Q2 + s * (_Q3 + s * _Q4)))
+
+
+_numerator, _denominator = compiled(numerator), compiled(denominator)
 
 
 @compiled
@@ -62,21 +60,21 @@ def _cell(row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Fl
     """
     units = len(cells)
     for unit in range(units):
-        i = _clamp(_HALF * (np.float32(row[unit]) * scales[unit] + added[unit]))
+        i = _clamp(HALF * (np.float32(row[unit]) * scales[unit] + added[unit]))
         at = unit + units
-        f = _clamp(_HALF * (np.float32(row[at]) * scales[at] + added[at]))
+        f = _clamp(HALF * (np.float32(row[at]) * scales[at] + added[at]))
         at += units
         g = _clamp(np.float32(row[at]) * scales[at] + added[at])
         at += units
-        o = _clamp(_HALF * (np.float32(row[at]) * scales[at] + added[at]))
+        o = _clamp(HALF * (np.float32(row[at]) * scales[at] + added[at]))
         i_under, f_under, o_under = _denominator(i), _denominator(f), _denominator(o)
         new_under = i_under * _denominator(g)
         kept = (f_under + _numerator(f)) * cells[unit] * new_under
         new = (i_under + _numerator(i)) * _numerator(g) * f_under
-        now = _HALF * (kept + new) / (f_under * new_under)
+        now = HALF * (kept + new) / (f_under * new_under)
         cells[unit] = now
         now = _clamp(now)
-        h[unit] = _HALF * (o_under + _numerator(o)) * _numerator(now) / (o_under * _denominator(now))
+        h[unit] = HALF * (o_under + _numerator(o)) * _numerator(now) / (o_under * _denominator(now))
 
 
 product: Any = plain
