@@ -12,16 +12,13 @@ two pulses of the MIDI clock are from their median.
 from __future__ import annotations
 
 import argparse
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.measuring import parser, report
 from generator.cli import command
-from generator.foundation import places
-from tests.browser import PORTS, Visit, chromium, server
+from tests.browser import PORTS, Visit, shipped_app
 
 CHECKPOINTS = ("bach", "folk", "piano")
 PHRASE = (67, 69, 71, 72)
@@ -79,11 +76,7 @@ def measure(visit: Visit, checkpoint: str, given: argparse.Namespace) -> dict[st
 def playing(given: argparse.Namespace) -> None:
     """Do what the command line asks."""
     rows = []
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        server(places.shipped(places.CHECKPOINTS), Path(folder) / "log") as url,
-        chromium() as browser,
-    ):
+    with shipped_app() as (browser, url):
         for name in given.only:
             visit = Visit(browser, url, new=True)
             visit.page.evaluate(PORTS)

@@ -11,16 +11,13 @@ it. `late` counts notes that came after their time, `underruns` gaps in the soun
 from __future__ import annotations
 
 import argparse
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.measuring import parser, report
 from generator.cli import command
-from generator.foundation import places
-from tests.browser import Visit, chromium, server
+from tests.browser import Visit, shipped_app
 
 CHECKPOINTS = {"bach": "music", "folk": "music", "piano": "music", "shakespeare": "text"}
 SLIDERS = ("Temperature", "Top-p")
@@ -70,11 +67,7 @@ def measure(visit: Visit, checkpoint: str, given: argparse.Namespace) -> dict[st
 def reaction(given: argparse.Namespace) -> None:
     """Do what the command line asks."""
     rows = []
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        server(places.shipped(places.CHECKPOINTS), Path(folder) / "log") as url,
-        chromium() as browser,
-    ):
+    with shipped_app() as (browser, url):
         for name in given.only:
             visit = Visit(browser, url)
             if CHECKPOINTS[name] == "text":

@@ -13,10 +13,8 @@ and `late` its notes that came after their time. `wait_ms` is how long the clien
 from __future__ import annotations
 
 import argparse
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +24,7 @@ from playwright.sync_api import Browser, Request
 
 from benchmarks.measuring import parser, report, watched
 from generator.cli import command
-from generator.foundation import places
-from tests.browser import Visit, chromium, server
+from tests.browser import Visit, shipped_app
 
 AHEAD = 8.0
 """The seconds that a page of music wants to have."""
@@ -90,32 +87,27 @@ def state(process: psutil.Process) -> dict[str, Any]:
 
 def sessions(given: argparse.Namespace) -> None:
     """Do what the command line asks."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        server(places.shipped(places.CHECKPOINTS), Path(folder) / "log") as url,
-    ):
-        [process] = psutil.Process().children()
-        with chromium() as browser:
-            for checkpoint in CHECKPOINTS:  # they are loaded once
-                opened(browser, url, checkpoint)
-            before = state(process)
-            asked = [
-                opened(browser, url, CHECKPOINTS[index % len(CHECKPOINTS)])
-                for index in watched(range(given.tabs), "tabs")
-            ]
-            closed = state(process)
-            until = time.monotonic() + 60 * given.minutes
-            clients = [Client(url, one) for one in asked[-given.clients :]]
-            threads = [threading.Thread(target=client.listen, args=(until,)) for client in clients]
-            visit = Visit(browser, url)
-            visit.start()
-            for thread in threads:
-                thread.start()
-            used = process.cpu_times()
-            for thread in watched(threads, "listeners"):
-                thread.join()
-            now = process.cpu_times()
-            heard = visit.report
+    with shipped_app() as (browser, url):
+        [process] = (child for child in psutil.Process().children() if "streamlit" in child.cmdline())
+        for checkpoint in CHECKPOINTS:  # they are loaded once
+            opened(browser, url, checkpoint)
+        before = state(process)
+        asked = [
+            opened(browser, url, CHECKPOINTS[index % len(CHECKPOINTS)]) for index in watched(range(given.tabs), "tabs")
+        ]
+        closed = state(process)
+        until = time.monotonic() + 60 * given.minutes
+        clients = [Client(url, one) for one in asked[-given.clients :]]
+        threads = [threading.Thread(target=client.listen, args=(until,)) for client in clients]
+        visit = Visit(browser, url)
+        visit.start()
+        for thread in threads:
+            thread.start()
+        used = process.cpu_times()
+        for thread in watched(threads, "listeners"):
+            thread.join()
+        now = process.cpu_times()
+        heard = visit.report
         waits = np.concatenate([client.waits for client in clients])
         report(
             "sessions",

@@ -6,12 +6,9 @@ make shots
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from playwright.sync_api import Browser
 
-from tests.browser import ROOT, Visit, chromium, server
+from tests.browser import ROOT, Visit, shipped_app
 
 SIZES = ((1280, 800), (390, 800))
 UNTIL = {"music": 14, "text": 500}
@@ -45,11 +42,7 @@ def take_train_page(browser: Browser, url: str, scheme: str, width: int, height:
 
 def main() -> None:
     """Start the app, and take all pictures."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        server(ROOT / "checkpoints", Path(folder) / "log.txt") as url,
-        chromium() as browser,
-    ):
+    with shipped_app() as (browser, url):
         for scheme in ("dark", "light"):
             for width, height in SIZES:
                 for medium in UNTIL:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +18,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from generator.foundation import places
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -100,6 +103,17 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def shipped_app() -> Iterator[tuple[Browser, str]]:
+    """A headless browser, and the address of the app while it runs with the shipped checkpoints."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        server(places.shipped(places.CHECKPOINTS), Path(folder) / "log") as url,
+        chromium() as browser,
+    ):
+        yield browser, url
 
 
 class Visit:

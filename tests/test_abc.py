@@ -21,7 +21,7 @@ from generator.music.layout import lay_out
 from generator.music.score import Note, PieceEnd, Score, Tempo, TimeSignature, Voice
 from generator.streaming.engine import load
 from tests.conftest import ROOT
-from tests.test_engraving import line, monophonic, score
+from tests.test_engraving import line, monophonic, score, tied_together
 
 Notes = Counter[tuple[Fraction, Fraction, int]]
 """Start after the first note and length, in quarters, and pitch."""
@@ -63,20 +63,7 @@ def read_by_music21(data: bytes) -> tuple[Any, Notes]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         converter.parseData(data.decode(), format="abc")
-    found = []
-    for part in converter.stream.parts:
-        tied: dict[int, Fraction] = {}
-        for element in part.flatten().notes:
-            start, length = Fraction(element.offset), Fraction(element.quarterLength)
-            for note in element.notes if element.isChord else [element]:
-                pitch, kind = int(note.pitch.ps), note.tie.type if note.tie else ""
-                first = tied.pop(pitch) if kind in ("stop", "continue") else start
-                if kind in ("start", "continue"):
-                    tied[pitch] = first
-                else:
-                    found.append((first, start + length - first, pitch))
-        assert not tied
-    return converter.stream, counted(found)
+    return converter.stream, counted([note for part in converter.stream.parts for note in tied_together(part)])
 
 
 @pytest.mark.parametrize(("name", "tokens"), [("folk", 800), ("bach", 900)])

@@ -65,25 +65,31 @@ def parsed(data: bytes) -> Any:
     return converter.stream
 
 
-def read_by_music21(data: bytes, pickup: Fraction = Fraction(0)) -> Sounding:
-    """All notes that music21 finds, ties taken together, moved by the pickup's silence.
+def tied_together(part: Any) -> Iterator[tuple[Fraction, Fraction, int]]:
+    """Start, length and pitch of the notes of a part that music21 has read, ties taken together.
 
     music21's own `stripTies` loses ties between bars with different numbers of layers.
     """
-    found = set()
-    for index, part in enumerate(parsed(data).parts):
-        tied: dict[int, Fraction] = {}
-        for element in part.flatten().notes:
-            start = Fraction(element.offset)
-            for note in element.notes if element.isChord else [element]:
-                pitch, kind = int(note.pitch.ps), note.tie.type if note.tie else ""
-                first = tied.pop(pitch) if kind in ("stop", "continue") else start
-                if kind in ("start", "continue"):
-                    tied[pitch] = first
-                else:
-                    found.add((index, first + pickup, start + Fraction(element.quarterLength) - first, pitch))
-        assert not tied
-    return found
+    tied: dict[int, Fraction] = {}
+    for element in part.flatten().notes:
+        start = Fraction(element.offset)
+        for note in element.notes if element.isChord else [element]:
+            pitch, kind = int(note.pitch.ps), note.tie.type if note.tie else ""
+            first = tied.pop(pitch) if kind in ("stop", "continue") else start
+            if kind in ("start", "continue"):
+                tied[pitch] = first
+            else:
+                yield first, start + Fraction(element.quarterLength) - first, pitch
+    assert not tied
+
+
+def read_by_music21(data: bytes, pickup: Fraction = Fraction(0)) -> Sounding:
+    """All notes that music21 finds, ties taken together, moved by the pickup's silence."""
+    return {
+        (index, first + pickup, length, pitch)
+        for index, part in enumerate(parsed(data).parts)
+        for first, length, pitch in tied_together(part)
+    }
 
 
 @pytest.mark.parametrize("name", CHORALES)
