@@ -33,7 +33,7 @@ KINDS = {
 NAMED = 12
 """How many skipped files are named before one has to ask for the others."""
 LITTLE = 20_000
-"""Of fewer tokens a model soon knows all by heart."""
+"""With fewer tokens to learn from, the page warns that the model will soon know them by heart."""
 MINUTES = (2, 10, 30, 60)
 DEFAULT_MINUTES = 10
 

@@ -58,7 +58,7 @@ class Job:
     owner: str
     """A digest of the token that whoever has begun it holds."""
     pid: int = 0
-    """Of the process; 0 as long as it is not started."""
+    """The number of the process; 0 as long as it is not started."""
     began: float = 0.0
     """Seconds since the epoch."""
 

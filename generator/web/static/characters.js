@@ -1,10 +1,9 @@
 // Choosing a character of the text, with the pointer or the arrow keys, to see what else could have come.
 
-import { Choices } from "./choices.js";
+import { Choices, isStep, neighbour } from "./choices.js";
 import { codePoints, graphemes } from "./graphemes.js";
 
 const PICKED = "carousel-picked";
-const KEYS = { ArrowLeft: -1, ArrowRight: 1 };
 const MOST_PARTS = 4; // code points of one grapheme that are looked at
 const SHAKE = 4; // pixels that the pointer may move in a click; more marks text
 
@@ -83,11 +82,10 @@ export class Characters {
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || !this.stage.live) return;
     if (event.key === "Enter" && this.position !== null) {
       this.open(this.near(this.position).find(({ position }) => position === this.position));
-    } else if (event.key in KEYS) {
+    } else if (isStep(event.key)) {
       const here = this.near(this.position ?? this.view.position);
       const at = here.findIndex(({ position }) => position === this.position);
-      const next = at < 0 ? here.length - 1 : Math.max(0, Math.min(at + KEYS[event.key], here.length - 1));
-      this.pick(here[next] ?? null);
+      this.pick(neighbour(here, at, event.key));
     } else return;
     event.preventDefault();
     event.stopPropagation();

@@ -7,6 +7,16 @@ const ABOUT =
   "Choose another one, and it goes on from there. Filled, with its number: how likely with your settings. The line, or a number in brackets: to the model alone.";
 const MARGIN = 8; // pixels to the edge of the window
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };
+const SIDES = { ArrowLeft: -1, ArrowRight: 1 };
+
+/* Whether a key goes from one thing of the view to the next. */
+export const isStep = (key) => key in SIDES;
+
+/* The thing beside the one at a place of a list, the last one if the place is none; null without any. */
+export function neighbour(things, at, key) {
+  const next = at < 0 ? things.length - 1 : Math.max(0, Math.min(at + SIDES[key], things.length - 1));
+  return things[next] ?? null;
+}
 
 /* A probability in words: 41 %, 0.3 %, or under 0.1 %. */
 function percent(share) {

@@ -1,10 +1,9 @@
 // Choosing a note of the piano roll, with the pointer or the arrow keys, to see what else could have stood there.
 
-import { Choices } from "./choices.js";
+import { Choices, isStep, neighbour } from "./choices.js";
 import { noteName } from "./names.js";
 
 const LEAD = 2; // seconds that are heard before a note that was chosen anew
-const KEYS = { ArrowLeft: -1, ArrowRight: 1 };
 
 export class Notes {
   constructor(stage, view) {
@@ -33,11 +32,9 @@ export class Notes {
     const { roll } = this.view;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Enter" && roll.picked) this.open(roll.picked);
-    else if (event.key in KEYS) {
+    else if (isStep(event.key)) {
       const heard = roll.notesInView().sort((a, b) => a[0] - b[0] || b[2] - a[2]);
-      const at = heard.indexOf(roll.picked);
-      const next = at < 0 ? heard.length - 1 : Math.max(0, Math.min(at + KEYS[event.key], heard.length - 1));
-      this.pick(heard[next] ?? null);
+      this.pick(neighbour(heard, heard.indexOf(roll.picked), event.key));
     } else return;
     event.preventDefault();
     event.stopPropagation();
