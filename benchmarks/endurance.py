@@ -37,8 +37,8 @@ from generator.corpora.dataset import TokenDataset, prepare
 from generator.foundation.atomic import atomic_write
 from generator.foundation.errors import CarouselError
 from generator.music.score import Clock, Score, Tempo
-from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Model
+from generator.streaming.jobs import CHUNK
 from generator.tokenizers.loop_detector import stretches
 
 WINDOW_SECONDS = 300.0

@@ -35,8 +35,9 @@ from benchmarks.measuring import (
 )
 from generator.cli import command
 from generator.model.checkpoint import Checkpoint
-from generator.streaming.batch import CHUNK, Batch, Job
+from generator.streaming.batch import Batch
 from generator.streaming.constraints import Constraints
+from generator.streaming.jobs import CHUNK, Job
 
 
 def sampling(batch: Batch, jobs: list[Job]) -> Work:

@@ -55,8 +55,9 @@ from generator.model.backends.layout import BLOCK, GATES, PANEL, TERMS, aligned,
 from generator.model.backends.memory import ROW_PADDING
 from generator.model.backends.products import fastest_product
 from generator.model.config import ModelConfig
-from generator.streaming.batch import CHUNK, Batch
+from generator.streaming.batch import Batch
 from generator.streaming.engine import Model
+from generator.streaming.jobs import CHUNK
 
 BYTES = {"int8": 1, "fp32": 4}
 

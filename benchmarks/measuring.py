@@ -30,8 +30,8 @@ from generator.foundation.options import SamplingOptions
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.lstm import LanguageModel
-from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Engine, Model
+from generator.streaming.jobs import CHUNK
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import Tokenizer
 from generator.tokenizers.char import CharTokenizer

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from generator.foundation.options import SamplingOptions
 from generator.model.backends import AUTO, BACKENDS
-from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Model, load
+from generator.streaming.jobs import CHUNK
 from generator.streaming.stream import Stream
 
 if TYPE_CHECKING:

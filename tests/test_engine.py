@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.foundation.errors import CarouselError
-from generator.streaming.batch import CHUNK, Batch, Job
+from generator.streaming.batch import Batch
 from generator.streaming.engine import Engine, Model
+from generator.streaming.jobs import CHUNK, Job
 from generator.streaming.stream import Stream
 from tests.conftest import tiny
 from tests.strategies import SAMPLING

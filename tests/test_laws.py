@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from generator.music import midi
 from generator.music.score import Note, Score
-from generator.streaming.batch import CHUNK, Job, Result
 from generator.streaming.engine import Engine, Model, load
+from generator.streaming.jobs import CHUNK, Job, Result
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers import KINDS

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.streaming.batch import CHUNK
 from generator.streaming.governor import TOO_NEAR
+from generator.streaming.jobs import CHUNK
 from generator.tokenizers import loop_cycles
 from generator.tokenizers.loop_cycles import LONGEST_CYCLE, SHORTEST_LOOP_CHARACTERS, STARTS, nearness_bound
 from generator.tokenizers.loop_detector import LoopDetector

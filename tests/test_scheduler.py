@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from generator.foundation.errors import CarouselError
-from generator.streaming.batch import CHUNK, Batch, Job, Result
+from generator.streaming.batch import Batch
 from generator.streaming.engine import Engine, Model
+from generator.streaming.jobs import CHUNK, Job, Result
 from generator.streaming.scheduler import Call
 from tests.conftest import tiny
 

@@ -17,8 +17,8 @@ from torch.nn.functional import cross_entropy
 
 from generator import CarouselError, Engine, write
 from generator.music.score import Bar, PieceEnd, Score
-from generator.streaming.batch import CHUNK, Job, Result
 from generator.streaming.engine import Model
+from generator.streaming.jobs import CHUNK, Job, Result
 from generator.streaming.snapshot import KEYFRAME_EVERY, PERMANENT_EVERY
 from generator.tokenizers.performance_grammar import NOTE_OFF, PEDAL, VOCABULARY
 from tests.conftest import four_voices, random_checkpoint, tiny

@@ -21,8 +21,8 @@ from generator import CarouselError, Snapshot, Stream
 from generator.cli.takes import replay
 from generator.foundation.options import SamplingOptions
 from generator.music.score import Bar
-from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Model, load
+from generator.streaming.jobs import CHUNK
 from generator.streaming.origin import VERSION
 from generator.streaming.snapshot import NO_DIGEST
 from tests.conftest import ROOT, SHIPPED, random_checkpoint, tiny

@@ -71,9 +71,7 @@ def validate(options: Any) -> None:
 def bounds_text(spec: Field[Any]) -> str:
     """The bounds of a field as words."""
     low, high = spec.metadata["minimum"], spec.metadata["maximum"]
-    if high is None:
-        return f"it must be at least {low}"
-    return f"it must lie between {low} and {high}"
+    return f"it must be at least {low}" if high is None else f"it must lie between {low} and {high}"
 
 
 def _whole(text: str) -> int:
@@ -194,6 +192,9 @@ class SamplingOptions:
         None, "keep the melody in this file note for note, and write the other voices", metavar="FILE"
     )
 
+    clamp: str | None = option(
+        None, "hold parts of units: 'forget_gate 0.37=1' is unit 37 of layer 0, open", metavar="PART LAYER.UNIT=VALUE"
+    )
     governor: bool = option(True, "raise the temperature for a while where the stream falls into a loop or silence")
     # How far the governor lifts the temperature. No flag: whoever wants another temperature says so.
     lift: float = field(default=0.0, metadata={"minimum": 0.0, "maximum": 10.0})

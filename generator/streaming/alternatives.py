@@ -14,8 +14,9 @@ from operator import itemgetter
 import numpy as np
 import numpy.typing as npt
 
-from generator.streaming.batch import Batch, Cursor, Job
+from generator.streaming.batch import Batch
 from generator.streaming.governor import lifted
+from generator.streaming.jobs import Cursor, Job
 from generator.streaming.origin import Origin
 from generator.streaming.rng import uniform
 from generator.streaming.runtime import Runtime

@@ -10,8 +10,6 @@ makes many steps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -23,57 +21,20 @@ from generator.corpora.copies.reading import SIZE
 from generator.corpora.copies.suffixes import advance as advance_match
 from generator.corpora.copies.suffixes import copying
 from generator.foundation.jit import compiled, specialised
-from generator.foundation.options import AT_END, SamplingOptions
+from generator.foundation.options import AT_END
 from generator.model.backends import Backend
 from generator.model.backends.memory import Network, StateArrays
-from generator.model.state import Floats, State
+from generator.model.state import Floats
+from generator.streaming import clamps
 from generator.streaming.constraints import Constraints
+from generator.streaming.jobs import CHUNK, Cursor, Job, Result
 from generator.streaming.rng import uniform
 from generator.streaming.sampling import draw, weigh
 from generator.streaming.violations import CONSTRAINED, close_copies
 from generator.tokenizers.base import Mask, Rows, Tokenizer
 
-CHUNK = 64
-"""The maximum number of tokens of one job, so that no stream waits long for a row. With slightly more, the loop
-detector could not process the text of a job in one piece (`loop_cycles.nearness_bound`)."""
 POSITION, LEFT, EMITTED, GIVEN, SEED, TOP_K, ENDING = range(7)
 NEXT, NEVER, STOP = range(len(AT_END))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Cursor:
-    """The state of a stream between two tokens: with the options it determines the next token."""
-
-    state: State
-    token: int
-    """The last token, which the model has not read yet."""
-    position: int
-    """The position of the next token."""
-    grammar: Rows
-    """The grammar's memory, (grammar.size,)."""
-    match: Rows | None = None
-    """The memory of the search for copies in the engine's index, (SIZE,); None without an index."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Job:
-    """A request for `count` tokens from a cursor, at most `CHUNK`: first the `given` ones, then drawn ones."""
-
-    start: Cursor
-    options: SamplingOptions
-    count: int
-    given: Sequence[int] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Result:
-    """The tokens of a finished job, and the cursor after them."""
-
-    tokens: list[int]
-    """Fewer than the job's `count` if the end of a piece stopped the stream."""
-    relaxed: list[int]
-    """For each token the constraints that were relaxed: bit i stands for `PRIORITIES[i]`."""
-    end: Cursor
 
 
 class JobArrays(NamedTuple):
@@ -155,7 +116,10 @@ class Batch:
         )
         corpus = index.arrays if index else EMPTY
         rules, end = grammar.rules, tokenizer.end
-        self._arguments = backend.network, self._memory.rows, self._arrays, self.work, rules, end, *corpus
+        self._config, self._network = backend.config, backend.network
+        self._arguments = self._arrays, self.work, rules, end, *corpus
+        self._free_traces: list[int] = []
+        """Where in the memory's `trace` there is room for the trace of a job."""
         self._run = compiled_for(backend, tokenizer, constraints, index is not None)
 
     def add(self, job: Job) -> None:
@@ -176,14 +140,24 @@ class Batch:
         if start.match is not None:
             arrays.match[row] = start.match
         arrays.limits[row] = options.max_copy or 0
+        self._memory.clamp(row, clamps.encode(options.clamp, self._config))
+        self._memory.rows.traced[row] = self._room_for_trace() if job.traced else 0
         self.jobs.append(job)
+
+    def _room_for_trace(self) -> int:
+        """Where the trace of a job may be written, for which room is made if there is none."""
+        if not self._free_traces:
+            used = len(self._memory.rows.trace) - 1
+            self._memory.grow_trace(max(CHUNK, 2 * used))
+            self._free_traces = list(range(1 + used, len(self._memory.rows.trace), CHUNK))
+        return self._free_traces.pop()
 
     def step(self) -> list[tuple[Job, Result]]:
         """Draw tokens for all jobs until at least one has finished; remove and return the finished ones."""
         count = len(self.jobs)
         if count == 0:
             return []
-        self._run(*self._arguments, count)
+        self._run(self._network, self._memory.rows, *self._arguments, count)
         finished = np.flatnonzero(self._arrays.counters[:count, LEFT] == 0)[::-1].tolist()
         return [self._finish(row) for row in finished]
 
@@ -192,7 +166,12 @@ class Batch:
         position, _, emitted = arrays.counters[row, :GIVEN].tolist()
         match = None if job.start.match is None else arrays.match[row].copy()
         end = Cursor(self._memory.save(row), int(arrays.tokens[row]), position, arrays.grammar[row].copy(), match)
-        result = Result(arrays.emitted[row, :emitted].tolist(), arrays.relaxed[row, :emitted].tolist(), end)
+        trace = None
+        if job.traced:
+            first = int(self._memory.rows.traced[row]) - emitted
+            trace = self._memory.recorded(first, emitted)
+            self._free_traces.append(first)
+        result = Result(arrays.emitted[row, :emitted].tolist(), arrays.relaxed[row, :emitted].tolist(), end, trace)
         if row < last:
             self._memory.move(last, row)
             for array in arrays:
@@ -254,6 +233,7 @@ def _advance(
                 restrict(rules, end, jobs.constraints[:count], given, grammar, masks, work.violations, relaxed)
         for row in range(count):
             finished |= _emit(row, jobs, work, end)
+            memory.traced[row] += memory.traced[row] > 0
         advance(rules, grammar, tokens)
         if MATCHED:
             advance_match(copied, symbols, suffixes, buckets, match, tokens)

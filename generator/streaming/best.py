@@ -14,8 +14,8 @@ import numpy as np
 
 from generator.foundation.errors import CarouselError
 from generator.music.score import Bar, Note
-from generator.streaming.batch import CHUNK
 from generator.streaming.engine import Model
+from generator.streaming.jobs import CHUNK
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Tokenizer

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import wraps
 from operator import itemgetter
 from threading import get_ident
@@ -18,8 +19,10 @@ from typing import Any, Self, TypeVar, cast
 
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
-from generator.streaming.batch import CHUNK, Cursor, Job, Result
+from generator.model.state import Floats
+from generator.streaming.buffer import Buffer
 from generator.streaming.governor import Governor, lifted
+from generator.streaming.jobs import CHUNK, Cursor, Job, Result
 from generator.streaming.origin import Change, Injection, injected_until
 from generator.streaming.runtime import Runtime
 from generator.streaming.snapshot import KEYFRAME_EVERY, Keyframe, Snapshot, thinned
@@ -48,28 +51,6 @@ def exclusive(method: F) -> F:
             stream._leave()
 
     return cast(F, checked)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Buffer:
-    """Drawn tokens that follow the cursor `start`; the first `used` of them have been handed out."""
-
-    start: Cursor
-    tokens: Sequence[int]
-    relaxed: Sequence[int]
-    """The constraints that were relaxed for each token, as in `Result.relaxed`."""
-    end: Cursor | None
-    """The cursor after all of these tokens, None if it is not known."""
-    used: int = 0
-
-    @property
-    def position(self) -> int:
-        """The position of the next token to hand out."""
-        return self.start.position + self.used
-
-    @property
-    def is_used_up(self) -> bool:
-        return self.used == len(self.tokens)
 
 
 class Course:
@@ -115,15 +96,16 @@ class Course:
         """The number of tokens to draw next; it doubles each time the whole buffer was used."""
         index, match = self.engine.index, snapshot.match
         start = Cursor(snapshot.state, snapshot.token, snapshot.position, self._decoder.memory.copy(), None)
-        self._buffer = Buffer(start, (), (), start)
+        self._buffer = Buffer.empty(start, self.options)
         if index is not None:
             if match is None or snapshot.corpus != index.key:  # the search has to read the past first
                 match = index.begin()
                 index.follow(match, self._past_tokens())
-            start = replace(start, match=match)
-            self._buffer = Buffer(start, (), (), start)
+            self._buffer = Buffer.empty(replace(start, match=match), self.options)
         self._interrupted = False
         """Whether an interrupt stopped `_hand_out` halfway."""
+        self._recorded: deque[tuple[int, Floats]] = deque(maxlen=0)
+        """The positions and traces of the last steps, (`PARTS`, layers, units) each."""
 
     @property
     def options(self) -> SamplingOptions:
@@ -194,6 +176,13 @@ class Course:
 
     def _go_to(self, target: int) -> None:
         """Go back to an earlier position, or restore a consistent state at the present one."""
+        past = self._past_at(target)
+        steps = deque((step for step in self._recorded if step[0] < target), self._recorded.maxlen)
+        kept = {"engine": self.engine, "_user": self._user, "_recorded": steps}
+        vars(self).update(vars(past) | kept)  # one call, so an interrupt comes before or after it
+
+    def _past_at(self, target: int) -> Self:
+        """This stream as it was at an earlier position, or at the end of the primer."""
         timeline = tuple(change for change in self._timeline if change[0] <= target)
         keyframes = [keyframe for keyframe in self._keyframes if keyframe.position <= target]
         if keyframes:
@@ -204,8 +193,7 @@ class Course:
             past = type(self).begin(self.engine, self._primer, timeline, self._progress)
         for _ in past.replay(target, timeline, injected_until(self._injected, target)):
             pass
-        kept = {"engine": self.engine, "_user": self._user}
-        vars(self).update(vars(past) | kept)  # one call, so an interrupt comes before or after it
+        return past
 
     def _repair(self) -> None:
         """Make the state consistent again after an interrupt."""
@@ -222,18 +210,15 @@ class Course:
         if buffer.used == 0:
             return buffer.start
         if not buffer.is_used_up or buffer.end is None:
-            job = Job(buffer.start, self.options, buffer.used, buffer.tokens[: buffer.used])
+            job = Job(buffer.start, buffer.options, buffer.used, buffer.tokens[: buffer.used])
             end = self.engine.run([job])[0].end
-            buffer = self._buffer = Buffer(end, buffer.tokens[buffer.used :], buffer.relaxed[buffer.used :], buffer.end)
+            self._buffer = buffer.begun_at(end)
             return end
         return buffer.end
 
     def _drop_ahead(self) -> None:
         """Discard the tokens that were drawn and not handed out."""
-        buffer = self._buffer
-        if not buffer.is_used_up:
-            tokens, relaxed = buffer.tokens[: buffer.used], buffer.relaxed[: buffer.used]
-            self._buffer = replace(buffer, tokens=tokens, relaxed=relaxed, end=None)
+        self._buffer = self._buffer.without_rest()
         self._ahead = 1
 
     def _job(self, tokens: int, given: Sequence[int] = ()) -> Job:
@@ -248,7 +233,7 @@ class Course:
             splice.check(self.engine.tokenizer, self._decoder, injected[:count])
             count = min(count, len(injected))
         given = given or injected or constraints.starting_text(self._timeline, len(self._primer), start.position)
-        return Job(start, lifted(self.options), count, given[:count])
+        return Job(start, lifted(self.options), count, given[:count], self._recorded.maxlen != 0)
 
     def _job_ahead(self, tokens: int) -> Job:
         """As `_job`, but with more tokens if the buffer was used up before: up to twice as many as the last time."""
@@ -266,7 +251,7 @@ class Course:
 
     def _receive(self, job: Job, result: Result) -> None:
         """Fill the buffer with the result of a job."""
-        self._buffer = Buffer(job.start, result.tokens, result.relaxed, result.end)
+        self._buffer = Buffer.of(job, result)
 
     def _draw(self, job: Job) -> None:
         self._receive(job, *self.engine.run([job]))
@@ -292,6 +277,9 @@ class Course:
         for broken in filter(None, buffer.relaxed[buffer.used : buffer.used + count]):
             for name in names_of(broken):
                 self._relaxed[name] = self._relaxed.get(name, 0) + 1
+        if buffer.trace is not None:
+            steps = buffer.trace[buffer.used : buffer.used + count]
+            self._recorded.extend(enumerate(steps, buffer.position))
         self._buffer = replace(buffer, used=buffer.used + count)
         if steered:  # the rest was drawn under other options
             self._drop_ahead()

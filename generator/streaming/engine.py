@@ -17,7 +17,7 @@ from generator.model.backends import AUTO, name_of
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.defaults import FILE as DEFAULTS
-from generator.model.trace import Trace, trace
+from generator.model.trace import Trace
 from generator.music.score import Score
 from generator.streaming.constraints import Constraints
 from generator.streaming.course import Progress, quiet
@@ -107,33 +107,27 @@ class Model:
         Raises:
             CarouselError: the piece is of the wrong kind, or the vocabulary cannot express it.
         """
-        if isinstance(piece, list):
-            piece = self.tokenizer.collect(piece)
-        tokens = self.tokenizer.encode(_of_medium(piece, self.tokenizer))
+        tokens = self._tokens_of(piece)
         return self.checkpoint.model().negative_log_likelihood(tokens, self.tokenizer.start)
 
-    def trace(self, stream: Stream, start: int = 0, stop: int | None = None) -> Trace:
-        """What cells and gates did before a stream drew its tokens from position `start` to before `stop`, by default
-        its present end: in row n the step from whose h the token at `start` + n was drawn.
+    def _tokens_of(self, piece: str | Score | list[Event]) -> npt.NDArray[np.uint16]:
+        if isinstance(piece, list):
+            piece = self.tokenizer.collect(piece)
+        return self.tokenizer.encode(_of_medium(piece, self.tokenizer))
+
+    def trace(self, piece: Stream | str | Score | list[Event], start: int = 0, stop: int | None = None) -> Trace:
+        """What cells and gates did before the tokens from position `start` to before `stop`, by default the end, of a
+        stream, or of a piece that is read from a zero state: in row n the step that predicts the token at `start` + n.
 
         Raises:
-            CarouselError: the stream is another checkpoint's, or has no such positions.
+            CarouselError: the stream is another checkpoint's, has no such positions, or the piece is as in `score`; the
+                trace would take more than `tracing.MOST_BYTES`.
         """
-        end = stream.position
-        stop = end if stop is None else stop
-        if stream.engine.fingerprint != self.checkpoint.fingerprint:
-            raise CarouselError("this stream is drawn from another checkpoint; ask the model that it came from")
-        if not 0 <= start <= stop <= end:
-            raise CarouselError(f"a trace from {start:,} to {stop:,}; the stream has positions from 0 to {end:,}")
-        tokens, begin = stream.tokens(), start if start >= len(stream.snapshot().primer) else 0
-        token, state = self.tokenizer.start, None
-        if begin:
-            fork = stream.fork()
-            fork.rewind(end - begin)
-            before = fork.snapshot()
-            token, state = before.token, before.state
-        read = [token, *tokens[begin : stop - 1]] if stop > begin else []
-        return trace(self.checkpoint, read, state, stream.engine.backend.name)[start - begin :]
+        if isinstance(piece, Stream):
+            if piece.engine.fingerprint != self.checkpoint.fingerprint:
+                raise CarouselError("this stream is drawn from another checkpoint; ask the model that it came from")
+            return piece.trace(start, stop)
+        return Stream.trace_of(self.engine(), self._tokens_of(piece).tolist())[start:stop]
 
 
 def load(folder: str | Path) -> Model:
@@ -162,7 +156,7 @@ class Engine(Runtime):
     def stream(self, prime: str | Score | None = None, *, progress: Progress = quiet, **options: Any) -> Stream:
         """Start a stream, as `Model.stream`; `progress` is called while a long primer is read or a past drawn again."""
         primer = () if prime is None else self._encode(prime)
-        timeline = ((0, self.constraints.settle(changed(self.defaults, options), primer)),)
+        timeline = ((0, self.settle(changed(self.defaults, options), primer)),)
         stream = Stream.begin(self, primer, timeline, progress)
         self.admit(stream)
         return stream

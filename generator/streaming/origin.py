@@ -43,6 +43,8 @@ Injection = tuple[int, tuple[int, ...]]
 READ_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """The exceptions that reading malformed data may raise."""
 OPTIONS = {spec.name for spec in fields(SamplingOptions)}
+LATER_OPTIONS = {"clamp": None}
+"""Options that older readers do not know, with their defaults; they are written only where they differ from these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Origin:
     def facts(self) -> dict[str, Any]:
         """All but the primer as a JSON object, in which a change of the timeline has only the options that differ."""
         changes: list[tuple[int, dict[str, Any]]] = []
-        before: dict[str, Any] = {}
+        before: dict[str, Any] = dict(LATER_OPTIONS)
         for position, options in self.timeline:
             now = asdict(options)
             changes.append((position, {name: now[name] for name in now if before.get(name, ...) != now[name]}))

@@ -10,11 +10,14 @@ from weakref import WeakSet
 
 from generator.corpora.copies import Index
 from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
 from generator.model.backends import AUTO, prepare
 from generator.model.checkpoint import Checkpoint
 from generator.model.state import State
-from generator.streaming.batch import Batch, Job, Result
+from generator.streaming import clamps
+from generator.streaming.batch import Batch
 from generator.streaming.constraints import NO_CORPUS, Constraints
+from generator.streaming.jobs import Job, Result
 from generator.streaming.origin import READ_ERRORS, Change, Origin
 from generator.streaming.scheduler import Scheduler
 from generator.streaming.snapshot import Snapshot
@@ -101,6 +104,15 @@ class Runtime:
                 raise CarouselError(f"{self.limit} streams are alive, and this engine takes no more; let some go")
             self._streams.add(stream)
 
+    def settle(self, options: SamplingOptions, primer: Sequence[int]) -> SamplingOptions:
+        """The options as a take records them; see `Constraints.settle`.
+
+        Raises:
+            CarouselError: a stream of this engine cannot obey them.
+        """
+        clamps.encode(options.clamp, self.config)
+        return self.constraints.settle(options, primer)
+
     def initial_snapshot(self, timeline: tuple[Change, ...]) -> Snapshot:
         """The state before the first token."""
         return Snapshot(
@@ -145,6 +157,7 @@ class Runtime:
         try:
             for _, options in origin.timeline:
                 self.constraints.encode(options)
+                clamps.encode(options.clamp, self.config)
             decoder.feed_all(origin.primer)
             self.tokenizer.decoder(decoder.state())
         except (CarouselError, *READ_ERRORS) as error:

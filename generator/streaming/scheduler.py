@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Lock
 
-from generator.streaming.batch import Batch, Job, Result
+from generator.streaming.batch import Batch
+from generator.streaming.jobs import Job, Result
 
 JOBS_PER_THREAD = 4
 """A further thread starts for each further group of so many jobs."""

@@ -16,18 +16,18 @@ from generator.foundation.options import changed
 from generator.music.score import Score
 from generator.streaming import alternatives
 from generator.streaming.alternatives import Alternative, Draw
-from generator.streaming.batch import CHUNK
 from generator.streaming.course import exclusive
-from generator.streaming.injecting import Injecting
+from generator.streaming.jobs import CHUNK
 from generator.streaming.meter import Meter
 from generator.streaming.origin import lifts
 from generator.streaming.runtime import Runtime
 from generator.streaming.snapshot import Snapshot
+from generator.streaming.tracing import Tracing
 from generator.tokenizers import instruments_of
 from generator.tokenizers.base import Event, Mask
 
 
-class Stream(Injecting):
+class Stream(Tracing):
     """An endless stream of events, at a constant cost per token. Only one thread at a time may use it.
 
     `take` and iteration are lazy: each token has the options at the time when its events are requested.
@@ -144,7 +144,7 @@ class Stream(Injecting):
 
     def _set(self, changes: dict[str, Any]) -> None:
         self._repair()
-        options = self.engine.constraints.settle(changed(self.options, changes), self._primer)
+        options = self.engine.settle(changed(self.options, changes), self._primer)
         if options != self.options:
             self._drop_ahead()
             self._change(replace(options, lift=changes.get("lift", 0.0)), self.position)

@@ -97,8 +97,7 @@ class Live(Events):
             CarouselError: the stream cannot obey them; it goes on as before.
         """
         options |= {name: value for name, value in self.given.items() if options.get(name) is None}
-        constraints = self._stream.engine.constraints
-        settled = constraints.settle(replace(self.options, **options), self._primer)
+        settled = self._stream.engine.settle(replace(self.options, **options), self._primer)
         if settled != self.options:
             self.options = settled
             self._changes += 1

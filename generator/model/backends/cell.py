@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from generator.foundation.jit import compiled
 from generator.model.backends.layout import BLOCK, GATES, PANEL
-from generator.model.backends.memory import Network, StateArrays, write_h, write_new_h
+from generator.model.backends.memory import Network, StateArrays, as_float, write_h, write_new_h
 from generator.model.backends.products import plain
-from generator.model.state import Floats
+from generator.model.state import PARTS, Floats
 
+INPUT, FORGET, CANDIDATE, OUTPUT, CELL, HIDDEN = range(len(PARTS))
 HALF, BOUND = np.float32(0.5), np.float32(6.2)
 _ONE = np.float32(1)
 _P1, _P2, _P3, _P4 = (np.float32(term / 34459425) for term in (4729725, 135135, 990, 1))
@@ -77,6 +78,62 @@ def _cell(row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Fl
         h[unit] = HALF * (o_under + _numerator(o)) * _numerator(now) / (o_under * _denominator(now))
 
 
+@compiled
+def _trace_gates(rows: StateArrays, stream: int, layer: int, begin: int, scales: Floats, added: Floats) -> None:
+    """Write what the step finds in a block to `rows.trace`: the gates, whose inputs are as in `_cell`, and the cell of
+    the step before."""
+    step, units = rows.traced[stream], min(BLOCK, rows.c.shape[2] - begin)
+    for gate in range(GATES):
+        for unit in range(units):
+            at = gate * units + unit
+            x = np.float32(rows.sums[stream, at]) * scales[at] + added[at]
+            if gate == CANDIDATE:
+                x = _clamp(x)
+                rows.trace[step, gate, layer, begin + unit] = _numerator(x) / _denominator(x)
+            else:
+                x = _clamp(HALF * x)
+                under = _denominator(x)
+                rows.trace[step, gate, layer, begin + unit] = HALF * (under + _numerator(x)) / under
+    for unit in range(begin, begin + units):
+        rows.trace[step, CELL, layer, unit] = rows.c[layer, stream, unit]
+
+
+@compiled
+def _trace_state(rows: StateArrays, stream: int, layer: int, begin: int) -> None:
+    """Write the new cells and h of a block to `rows.trace`."""
+    step = rows.traced[stream]
+    for unit in range(begin, min(begin + BLOCK, rows.c.shape[2])):
+        rows.trace[step, CELL, layer, unit] = rows.c[layer, stream, unit]
+        rows.trace[step, HIDDEN, layer, unit] = as_float(rows.new[stream, unit], rows.h_scale)
+
+
+@compiled
+def _apply_clamps(rows: StateArrays, stream: int, layer: int, begin: int, h: Floats) -> None:
+    """Clamp units of a block: change their gates in `rows.trace`, where `_trace_gates` wrote them, their c and their h,
+    and compute anew what follows from a clamped gate or cell."""
+    step = rows.traced[stream]
+    for number in range(len(h)):
+        unit, changed = begin + number, False
+        for gate in range(GATES):
+            value = rows.clamps[stream, gate, layer, unit]
+            if not np.isnan(value):
+                rows.trace[step, gate, layer, unit] = value
+                changed = True
+        if changed:
+            kept = rows.trace[step, FORGET, layer, unit] * rows.trace[step, CELL, layer, unit]
+            new = rows.trace[step, INPUT, layer, unit] * rows.trace[step, CANDIDATE, layer, unit]
+            rows.c[layer, stream, unit] = kept + new
+        cell, hidden = rows.clamps[stream, CELL, layer, unit], rows.clamps[stream, HIDDEN, layer, unit]
+        if not np.isnan(cell):
+            rows.c[layer, stream, unit] = cell
+            changed = True
+        if changed:
+            now = _clamp(rows.c[layer, stream, unit])
+            h[number] = rows.trace[step, OUTPUT, layer, unit] * _numerator(now) / _denominator(now)
+        if not np.isnan(hidden):
+            h[number] = hidden
+
+
 product: Any = plain
 """The `products.Product` that `forward` uses; `specialised` replaces it."""
 
@@ -101,8 +158,14 @@ def forward(
             for stream in range(count):
                 added = network.biases[layer] if layer else network.table[tokens[stream]]
                 cells, h = rows.c[layer, stream, begin : begin + size], rows.block[:size]
+                if rows.traced[stream] > 0 or rows.clamped[stream]:
+                    _trace_gates(rows, stream, layer, begin, network.scales[first:], added[GATES * begin :])
                 _cell(rows.sums[stream], network.scales[first:], added[GATES * begin :], cells, h)
+                if rows.clamped[stream]:
+                    _apply_clamps(rows, stream, layer, begin, h)
                 write_h(h, rows.h_scale, rows.new[stream, begin:])
+                if rows.traced[stream] > 0:
+                    _trace_state(rows, stream, layer, begin)
             at += outputs * terms
             first += outputs
         for stream in range(count):

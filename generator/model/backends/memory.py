@@ -14,7 +14,7 @@ import numpy.typing as npt
 from generator.foundation.jit import compiled
 from generator.model.backends.layout import BLOCK, GATES, SHIFT, TERMS, UNITS, aligned, padded
 from generator.model.config import ModelConfig
-from generator.model.state import Floats, State
+from generator.model.state import PARTS, Floats, State
 
 H_SCALE = np.float32(127)
 """The int8 h is the fp32 h, which is between -1 and 1, times this."""
@@ -57,6 +57,15 @@ class StateArrays(NamedTuple):
     """The new h of a layer, while its old h is still needed, (rows, units)."""
     h_scale: np.float32
     """127 if h is uint8, 0 if it is fp32."""
+    clamps: Floats
+    """What is clamped to which value, NaN where nothing is, (rows, `PARTS`, layers, units)."""
+    clamped: npt.NDArray[np.bool_]
+    """Whether anything is clamped, (rows,)."""
+    trace: Floats
+    """Recorded steps, (1 + recorded steps, `PARTS`, layers, units); the first one is overwritten by steps that are not
+    to be recorded."""
+    traced: npt.NDArray[np.int64]
+    """Where in `trace` the next step of each stream is written, (rows,)."""
 
 
 class Memory:
@@ -65,6 +74,7 @@ class Memory:
     def __init__(self, config: ModelConfig, rows: int, h_type: type[np.uint8 | np.float32]) -> None:
         layers, self._hidden = config.num_layers, config.hidden_size
         units = padded(self._hidden, UNITS)
+        parts = len(PARTS)
         self.rows = StateArrays(
             aligned((layers + 1, rows, 2 * padded(self._hidden, TERMS)), h_type),
             aligned((layers, rows, units), np.float32),
@@ -72,6 +82,10 @@ class Memory:
             aligned(BLOCK, np.float32),
             aligned((rows, units), h_type),
             H_SCALE if h_type is np.uint8 else np.float32(0),
+            np.empty((rows, parts, layers, units), np.float32),
+            np.zeros(rows, np.bool_),
+            np.zeros((1, parts, layers, units), np.float32),
+            np.zeros(rows, np.int64),
         )
         self.rows.h[:] = self.rows.new[:] = SHIFT if h_type is np.uint8 else 0
 
@@ -86,9 +100,31 @@ class Memory:
         save(self.rows, row, h, c)
         return State(h, c)
 
+    def clamp(self, row: int, clamps: Floats | None) -> None:
+        """Clamp a row in the next steps as `clamps` says, (`PARTS`, layers, hidden); with None, nothing is clamped."""
+        self.rows.clamped[row] = clamps is not None
+        if clamps is not None:
+            self.rows.clamps[row] = np.nan
+            self.rows.clamps[row, :, :, : self._hidden] = clamps
+
+    def grow_trace(self, steps: int) -> None:
+        """Make room for so many recorded steps in all, and keep those that are recorded."""
+        before = self.rows.trace
+        trace = np.zeros((1 + steps, *before.shape[1:]), np.float32)
+        trace[: len(before)] = before
+        self.rows = self.rows._replace(trace=trace)
+
+    def recorded(self, first: int, steps: int) -> Floats:
+        """A copy of recorded steps, (steps, `PARTS`, layers, hidden)."""
+        return self.rows.trace[first : first + steps, :, :, : self._hidden].copy()
+
     def move(self, source: int, target: int) -> None:
         """Copy one row over another."""
-        self.rows.h[:, target], self.rows.c[:, target] = self.rows.h[:, source], self.rows.c[:, source]
+        rows = self.rows
+        rows.h[:, target], rows.c[:, target] = rows.h[:, source], rows.c[:, source]
+        rows.traced[target], rows.clamped[target] = rows.traced[source], rows.clamped[source]
+        if rows.clamped[source]:
+            rows.clamps[target] = rows.clamps[source]
 
 
 @compiled
@@ -107,6 +143,12 @@ def write_h(h: Floats, h_scale: np.float32, target: npt.NDArray[Any]) -> None:
     else:
         for unit in range(len(h)):
             target[unit] = h[unit]
+
+
+@compiled
+def as_float(h: Any, h_scale: np.float32) -> Any:
+    """An element of `StateArrays.h` as fp32."""
+    return (np.float32(h) - SHIFT) / h_scale if h_scale > 0 else np.float32(h)
 
 
 @compiled
@@ -137,6 +179,5 @@ def save(rows: StateArrays, row: int, h: Floats, c: Floats) -> None:
     for layer in range(layers):
         at = own_h_offset(layer, rows.h.shape[2])
         for unit in range(hidden):
-            value = np.float32(rows.h[layer, row, at + unit])
-            h[layer, unit] = (value - SHIFT) / rows.h_scale if rows.h_scale > 0 else value
+            h[layer, unit] = as_float(rows.h[layer, row, at + unit], rows.h_scale)
             c[layer, unit] = rows.c[layer, row, unit]

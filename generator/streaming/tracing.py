@@ -1,0 +1,92 @@
+"""What the units of a stream do: recorded while it is drawn, or by drawing its past again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+
+from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
+from generator.model.state import PARTS
+from generator.model.trace import Trace
+from generator.streaming.course import Progress, exclusive, quiet
+from generator.streaming.injecting import Injecting
+from generator.streaming.runtime import Runtime
+
+MOST_BYTES = 2**31
+"""The size of the longest trace."""
+
+
+class Tracing(Injecting):
+    """A stream whose units can be watched."""
+
+    @exclusive
+    def record(self, steps: int) -> None:
+        """Keep the trace of the last `steps` steps from now on, until this is called with 0.
+
+        Raises:
+            CarouselError: the number is negative, or the trace would take more than `MOST_BYTES`.
+        """
+        self._repair()
+        _check_size(self.engine, steps)
+        self._drop_ahead()
+        self._recorded = deque(self._recorded if steps else (), steps)
+
+    @exclusive
+    def recorded(self) -> Trace:
+        """The trace of the last steps since `record` was called, as many as it keeps, the latest last."""
+        config = self.engine.config
+        steps = [step for _, step in self._recorded]
+        shape = len(steps), len(PARTS), config.num_layers, config.hidden_size
+        return Trace.of(np.array(steps, np.float32).reshape(shape))
+
+    @exclusive
+    def trace(self, start: int = 0, stop: int | None = None) -> Trace:
+        """The trace of its tokens from position `start` to before `stop`, by default its present end, which are drawn
+        again: in row n the step from whose h the token at `start` + n was drawn.
+
+        Raises:
+            CarouselError: the stream has no such positions, or the trace would take more than `MOST_BYTES`.
+        """
+        self._repair()
+        end = self.position
+        stop = end if stop is None else stop
+        if not 0 <= start <= stop <= end:
+            raise CarouselError(f"a trace from {start:,} to {stop:,}; the stream has positions from 0 to {end:,}")
+        _check_size(self.engine, stop - start)
+        in_primer = start < len(self._primer)
+        first = self.engine.initial_snapshot(self._timeline[:1])
+        past = type(self)(self.engine, first, self._progress) if in_primer else self._past_at(start)
+        past.record(stop - start)
+        if in_primer:
+            for _ in past.read(self._primer[:stop]):
+                pass
+        for _ in past.replay(stop, self._timeline, self._injected):
+            pass
+        return past.recorded()
+
+    @classmethod
+    def trace_of(
+        cls, engine: Runtime, tokens: Sequence[int], clamp: str | None = None, progress: Progress = quiet
+    ) -> Trace:
+        """The trace of given tokens after a zero state, with these clamps; raises as `trace`."""
+        _check_size(engine, len(tokens))
+        options = engine.settle(SamplingOptions(clamp=clamp, governor=False), ())
+        stream = cls(engine, engine.initial_snapshot(((0, options),)), progress)
+        stream.record(len(tokens))
+        for _ in stream.read(tokens):
+            pass
+        return stream.recorded()
+
+
+def _check_size(engine: Runtime, steps: int) -> None:
+    if steps < 0:
+        raise CarouselError(f"cannot record {steps} steps; give 0 or more")
+    bytes_per_step = 4 * len(PARTS) * engine.config.num_layers * engine.config.hidden_size
+    if steps * bytes_per_step > MOST_BYTES:
+        most = MOST_BYTES // bytes_per_step
+        raise CarouselError(
+            f"a trace of {steps:,} steps takes {steps * bytes_per_step / 2**30:.1f} GB; ask for at most {most:,}"
+        )
