@@ -22,6 +22,7 @@ SAMPLING: dict[str, st.SearchStrategy[Any]] = {
     "min_p": st.floats(0.0, 0.2),
     "at_end": st.sampled_from(["next", "never"]),
     "governor": st.booleans(),
+    "clamp": st.none() | st.sampled_from(["forget_gate 0.1=1, cell 0.3=-0.7", "hidden 0=0.5", "output_gate 0.0=0"]),
 }
 sampling = st.fixed_dictionaries(SAMPLING)
 """Each option of sampling; temperatures above 0, and streams that do not end."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from generator.foundation.options import SamplingOptions
-from generator.model.state import Floats
 from generator.streaming.jobs import Cursor, Job, Result
 
 
@@ -22,8 +21,6 @@ class Buffer:
     """The cursor after all of these tokens, None if it is not known."""
     options: SamplingOptions
     """The options under which they were drawn."""
-    trace: Floats | None = None
-    """As `Result.trace`."""
     used: int = 0
 
     @staticmethod
@@ -34,7 +31,7 @@ class Buffer:
     @staticmethod
     def of(job: Job, result: Result) -> Buffer:
         """The tokens of a finished job."""
-        return Buffer(job.start, result.tokens, result.relaxed, result.end, job.options, result.trace)
+        return Buffer(job.start, result.tokens, result.relaxed, result.end, job.options)
 
     @property
     def position(self) -> int:
@@ -47,9 +44,7 @@ class Buffer:
 
     def begun_at(self, cursor: Cursor) -> Buffer:
         """The rest of the tokens, which follow this cursor."""
-        tokens, relaxed = self.tokens[self.used :], self.relaxed[self.used :]
-        trace = None if self.trace is None else self.trace[self.used :]
-        return replace(self, start=cursor, tokens=tokens, relaxed=relaxed, trace=trace, used=0)
+        return replace(self, start=cursor, tokens=self.tokens[self.used :], relaxed=self.relaxed[self.used :], used=0)
 
     def without_rest(self) -> Buffer:
         """Only the tokens that have been handed out."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import wraps
@@ -19,11 +18,11 @@ from typing import Any, Self, TypeVar, cast
 
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
-from generator.model.state import Floats
 from generator.streaming.buffer import Buffer
 from generator.streaming.governor import Governor, lifted
 from generator.streaming.jobs import CHUNK, Cursor, Job, Result
 from generator.streaming.origin import Change, Injection, injected_until
+from generator.streaming.recording import Recording
 from generator.streaming.runtime import Runtime
 from generator.streaming.snapshot import KEYFRAME_EVERY, Keyframe, Snapshot, thinned
 from generator.streaming.violations import names_of
@@ -104,8 +103,7 @@ class Course:
             self._buffer = Buffer.empty(replace(start, match=match), self.options)
         self._interrupted = False
         """Whether an interrupt stopped `_hand_out` halfway."""
-        self._recorded: deque[tuple[int, Floats]] = deque(maxlen=0)
-        """The positions and traces of the last steps, (`PARTS`, layers, units) each."""
+        self._recording: Recording | None = None
 
     @property
     def options(self) -> SamplingOptions:
@@ -177,8 +175,7 @@ class Course:
     def _go_to(self, target: int) -> None:
         """Go back to an earlier position, or restore a consistent state at the present one."""
         past = self._past_at(target)
-        steps = deque((step for step in self._recorded if step[0] < target), self._recorded.maxlen)
-        kept = {"engine": self.engine, "_user": self._user, "_recorded": steps}
+        kept = {"engine": self.engine, "_user": self._user, "_recording": self._recording}
         vars(self).update(vars(past) | kept)  # one call, so an interrupt comes before or after it
 
     def _past_at(self, target: int) -> Self:
@@ -233,7 +230,7 @@ class Course:
             splice.check(self.engine.tokenizer, self._decoder, injected[:count])
             count = min(count, len(injected))
         given = given or injected or constraints.starting_text(self._timeline, len(self._primer), start.position)
-        return Job(start, lifted(self.options), count, given[:count], self._recorded.maxlen != 0)
+        return Job(start, lifted(self.options), count, given[:count], self._recording is not None)
 
     def _job_ahead(self, tokens: int) -> Job:
         """As `_job`, but with more tokens if the buffer was used up before: up to twice as many as the last time."""
@@ -252,6 +249,8 @@ class Course:
     def _receive(self, job: Job, result: Result) -> None:
         """Fill the buffer with the result of a job."""
         self._buffer = Buffer.of(job, result)
+        if self._recording is not None and result.trace is not None:
+            self._recording.add(job.start.position, result.trace)
 
     def _draw(self, job: Job) -> None:
         self._receive(job, *self.engine.run([job]))
@@ -277,9 +276,6 @@ class Course:
         for broken in filter(None, buffer.relaxed[buffer.used : buffer.used + count]):
             for name in names_of(broken):
                 self._relaxed[name] = self._relaxed.get(name, 0) + 1
-        if buffer.trace is not None:
-            steps = buffer.trace[buffer.used : buffer.used + count]
-            self._recorded.extend(enumerate(steps, buffer.position))
         self._buffer = replace(buffer, used=buffer.used + count)
         if steered:  # the rest was drawn under other options
             self._drop_ahead()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from generator.model.state import PARTS
 from generator.model.trace import Trace
 from generator.streaming.course import Progress, exclusive, quiet
 from generator.streaming.injecting import Injecting
+from generator.streaming.recording import Recording
 from generator.streaming.runtime import Runtime
 
 MOST_BYTES = 2**31
@@ -24,7 +25,7 @@ class Tracing(Injecting):
 
     @exclusive
     def record(self, steps: int) -> None:
-        """Keep the trace of the last `steps` steps from now on, until this is called with 0.
+        """From now on keep the trace of the last `steps` steps; 0 stops this. What was recorded before is forgotten.
 
         Raises:
             CarouselError: the number is negative, or the trace would take more than `MOST_BYTES`.
@@ -32,15 +33,13 @@ class Tracing(Injecting):
         self._repair()
         _check_size(self.engine, steps)
         self._drop_ahead()
-        self._recorded = deque(self._recorded if steps else (), steps)
+        self._recording = Recording(steps, _shape(self.engine)) if steps else None
 
     @exclusive
     def recorded(self) -> Trace:
         """The trace of the last steps since `record` was called, as many as it keeps, the latest last."""
-        config = self.engine.config
-        steps = [step for _, step in self._recorded]
-        shape = len(steps), len(PARTS), config.num_layers, config.hidden_size
-        return Trace.of(np.array(steps, np.float32).reshape(shape))
+        nothing = np.empty((0, *_shape(self.engine)), np.float32)
+        return Trace.of(self._recording.before(self.position) if self._recording else nothing)
 
     @exclusive
     def trace(self, start: int = 0, stop: int | None = None) -> Trace:
@@ -81,10 +80,15 @@ class Tracing(Injecting):
         return stream.recorded()
 
 
+def _shape(engine: Runtime) -> tuple[int, int, int]:
+    """The shape of one step of a trace."""
+    return len(PARTS), engine.config.num_layers, engine.config.hidden_size
+
+
 def _check_size(engine: Runtime, steps: int) -> None:
     if steps < 0:
         raise CarouselError(f"cannot record {steps} steps; give 0 or more")
-    bytes_per_step = 4 * len(PARTS) * engine.config.num_layers * engine.config.hidden_size
+    bytes_per_step = 4 * prod(_shape(engine))
     if steps * bytes_per_step > MOST_BYTES:
         most = MOST_BYTES // bytes_per_step
         raise CarouselError(
