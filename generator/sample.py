@@ -7,6 +7,7 @@ r"""Stream from a checkpoint: text to standard output as it is made, music into 
     python -m generator.sample --tree evening.take other.take
     python -m generator.sample checkpoints/bach --melody tune.mid --best-of 8 -o harmony.mid
     python -m generator.sample --replay chorales.mid
+    python -m generator.sample --resume evening.take --why 120
 
 The file given with -o holds the stream from its beginning, the primer included. Its suffix chooses the format: .mid
 .wav .ogg .flac .musicxml .abc .svg .pdf for music, .txt for text. Without a length, text is generated until Ctrl-C.
@@ -26,6 +27,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from generator import sinks
+from generator.analysis.reasons import reasons
 from generator.cli import streams, takes
 from generator.cli.reporting import (
     report_interventions,
@@ -51,10 +53,13 @@ from generator.tokenizers.base import Event
 
 
 def work(args: argparse.Namespace) -> None:
-    """Do what the command line asks: show a tree, list MIDI ports, replay a file, or draw from a stream."""
+    """Do what the command line asks: show a tree, explain a token, list MIDI ports, replay a file, or draw."""
     if args.tree is not None:
         refuse_all_but(args, "tree")
         takes.show(args.tree)
+    elif args.why is not None:
+        refuse_all_but(args, "why", "checkpoint", "resume", "originality")
+        explain(args)
     elif "list" in (args.midi_in, args.midi_out):
         from generator.live import port  # imports mido, which only this and a duet need
 
@@ -86,6 +91,7 @@ def sample(args: argparse.Namespace, progress: Progress) -> None:
         stream = streams.new_stream(args, model, progress)
     else:
         stream = streams.saved_stream(args, model, saved, progress)
+    begun = 0 if saved is None else stream.position
     tokens = args.tokens
     ends_with_melody = stream.options.melody and stream.options.at_end == "stop"
     if draws_file(args) and not ends_with_melody and tokens is args.bars is args.seconds is None:
@@ -136,9 +142,32 @@ def sample(args: argparse.Namespace, progress: Progress) -> None:
         print()
     if path is not None:
         write(takes.piece_of(tokenizer, kept, stream.snapshot(), cut), path, stream.options.seed, progress)
+    if args.trace is not None:
+        stream.trace(begun).save(args.trace)
     if args.originality is not None:
         tell(report_of_copies(stream, args.originality))
     report_interventions(stream)
+
+
+def explain(args: argparse.Namespace) -> None:
+    """Print what could have come at a position of a saved stream, and what the gates contributed to what came.
+
+    Raises:
+        CarouselError: no take is named, it cannot be read, or nothing was drawn there.
+    """
+    if args.resume is None:
+        raise CarouselError("--why explains a token of a saved stream; name it with --resume")
+    saved = Snapshot.load(args.resume)
+    with when_slow() as progress:
+        stream = streams.saved_stream(args, model_of(args, saved), saved, progress)
+        found = reasons(stream, args.why)
+        print(f"What could have come at token {args.why:,}, with its probability (* came):")
+        for one in stream.alternatives(args.why):
+            print(f"  {one.probability:6.3f} {'*' if one.came else ' '} {printable(one.words)}")
+    print("How many nats less likely it would have been with a gate shut:")
+    for reason in found:
+        gate = reason.part.replace("_", " ")
+        print(f"  {reason.nats:+7.3f}   {gate} of unit {reason.unit} in layer {reason.layer}")
 
 
 def model_of(args: argparse.Namespace, saved: Snapshot | None) -> Model:

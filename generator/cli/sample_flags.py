@@ -77,6 +77,18 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--tree", type=Path, nargs="+", metavar="FOLDER|FILE", help="show how takes and files of music branch"
     )
+    parser.add_argument(
+        "--why",
+        type=int,
+        metavar="N",
+        help="with --resume: what else could have come as token N, and which gates decided",
+    )
+    parser.add_argument(
+        "--trace",
+        type=Path,
+        metavar="FILE.safetensors",
+        help="write what gates, cells and hidden values did before each token that was drawn",
+    )
     parser.add_argument("--midi-out", metavar="NAME", help="play live to this MIDI port; list shows them")
     parser.add_argument("--midi-in", metavar="NAME", help="answer what is played on this MIDI port; list shows them")
     parser.add_argument(
@@ -123,8 +135,8 @@ def check_paths(args: argparse.Namespace) -> None:
         return {flag: Path(value) for flag, value in values.items() if value is not None}
 
     output = {} if args.output is None else {"-o": args.output}
-    command.keep_apart({**output, **named("--save")}, named("--prime", "--melody", "--originality"))
-    command.keep_apart(output, named("--resume"))
+    command.keep_apart({**output, **named("--save", "--trace")}, named("--prime", "--melody", "--originality"))
+    command.keep_apart({**output, **named("--trace")}, named("--resume"))
 
 
 def check(args: argparse.Namespace, tokenizer: Tokenizer) -> None:

@@ -20,7 +20,7 @@ from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.state import Floats
 
-__all__ = ["AUTO", "BACKENDS", "Backend", "Memory", "gate_inputs", "name_of", "negative_log_likelihood", "prepare"]
+__all__ = ["AUTO", "BACKENDS", "Backend", "Memory", "name_of", "nats_of", "negative_log_likelihood", "prepare"]
 
 BACKENDS = ("int8", "fp32")
 AUTO = "auto"
@@ -73,7 +73,7 @@ def prepare(name: str, checkpoint: Checkpoint) -> Backend:
         CarouselError: there is no such backend.
     """
     name, config = name_of(name), checkpoint.config
-    table, biases = (aligned_copy(blocked(gates.T, config.hidden_size).T) for gates in gate_inputs(checkpoint))
+    table, biases = (aligned_copy(blocked(gates.T, config.hidden_size).T) for gates in _gate_inputs(checkpoint))
     rest = _matrices(checkpoint), table, biases, checkpoint.weights["output.bias"]
     if name == "fp32":
         return Backend(name, name, config, fp32.network(*rest), _forward(name, fp32.product))
@@ -81,7 +81,7 @@ def prepare(name: str, checkpoint: Checkpoint) -> Backend:
     return Backend(name, product_name, config, int8.network(*rest), _forward(product_name, product))
 
 
-def gate_inputs(checkpoint: Checkpoint) -> tuple[Floats, Floats]:
+def _gate_inputs(checkpoint: Checkpoint) -> tuple[Floats, Floats]:
     """The input and bias of layer 0's gates for each token, (vocab_size, 4·hidden), and the bias of each layer's gates,
     (layers, 4·hidden), in torch's order."""
     weights, layers = checkpoint.weights, range(checkpoint.config.num_layers)
@@ -126,8 +126,14 @@ def negative_log_likelihood(
         targets = tokens[first : first + len(logits)]
         for step in range(len(targets)):
             backend.step(inputs[first + step : first + step + 1], memory, logits[step : step + 1])
-        part = logits[: len(targets)].astype(np.float64)
-        largest = part.max(axis=1)
-        total = largest + np.log(np.exp(part - largest[:, None]).sum(axis=1))
-        nats[first : first + len(targets)] = total - part[np.arange(len(targets)), targets]
+        nats[first : first + len(targets)] = nats_of(logits[: len(targets)], targets)
     return nats
+
+
+def nats_of(logits: Floats, tokens: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+    """The negative log-likelihood of one token a row in nats, (rows,), from logits of shape (rows, vocab_size)."""
+    rows = logits.astype(np.float64)
+    largest = rows.max(axis=1)
+    total = largest + np.log(np.exp(rows - largest[:, None]).sum(axis=1))
+    found: npt.NDArray[np.float64] = total - rows[np.arange(len(rows)), tokens]
+    return found

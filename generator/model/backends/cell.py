@@ -22,7 +22,7 @@ from generator.model.backends.products import plain
 from generator.model.state import PARTS, Floats
 
 INPUT, FORGET, CANDIDATE, OUTPUT, CELL, HIDDEN = range(len(PARTS))
-HALF, BOUND = np.float32(0.5), np.float32(6.2)
+_HALF, _BOUND = np.float32(0.5), np.float32(6.2)
 _ONE = np.float32(1)
 _P1, _P2, _P3, _P4 = (np.float32(term / 34459425) for term in (4729725, 135135, 990, 1))
 _Q1, _Q2, _Q3, _Q4 = (np.float32(term / 34459425) for term in (16216200, 945945, 13860, 45))
@@ -30,22 +30,21 @@ _Q1, _Q2, _Q3, _Q4 = (np.float32(term / 34459425) for term in (16216200, 945945,
 
 @compiled
 def _clamp(x: np.float32) -> np.float32:
-    return min(max(x, -BOUND), BOUND)
+    return min(max(x, -_BOUND), _BOUND)
 
 
-def numerator(x: Any) -> Any:
-    """The numerator of tanh, of an fp32 number or an array."""
+@compiled
+def _numerator(x: np.float32) -> np.float32:
+    """The numerator of tanh."""
     s = x * x
     return x * (_ONE + s * (_P1 + s * (_P2 + s * (_P3 + s * _P4))))
 
 
-def denominator(x: Any) -> Any:
-    """The denominator of tanh, 1 or more, of an fp32 number or an array."""
+@compiled
+def _denominator(x: np.float32) -> np.float32:
+    """The denominator of tanh, 1 or more."""
     s = x * x
     return _ONE + s * (_Q1 + s * (_Q2 + s * (_Q3 + s * _Q4)))
-
-
-_numerator, _denominator = compiled(numerator), compiled(denominator)
 
 
 @compiled
@@ -61,21 +60,21 @@ def _cell(row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Fl
     """
     units = len(cells)
     for unit in range(units):
-        i = _clamp(HALF * (np.float32(row[unit]) * scales[unit] + added[unit]))
+        i = _clamp(_HALF * (np.float32(row[unit]) * scales[unit] + added[unit]))
         at = unit + units
-        f = _clamp(HALF * (np.float32(row[at]) * scales[at] + added[at]))
+        f = _clamp(_HALF * (np.float32(row[at]) * scales[at] + added[at]))
         at += units
         g = _clamp(np.float32(row[at]) * scales[at] + added[at])
         at += units
-        o = _clamp(HALF * (np.float32(row[at]) * scales[at] + added[at]))
+        o = _clamp(_HALF * (np.float32(row[at]) * scales[at] + added[at]))
         i_under, f_under, o_under = _denominator(i), _denominator(f), _denominator(o)
         new_under = i_under * _denominator(g)
         kept = (f_under + _numerator(f)) * cells[unit] * new_under
         new = (i_under + _numerator(i)) * _numerator(g) * f_under
-        now = HALF * (kept + new) / (f_under * new_under)
+        now = _HALF * (kept + new) / (f_under * new_under)
         cells[unit] = now
         now = _clamp(now)
-        h[unit] = HALF * (o_under + _numerator(o)) * _numerator(now) / (o_under * _denominator(now))
+        h[unit] = _HALF * (o_under + _numerator(o)) * _numerator(now) / (o_under * _denominator(now))
 
 
 @compiled
@@ -91,9 +90,9 @@ def _trace_gates(rows: StateArrays, stream: int, layer: int, begin: int, scales:
                 x = _clamp(x)
                 rows.trace[step, gate, layer, begin + unit] = _numerator(x) / _denominator(x)
             else:
-                x = _clamp(HALF * x)
+                x = _clamp(_HALF * x)
                 under = _denominator(x)
-                rows.trace[step, gate, layer, begin + unit] = HALF * (under + _numerator(x)) / under
+                rows.trace[step, gate, layer, begin + unit] = _HALF * (under + _numerator(x)) / under
     for unit in range(begin, begin + units):
         rows.trace[step, CELL, layer, unit] = rows.c[layer, stream, unit]
 

@@ -1,0 +1,71 @@
+"""Why a token came: what each gate of each unit contributed to its probability, found by ablation.
+
+The step that predicts the token is made once more for each gate of each unit, with that gate shut: with its input gate
+shut a unit writes nothing, with its forget gate shut it has forgotten all that was before, with its output gate shut it
+says nothing. What the token's negative log-likelihood then gains is what the gate contributed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from generator.foundation.errors import CarouselError
+from generator.model.backends import nats_of
+from generator.model.state import PARTS
+from generator.streaming import clamps
+from generator.streaming.stream import Stream
+
+GATES = ("input_gate", "forget_gate", "output_gate")
+ROWS = 128
+"""The number of ablations that are stepped together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What one gate of one unit contributed to a token."""
+
+    part: str
+    layer: int
+    unit: int
+    nats: float
+    """How much larger the token's negative log-likelihood is without it; below 0 if it spoke for other tokens."""
+
+
+def reasons(stream: Stream, position: int, count: int = 10) -> list[Reason]:
+    """The `count` gates that contributed most, for it or against it, to the token that was drawn at a position; the
+    largest contribution first. Probabilities are the model's own, before temperature and constraints.
+
+    Raises:
+        CarouselError: no token was drawn there.
+    """
+    primer = len(stream.snapshot().primer)
+    if not primer <= position < stream.position:
+        raise CarouselError(f"nothing was drawn at {position}; give {primer} to {stream.position - 1}")
+    past = stream.fork()
+    past.rewind(stream.position - position)
+    before, token, config = past.snapshot(), stream.tokens()[position], stream.engine.config
+    shape = len(GATES), config.num_layers, config.hidden_size
+    clamped = clamps.encode(before.options.clamp, config)
+    free = np.full((len(PARTS), *shape[1:]), np.nan, np.float32) if clamped is None else clamped
+    backend = stream.engine.backend
+    memory, logits = backend.memory(ROWS), np.empty((ROWS, config.vocab_size), np.float32)
+    ablations: list[tuple[int, ...] | None] = [None, *np.ndindex(shape)]
+    nats = []
+    for first in range(0, len(ablations), ROWS):
+        part = ablations[first : first + ROWS]
+        for row, place in enumerate(part):
+            values = free.copy()
+            if place is not None:
+                values[PARTS.index(GATES[place[0]]), place[1], place[2]] = 0
+            memory.load(row, before.state)
+            memory.clamp(row, values)
+        backend.step(np.full(len(part), before.token), memory, logits)
+        nats.append(nats_of(logits[: len(part)], np.full(len(part), token)))
+    plain, *without = np.concatenate(nats).tolist()
+    found = [
+        Reason(GATES[gate], layer, unit, value - plain)
+        for (gate, layer, unit), value in zip(np.ndindex(shape), without, strict=True)
+    ]
+    return sorted(found, key=lambda reason: -abs(reason.nats))[:count]
