@@ -23,6 +23,8 @@ BESIDE = {
     "generator.model.state": ["State"],
     "generator.music.score": ["Clock"],
     "generator.streaming.course": ["Course"],
+    "generator.streaming.injecting": ["Injecting"],
+    "generator.streaming.inspecting": ["Inspecting"],
     "generator.streaming.meter": ["Meter"],
     "generator.streaming.origin": ["Origin"],
     "generator.streaming.runtime": ["Runtime"],

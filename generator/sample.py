@@ -27,7 +27,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from generator import sinks
-from generator.analysis.reasons import reasons
 from generator.cli import streams, takes
 from generator.cli.reporting import (
     report_interventions,
@@ -160,7 +159,7 @@ def explain(args: argparse.Namespace) -> None:
     saved = Snapshot.load(args.resume)
     with when_slow() as progress:
         stream = streams.saved_stream(args, model_of(args, saved), saved, progress)
-        found = reasons(stream, args.why)
+        found = stream.reasons(args.why)
         print(f"What could have come at token {args.why:,}, with its probability (* came):")
         for one in stream.alternatives(args.why):
             print(f"  {one.probability:6.3f} {'*' if one.came else ' '} {printable(one.words)}")

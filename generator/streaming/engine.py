@@ -121,7 +121,7 @@ class Model:
 
         Raises:
             CarouselError: the stream is another checkpoint's, has no such positions, or the piece is as in `score`; the
-                trace would take more than `tracing.MOST_BYTES`.
+                trace would take more than `inspecting.MOST_BYTES`.
         """
         if isinstance(piece, Stream):
             if piece.engine.fingerprint != self.checkpoint.fingerprint:

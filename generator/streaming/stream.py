@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any, NoReturn
 
 import numpy as np
@@ -14,20 +12,17 @@ import numpy as np
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import changed
 from generator.music.score import Score
-from generator.streaming import alternatives
-from generator.streaming.alternatives import Alternative, Draw
 from generator.streaming.course import exclusive
+from generator.streaming.inspecting import Inspecting
 from generator.streaming.jobs import CHUNK
 from generator.streaming.meter import Meter
 from generator.streaming.origin import lifts
 from generator.streaming.runtime import Runtime
-from generator.streaming.snapshot import Snapshot
-from generator.streaming.tracing import Tracing
 from generator.tokenizers import instruments_of
 from generator.tokenizers.base import Event, Mask
 
 
-class Stream(Tracing):
+class Stream(Inspecting):
     """An endless stream of events, at a constant cost per token. Only one thread at a time may use it.
 
     `take` and iteration are lazy: each token has the options at the time when its events are requested.
@@ -150,12 +145,6 @@ class Stream(Tracing):
             self._change(replace(options, lift=changes.get("lift", 0.0)), self.position)
 
     @exclusive
-    def snapshot(self) -> Snapshot:
-        """The present state as an immutable value."""
-        self._repair()
-        return self._snapshot()
-
-    @exclusive
     def fork(self, **options: Any) -> Stream:
         """A new stream that continues from here, with changed options if any are given. This stream is unaffected.
 
@@ -199,48 +188,11 @@ class Stream(Tracing):
         lines = np.flatnonzero(np.isin(tokens, self.engine.tokenizer.bar_lines))[-bars:]
         return begun + int(lines[0]) if len(lines) == bars else begun
 
-    @exclusive
-    def tokens(self) -> array[int]:
-        """All tokens so far, primer included. A resumed stream first draws its past again, once."""
-        self._repair()
-        return self._past_tokens()[:]
-
     def past(self) -> Iterator[Event]:
         """Every event since the start, primer included. A resumed stream first draws its past again, once."""
         tokens, decoder = self.tokens(), self.engine.tokenizer.decoder()
         for at in range(0, len(tokens), CHUNK):
             yield from decoder.feed_all(tokens[at : at + CHUNK].tolist())
-
-    def alternatives(self, position: int | None = None, count: int = 8) -> list[Alternative]:
-        """What could have come at a position in tokens, by default next: the `count` likeliest tokens, the likeliest
-        first, and the one that came. Their probabilities are those with which they could have been drawn there.
-
-        Raises:
-            CarouselError: the position is in the primer, or not reached yet.
-        """
-        position = self.position if position is None else position
-        start = self._at(position)
-        return alternatives.alternatives(self.engine, start, self.tokens()[position:], self.snapshot(), count)
-
-    def draws(self, start: int, stop: int) -> Iterator[Draw]:
-        """How each token from position `start` to before `stop` came to be; the tokens before it are drawn again, as in
-        `rewind`.
-
-        Raises:
-            CarouselError: the positions are not in order, in the primer, or not reached yet.
-        """
-        if not start <= stop <= self.position:
-            raise CarouselError(f"no draws from {start} to {stop}; give positions up to {self.position}, in order")
-        found = alternatives.draws(self.engine, self._at(start), self.tokens()[start:stop], self.snapshot())
-        return islice(found, stop - start)
-
-    def _at(self, position: int) -> Snapshot:
-        """The stream at an earlier position."""
-        if not len(self._primer) <= position <= self.position:
-            raise CarouselError(f"nothing was drawn at {position}; give {len(self._primer)} to {self.position}")
-        fork = self.fork()
-        fork.rewind(fork.position - position)
-        return fork.snapshot()
 
     def history(self) -> str | Score:
         """The events of `past` as a `str`, or as a `Score`, which has an origin that is written into music files."""

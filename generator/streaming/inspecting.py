@@ -1,8 +1,10 @@
-"""What the units of a stream do: recorded while it is drawn, or by drawing its past again."""
+"""How the tokens of a stream came to be: what the units did, what else could have come, and which gates decided."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from math import prod
 
 import numpy as np
@@ -11,17 +13,33 @@ from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
 from generator.model.state import PARTS
 from generator.model.trace import Trace
+from generator.streaming import alternatives, reasons
+from generator.streaming.alternatives import Alternative, Draw
 from generator.streaming.course import Progress, exclusive, quiet
 from generator.streaming.injecting import Injecting
+from generator.streaming.reasons import Reason
 from generator.streaming.recording import Recording
 from generator.streaming.runtime import Runtime
+from generator.streaming.snapshot import Snapshot
 
 MOST_BYTES = 2**31
 """The size of the longest trace."""
 
 
-class Tracing(Injecting):
-    """A stream whose units can be watched."""
+class Inspecting(Injecting):
+    """A stream whose tokens and units can be examined."""
+
+    @exclusive
+    def snapshot(self) -> Snapshot:
+        """The present state as an immutable value."""
+        self._repair()
+        return self._snapshot()
+
+    @exclusive
+    def tokens(self) -> array[int]:
+        """All tokens so far, primer included. A resumed stream first draws its past again, once."""
+        self._repair()
+        return self._past_tokens()[:]
 
     @exclusive
     def record(self, steps: int) -> None:
@@ -78,6 +96,47 @@ class Tracing(Injecting):
         for _ in stream.read(tokens):
             pass
         return stream.recorded()
+
+    def alternatives(self, position: int | None = None, count: int = 8) -> list[Alternative]:
+        """What could have come at a position in tokens, by default next: the `count` likeliest tokens, the likeliest
+        first, and the one that came. Their probabilities are those with which they could have been drawn there.
+
+        Raises:
+            CarouselError: the position is in the primer, or not reached yet.
+        """
+        position = self.position if position is None else position
+        start = self._at(position)
+        return alternatives.alternatives(self.engine, start, self.tokens()[position:], self.snapshot(), count)
+
+    def draws(self, start: int, stop: int) -> Iterator[Draw]:
+        """How each token from position `start` to before `stop` came to be; the tokens before it are drawn again, as in
+        `rewind`.
+
+        Raises:
+            CarouselError: the positions are not in order, in the primer, or not reached yet.
+        """
+        if not start <= stop <= self.position:
+            raise CarouselError(f"no draws from {start} to {stop}; give positions up to {self.position}, in order")
+        found = alternatives.draws(self.engine, self._at(start), self.tokens()[start:stop], self.snapshot())
+        return islice(found, stop - start)
+
+    def reasons(self, position: int, count: int = 10) -> list[Reason]:
+        """Which gates contributed most to the token at a position, for it or against it, by ablation; the largest
+        contribution first.
+
+        Raises:
+            CarouselError: no token was drawn there.
+        """
+        before = self._at(position)
+        if position == self.position:
+            raise CarouselError(f"nothing was drawn at {position} yet; give {len(self._primer)} to {position - 1}")
+        return reasons.reasons(self.engine, before, self.tokens()[position], count)
+
+    def _at(self, position: int) -> Snapshot:
+        """The stream at an earlier position."""
+        if not len(self._primer) <= position <= self.position:
+            raise CarouselError(f"nothing was drawn at {position}; give {len(self._primer)} to {self.position}")
+        return self._past_at(position).snapshot()
 
 
 def _shape(engine: Runtime) -> tuple[int, int, int]:

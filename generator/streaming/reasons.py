@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generator.foundation.errors import CarouselError
 from generator.model.backends import nats_of
 from generator.model.state import PARTS
 from generator.streaming import clamps
-from generator.streaming.stream import Stream
+from generator.streaming.runtime import Runtime
+from generator.streaming.snapshot import Snapshot
 
 GATES = ("input_gate", "forget_gate", "output_gate")
 ROWS = 128
@@ -33,23 +33,13 @@ class Reason:
     """How much larger the token's negative log-likelihood is without it; below 0 if it spoke for other tokens."""
 
 
-def reasons(stream: Stream, position: int, count: int = 10) -> list[Reason]:
-    """The `count` gates that contributed most, for it or against it, to the token that was drawn at a position; the
-    largest contribution first. Probabilities are the model's own, before temperature and constraints.
-
-    Raises:
-        CarouselError: no token was drawn there.
-    """
-    primer = len(stream.snapshot().primer)
-    if not primer <= position < stream.position:
-        raise CarouselError(f"nothing was drawn at {position}; give {primer} to {stream.position - 1}")
-    past = stream.fork()
-    past.rewind(stream.position - position)
-    before, token, config = past.snapshot(), stream.tokens()[position], stream.engine.config
+def reasons(engine: Runtime, before: Snapshot, token: int, count: int) -> list[Reason]:
+    """The `count` gates that contributed most to the token that followed a snapshot, for it or against it, the largest
+    contribution first. Probabilities are the model's own, before temperature and constraints."""
+    config, backend = engine.config, engine.backend
     shape = len(GATES), config.num_layers, config.hidden_size
     clamped = clamps.encode(before.options.clamp, config)
     free = np.full((len(PARTS), *shape[1:]), np.nan, np.float32) if clamped is None else clamped
-    backend = stream.engine.backend
     memory, logits = backend.memory(ROWS), np.empty((ROWS, config.vocab_size), np.float32)
     ablations: list[tuple[int, ...] | None] = [None, *np.ndindex(shape)]
     nats = []
