@@ -203,6 +203,11 @@ def test_a_text_is_cut_at_nine_tenths(text: str) -> None:
         (b"x", "1 characters are too few"),
         ("naïve".encode("latin-1"), r"not UTF-8 at byte 2 \(another encoding\?\)"),
         ("naïve".encode("utf-16"), r"not UTF-8 at byte 0 \(UTF-16\?\)"),
+        (
+            "to be".encode("utf-16-le"),
+            r"a control character at 1 \(UTF-16 without a mark\?\); convert it, as with iconv",
+        ),
+        (b"to \x1b[31mbe", r"a control character at 3 \(no plain text\?\)"),
     ],
 )
 def test_bad_texts_are_refused_in_a_line(tmp_path: Path, data: bytes, words: str) -> None:

@@ -20,7 +20,8 @@ def test_every_suffix_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.krn").write_text("**kern\n*M4/4\n=1\n4c\n4d\n4e\n4f\n==\n*-\n")
     for suffix in (".mid", ".musicxml"):
         write(tune, tmp_path / f"a{suffix}")
-    (tmp_path / "a.midi").write_bytes((tmp_path / "a.mid").read_bytes())
+    for suffix in files.MIDI[1:]:
+        (tmp_path / f"a{suffix}").write_bytes((tmp_path / "a.mid").read_bytes())
     for suffix in (".xml", ".mxl"):
         (tmp_path / f"a{suffix}").write_bytes((tmp_path / "a.musicxml").read_bytes())
     for suffix in files.SUFFIXES:
@@ -29,7 +30,7 @@ def test_every_suffix_is_read(tmp_path: Path) -> None:
         assert scores == files.read_each(tmp_path / f"a{suffix}")
     assert files.read(tmp_path / "a.mid") == [midi.read(tmp_path / "a.mid")]
     quarters = {(note.start_ticks // 480, note.pitch) for note in tune.notes}
-    for suffix in (".mid", ".midi", ".musicxml", ".xml", ".mxl"):
+    for suffix in (*files.MIDI, ".musicxml", ".xml", ".mxl"):
         [again] = files.read(tmp_path / f"a{suffix}")
         assert {(note.start_ticks / again.ticks_per_quarter, note.pitch) for note in again.notes} == quarters
     for suffix in (".abc", ".krn"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from generator.foundation.errors import CarouselError
 
 SUFFIXES = (".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org")
 """The suffixes of the text files in a folder. The name of a single file may have any suffix."""
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
+"""Control characters that are no line end, tab or page break."""
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -18,7 +21,7 @@ def read_text(path: Path) -> str:
     """A file's text, without a byte order mark and with `\\n` line ends.
 
     Raises:
-        CarouselError: the file cannot be read, is empty, or is not UTF-8.
+        CarouselError: the file cannot be read, is empty, is not UTF-8, or has control characters.
     """
     try:
         data = path.read_bytes()
@@ -31,6 +34,12 @@ def read_text(path: Path) -> str:
         raise CarouselError(
             f"{path}: not UTF-8 at byte {error.start} ({kind}?); convert it, as with iconv -t UTF-8"
         ) from error
+    if found := _CONTROL.search(text):
+        kind = "UTF-16 without a mark" if "\0" in text else "no plain text"
+        raise CarouselError(
+            f"{path}: a control character at {found.start()} ({kind}?); convert it, as with iconv -f UTF-16 -t UTF-8, or "
+            "take these characters out"
+        )
     if not text.strip():
         raise CarouselError(f"{path}: the file is empty; choose one with text in it")
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -10,7 +10,7 @@ from generator.foundation.omissions import omissions_of
 from generator.music import midi, notation
 from generator.music.score import Score
 
-MIDI = (".mid", ".midi")
+MIDI = (".mid", ".midi", ".kar", ".rmi")
 SUFFIXES = (*MIDI, *notation.FORMATS)
 
 

@@ -1,8 +1,7 @@
 """Reads and writes Standard MIDI Files.
 
-Files are read with symusic, which reads about 4,000 piano performances a second, and refuses damaged files instead of
-guessing; `repair` then repairs single invalid bytes. Controllers other than the sustain pedal are left out, and so are
-notes without an end, which symusic drops without a message.
+Files are read with symusic, which reads about 4,000 piano performances a second. What it would refuse, misread or drop
+without a message `midi_scan` finds, and `repair` makes plain. Controllers other than the sustain pedal are left out.
 
 Files are written with mido, so that the same score gives the same bytes and is read back with the same ticks.
 pretty_midi keeps times in seconds, which is not exact; only its names of the programs are used.
@@ -21,6 +20,7 @@ from generator.foundation.atomic import atomic_write
 from generator.foundation.errors import CarouselError
 from generator.foundation.omissions import Omission, omissions_of
 from generator.music import repair
+from generator.music.midi_scan import is_plain
 from generator.music.origin import NAME
 from generator.music.score import MusicEvent, Note, Pedal, Score, Tempo, TimeSignature, Voice
 from generator.music.voices import OVERLAPPED, without_overlaps
@@ -66,7 +66,7 @@ def read(data: bytes | str | Path, name: str = "") -> Score:
         raise CarouselError(f"{name}: {size / 2**20:.0f} MB is too large for MIDI; the limit is {MAX_BYTES >> 20} MB")
     if not data:
         raise CarouselError(f"{name}: the file is empty; take it out or fetch it again")
-    if not data.startswith(b"MThd"):
+    if not repair.unwrapped(data).startswith(b"MThd"):
         raise CarouselError(f"{name}: not a MIDI file; take it out or choose another")
     try:
         file, omissions = _parsed(data)
@@ -87,14 +87,10 @@ def _parsed(data: bytes) -> tuple[Any, tuple[Omission, ...]]:
     import symusic  # slow to import, like pretty_midi, and not needed for the suffixes alone
 
     omissions: tuple[Omission, ...] = ()
-    if repair.suspicious(data):
+    if not is_plain(data):
         with suppress(ValueError):
             data, omissions = repair.repaired(data)
-    try:
-        return symusic.Score.from_midi(data), omissions
-    except RuntimeError:
-        data, omissions = repair.repaired(data)
-        return symusic.Score.from_midi(data), omissions
+    return symusic.Score.from_midi(data), omissions
 
 
 def _score(file: Any, title: str, omissions: tuple[Omission, ...]) -> Score:
@@ -118,6 +114,9 @@ def _score(file: Any, title: str, omissions: tuple[Omission, ...]) -> Score:
         ("time signature", "left out: invalid, or at the same time as another one"): len(stated[0]) - len(metres),
         ("tempo", "left out: invalid, or at the same time as another one"): len(stated[1]) - len(tempos),
         ("pedal", "left out: it is never lifted"): sum(_ends_with_pedal(track) for track in file.tracks if track.notes),
+        ("key signature", "left out: it has more than seven signs"): sum(
+            not -7 <= change.key <= 7 for change in file.key_signatures
+        ),
         ("pitch bend", "left out"): sum(len(track.pitch_bends) for track in file.tracks),
     }
     events: list[MusicEvent] = [*metres.values(), *tempos.values()]
@@ -135,7 +134,7 @@ def _score(file: Any, title: str, omissions: tuple[Omission, ...]) -> Score:
         ]
         for pedal in track.pedals:
             events += [Pedal(pedal.time, True, voice), Pedal(pedal.time + pedal.duration, False, voice)]
-        voices.append(Voice(_name(track) or f"Voice {voice + 1}", track.program, track.is_drum))
+        voices.append(Voice(" ".join(track.name.split()) or f"Voice {voice + 1}", track.program, track.is_drum))
     kept = without_overlaps(notes)
     left_out[OVERLAPPED] = len(notes) - len(kept)
     score = Score.from_events([*events, *kept], ticks_per_quarter=file.tpq, voices=tuple(voices), title=title)
@@ -147,13 +146,6 @@ def _ends_with_pedal(track: Any) -> bool:
     controls = track.controls.numpy()
     values = controls["value"][controls["number"] == SUSTAIN]
     return bool((values[-1:] >= PEDAL_DOWN).any())
-
-
-def _name(track: Any) -> str:
-    try:
-        return " ".join(str(track.name).split())
-    except UnicodeDecodeError:  # a name in an older encoding is left out
-        return ""
 
 
 def write(score: Score, path: str | Path) -> None:
