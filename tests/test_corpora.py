@@ -181,11 +181,11 @@ def test_maestro_brings_its_splits(tmp_path: Path) -> None:
 
 def test_text_keeps_everything_but_line_ends(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    path.write_bytes("\ufeffÄpfel\r\n\r\n日本\rمرحبا\n\ttab \x00\u2028 e\u0301 ".encode())
+    path.write_bytes("\ufeffÄpfel\r\n\r\n日本\rمرحبا\n\ttab \x0c\u2028 e\u0301 ".encode())
     corpus = open_corpus(path)
     assert (corpus.medium, corpus.tokenizer, corpus.name) == ("text", "char", "a.txt")
     text = "".join(str(piece.content) for _, piece in corpus.read())
-    assert text == "Äpfel\n\n日本\nمرحبا\n\ttab \x00\u2028 e\u0301 "
+    assert text == "Äpfel\n\n日本\nمرحبا\n\ttab \x0c\u2028 e\u0301 "
 
 
 @given(st.text(min_size=2, max_size=200))
@@ -289,7 +289,7 @@ def test_a_folder_without_music_says_what_was_seen(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(CarouselError) as caught:
         open_corpus(tmp_path)
-    for words in (".mid .midi .xml .musicxml .mxl .abc .krn", "2 .jpg", "1 .pdf", "1 files without a suffix"):
+    for words in (".mid .midi .kar .rmi .xml .musicxml .mxl .abc .krn", "2 .jpg", "1 .pdf", "1 files without a suffix"):
         assert words in str(caught.value)
     (tmp_path / "none").mkdir()
     with pytest.raises(CarouselError, match="it holds no files"):

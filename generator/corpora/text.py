@@ -37,8 +37,7 @@ def read_text(path: Path) -> str:
     if found := _CONTROL.search(text):
         kind = "UTF-16 without a mark" if "\0" in text else "no plain text"
         raise CarouselError(
-            f"{path}: a control character at {found.start()} ({kind}?); convert it, as with iconv -f UTF-16 -t UTF-8, or "
-            "take these characters out"
+            f"{path}: a control character at {found.start()} ({kind}?); convert it, as with iconv -f UTF-16 -t UTF-8"
         )
     if not text.strip():
         raise CarouselError(f"{path}: the file is empty; choose one with text in it")
