@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 from generator.streaming.engine import load
 from generator.web import access, trainings
+from generator.web.training_sample import Sample
 from tests.browser import PATIENCE_MS, Visit, free_port, server
 from tests.conftest import ROOT
 from tests.test_access import STREAMLIT_LOOKS_FOR_ITSELF, findings
@@ -130,6 +134,44 @@ def test_how_a_training_ended_and_what_can_be_done_now(
     assert buttons <= {button.label for button in page.button}
     next(button for button in page.button if button.label == "Keep it, and train another").click().run()
     assert not page.exception and page.header and (tmp_path / "a_b").exists() and not trainings.bench().exists()
+
+
+def test_a_sample_is_made_while_the_page_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its button waits for a model and says so; then a process makes the sample, and no run of the page waits."""
+    made = []
+
+    def slow(module: list[str], *_: object, **__: object) -> subprocess.Popen[bytes]:
+        made.append(Path(module[module.index("-o") + 1]))
+        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], process_group=0)
+
+    job = trainings.Job("model", "music", 10, str(tmp_path / "model"), trainings.digest("secret"))
+    phases = [trainings.Training(job, "running", "", has, False) for has in (False, True)]
+    monkeypatch.setattr(trainings, "look", lambda: phases[0])
+    monkeypatch.setattr("generator.web.training_sample.start", slow)
+    script = "from generator.web import train_page\ntrain_page.page({'music': None, 'text': None})"
+    page = AppTest.from_string(script, default_timeout=60)
+    page.session_state["training"] = "secret"
+    button = page.run().button("training-listen")
+    assert button.disabled and button.help == "There is nothing to hear before the first validation."
+    phases.pop(0)
+    button = page.run().button("training-listen")
+    assert not button.disabled
+    button = button.click().run().button("training-listen")
+    assert button.disabled and button.label == "Making a sample …" and not page.error
+    process = page.session_state["training-sample"]._process
+    process.kill()
+    process.wait()
+    assert not page.run().button("training-listen").disabled and len(page.error) == 1
+    page.button("training-listen").click().run()
+    process = page.session_state["training-sample"]._process
+    made[1].write_bytes(b"RIFF")
+    process.kill()
+    process.wait()
+    page.run()
+    assert not page.error and page.get("audio") and not page.exception
+    Sample(tmp_path)  # nobody keeps it
+    gc.collect()
+    assert made[2].parent.exists() is False
 
 
 @pytest.mark.slow

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,19 +10,17 @@ import streamlit as st
 
 from generator.web import trainings
 from generator.web.markdown import plain
-from generator.web.processes import end, start
 from generator.web.training_log import Progress, progress
+from generator.web.training_sample import NOTHING, Sample
 from generator.web.trainings import Training
 
 STOPPING = "training-stopping"
 """The key of this session's state that holds when the training began that is being stopped."""
 SAMPLE = "training-sample"
-"""And of the one that holds a checkpoint's folder, and a sample of it."""
+"""And of the one that holds the sample that was asked for last."""
 LOOK_SECONDS = 2.0
 """The time from one look at the training to the next."""
-SAMPLE_SECONDS = 12
-LONGEST_SAMPLE = 120.0
-"""Seconds that a sample of music may take to be made."""
+NOTHING_YET = "There is nothing to hear before the first validation."
 ENDS = {
     "done": ("success", "**{name}** is trained."),
     "stopped": ("success", "The training was stopped, and **{name}** is the best that it had."),
@@ -159,40 +155,53 @@ def curve_in_words(found: Progress) -> str:
 
 
 def sample_of(training: Training) -> None:
-    """The button that lets the best model so far play a few seconds."""
+    """The button that lets the best model so far play a few seconds, and what it played. Nobody waits for it: the page
+    looks again until the sample is made, and until there is a model that can make one."""
     if training.job.medium != "music":
         return
+    looks = not training.has_checkpoint or is_being_made(training)
 
-    @st.fragment
+    @st.fragment(run_every=LOOK_SECONDS if looks else None)
     def listen() -> None:
-        if st.button("Listen to a sample", icon=":material/hearing:", help="By the best model so far"):
-            with st.spinner("It plays a few seconds into a file …"):
-                st.session_state[SAMPLE] = training.job.out, made_sample(Path(training.job.out))
-        whose, found = st.session_state.get(SAMPLE, ("", None))
-        if whose != training.job.out:
+        now = trainings.look()
+        has_checkpoint, busy = bool(now and now.has_checkpoint), is_being_made(training)
+        if looks != (busy or not has_checkpoint):
+            st.rerun(scope="app")
+        st.button(
+            "Making a sample …" if busy else "Listen to a sample",
+            icon=":material/hearing:",
+            disabled=busy or not has_checkpoint,
+            help="By the best model so far" if has_checkpoint else NOTHING_YET,
+            on_click=make_sample,
+            args=(training,),
+            key="training-listen",
+        )
+        sample = sample_for(training)
+        if sample is None or busy:
             return
-        if isinstance(found, bytes):
-            st.audio(found, format="audio/wav")
-        elif found:
-            st.error(found)
+        if sound := sample.sound():
+            st.audio(sound, format="audio/wav")
+        else:
+            st.error(NOTHING)
 
     listen()
 
 
-def made_sample(checkpoint: Path) -> bytes | str:
-    """A few seconds of a checkpoint as a WAV file, or the reason why there are none."""
-    with tempfile.TemporaryDirectory(prefix="carousel-") as folder:
-        path = Path(folder) / "sample.wav"
-        length = ("--seconds", str(SAMPLE_SECONDS), "-o", str(path))
-        module = ["generator.sample", str(checkpoint), *length]
-        process = start(module, Path(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(LONGEST_SAMPLE)
-            return path.read_bytes()
-        except (subprocess.TimeoutExpired, OSError):
-            return "There is nothing to hear yet; try again after the next validation."
-        finally:
-            end(process)
+def sample_for(training: Training) -> Sample | None:
+    """The sample that this visitor has asked for last, if it is of this training."""
+    sample: Sample | None = st.session_state.get(SAMPLE)
+    return sample if sample and sample.checkpoint == training.job.out else None
+
+
+def is_being_made(training: Training) -> bool:
+    """Whether a sample of this training is not made yet."""
+    sample = sample_for(training)
+    return sample is not None and not sample.is_made
+
+
+def make_sample(training: Training) -> None:
+    """Begin to make a sample, in the place of the last one."""
+    st.session_state[SAMPLE] = Sample(Path(training.job.out))
 
 
 def in_words(seconds: float) -> str:
