@@ -108,6 +108,29 @@ def test_fields_keep_their_keys(visit: Visit) -> None:
     assert visit.report["state"] == "idle"
 
 
+def test_what_is_open_or_picked_takes_escape_before_the_music(visit: Visit) -> None:
+    """Help that Streamlit shows, a card and a note: each Escape closes one of them, and only the last one stops."""
+    keys, page = visit.page.keyboard, visit.page
+    visit.start()
+    visit.until("c.position > 1")
+    help_shown = page.get_by_role("tooltip")
+    page.get_by_role("button", name="Help for Temperature").hover()
+    help_shown.wait_for()
+    keys.press("Escape")
+    help_shown.wait_for(state="hidden")
+    page.locator(".view canvas").first.focus()
+    keys.press("ArrowLeft")
+    keys.press("Enter")
+    card = page.get_by_role("dialog", name="What else could have come")
+    card.wait_for()
+    keys.press("Escape")
+    card.wait_for(state="hidden")
+    keys.press("Escape")
+    assert visit.report["state"] == "playing"
+    keys.press("Escape")
+    assert visit.report["state"] == "idle"
+
+
 def test_playing_is_said_aloud_and_nothing_more(visit: Visit) -> None:
     aloud = visit.page.locator(".aloud")
     assert aloud.inner_text() == ""

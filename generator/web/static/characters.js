@@ -104,6 +104,12 @@ export class Characters {
     this.stage.find(".aloud").textContent = wordFor(character.segment);
   }
 
+  escape() {
+    const isPicked = this.position !== null;
+    this.pick(null);
+    return isPicked;
+  }
+
   open(character) {
     const { stage, view } = this;
     if (!character || !stage.live || stage.state === "starting") return;

@@ -3,6 +3,7 @@
 let inUse = true; // until the listener turns them off, on both pages
 const STEPS = { "+": 1, "=": 1, "-": -1 };
 export const TAKES_LETTERS = "input:not([type=checkbox]), textarea, select, [contenteditable], [role=slider], [role=combobox], [role=listbox], [role=menu]";
+const COVERS = "dialog[open], [role=dialog], [role=menu], [role=listbox], [role=tooltip]"; // of Streamlit, which closes them at Escape
 const TAKES_SPACE = "input, button, a[href], summary, [role=button], [role=switch], .page";
 
 /* Listen for a stage; returns the function that ends it. */
@@ -26,11 +27,14 @@ export function listen(stage) {
   };
   const heard = (event) => {
     const at = event.composedPath()[0];
-    const busy = event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !inUse;
-    const isCovered = dialogue.open || stage.find(":popover-open");
+    const busy = event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey;
+    const isCovered = dialogue.open || stage.find(":popover-open") || document.querySelector(COVERS);
     if (busy || isCovered || at.closest?.(TAKES_LETTERS)) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (Object.hasOwn(STEPS, key)) turn(slider, STEPS[key]);
+    const isTaken = key === "Escape" && stage.parts.some((part) => part.escape?.());
+    if (!inUse && !isTaken) return;
+    if (isTaken) event.preventDefault();
+    else if (Object.hasOwn(STEPS, key)) turn(slider, STEPS[key]);
     else if (key === " " && !at.closest?.(TAKES_SPACE)) event.repeat || actions.k(); // held, it would scroll the page
     else if (event.repeat) return;
     else if (Object.hasOwn(actions, key)) actions[key]();

@@ -47,6 +47,12 @@ export class Notes {
     if (note) this.stage.find(".aloud").textContent = this.name(note);
   }
 
+  escape() {
+    const isPicked = Boolean(this.view.roll.picked);
+    this.pick(null);
+    return isPicked;
+  }
+
   name([, , pitch, , voice]) {
     const { voices, roll } = this.view;
     const name = noteName(pitch, roll.sharps);

@@ -21,9 +21,10 @@ const SAID = { playing: "Playing", paused: "Paused", idle: "Stopped" }; // aloud
  * A take before its first chunk: `at` is the position from which on it is heard.
  * @typedef {{ take: number, title: string, changes: number, at: number, [more: string]: any }} Live
  *
- * What belongs to a view and wants to know what happens; `panel` is behind a button (see panels.js).
+ * What belongs to a view and wants to know what happens; `panel` is behind a button (see panels.js);
+ * `escape` gives up what is picked, if anything is: only the next Escape stops.
  * @typedef {{ panel?: import("./panels.js").Panel, begin?(live: Live): void,
- *   accept?(chunk: Chunk): void, tick?(): void, close?(): void }} Part
+ *   accept?(chunk: Chunk): void, tick?(): void, escape?(): boolean, close?(): void }} Part
  *
  * What plays or types. It asks `ahead` ahead of its position, and `first` at first; `mayPlay`: whether the browser allows it
  * without a click; `committed(seconds)`: the position before which nothing can be replaced so many seconds from now; `beginning`:
