@@ -118,7 +118,7 @@ def test_downloads_are_what_was_heard(visit: Visit) -> None:
 
 
 def test_the_menu_of_downloads_by_keyboard(visit: Visit) -> None:
-    """Escape closes it, and does not stop the music; a download says how far it is and can be cancelled."""
+    """Escape closes it, and stops no music; a download says how far it is, can be cancelled, and ends with its page."""
     visit.start()
     visit.until("c.position > 2")
     keys, menu = visit.page.keyboard, visit.page.get_by_role("dialog", name="Download")
@@ -142,6 +142,12 @@ def test_the_menu_of_downloads_by_keyboard(visit: Visit) -> None:
     progress.wait_for(state="detached")
     assert visit.page.locator(".aloud").inner_text() == "WAV is cancelled"
     assert visit.report["state"] == "playing"
+    keys.press("Enter")
+    menu.get_by_label("How much").select_option("1800")
+    menu.get_by_role("button", name="WAV").press("Enter")
+    progress.filter(has_text="%").wait_for()
+    with visit.page.expect_event("requestfailed", lambda request: request.url.endswith("/carousel/download")):
+        visit.turn_to("text")  # nobody waits for it any more
 
 
 def test_text_types_itself(visit: Visit) -> None:

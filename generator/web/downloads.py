@@ -3,7 +3,7 @@
 The answer to a request is a stream: lines of JSON, an empty line, and the bytes of the file. A line is
 `{"doing": "waiting"}`, `{"doing": "drawing", "done": 0.25}`, `{"doing": "making", "done": 0.25}`, or
 `{"error": message}` as the last one. Who leaves, or closes the page, gives the file up: it is in nobody's way, and
-nobody else can fetch it.
+nobody else can fetch it. So does a visitor who has lost the place, though the connection may seem to stand.
 
 What is quick is done in a thread. What takes longer is made in a process of its own (`maker`).
 """
@@ -31,7 +31,7 @@ from generator.web.live import Live
 from generator.web.live_music import LiveMusic
 from generator.web.maker import Maker
 from generator.web.returning import drawn_again
-from generator.web.visitors import Kept, Visitor
+from generator.web.visitors import UNKNOWN, Kept, Visitor
 
 FORMATS = {
     "music": ("mid", "wav", "ogg", "flac", "pdf", "svg", "musicxml", "abc", "take"),
@@ -93,6 +93,8 @@ class Order:
                 yield _line(doing="waiting")
                 async with self.visitor.turn, makers.room, aclosing(self._made(path, makers)) as lines:
                     async for line in lines:
+                        if self.visitor.gone:
+                            raise CarouselError(UNKNOWN)
                         yield line
                 yield b"\n"
                 async with await anyio.open_file(path, "rb") as file:

@@ -39,13 +39,15 @@ from generator.web.live_music import LiveMusic
 from generator.web.live_text import LiveText
 from generator.web.samples import pack
 from generator.web.sheet import MOST_SEMITONES, sheet
-from generator.web.visitors import Gone, Registry
+from generator.web.visitors import Busy, Gone, Registry
 
 STATIC = Path(__file__).parent / "static"
 LOOKS = 2
 """The most looks at what else could have come at the same time: each draws a part of the past again."""
 SHEETS = 4
 """The most requests for sheet music that wait for the process that engraves."""
+RETRY_SECONDS = 1
+"""After so long a visitor who was told to wait may ask again."""
 CHOICES = 8
 """The number of likeliest tokens that a page shows."""
 
@@ -74,9 +76,17 @@ def routes() -> list[BaseRoute]:
 
     return [
         Route(f"{base}/carousel/pull", _answered(_in_thread(pull)), methods=["POST"]),
-        Route(f"{base}/carousel/alternatives", _answered(_in_thread(alternatives, looks)), methods=["POST"]),
-        Route(f"{base}/carousel/surprises", _answered(_in_thread(surprises, looks)), methods=["POST"]),
-        Route(f"{base}/carousel/sheet", _answered(_in_thread(bars, CapacityLimiter(SHEETS))), methods=["POST"]),
+        Route(
+            f"{base}/carousel/alternatives",
+            _answered(_one_each("what else could have come", alternatives, looks)),
+            methods=["POST"],
+        ),
+        Route(f"{base}/carousel/surprises", _answered(_one_each("surprise", surprises, looks)), methods=["POST"]),
+        Route(
+            f"{base}/carousel/sheet",
+            _answered(_one_each("sheet music", bars, CapacityLimiter(SHEETS))),
+            methods=["POST"],
+        ),
         Route(f"{base}/carousel/download", _answered(answer_download), methods=["POST"]),
         Route(f"{base}/carousel/prepare", _answered(answer_prepare), methods=["POST"]),
         Route(f"{base}/carousel/phrase", _answered(_in_thread(phrase)), methods=["POST"]),
@@ -151,6 +161,19 @@ def _in_thread(
     return answer
 
 
+def _one_each(
+    what: str, work: Callable[[dict[str, Any]], Response], threads: CapacityLimiter
+) -> Callable[[dict[str, Any]], Awaitable[Response]]:
+    """`work` in a thread, for one request of a visitor at a time: it is expensive, and others wait for it too."""
+    answer = _in_thread(work, threads)
+
+    async def answer_one(body: dict[str, Any]) -> Response:
+        with registry().visitor(text(body, "visitor")).one_at_a_time(what):
+            return await answer(body)
+
+    return answer_one
+
+
 def _answered(work: Callable[[dict[str, Any]], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     """The handler of a route: it reads a small JSON object, and answers with what `work` makes of it, or with the
     message of a `CarouselError`."""
@@ -158,6 +181,8 @@ def _answered(work: Callable[[dict[str, Any]], Awaitable[Response]]) -> Callable
     async def endpoint(request: Request) -> Response:
         try:
             return await work(await body_of(request))
+        except Busy as error:
+            return JSONResponse({"error": str(error)}, 429, {"Retry-After": str(RETRY_SECONDS)})
         except CarouselError as error:
             return JSONResponse({"error": str(error)}, status_code=410 if isinstance(error, Gone) else 409)
 

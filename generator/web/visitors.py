@@ -13,6 +13,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -52,6 +53,10 @@ UNKNOWN = "the server no longer knows this page: it was restarted, or full; pres
 
 class Gone(CarouselError):
     """A visitor or a take that the server does not have (any more)."""
+
+
+class Busy(CarouselError):
+    """A visitor who asks for more at a time than one visitor may."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,27 @@ class Visitor:
     """Held while one of the visitor's files is made; the others wait."""
     downloads: int = 0
     """The number of files that are asked for and not handed over yet."""
+    asked: set[str] = field(default_factory=set)
+    """What the visitor waits for and may have one of at a time."""
+    gone: bool = False
+    """Whether the place was lost: what is still made for this visitor is for nobody."""
     _numbers: Iterator[int] = field(default_factory=lambda: count(secrets.randbelow(2**40) + 1))
     """The numbers for takes. They begin anywhere, so that no other visitor's number is taken for one's own."""
+
+    @contextmanager
+    def one_at_a_time(self, what: str) -> Iterator[None]:
+        """Answer one request of a kind; to be entered in the thread of the event loop.
+
+        Raises:
+            Busy: another one of this kind is being answered.
+        """
+        if what in self.asked:
+            raise Busy(f"{what} is asked for already; wait for the answer, or ask again in a moment")
+        self.asked.add(what)
+        try:
+            yield
+        finally:
+            self.asked.discard(what)
 
     def start(self, live: Live) -> int:
         """Replace the live take of a medium by a new one; returns its number."""
@@ -217,6 +241,7 @@ class Registry:
             patience = AWAY_SECONDS if full else CLOSED_SECONDS if visitor.closed else IDLE_SECONDS
             if now - visitor.seen > patience:
                 del self._visitors[token]
+                visitor.gone = True
 
     def note_page(self, token: str, *, closed: bool) -> None:
         """Note that a visitor's page is open, or that it was closed or has lost its connection."""

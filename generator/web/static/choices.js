@@ -51,10 +51,11 @@ export class Choices {
     card.replaceChildren(element("h2", "", words), element("p", "about", "Looking …"));
     this.show(point);
     try {
-      const answers = await Promise.all(
-        places.map((place) => post("alternatives", { visitor: stage.data.visitor, take: live.take, pitch: 0, voice: 0, ...place })),
-      );
-      const decisions = (await Promise.all(answers.map((answer) => answer.json()))).flat();
+      const decisions = [];
+      for (const place of places) {
+        const answer = await post("alternatives", { visitor: stage.data.visitor, take: live.take, pitch: 0, voice: 0, ...place });
+        decisions.push(...(await answer.json()));
+      }
       if (this.asked !== asked || stage.live !== live) return;
       this.fill(words, decisions, (choice, came) => {
         card.hidePopover();

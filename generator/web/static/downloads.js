@@ -93,6 +93,8 @@ async function download(stage, making, { take, title, length }, format, more) {
   const stop = new AbortController();
   const name = NAMES[format];
   const note = progress(stage, name, () => stop.abort());
+  const left = () => stop.abort();
+  stage.leaving.signal.addEventListener("abort", left);
   making.append(note.element);
   try {
     const instruments = take === stage.live?.take ? stage.view.instruments?.() : undefined;
@@ -104,6 +106,7 @@ async function download(stage, making, { take, title, length }, format, more) {
     if (stop.signal.aborted) note.say(`${name} is cancelled`);
     else stage.say(error instanceof TypeError ? `The server is silent; ask for the ${name} again.` : error.message);
   } finally {
+    stage.leaving.signal.removeEventListener("abort", left);
     const lost = note.element.contains(stage.root.activeElement);
     note.element.remove();
     if (lost) making.nextElementSibling.focus();

@@ -54,6 +54,7 @@ export class Stage {
     this.changes = 0; // of the options, as far as they were asked to be heard
     this.seenMessage = null;
     this.pulls = new Pulls(this);
+    this.leaving = new AbortController(); // ends what is still asked for when the page is left
     this.view = new View(this);
     this.parts = this.view.parts ?? [];
     this.memory = new Memory(this, View.name);
@@ -260,6 +261,7 @@ export class Stage {
 
   close() {
     this.memory.save(true);
+    this.leaving.abort();
     this.endTicks();
     this.deafen();
     for (const part of this.parts) part.close?.();
