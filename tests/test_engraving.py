@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 
 from generator.foundation.errors import CarouselError
 from generator.music import engraving, notation
-from generator.music.layout import lay_out, values
+from generator.music.layout import lay_out
+from generator.music.note_values import values
 from generator.music.score import Note, PieceEnd, Score, Tempo, TimeSignature, Voice
 
 m21: Any = music21

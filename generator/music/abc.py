@@ -14,7 +14,8 @@ from statistics import median
 
 from generator.music import marks, names
 from generator.music.keys import KEYS, SHARPS
-from generator.music.layout import Bar, Chord, Layout, Staff, Value, lay_out, values
+from generator.music.layout import Layout, Staff, lay_out
+from generator.music.note_values import Bar, Chord, Value, values
 from generator.music.score import Score
 
 UNIT = Fraction(1, 2)

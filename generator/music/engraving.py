@@ -23,7 +23,8 @@ import verovio
 from generator.foundation.errors import CarouselError
 from generator.music import marks, names
 from generator.music.keys import SHARPS
-from generator.music.layout import Layout, Staff, Value, lay_out, values
+from generator.music.layout import Layout, Staff, lay_out
+from generator.music.note_values import Value, values
 from generator.music.origin import FIELD, NAME
 from generator.music.score import Score
 

@@ -1,4 +1,4 @@
-"""Lays out a score for notation: bars, staves, layers of chords, and note values that can be written.
+"""Lays out a score for notation: bars, staves, and layers of chords; `note_values` has what these are written with.
 
 If most onsets of a score are on a grid that notation can write, it keeps them exactly. Otherwise it is a performance:
 its notes move to sixteenths, and a staff has one chord at a time. All times here are exact fractions of a quarter note.
@@ -6,14 +6,13 @@ its notes move to sixteenths, and a staff has one chord at a time. All times her
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from math import lcm
 
+from generator.music.note_values import Bar, Chord, uncut
 from generator.music.score import Note, Score, TimeSignature
 
 EXACT_GRIDS = (48, 20, 28)
@@ -32,47 +31,6 @@ KEYBOARD_RANGE = 24
 """A keyboard part with a larger range than this, in semitones, gets two staves."""
 KEYBOARDS = {*range(24), 46}
 """General MIDI programs that are written on two staves: pianos, mallets, organs, accordions, and the harp."""
-
-PLAIN = sorted((Fraction(2) ** power * dots for power in range(-8, 4) for dots in (1, Fraction(3, 2))), reverse=True)
-"""The lengths that one note can have, in quarters: 1024th notes to breves, dotted or not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A bar from `start` to `end`. Beats count from `origin`, which is before `start` in a pickup."""
-
-    start: Fraction
-    end: Fraction
-    origin: Fraction
-    metre: TimeSignature
-
-    @property
-    def whole(self) -> bool:
-        """Whether it has the full length of its metre."""
-        return self.end - self.start == Fraction(4 * self.metre.numerator, self.metre.denominator)
-
-
-@dataclass(frozen=True, slots=True)
-class Chord:
-    """Notes that start and end together; `pitches` are rising."""
-
-    start: Fraction
-    end: Fraction
-    pitches: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """One written note, chord or rest.
-
-    In a tuplet, `tuplet` is the number of units that take the time of the power of two below it; else it is 1.
-    """
-
-    length: Fraction
-    tuplet: int
-    pitches: tuple[int, ...]
-    tied_before: bool
-    tied_after: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,53 +65,29 @@ def lay_out(score: Score) -> Layout:
     by_voice: dict[int, list[Note]] = defaultdict(list)
     for note in score.notes:
         by_voice[note.voice].append(note)
+    chords_of = {voice: _chords(notes, place, Fraction(1, grid)) for voice, notes in sorted(by_voice.items())}
+    first = min(chords[0].start for chords in chords_of.values())
+    last = max(chord.end for chords in chords_of.values() for chord in chords)
+    bars = tuple(_bars(score, place, first if written else Fraction(0), last))
+    cut = place(score.length_ticks) if score.length_ticks else last + 1
+    for chords in chords_of.values():
+        least = max(cut, chords[-1].start + Fraction(1, 2 * ROUNDING))  # what ends before another starts was not cut
+        chords[:] = (uncut(chord, bars[-1]) if chord.end >= least else chord for chord in chords)
     staves = []
-    for voice, notes in sorted(by_voice.items()):
-        chords = _chords(notes, place, Fraction(1, grid))
+    for voice, chords in chords_of.items():
         keyboard = score.voices[voice].program in KEYBOARDS and not score.voices[voice].drum
         for part in _keyboard_staves(chords) if keyboard else [chords]:
             layers = _layers(part)
             if not written or len(layers) > MOST_LAYERS:
                 layers = [_one_chord_at_a_time(part)]
             staves.append(Staff(voice, tuple(map(tuple, layers))))
-    first = min(layer[0].start for staff in staves for layer in staff.layers)
-    last = max(layer[-1].end for staff in staves for layer in staff.layers)
-    return Layout(tuple(staves), tuple(_bars(score, place, first if written else Fraction(0), last)))
+    return Layout(tuple(staves), bars)
 
 
 def is_written(score: Score) -> bool:
     """Whether most onsets are where notation can write them, so that the score is not a performance."""
     onsets = [Fraction(note.start_ticks, score.ticks_per_quarter) for note in score.notes]
     return sum(map(_on_grid, onsets)) >= WRITTEN_SHARE * len(onsets)
-
-
-def values(layer: tuple[Chord, ...], bar: Bar) -> list[Value]:
-    """The note values, with rests, that fill one bar of a layer."""
-    spans: list[tuple[Fraction, Fraction, Chord | None]] = []
-    at = bar.start
-    for chord in layer[bisect_left(layer, bar.start, key=lambda chord: chord.end) :]:
-        if chord.start >= bar.end:
-            break
-        start, end = max(chord.start, bar.start), min(chord.end, bar.end)
-        if start >= end:
-            continue
-        if start > at:
-            spans.append((at, start, None))
-        spans.append((start, end, chord))
-        at = end
-    if at < bar.end:
-        spans.append((at, bar.end, None))
-    tuplets = _tuplets({edge - bar.origin for start, end, _ in spans for edge in (start, end)})
-    written = []
-    for start, end, span in spans:
-        place = start
-        for length, tuplet in _split(start - bar.origin, end - bar.origin, tuplets, bar.metre, rest=span is None):
-            before, place = place, place + length
-            if span is None:
-                written.append(Value(length, tuplet, (), False, False))
-            else:
-                written.append(Value(length, tuplet, span.pitches, before > span.start, place < span.end))
-    return written
 
 
 def _on_grid(quarters: Fraction) -> bool:
@@ -236,46 +170,3 @@ def _bars(score: Score, place: Callable[[int], Fraction], first: Fraction, last:
                 # A pickup and the last bar add up to a full bar.
                 yield Bar(start, last if end == last + missing else end, start, metre)
             start = end
-
-
-def _tuplets(edges: set[Fraction]) -> dict[int, int]:
-    """The tuplets that these times need: the number of units (an odd one) by the index of the quarter in the bar."""
-    denominators: dict[int, int] = defaultdict(lambda: 1)
-    for edge in edges:
-        denominators[int(edge)] = lcm(denominators[int(edge)], edge.denominator)
-    odd = {beat: whole // (whole & -whole) for beat, whole in denominators.items()}
-    return {beat: parts for beat, parts in odd.items() if parts > 1}
-
-
-def _split(
-    start: Fraction, end: Fraction, tuplets: dict[int, int], metre: TimeSignature, *, rest: bool
-) -> Iterator[tuple[Fraction, int]]:
-    """Split a span of a bar into lengths that single notes can have, each with its tuplet or 1."""
-    while start < end:
-        beat = int(start)
-        if beat in tuplets:
-            parts = tuplets[beat]
-            # The units of a tuplet are written like those of the power of two below it.
-            scale = Fraction(parts, 1 << (parts.bit_length() - 1))
-            room = min(end, Fraction(beat + 1)) - start
-            length = next(plain for plain in PLAIN if plain <= room * scale) / scale
-            yield length, parts
-        else:
-            stop = min([end, *(Fraction(other) for other in tuplets if beat < other < end)])
-            length = next(
-                plain for plain in PLAIN if plain <= stop - start and _readable(start, plain, stop, metre, rest)
-            )
-            yield length, 1
-        start += length
-
-
-def _readable(start: Fraction, length: Fraction, stop: Fraction, metre: TimeSignature, rest: bool) -> bool:
-    """Whether a note of this length at this place leaves the beat readable. A rest may not be syncopated."""
-    beat = metre.beat
-    dotted = length.numerator % 3 == 0
-    base = length * Fraction(2, 3) if dotted else length
-    end = start + length
-    if start % (base if rest else base / 2) or (dotted and end != stop and end % min(beat, Fraction(3, 2))):
-        return False
-    in_one_beat = start // beat == (end - PLAIN[-1]) // beat
-    return not metre.is_compound or in_one_beat or (start % beat == 0 and length % beat == 0)
