@@ -60,6 +60,17 @@ class Injecting(Course):
             raise CarouselError(f"token {token} cannot come here; choose one of Stream.alternatives()")
         return self._inject([token])
 
+    @exclusive
+    def inject(self, tokens: Sequence[int]) -> list[Event]:
+        """Continue with these tokens; return the events that they complete. Takes record them.
+
+        Raises:
+            CarouselError: the grammar does not allow them here, or as in `listen` there are too many.
+        """
+        self._repair()
+        splice.check(self.engine.tokenizer, self._decoder, tokens)
+        return self._inject(tokens)
+
     def _inject(self, given: Sequence[int]) -> list[Event]:
         """Advance through given tokens, which the grammar allows."""
         tokens = tuple(given)
