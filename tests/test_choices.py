@@ -15,7 +15,7 @@ from generator.streaming.snapshot import Snapshot
 from generator.web import live_text, trail
 from generator.web.live_music import LiveMusic
 from generator.web.live_text import LiveText
-from tests.conftest import four_voices, tiny
+from tests.conftest import ROOT, four_voices, tiny
 
 pytestmark = pytest.mark.usefixtures("no_hurry")
 
@@ -131,3 +131,26 @@ def test_a_take_aside_begins_where_it_is_asked_to(music: Model, text: Model) -> 
         aside = take.aside(position)
         assert aside.describe()["at"] == pytest.approx(position, abs=0.5)
         assert aside._stream.position < take._stream.position
+
+
+def test_bars_are_drawn_again_between_what_stays(tmp_path: Path) -> None:
+    """The other voices and what follows stay in their places, and the take is drawn again to the byte."""
+    take = LiveMusic(load(ROOT / "checkpoints" / "bach").stream(seed=7), "bach")
+    sent = take.pull(0, 28.0)
+    lines = [at for at in sent["bars"] if at > 2]
+    since, until = lines[1], lines[3]
+    branch = take.redraw(since, until, [1, 2], 2, 5, since - 2)
+    assert branch.describe()["at"] == pytest.approx(since - 2, abs=0.3)
+    old, new = ({*each.heard(26.0).notes} for each in (take, branch))
+    changed = old ^ new
+    assert changed and {note.voice for note in changed} <= {1, 2}
+    assert all(take._ticks(since - 1e-3) <= note.start_ticks < take._ticks(until - 1e-3) for note in changed)
+    again = branch.redraw(since, until, [0], 1, 6, since)  # and the same bars once more
+    (tmp_path / "a.take").write_bytes(again.saved(27.0))
+    takes.replay(tmp_path / "a.take", checkpoint=ROOT / "checkpoints" / "bach")
+    chunk = again.pull(0, 40.0)
+    origin, *_ = read_text(chunk["origin"])
+    assert again._stream.engine.replay(origin).tokens() == again._stream.tokens()  # type: ignore[attr-defined]
+    for voices, bars, words in (([], (since, until), "nothing to draw"), ([0], (until, since), "bars of one piece")):
+        with pytest.raises(CarouselError, match=words):
+            take.redraw(*bars, voices, 1, 1, since)

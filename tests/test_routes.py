@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from generator.foundation.errors import CarouselError
-from generator.web.fields import MAX_POSITION, number, text, whole
+from generator.web.fields import MAX_POSITION, number, text, whole, wholes
 
 NOTHING: list[Any] = [None, True, [], {}]
 
@@ -33,6 +33,13 @@ def test_a_whole_number(value: int) -> None:
 def test_what_is_no_whole_number(value: Any) -> None:
     with pytest.raises(CarouselError, match=r"^the request's have is not a whole number$"):
         whole({"have": value}, "have")
+
+
+def test_whole_numbers() -> None:
+    assert wholes({"voices": [2, 0, 2]}, "voices") == [0, 2] and wholes({"voices": []}, "voices") == []
+    for value in (None, 1, "12", {}, [1.5], [None], [-1], [[1]]):
+        with pytest.raises(CarouselError, match=r"^the request's voices (are not a list|is not a whole number)$"):
+            wholes({"voices": value}, "voices")
 
 
 @pytest.mark.parametrize("value", [0, 0.0, 0.5, 1, MAX_POSITION])

@@ -70,6 +70,18 @@ def whole(body: dict[str, Any], name: str, least: int = 0, most: int | None = No
     return value
 
 
+def wholes(body: dict[str, Any], name: str) -> list[int]:
+    """A field of a request that is a list of different whole numbers.
+
+    Raises:
+        CarouselError: it is missing or no such list.
+    """
+    values = body.get(name)
+    if not isinstance(values, list):
+        raise CarouselError(f"the request's {name} are not a list")
+    return sorted({whole({name: value}, name) for value in values})
+
+
 def number(body: dict[str, Any], name: str) -> float:
     """A field of a request that is a number from 0 to `MAX_POSITION`.
 

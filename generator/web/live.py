@@ -8,6 +8,7 @@ of text.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from copy import copy
 from dataclasses import asdict, replace
 from math import inf
@@ -16,6 +17,7 @@ from typing import Any, Self
 
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
+from generator.streaming import redraw
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Event
@@ -31,6 +33,8 @@ BUDGET_SECONDS = 0.5
 """A pull returns after this time with what has been drawn; the browser asks again."""
 ANSWER_SECONDS = 1.0
 """So much of the answer to a phrase is drawn at once."""
+ROUNDED = 1e-3
+"""Positions on the page are rounded by less than this."""
 ORIGIN_TOKENS = 2048
 """After so many tokens the browser gets the origin again, so that a take which is lost is soon drawn again."""
 
@@ -195,6 +199,25 @@ class Live(Events):
         with self._lock:
             fork, step, drawn = self._trail.fork_at(self._stream, position)
             other = self._branch(fork, step, [*drawn, *fork.choose(token)])
+        other._listen_from(at)
+        return other
+
+    def redraw(self, since: float, until: float, voices: Collection[int], count: int, seed: int, at: float) -> Self:
+        """Another take, in which these voices are drawn again from the bar line at one position to the one at another:
+        the best of `count` candidates. It is heard from `at` on.
+
+        Raises:
+            CarouselError: as `redraw.redraw`, or it is too long ago.
+        """
+        with self._lock:
+            stream = self._stream
+            start, stop = (
+                redraw.opening(stream, self._trail.fork(stream, self._ticks(line - ROUNDED), "now_ticks")[0].position)
+                for line in (since, until)
+            )
+            fork, step, drawn = self._trail.fork_at(stream, start)
+            tokens = redraw.redraw(stream, start, stop, voices, count, seed)
+            other = self._branch(fork, step, [*drawn, *fork.inject(tokens)])
         other._listen_from(at)
         return other
 

@@ -131,6 +131,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
         on_start_change=partial(start, medium, model, options),
         on_back_change=partial(branch, medium, "back"),
         on_choose_change=partial(branch, medium, "choose"),
+        on_redraw_change=partial(branch, medium, "redraw"),
         on_tempo_change=partial(follow_tempo, medium, model),
         on_restore_change=partial(restore, medium),
         on_replay_change=partial(replay, medium),

@@ -16,13 +16,16 @@ from generator.web.controls import (
     setting,
     uploaded,
 )
-from generator.web.fields import fields, number, text, whole
+from generator.web.fields import fields, number, text, whole, wholes
 from generator.web.listening import begin_with_phrase
 from generator.web.live import Live
 from generator.web.models import checkpoints, loaded
 from generator.web.returning import LIVE, drawn_again, kept_again
 from generator.web.routes import registry
 from generator.web.session import admitted, errors_shown, known, playing, show_message, this_visitor, visitor_here
+
+MOST_CANDIDATES = 16
+"""The most candidates of bars that are drawn again."""
 
 
 def start(medium: str, model: Model, options: dict[str, Any]) -> None:
@@ -104,7 +107,8 @@ def go_on_with(live: Live) -> None:
 
 def branch(medium: str, trigger: str) -> None:
     """Leave the live take at an earlier place and go on from there as another one: by a few bars, seconds or characters
-    with another seed (`back`), or with a token that the listener chose (`choose`)."""
+    with another seed (`back`), with a token that the listener chose (`choose`), or with some bars that are drawn again
+    (`redraw`)."""
     with errors_shown():
         request = fields(getattr(st.session_state[f"{medium}-stage"], trigger))
         visitor = visitor_here()
@@ -114,6 +118,11 @@ def branch(medium: str, trigger: str) -> None:
         if trigger == "back":
             other = live.back(number(request, "position"), new_seed(f"{medium}-{live.name}"))
             st.session_state["changed widgets"] = True  # else the browser would soon ask for the seed that it shows
+        elif trigger == "redraw":
+            count, seed = whole(request, "count", 1, MOST_CANDIDATES), whole(request, "seed", 0, 2**53)
+            voices = wholes(request, "voices")
+            bars = number(request, "from"), number(request, "until")
+            other = live.redraw(*bars, voices, count, seed, number(request, "at"))
         else:
             other = live.choose(whole(request, "position"), whole(request, "token"), number(request, "at"))
         visitor.start(other)

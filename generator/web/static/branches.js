@@ -47,7 +47,7 @@ export class Branches {
     const asked = stage.asked === "restore" ? this.next : isReload ? this.now : null;
     if (all.some(({ id }) => id === asked)) this.now = asked;
     else {
-      const isChild = this.current && (stage.asked === "back" || stage.asked === "choose");
+      const isChild = this.current && ["back", "choose", "redraw"].includes(stage.asked);
       const at = isChild ? (stage.reason?.at ?? live.at) : 0;
       const name = stage.reason?.about ?? (isChild ? `${live.title} from ${stage.view.words(at)}` : live.title);
       const id = 1 + Math.max(0, ...all.map((one) => one.id));
@@ -103,7 +103,7 @@ export class Branches {
     const list = element("ul");
     this.rows.clear();
     list.append(...inOrder(null, 0).map(({ one, depth }) => this.row(one, depth)));
-    const about = "Each step back and each choice begins a branch. Click on a line to go on from there.";
+    const about = "Each step back, each choice and each bar drawn again begins a branch. Click on a line to go on from there.";
     this.element.replaceChildren(element("p", "about", about), list);
     list.hidden = !all.length;
     this.measure();

@@ -2,6 +2,7 @@
 
 import { Choices, isStep, neighbour } from "./choices.js";
 import { noteName } from "./names.js";
+import { Redraw } from "./redraw.js";
 
 const LEAD = 2; // seconds that are heard before a note that was chosen anew
 
@@ -13,7 +14,9 @@ export class Notes {
     const { canvas } = view.roll;
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "application");
-    canvas.setAttribute("aria-label", "Piano roll. Left and right go from note to note; Enter shows what else could have come.");
+    const keys = "Left and right go from note to note, with Shift they select bars; Enter shows what else could have come.";
+    canvas.setAttribute("aria-label", `Piano roll. ${keys}`);
+    this.redraw = new Redraw(stage, view); // first: it leaves what is not its own
     canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
       const isOver = Boolean(stage.live && view.roll.noteAt(offsetX, offsetY));
       canvas.style.cursor = isOver ? "pointer" : "";
@@ -26,6 +29,11 @@ export class Notes {
 
   begin() {
     this.pick(null);
+    this.redraw.begin();
+  }
+
+  accept(chunk) {
+    this.redraw.accept(chunk);
   }
 
   press(event) {
@@ -50,7 +58,7 @@ export class Notes {
   escape() {
     const isPicked = Boolean(this.view.roll.picked);
     this.pick(null);
-    return isPicked;
+    return this.redraw.escape() || isPicked;
   }
 
   name([, , pitch, , voice]) {
@@ -77,6 +85,7 @@ export class Notes {
   }
 
   close() {
+    this.redraw.close();
     this.choices.close();
   }
 }

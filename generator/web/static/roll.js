@@ -25,6 +25,7 @@ export class Roll {
     this.sharps = 0; // of the key, by which notes are spelled; flats are negative
     this.onSounding = (_notes) => {};
     this.x = this.y = null; // where a second and a pitch are drawn, in pixels, since the last frame
+    this.secondsAt = null; // the other way round
     this.row = 0; // the height of a semitone
     this.theme = this.shade = "";
     this.ink = this.gold = this.paper = (_alpha) => "";
@@ -59,6 +60,7 @@ export class Roll {
     this.number = 0;
     this.range = null; // [low, high] as shown
     this.picked = null; // the note that was chosen to be looked at
+    this.selected = null; // [from, until] of the bars that are selected
     this.begun = false;
     if (!live) return;
     this.number = live.bars;
@@ -173,7 +175,8 @@ export class Roll {
     const [low, high] = this.range;
     const row = height / (high - low + 1);
     const y = (pitch) => (high - pitch) * row;
-    Object.assign(this, { x, y, row });
+    const secondsAt = (left) => now + (left - head) / perSecond;
+    Object.assign(this, { x, y, row, secondsAt });
 
     this.drawKeys(context, low, high, row, y);
     if (!this.begun) return this.drawHint(context);
@@ -182,6 +185,7 @@ export class Roll {
     context.beginPath();
     context.rect(GUTTER, 0, width - GUTTER, height);
     context.clip();
+    if (this.selected) this.drawSelected(context, this.selected.map(x));
     const block = ([start, duration, pitch, , voice, , isPlayed], alpha, margin = 0) => {
       const tall = Math.max(3, Math.min(row - 1, 15));
       const top = y(pitch) + (row - tall) / 2;
@@ -255,6 +259,12 @@ export class Roll {
     for (const at of this.ends) {
       if (at > from) context.fillRect(Math.round(x(at)) - 3, 0, 2, this.height);
     }
+  }
+
+  drawSelected(context, [left, right]) {
+    context.fillStyle = context.strokeStyle = this.gold(0.16);
+    context.fillRect(left, 0, right - left, this.height);
+    context.strokeRect(left, 0, right - left, this.height);
   }
 
   drawPicked(context, x, y, row) {
