@@ -60,3 +60,11 @@ def test_bars_are_selected_and_drawn_again(visit: Visit) -> None:
     assert names[1] == f"{bars} again, Alto"
     page.wait_for_function("() => JSON.parse(sessionStorage.getItem('carousel-Music')).take > " + str(take))
     assert memory(visit)["origin"]
+    one, other = page.get_by_role("group", name="Compare two branches").get_by_role("button").all()
+    assert (one.get_attribute("aria-pressed"), other.get_attribute("aria-pressed")) == ("false", "true")
+    before = visit.report
+    one.click()
+    visit.until(f"c.state === 'playing' && c.take > {before['take']} && c.sequence > 0")
+    assert before["position"] - 0.3 < visit.report["position"] < before["position"] + 20
+    expect(one).to_have_attribute("aria-pressed", "true")
+    assert page.locator(".branches li").count() == 2 and findings(visit) == set()

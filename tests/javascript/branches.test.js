@@ -1,6 +1,6 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { Branches } from "../../generator/web/static/branches.js";
+import { Branches, compared } from "../../generator/web/static/branches.js";
 
 const stored = new Map();
 const global = /** @type {any} */ (globalThis);
@@ -29,6 +29,25 @@ test("a step back and a choice begin a branch, a start does not hang on anything
   deepEqual(branches.all.map(({ at, length }) => [at, length]), [[0, 10], [4, 14], [8, 16], [0, 10]]);
   branches.remove(branches.all[1]);
   deepEqual(branches.all.map(({ parent }) => parent), [null, 1, null]);
+});
+
+test("two branches are compared at the moment that is heard", () => {
+  deepEqual(compared([], null, 1), []);
+  deepEqual(compared([], 1, 1), []);
+  deepEqual(compared([], 2, 1), [1, 2]);
+  deepEqual(compared([1, 2], 2, 1), [1, 2]);
+  deepEqual(compared([1, 2], 1, 3), [1, 3]);
+  const asked = [];
+  const branches = new Branches(stage({ wait: (...what) => asked.push(what), say: () => {} }));
+  played(branches, "start", 0);
+  played(branches, "back", 4);
+  deepEqual(branches.pair, [1, 2]);
+  branches.go(branches.all[0], branches.stage.view.position);
+  deepEqual(asked, [["restore", { origin: "start 0", position: 14 }]]);
+  played(branches, "restore", 14);
+  deepEqual([branches.now, branches.pair], [1, [1, 2]]);
+  played(branches, "back", 6);
+  deepEqual([branches.now, branches.pair], [3, [1, 3]]);
 });
 
 test("a reload goes on with the branch that played, a link begins another one", () => {

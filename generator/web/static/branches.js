@@ -13,6 +13,12 @@ const SAVE_MS = 1000;
 const isBranch = (one) =>
   Number.isInteger(one?.id) && [one.at, one.length].every(Number.isFinite) && typeof one.name === "string" && (one.origin === null || typeof one.origin === "string");
 
+/* The two branches that are compared: the one that plays and the one before it, the older one first. */
+export function compared(pair, left, now) {
+  const isNew = Number.isInteger(left) && left !== now && !pair.includes(now);
+  return isNew ? [left, now].sort((one, other) => one - other) : pair;
+}
+
 export class Branches {
   /** @param {import("./stage.js").Stage} stage */
   constructor(stage) {
@@ -23,6 +29,7 @@ export class Branches {
     this.branches = null; // {id, parent, name, at, length, origin}, as soon as they are needed
     this.now = null; // the branch that plays
     this.next = null; // the branch that was asked for
+    this.pair = []; // the numbers of the two that are compared
     this.savedAt = 0;
   }
 
@@ -43,6 +50,9 @@ export class Branches {
   begin(live) {
     const { stage } = this;
     const { all } = this;
+    const left = this.now;
+    if (this.isAwaited) stage.say("");
+    this.isAwaited = false;
     const isReload = !stage.asked && this.current?.origin === stage.origin; // and no link
     const asked = stage.asked === "restore" ? this.next : isReload ? this.now : null;
     if (all.some(({ id }) => id === asked)) this.now = asked;
@@ -56,6 +66,7 @@ export class Branches {
       const size = () => all.reduce((sum, { origin }) => sum + (origin?.length ?? 0), 0);
       while (all.length > 1 && (all.length > MOST || size() > MOST_CHARACTERS)) this.forget();
     }
+    this.pair = compared(this.pair, left, this.now);
     this.draw();
   }
 
@@ -83,7 +94,29 @@ export class Branches {
     const here = isHere ? { visitor: stage.data.visitor, take: stage.live.take } : {};
     this.next = branch.id;
     stage.wait("restore", { origin: branch.origin, position, ...here });
+    this.isAwaited = !isHere;
     if (!isHere) stage.say("The branch is drawn again …");
+  }
+
+  /* The two that are compared, as two buttons: each goes on with its branch at the moment that is heard. */
+  comparison() {
+    const box = element("div", "compare");
+    box.setAttribute("role", "group");
+    box.setAttribute("aria-label", "Compare two branches");
+    const two = this.pair.map((number) => this.all.find(({ id }) => id === number)).filter(Boolean);
+    box.hidden = two.length < 2;
+    box.append(...two.map((branch, index) => this.choice(branch, "AB"[index])));
+    return box;
+  }
+
+  choice(branch, letter) {
+    const isNow = branch.id === this.now;
+    const button = element("button", "quiet");
+    button.append(element("b", "", letter), ` ${branch.name}`);
+    button.setAttribute("aria-pressed", String(isNow));
+    button.title = isNow ? "This one plays" : "Hear this one from here on";
+    button.addEventListener("click", () => isNow || this.go(branch, this.stage.view.position));
+    return button;
   }
 
   /* What grew from it grows from its parent then. */
@@ -104,7 +137,7 @@ export class Branches {
     this.rows.clear();
     list.append(...inOrder(null, 0).map(({ one, depth }) => this.row(one, depth)));
     const about = "Each step back, each choice and each bar drawn again begins a branch. Click on a line to go on from there.";
-    this.element.replaceChildren(element("p", "about", about), list);
+    this.element.replaceChildren(element("p", "about", about), this.comparison(), list);
     list.hidden = !all.length;
     this.measure();
   }
