@@ -19,7 +19,9 @@ from streamlit.testing.v1 import AppTest
 
 from generator.streaming.engine import load
 from generator.web import access, trainings
+from generator.web.training_log import Progress
 from generator.web.training_sample import Sample
+from generator.web.training_view import curve
 from tests.browser import PATIENCE_MS, Visit, free_port, server
 from tests.conftest import ROOT
 from tests.test_access import STREAMLIT_LOOKS_FOR_ITSELF, findings
@@ -95,6 +97,34 @@ def test_what_was_understood_is_shown_before_anything_is_trained(browser: Browse
     expect(page.get_by_text("there is a checkpoint called words already; choose another name")).to_be_visible()
     assert [line for line in visit.complaints if STREAMLIT_LOOKS_FOR_ITSELF not in line] == []
     visit.close()
+
+
+def test_on_a_telephone_the_side_bar_closes_when_a_page_is_chosen(browser: Browser, url: str) -> None:
+    """Also on the page without a stage, where the app was opened there; a choice within the bar leaves it open."""
+    visit = Trainee(browser, url, 390)
+    page, close = visit.page, visit.page.get_by_test_id("stSidebarCollapseButton")
+    for name in ("Text", "Music"):
+        page.get_by_test_id("stExpandSidebarButton").click()
+        close.wait_for()
+        page.get_by_role("link", name=name).click()
+        close.wait_for(state="detached")
+        page.locator(f".view .{name.lower()}").wait_for()
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_label("Seed", exact=True).fill("3")
+    assert close.is_visible()
+    assert [line for line in visit.complaints if STREAMLIT_LOOKS_FOR_ITSELF not in line] == []
+    visit.close()
+
+
+def test_the_range_of_the_curve_is_known_before_its_values() -> None:
+    """Or Vega warns in the console of infinite extents; one update alone has a range too."""
+    for losses, validations in (([(10, 3.0)], []), ([(10, 3.0), (40, 2.0)], [(20, 3.5)])):
+        encoding = curve(Progress("Training", losses, validations))["encoding"]
+        low, high = encoding["x"]["scale"]["domain"]
+        bottom, top = encoding["y"]["scale"]["domain"]
+        assert low < high and bottom < top
+        for update, loss in [*losses, *validations]:
+            assert low <= update <= high and bottom <= loss <= top
 
 
 @pytest.mark.parametrize(

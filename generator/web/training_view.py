@@ -126,11 +126,15 @@ def figures(found: Progress) -> None:
 
 def curve(found: Progress) -> dict[str, Any]:
     """The losses as a Vega-Lite chart."""
-    values = [
+    values: list[dict[str, Any]] = [
         {"update": step, "loss": loss, "of": kind}
         for kind, points in (("training", found.losses), ("validation", found.validations))
         for step, loss in points
     ]
+    steps, losses = sorted(value["update"] for value in values), sorted(value["loss"] for value in values)
+    # Streamlit draws the chart before its values are there, and Vega warns where it has to find a range in nothing.
+    across = {"domain": [steps[0], max(steps[-1], steps[0] + 1)], "nice": True}
+    up = {"domain": [losses[0], max(losses[-1], losses[0] + 0.1)], "nice": True, "zero": False}
     kinds = {"domain": ["training", "validation"]}
     axis = {"grid": False, "format": ",d", "tickMinStep": 1}
     legend = {"orient": "top", "title": None, "symbolType": "stroke", "symbolSize": 400}
@@ -139,8 +143,8 @@ def curve(found: Progress) -> dict[str, Any]:
         "data": {"values": values},
         "mark": {"type": "line", "point": {"size": 30}},
         "encoding": {
-            "x": {"field": "update", "type": "quantitative", "title": "updates", "axis": axis},
-            "y": {"field": "loss", "type": "quantitative", "title": "loss", "scale": {"zero": False}},
+            "x": {"field": "update", "type": "quantitative", "title": "updates", "axis": axis, "scale": across},
+            "y": {"field": "loss", "type": "quantitative", "title": "loss", "scale": up},
             "color": {"field": "of", "scale": {**kinds, "range": ["#8b8f99", "#c08a2b"]}, "legend": legend},
             "strokeDash": {"field": "of", "scale": {**kinds, "range": [[5, 3], [1, 0]]}, "legend": legend},
         },

@@ -1,11 +1,13 @@
 // How Streamlit puts a stage into its page, and takes it out again.
 
 import { installable } from "./install.js";
+import { closesAfterChoice } from "./sidebar.js";
 import { Stage } from "./stage.js";
 
 /* The function that Streamlit calls when it mounts the part, and again whenever its data changes. */
 export function mounts(View) {
   installable();
+  closesAfterChoice();
   const stages = new WeakMap();
   let left = null; // the stage that left the page last
   return (component) => {

@@ -1,5 +1,9 @@
 // Remembers in this browser, also when its tab is closed, which training is its own.
 
+import { closesAfterChoice } from "./sidebar.js";
+
+closesAfterChoice();
+
 const KEY = "carousel-training";
 
 /* From Python: `token`, the one that the page has, and whether it is that of the training. Without it, what this browser
