@@ -7,10 +7,13 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 # uv takes a fraction of pip's time, and chooses the torch that fits the machine: no gigabytes of CUDA without an NVIDIA
 # card. What it cannot reach within seconds pip installs, which may know of another index.
 UV := UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=10 $(or $(shell command -v uv),$(BIN)/uv) pip install --python $(BIN)/python
+SHIPPED := $(addprefix checkpoints/,bach folk piano shakespeare)
+ADDING := --length 10 25 50 100 200 --shortest 5 --networks lstm rnn --learning-rate 0.005 0.001 \
+	--units 64 --batch 32 --updates 3000 --minutes 1.5
 TORCH := $(shell grep '^torch==' requirements.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench app wheel test test-slow lint format docs shots bench train-bach train-folk train-piano train-shakespeare
+.PHONY: help setup setup-bench app wheel test test-slow lint format docs shots figures bench train-bach train-folk train-piano train-shakespeare
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +81,16 @@ docs: .venv/.installed-dev  ## write the reference of the library, from its docs
 
 shots: .venv/.installed-dev  ## take the pictures of the app in docs/ anew; needs Chromium
 	$(BIN)/python -m docs.picture
+
+# Trained networks are kept in build/networks, for the next time.
+figures: .venv/.installed-bench  ## make the pictures of docs/lstm.md and the figures in it anew, into build/figures as well
+	mkdir -p build/figures
+	$(BIN)/python -m benchmarks.cells checkpoints/shakespeare --picture docs/lstm/cells-shakespeare.svg > build/figures/cells-shakespeare.json
+	$(BIN)/python -m benchmarks.cells checkpoints/bach --picture docs/lstm/cells-bach.svg > build/figures/cells-bach.json
+	$(BIN)/python -m benchmarks.gradients tinyshakespeare checkpoints/shakespeare --picture docs/lstm/gradients.svg > build/figures/gradients.json
+	$(BIN)/python -m benchmarks.ngram tinyshakespeare checkpoints/shakespeare --picture docs/lstm/ngrams.svg > build/figures/ngram.json
+	$(BIN)/python -m benchmarks.memory adding $(ADDING) --picture docs/lstm/adding.svg > build/figures/adding.json
+	$(BIN)/python -m benchmarks.memory_length $(SHIPPED) --cards --picture docs/lstm/memory.svg > build/figures/memory-length.json
 
 bench: .venv/.installed-bench  ## measure speed beside rivals, into build/bench; leave the machine alone meanwhile
 	mkdir -p build/bench

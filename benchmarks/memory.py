@@ -1,7 +1,7 @@
 """How far back does it remember? The adding problem and copy memory, at lengths where a plain RNN can only guess.
 
     python -m benchmarks.memory adding --length 600
-    python -m benchmarks.memory copy --length 200
+    python -m benchmarks.memory copy --length 100 200
 
 - adding (Hochreiter and Schmidhuber 1997, as in Le and others 2015): T numbers from 0 to 1, two of them marked, one in
   each half; to say at the end: their sum. Mean squared error; whoever says 1 each time has 1/6.
@@ -27,15 +27,18 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.drawing import COLOURS, GREY, drawn
 from benchmarks.measuring import parser, report, rounded
 from generator.cli import command
 from generator.corpora.progress import bar
+from generator.foundation.errors import CarouselError
 from generator.model.lstm import initialise
 
 DIGITS, COPIED = 8, 10
@@ -119,11 +122,11 @@ class Network(nn.Module):
         return self.output(self.recurrent(inputs)[0])
 
 
-def learn(kind: str, problem: Problem, given: argparse.Namespace) -> dict[str, Any]:
+def learn(kind: str, problem: Problem, given: argparse.Namespace, rate: float) -> dict[str, Any]:
     """Train one network; the row of what it has learned."""
     torch.manual_seed(given.seed)
     network = Network(kind, problem, given.units, given.length)
-    optimizer = torch.optim.Adam(network.parameters(), lr=given.learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
     enough, recent, updates, curve = problem.wanted(given.length) / 10, math.inf, 0, []
     length = min(given.shortest, given.length)
     begun = time.monotonic()
@@ -136,7 +139,7 @@ def learn(kind: str, problem: Problem, given: argparse.Namespace) -> dict[str, A
                 length, recent = due, math.inf
             inputs, targets = problem.batch(given.batch, length)
             loss = problem.loss(network(inputs), targets)
-            optimizer.param_groups[0]["lr"] = given.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+            optimizer.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * share))
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -188,17 +191,43 @@ def window(problem: Problem, given: argparse.Namespace) -> dict[str, Any]:
 def memory(given: argparse.Namespace) -> None:
     """Do what the command line asks."""
     problem = PROBLEMS[given.problem]
-    rows = [learn(kind, problem, given) for kind in given.networks]
-    rows.append(window(problem, given))
-    rows.append({"who": "guessing", "loss": rounded(problem.guessing(given.length))})
-    report("memory", given, unit="mean squared error" if problem.outputs == 1 else "nats a step", rows=rows)
+    if len(given.learning_rate) not in (1, len(given.networks)):
+        raise CarouselError("give one --learning-rate, or one for each of the --networks")
+    rates = given.learning_rate if len(given.learning_rate) > 1 else given.learning_rate * len(given.networks)
+    rows = []
+    for length in given.length:
+        own = argparse.Namespace(**vars(given) | {"length": length})
+        found = [learn(kind, problem, own, rate) for kind, rate in zip(given.networks, rates, strict=True)]
+        found.append(window(problem, own))
+        found.append({"who": "guessing", "loss": rounded(problem.guessing(length))})
+        rows += [{"length": length} | row for row in found]
+    unit = "mean squared error" if problem.outputs == 1 else "nats a step"
+    if given.picture is not None:
+        draw(rows, unit, given.picture)
+    report("memory", given, unit=unit, rows=rows)
+
+
+def draw(rows: list[dict[str, Any]], unit: str, path: Path) -> None:
+    """The picture: the loss of everyone over the length."""
+    with drawn(path, 7.2, 3.0) as panel:
+        names = dict.fromkeys(row["who"] for row in rows)
+        colours = {"rnn": COLOURS[1], "lstm": COLOURS[0], "lstm, biases 1": COLOURS[2], "guessing": GREY}
+        for name in names:
+            own = [row for row in rows if row["who"] == name]
+            style = "--" if name == "guessing" else "o-"
+            label = {"rnn": "tanh RNN", "lstm": "LSTM", "lstm, biases 1": "LSTM, forget biases of 1"}.get(name, name)
+            at = [row["length"] for row in own]
+            panel.plot(at, [row["loss"] for row in own], style, color=colours.get(name, COLOURS[3]), label=label)
+        panel.set(xscale="log", yscale="log", xlabel="steps", title=unit, xticks=at, xticklabels=at)
+        panel.minorticks_off()
+        panel.legend()
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     made = parser("memory", __doc__)
     made.add_argument("problem", choices=PROBLEMS)
-    made.add_argument("--length", type=command.positive, default=200, metavar="T", help="(default: 200)")
+    made.add_argument("--length", type=command.positive, nargs="+", default=[200], metavar="T", help="(default: 200)")
     kinds = ("lstm", "lstm, biases 1", "rnn")
     made.add_argument("--shortest", type=command.positive, default=50, metavar="T", help="at first (default: 50)")
     made.add_argument("--networks", nargs="+", choices=kinds, default=kinds)
@@ -207,7 +236,15 @@ def main(arguments: list[str] | None = None) -> int:
     made.add_argument("--window", type=command.positive, default=16, metavar="N", help="steps (default: 16)")
     made.add_argument("--minutes", type=command.positive_seconds, default=15.0, metavar="M", help="(default: 15)")
     made.add_argument("--updates", type=int, default=0, metavar="N", help="at most; 0: as many as there is time for")
-    made.add_argument("--learning-rate", type=float, default=2e-3, metavar="R", help="Adam's (default: 0.002)")
+    made.add_argument(
+        "--learning-rate",
+        type=float,
+        nargs="+",
+        default=[2e-3],
+        metavar="R",
+        help="Adam's, one for all or one for each of the networks (default: 0.002)",
+    )
+    made.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the figures into this file")
     made.add_argument("--seed", type=int, default=0, metavar="N", help="(default: 0)")
     return command.run(made, memory, arguments)
 

@@ -55,6 +55,13 @@ def made_by(card: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else ("", "")
 
 
+def with_section(card: str, heading: str, text: str) -> str:
+    """The card with a section before its sample, in place of the one that has this heading if there is one."""
+    card = re.sub(rf"^\*\*{re.escape(heading)}\.\*\* .*?\n\n(?=\*\*|\Z)", "", card, flags=re.S | re.M)
+    before, sample, after = card.partition("**A sample**")
+    return f"{before.rstrip()}\n\n**{heading}.** {text}\n\n{sample}{after}"
+
+
 def write(checkpoint: Checkpoint, facts: Facts, scores: list[dict[str, Any]], command: str, trained: str) -> str:
     """The card as Markdown.
 
