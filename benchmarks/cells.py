@@ -70,7 +70,9 @@ def said(model: Model, tokens: Sequence[int]) -> tuple[Features, list[str]]:
         text = tokenizer.decode(np.array(tokens, np.uint16))
         return of_text(text), ["↵" if letter == "\n" else letter for letter in text]
     if tokenizer.kind != "score":
-        raise CarouselError(f"pictures of cells are of text and of written music; this checkpoint is of {tokenizer.kind}")
+        raise CarouselError(
+            f"pictures of cells are of text and of written music; this checkpoint is of {tokenizer.kind}"
+        )
     rows = [tokenizer.to_json()["vocabulary"][token] for token in tokens]
     decoder, labels = tokenizer.decoder(), []
     for token, row in zip(tokens, rows, strict=True):
