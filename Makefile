@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 UV := UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=10 $(or $(shell command -v uv),$(BIN)/uv) pip install --python $(BIN)/python
 SHIPPED := $(addprefix checkpoints/,bach folk piano shakespeare)
 ADDING := --length 10 25 50 100 200 --shortest 5 --networks lstm rnn --learning-rate 0.005 0.001 \
-	--units 64 --batch 32 --updates 3000 --minutes 1.5
+	--units 64 --batch 32 --updates 3000 --minutes 6
 TORCH := $(shell grep '^torch==' requirements.txt)
 
 .DEFAULT_GOAL := help
