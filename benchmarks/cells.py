@@ -116,14 +116,17 @@ def draw(rows: list[dict[str, Any]], trace: Trace, labels: Sequence[str], phrase
             panel.plot(at, cells, "o-", color=colour, markersize=2.5, linewidth=1.2)
             panel.set_title(f"{row['feature']}: cell of unit {row['unit']}, and below its forget gate", color=colour)
             gates = panel.inset_axes([0, -0.32, 1, 0.24], sharex=panel)
-            gates.bar(at, trace.forget_gate[phrase, layer, unit], color=colour, alpha=0.6, width=0.7)
+            gate = np.repeat(trace.forget_gate[phrase, layer, unit], 2)
+            gates.fill_between(
+                np.repeat(at, 2) + np.tile((-0.4, 0.4), len(at)), gate, color=colour, alpha=0.6, linewidth=0
+            )
             gates.set(ylim=(0, 1), yticks=(0, 1))
             gates.grid(visible=False)
             panel.tick_params(bottom=False, labelbottom=False)
             for place in np.flatnonzero(np.isin(labels, ("|", "↵", "end"))):
                 for axes in (panel, gates):
                     axes.axvline(place + 0.5, color=GREY, linewidth=0.8, linestyle=":")
-            shown = [index for index, label in enumerate(labels) if label]
+            shown = [index for index, label in enumerate(labels) if label.strip()]
             gates.set_xticks(shown, [labels[index] for index in shown], fontsize=7)
             gates.tick_params(length=0, labelbottom=True)
             panel.set(xlim=(-0.7, len(labels) - 0.3), ylim=(low - room, high + room))

@@ -18,6 +18,7 @@ _STYLE = {
     "svg.hashsalt": "carousel",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
+    "font.sans-serif": "DejaVu Sans",
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,12 @@ from tests.conftest import ROOT
 from tests.test_readme import FENCE
 
 GUIDE = (ROOT / "docs" / "lstm.md").read_text(encoding="utf-8")
+
+
+def test_the_lines_beside_the_equations_are_in_the_code() -> None:
+    code = (ROOT / "generator" / "model" / "equations.py").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| .* \| `(.+ = .+)` \|$", GUIDE, re.M)
+    assert len(lines) == 5 and all(line in code for line in lines)
 
 
 @pytest.mark.slow
