@@ -30,6 +30,7 @@ from benchmarks.drawing import COLOURS, drawn
 from benchmarks.measuring import engine_of, load, parser, report, rounded, watched
 from generator.cli import command
 from generator.foundation.atomic import atomic_write
+from generator.foundation.errors import CarouselError
 from generator.model.checkpoint import CARD
 from generator.model.lstm import LanguageModel
 from generator.streaming.engine import Model
@@ -53,16 +54,26 @@ def bounds(longest: int) -> list[int]:
 
 
 def change(tokens: Tokens, model: Model, random: np.random.Generator) -> tuple[Tokens, int]:
-    """The tokens with one changed, the first that can be from `BEFORE` on, and its position."""
+    """The tokens with one changed, the first that can be from `BEFORE` on, and its position.
+
+    Raises:
+        CarouselError: there is none, or the checkpoint has neither characters nor notes.
+    """
     changed, tokenizer = tokens.copy(), model.tokenizer
     if tokenizer.medium == "text":
         others = tokens[tokens != tokens[BEFORE]]
+        if not len(others):
+            raise CarouselError("this checkpoint repeats one character; nothing can be changed")
         changed[BEFORE] = random.choice(others)
         return changed, BEFORE
+    if tokenizer.kind not in NOTES:
+        raise CarouselError(f"a checkpoint of kind {tokenizer.kind} has no tokens for notes; give one of another kind")
     kinds = np.array([row.partition(" ")[0] for row in tokenizer.to_json()["vocabulary"]])
     start, stop = NOTES[tokenizer.kind]
     at = BEFORE + int(np.argmax(kinds[tokens[BEFORE:]] == start))
     intervals = [step for step in INTERVALS if kinds[max(0, tokens[at] + step)] == start]
+    if kinds[tokens[at]] != start or not intervals:
+        raise CarouselError("this checkpoint has drawn no note that can be changed")
     by = int(random.choice(intervals))
     changed[at] += by
     if stop:

@@ -92,6 +92,12 @@ def test_one_note_or_character_is_changed(kind: str) -> None:
     assert where[0] == at >= memory_length.BEFORE and len(where) <= (2 if kind == "performance" else 1)
 
 
+def test_what_cannot_be_changed_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny("frames").save(tmp_path / "frames")
+    assert memory_length.main([str(tmp_path / "frames"), "--streams", "1", "--longest", "9"]) == 2
+    assert "no tokens for notes" in capsys.readouterr().err
+
+
 def test_divergences_are_those_of_the_two_predictions() -> None:
     model = tiny("char").model()
     random = np.random.default_rng(0)
