@@ -163,3 +163,18 @@ def test_a_picture_has_no_background(tmp_path: Path) -> None:
     with drawing.drawn(tmp_path / "a.svg", 3, 2) as panel:
         panel.plot([0, 1])
     assert "#ffffff" not in (tmp_path / "a.svg").read_text()
+
+
+def test_learning_rates_are_one_for_all_or_one_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["adding", "--length", "9", "--networks", "lstm", "rnn", "--learning-rate", "0.1", "0.1", "0.1"]
+    assert importlib.import_module("benchmarks.memory").main(flags) == 2
+    assert "one for each of the --networks" in capsys.readouterr().err
+
+
+def test_several_lengths_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--length", "8", "12", "--units", "4", "--updates", "2", "--networks", "lstm", "rnn"]
+    found = run("memory", capsys, "adding", *flags, "--picture", str(tmp_path / "a.svg"))
+    assert [(row["length"], row["who"]) for row in found["rows"] if row["who"] in ("lstm", "rnn")] == [
+        (length, who) for length in (8, 12) for who in ("lstm", "rnn")
+    ]
+    assert (tmp_path / "a.svg").read_bytes().startswith(b"<?xml")
