@@ -14,7 +14,9 @@ from generator.foundation.errors import CarouselError
 from generator.foundation.jit import compiled
 from generator.foundation.omissions import Report, cause
 from generator.music.score import Voice
+from generator.tokenizers import char_labels
 from generator.tokenizers.base import LARGEST_COUNT, Event, Grammar, GrammarDecoder, Mask, Rows, Tokens, whole
+from generator.tokenizers.labels import Labels
 
 UNKNOWN = 0
 END = 1
@@ -171,6 +173,9 @@ class CharTokenizer:
 
     def decoder(self, state: dict[str, Any] | None = None) -> CharDecoder:
         return CharDecoder(self, state)
+
+    def labels(self, tokens: Tokens) -> Labels:
+        return char_labels.labels("".join(self.texts[token] for token in tokens.tolist()))
 
     def augment(self, tokens: Tokens, random: np.random.Generator) -> Tokens:
         return tokens
