@@ -16,7 +16,7 @@ from generator.model.backends import Backend, Memory, prepare
 from generator.model.backends.cell import CELL, FORGET, HIDDEN
 from generator.model.backends.memory import H_SCALE
 from generator.model.checkpoint import Checkpoint
-from generator.model.state import State
+from generator.model.state import Floats, State
 from generator.streaming.course import Progress, quiet
 from generator.tokenizers.base import Tokens
 
@@ -55,13 +55,13 @@ class Stretches:
         for row in range(self.count):
             memory.load(row, zero)
         logits = np.empty((self.count, backend.config.vocab_size), np.float32)  # not written
-        warm_up = WARM_UP if firsts[-1] else 0
-        before = np.clip(firsts[:, None] + np.arange(-warm_up, self.length) - 1, -1, self.past - 2)
-        inputs = np.where(before < 0, self.start, self.tokens[before].astype(np.int64)).T.copy()
-        for step, tokens in enumerate(inputs, -warm_up):
+        tokens = np.asarray(self.tokens)
+        for step in range(-WARM_UP if firsts[-1] else 0, self.length):
             if step == 0 and firsts[0] == 0:
                 memory.load(0, zero)  # nothing was before it
-            backend.forward(backend.network, memory.rows, tokens, self.count, logits, False)
+            before = np.minimum(firsts + step, self.past - 1) - 1
+            inputs = np.where(before < 0, self.start, tokens[np.maximum(before, 0)]).astype(np.int64)
+            backend.forward(backend.network, memory.rows, inputs, self.count, logits, False)
             if step >= 0:
                 yield step
 
@@ -80,6 +80,12 @@ class Watched:
     """In 127ths, as int8 has it, (tokens, layers, units)."""
     time_constants: npt.NDArray[np.float64]
     """As in `units.Units`, (layers, units)."""
+
+    def values(self, layer: int, unit: int, part: str) -> Floats:
+        """What one unit did, (tokens,); `part` is `cell` or `hidden`."""
+        if part == "cell":
+            return self.cell[:, layer, unit].astype(np.float32)
+        return np.asarray(self.hidden[:, layer, unit] / H_SCALE, np.float32)
 
 
 def watch(

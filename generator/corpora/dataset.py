@@ -159,8 +159,7 @@ def _sources() -> list[Path]:
     readers = (path for path in (root / "corpora").glob("*.py") if path.name != "batches.py")
     writers = ("engraving.py", "layout.py", "instruments.py", "soundfont_format.py")
     music = (path for path in (root / "music").glob("*.py") if path.name not in writers)
-    tokenizers = (path for path in (root / "tokenizers").glob("*.py") if not path.stem.endswith("labels"))
-    return sorted([*tokenizers, *readers, *music])
+    return sorted([*(root / "tokenizers").glob("*.py"), *readers, *music])
 
 
 def _prepare_cache(parent: Path) -> None:

@@ -81,6 +81,9 @@ class Decoder(Protocol):
     def feed_all(self, tokens: Sequence[int]) -> list[Event]:
         """Take several tokens, and return the events that they complete."""
 
+    def skip(self, tokens: Sequence[int]) -> None:
+        """Take several tokens, and make no events of them, which is faster."""
+
     def allowed(self) -> Mask:
         """Which tokens may come next, shape (vocab_size,), at least one. The array is read-only, and the next call
         overwrites it."""
@@ -151,6 +154,11 @@ class GrammarDecoder:
     def feed_all(self, tokens: Sequence[int]) -> list[Event]:
         """As `Decoder.feed_all`."""
         return [event for token in tokens for event in self.feed(token)]
+
+    def skip(self, tokens: Sequence[int]) -> None:
+        """As `Decoder.skip`."""
+        for token in tokens:
+            self._advance(token)
 
     def started(self, token: int, events: list[Event]) -> list[int]:
         """As `Decoder.started`, for tokenizers whose notes are complete as soon as they start."""

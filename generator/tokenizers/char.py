@@ -83,6 +83,9 @@ class CharDecoder(GrammarDecoder):
         self._count += len(tokens)
         return [self._texts[token] for token in tokens]
 
+    def skip(self, tokens: Sequence[int]) -> None:
+        self._count += len(tokens)
+
     def describe(self, token: int) -> str:
         if token in (UNKNOWN, END):
             return ("unknown character", "end of the text")[token]
