@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.analysis.reading import MOST_TOKENS, Watched, watch
-from generator.analysis.units import AUC, CORRELATION, PARTS, UnitLabel, Units
+from generator.analysis.units import AUC, CORRELATION, LONGEST_NAME, PARTS, UnitLabel, Units, is_name
 from generator.corpora.dataset import Split, TokenDataset
 from generator.foundation.errors import CarouselError
+from generator.foundation.terminal import printable
 from generator.model.checkpoint import Checkpoint
 from generator.streaming.course import Progress, quiet
 from generator.tokenizers.labels import Label, Labels
@@ -44,6 +45,7 @@ def find(checkpoint: Checkpoint, dataset: TokenDataset, progress: Progress = qui
     finding, confirming = (split for _, split in splits)
     finding_labels, confirming_labels = (checkpoint.tokenizer.labels(split.tokens) for split in (finding, confirming))
     names = [name for name in finding_labels if varies(finding_labels, name) and varies(confirming_labels, name)]
+    names = [name for name in names if is_name(name)]
     if not names:
         raise CarouselError(f"{dataset.facts.name}: too little is held out to compare units with; give a larger corpus")
     watched = watch(checkpoint, finding, progress=progress)
@@ -53,14 +55,14 @@ def find(checkpoint: Checkpoint, dataset: TokenDataset, progress: Progress = qui
     watched = watch(checkpoint, confirming, progress=progress)
     confirmed, _ = effects(watched, [confirming_labels[name] for name in names], 0, progress)
     measures = [AUC if finding_labels[name].dtype == np.bool_ else CORRELATION for name in names]
-    found_on, confirmed_on = (f"{name}, {len(split.tokens):,} tokens" for name, split in splits)
     of_labels, of_units = rows(names, measures, chosen, confirmed, baseline)
-    name = dataset.facts.name
-    return Units(checkpoint.fingerprint, name, found_on, confirmed_on, of_labels, of_units, time_constants)
+    corpus = printable(dataset.facts.name)[-LONGEST_NAME:]
+    (found_on, _), (confirmed_on, _) = splits
+    return Units(checkpoint.fingerprint, corpus, found_on, confirmed_on, of_labels, of_units, time_constants)
 
 
 def held_out(dataset: TokenDataset) -> list[tuple[str, Split]]:
-    """The split to find units on and the one to confirm them on, with their names; of each at most `MOST_TOKENS`."""
+    """The split to find units on and the one to confirm them on, in words and at most `MOST_TOKENS` of it."""
     whole = dataset.split("validation")
     size = len(whole.tokens)
     if "test" in dataset.splits:
@@ -70,7 +72,13 @@ def held_out(dataset: TokenDataset) -> list[tuple[str, Split]]:
         middle = int(inner[np.abs(inner - size // 2).argmin()]) if len(inner) else size // 2
         halves = whole.part(0, middle), whole.part(middle, size)
         parts = [("first half of validation", halves[0]), ("second half of validation", halves[1])]
-    return [(name, split.beginning(MOST_TOKENS)) for name, split in parts]
+    return [_beginning(*part) for part in parts]
+
+
+def _beginning(name: str, whole: Split) -> tuple[str, Split]:
+    split, size = whole.beginning(MOST_TOKENS), len(whole.tokens)
+    count = f"{size:,}" if len(split.tokens) == size else f"the first {len(split.tokens):,} of {size:,}"
+    return f"{name}, {count} tokens", split
 
 
 def varies(labels: Labels, name: str) -> bool:
@@ -107,8 +115,8 @@ def effects(watched: Watched, labels: list[Label], draws: int, progress: Progres
             for shift in shifts:  # the label at token n is compared with the unit at n + shift
                 product = ranked[:, shift:] @ weights[:-shift] + ranked[:, :shift] @ weights[-shift:]
                 largest = np.maximum(largest, np.abs(product * scale).max(0))
-            done = number * layers * size + min(first + BLOCK, layers * size)
-            progress("comparing the units with labels", done, len(PARTS) * layers * size)
+            share = (number + min(1, (first + BLOCK) / (layers * size))) / len(parts)
+            progress("comparing the units with labels", round(share * tokens), tokens)
     return found.reshape(len(PARTS), layers, size, -1).transpose(3, 0, 1, 2), largest
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +12,18 @@ from generator.analysis.reading import Watched
 from generator.analysis.state_index import StateIndex
 from generator.analysis.units import PARTS
 from generator.corpora.dataset import Split, TokenDataset
+from generator.corpora.primer import read_primer
 from generator.foundation.errors import CarouselError
 from generator.model.checkpoint import Checkpoint
 from generator.model.state import Floats
 from generator.streaming.course import Progress, quiet
+from generator.streaming.engine import Model
+from generator.streaming.stream import Stream
 from generator.tokenizers.base import Tokenizer, Tokens
 
 BINS = 40
+SPAN = 32
+"""How many tokens `like` takes from the end of what it is given."""
 PUSHED = 8
 """How many of the tokens are named that a unit raises most, and lowers most."""
 MOST = 1000
@@ -131,6 +137,24 @@ def similar(
         values = np.pad(alike, (at - first, past - at - steps))
         found.append(_moment(checkpoint.tokenizer, split, at, first, values, float(alike.mean())))
     return found
+
+
+def like(model: Model, dataset: TokenDataset, said: str, progress: Progress = quiet) -> dict[str, Any]:
+    """What `evaluate --like` prints: `similar` to the end of a text, or of the piece in a file.
+
+    Raises:
+        CarouselError: as `similar`; or the file cannot be read, or the vocabulary cannot express it.
+    """
+    tokenizer = model.tokenizer
+    tokens = tokenizer.encode(read_primer(said, tokenizer.medium))[:-1].tolist()
+    cells = Stream.trace_of(model.engine(), tokens, progress=progress).cell[-SPAN:]
+    between = "" if tokenizer.medium == "text" else ", "
+    found = [
+        {"piece": moment.piece, "token": moment.position, "likeness": round(moment.score, 4)}
+        | {"around": between.join(moment.words)}
+        for moment in similar(model.checkpoint, dataset, cells, progress=progress)
+    ]
+    return {"corpus": dataset.facts.name, "split": "train", "tokens": len(cells), "like": found}
 
 
 def _apart(values: Floats, split: Split, count: int, around: int) -> list[int]:

@@ -50,8 +50,8 @@ stretches that the percentiles are taken from."""
 THREADS = min(4, os.cpu_count() or 1)
 CHUNK = 2**15
 """Tokens that are searched together, in the processor's cache."""
-FEW, CANDIDATES = 8, 4096
-"""Of each few tokens one is a candidate, and of these so many are compared step by step."""
+NEAREST, CANDIDATES = 512, 1024
+"""So many tokens of each chunk are candidates, and so many in all are compared step by step."""
 
 Words = npt.NDArray[np.uint64]
 
@@ -132,15 +132,14 @@ class StateIndex:
         return chosen
 
     def _nearest(self, state: Words, first: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint16]]:
-        """Of each few tokens of a chunk the one whose state differs least from `state`, and in how many cells."""
+        """The tokens of a chunk whose states differ least from `state`, and in how many cells they do."""
         past = min(first + CHUNK, self.bits.shape[1])
-        distances = np.full(-(-(past - first) // FEW) * FEW, np.iinfo(np.uint16).max, np.uint16)
-        distances[: past - first] = 0
+        distances = np.zeros(past - first, np.uint16)
         for row, word in zip(self.bits, state, strict=True):
-            distances[: past - first] += np.bitwise_count(row[first:past] ^ word)
-        by_few = distances.reshape(-1, FEW)
-        least = by_few.argmin(1)
-        return first + FEW * np.arange(len(least)) + least, by_few[np.arange(len(least)), least]
+            distances += np.bitwise_count(row[first:past] ^ word)
+        some = min(NEAREST, len(distances))
+        nearest = np.argpartition(distances, some - 1)[:some]
+        return first + nearest, distances[nearest]
 
 
 def _load(folder: Path, shape: tuple[int, int]) -> StateIndex | None:
@@ -149,7 +148,7 @@ def _load(folder: Path, shape: tuple[int, int]) -> StateIndex | None:
         thresholds = np.array(json.loads((folder / "index.json").read_bytes())["thresholds"], np.float32)
         if (folder / "bits").stat().st_size != 8 * shape[0] * shape[1] or -(-len(thresholds) // WORD) != shape[0]:
             return None
-        return StateIndex(np.memmap(folder / "bits", "<u8", "r", shape=shape), thresholds)
+        return StateIndex(np.asarray(np.memmap(folder / "bits", "<u8", "r", shape=shape)), thresholds)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

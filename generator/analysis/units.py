@@ -17,14 +17,18 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from generator.foundation.errors import CarouselError
+from generator.foundation.terminal import printable
 from generator.model.checkpoint import UNITS, Checkpoint
 
 FORMAT = 1
 PARTS = ("cell", "hidden")
 """The parts of a unit that labels are compared with."""
 AUC, CORRELATION = "auc", "correlation"
-LONGEST_NAME, MOST_ROWS = 80, 4096
+LONGEST_NAME, MOST_ROWS = 80, 2**16
+PERCENTILES = (5, 25, 50, 75, 95)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,27 @@ class Units:
         """The label that a unit follows best; None if it follows none."""
         return next((row for row in self.units if (row.layer, row.unit) == (layer, unit)), None)
 
+    def best(self) -> list[UnitLabel]:
+        """The best unit of each label."""
+        return list({row.label: row for row in reversed(self.labels)}.values())[::-1]
+
+    def percentiles(self) -> list[dict[str, float]]:
+        """Of the time constants of each layer."""
+        found = np.percentile(np.array(self.time_constants), PERCENTILES, axis=1).round(2).T.tolist()
+        return [dict(zip((f"{share}%" for share in PERCENTILES), layer, strict=True)) for layer in found]
+
+    def summary(self) -> dict[str, Any]:
+        """What `evaluate --units` prints."""
+        rows = [{**asdict(row), "unit": f"{row.layer}.{row.unit}"} for row in self.best()]
+        return {
+            "corpus": self.corpus,
+            "found_on": self.found_on,
+            "confirmed_on": self.confirmed_on,
+            "labels": [{name: value for name, value in row.items() if name != "layer"} for row in rows],
+            "units_with_a_label": len(self.units),
+            "time_constants_in_tokens": {f"layer {layer}": row for layer, row in enumerate(self.percentiles())},
+        }
+
     def to_json(self) -> str:
         """The content of the file, with each row on a line of its own."""
 
@@ -126,6 +151,11 @@ def of(checkpoint: Checkpoint) -> Units | None:
     return found
 
 
+def is_name(text: str) -> bool:
+    """Whether a text may be the name of something in the file."""
+    return len(text) <= LONGEST_NAME and text == printable(text)
+
+
 def _few(rows: Any) -> list[Any]:
     if not isinstance(rows, list) or len(rows) > MOST_ROWS:
         raise ValueError
@@ -133,7 +163,7 @@ def _few(rows: Any) -> list[Any]:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST_NAME or not value.isprintable():
+    if not isinstance(value, str) or not is_name(value):
         raise ValueError
     return value
 
