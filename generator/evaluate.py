@@ -47,8 +47,8 @@ from generator.model.backends import BACKENDS, negative_log_likelihood
 from generator.model.backends import prepare as prepare_backend
 from generator.model.checkpoint import CARD, UNITS, Checkpoint
 from generator.streaming.engine import Model
+from generator.streaming.inspecting import most_steps
 from generator.streaming.stream import Stream
-from generator.streaming.tracing import most_steps
 from generator.tokenizers.base import Tokenizer
 from generator.tokenizers.frames import FramesTokenizer
 from generator.training import card
