@@ -321,6 +321,20 @@ def test_the_table_holds_for_what_is_drawn(root: Path, name: str, label: str, le
     assert effect[0, units.PARTS.index(row.part), row.layer, row.unit] * (-1 if row.falls else 1) > 0.6
 
 
+def test_where_lines_end_is_decided_by_the_unit_that_follows_them(root: Path) -> None:
+    """Not only does it follow their length: a cell that is held as it is at the end of a line makes lines short."""
+    model = Model(Checkpoint.load(root / "checkpoints" / "shakespeare"))
+    found = units.of(model.checkpoint)
+    assert found is not None
+    row = best(found, "characters since the line began")
+    assert row.falls and row.part == "cell"
+    lines = []
+    for cell in (-1.5, 1.5):
+        stream = model.stream("ROMEO:\n", seed=7, clamp=f"cell {row.layer}.{row.unit}={cell}")
+        lines.append("".join(map(str, stream.pull(600))).count("\n"))
+    assert lines[0] > 3 * lines[1]
+
+
 def test_a_folder_without_the_file_is_as_before(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root / "checkpoints" / "bach", tmp_path / "bach")
     (tmp_path / "bach" / UNITS).unlink()

@@ -33,6 +33,7 @@ from generator.corpora.dataset import TokenDataset
 from generator.corpora.download import CACHE, cache_folder
 from generator.foundation.errors import CarouselError
 from generator.foundation.locks import alone
+from generator.foundation.terminal import tell
 from generator.model.backends import Backend, prepare
 from generator.model.checkpoint import Checkpoint
 from generator.model.state import Floats
@@ -78,9 +79,13 @@ class StateIndex:
         shape = -(-checkpoint.config.hidden_size // WORD), len(tokens)
         found = _load(folder, shape)
         if found is None:
+
+            def wait_for() -> None:
+                tell(f"{dataset.facts.name}: another process is making its index of states; waiting")
+
             try:
                 folder.parent.mkdir(parents=True, exist_ok=True)
-                with alone(folder.with_name(f".{folder.name}.lock"), lambda: None, f"set {CACHE} to another folder"):
+                with alone(folder.with_name(f".{folder.name}.lock"), wait_for, f"set {CACHE} to another folder"):
                     found = _load(folder, shape) or _build(checkpoint, tokens, folder, shape, progress)
             except OSError as error:
                 reason = f"{error.filename or folder}: {error.strerror or error}"
