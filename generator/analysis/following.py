@@ -31,6 +31,14 @@ FEWEST = 30
 BLOCK = 64
 """How many units are ranked together."""
 
+MINUS_ZERO = 2**15
+"""The bits of -0 as float16."""
+ORDERS = {
+    np.dtype(np.float16): np.concatenate([np.arange(2**15, 2**16)[::-1], np.arange(2**15)]),
+    np.dtype(np.int8): np.roll(np.arange(2**8), 2**7),
+}
+"""The bits of all numbers of a type, from the lowest number to the highest."""
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -108,9 +116,10 @@ def effects(watched: Watched, labels: list[Label], draws: int, progress: Progres
     for number, part in enumerate(parts):
         columns = part.reshape(tokens, -1)
         for first in range(0, layers * size, BLOCK):
-            ranked = np.stack([midranks(column) for column in columns[:, first : first + BLOCK].T])
-            spread = np.sqrt((ranked.astype(np.float64) ** 2).sum(1, keepdims=True))
-            scale = np.where(is_binary, 1.0, 1 / np.maximum(spread, 1e-9)).astype(np.float32)
+            block = np.ascontiguousarray(columns[:, first : first + BLOCK].T)
+            ranks, lengths = zip(*map(midranks, block), strict=True)
+            ranked, spread = np.stack(ranks), np.array(lengths)[:, np.newaxis]
+            scale = np.where(is_binary, 1.0, 1 / spread).astype(np.float32)
             found[number, first : first + BLOCK] = (ranked @ weights) * scale
             for shift in shifts:  # the label at token n is compared with the unit at n + shift
                 product = ranked[:, shift:] @ weights[:-shift] + ranked[:, :shift] @ weights[-shift:]
@@ -126,23 +135,28 @@ def _weights(label: Label) -> Floats:
         true = label.astype(np.float64)
         positive = true.sum()
         return np.asarray((true - true.mean()) * 2 / (positive * (len(true) - positive)), np.float32)
-    ranked = midranks(label).astype(np.float64)
-    return np.asarray(ranked / np.sqrt((ranked**2).sum()), np.float32)
+    ranks, length = midranks(label)
+    return ranks / np.float32(length)
 
 
-def midranks(values: npt.NDArray[Any]) -> Floats:
-    """The ranks of values, (n,), less their mean; equal values have the mean of their ranks."""
-    if values.dtype == np.float16:
-        bits = np.ascontiguousarray(values + np.float16(0)).view(np.uint16)  # no -0
-        codes = np.where(bits >> 15, ~bits, bits | np.uint16(0x8000))  # in the order of the numbers
-        counts = np.bincount(codes, minlength=2**16)
-    elif values.dtype == np.int8:
-        codes = np.ascontiguousarray(values).view(np.uint8) ^ np.uint8(0x80)
-        counts = np.bincount(codes, minlength=2**8)
+def midranks(values: npt.NDArray[Any]) -> tuple[Floats, float]:
+    """The ranks of values, (n,), less their mean, and the length of that vector, which is 1 if all ranks are equal.
+    Equal values have the mean of their ranks."""
+    if values.dtype in ORDERS:
+        codes, order = values.view(f"u{values.itemsize}"), ORDERS[values.dtype]
+        counts = np.bincount(codes, minlength=len(order))
     else:
         _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
-    before = np.cumsum(counts) - counts
-    return (before + (counts - 1) / 2 - (len(values) - 1) / 2).astype(np.float32)[codes]
+        order = np.arange(len(counts))
+    if values.dtype == np.float16:  # -0 is as high as 0
+        counts[0] += counts[MINUS_ZERO]
+        counts[MINUS_ZERO] = 0
+    ranks = np.empty(len(counts), np.float64)
+    ranks[order] = np.cumsum(counts[order]) - (counts[order] + 1) / 2 - (len(values) - 1) / 2
+    if values.dtype == np.float16:
+        ranks[MINUS_ZERO] = ranks[0]
+    length = float(np.sqrt((counts * ranks**2).sum()))
+    return ranks.astype(np.float32)[codes], length or 1.0
 
 
 def rows(
