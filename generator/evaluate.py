@@ -5,11 +5,17 @@
     python -m generator.evaluate checkpoints/shakespeare tinyshakespeare --dynamic
     python -m generator.evaluate checkpoints/bach bach-chorales --originality 0.9
     python -m generator.evaluate --rank tune.mid checkpoints/bach checkpoints/folk
+    python -m generator.evaluate checkpoints/bach bach-chorales --units --keep
+    python -m generator.evaluate checkpoints/shakespeare tinyshakespeare --like "Good my lord,"
+    python -m generator.evaluate checkpoints/bach bach-chorales --trace trace.safetensors
 
 A figure holds for one split under one convention, which it names: one carried stream, as a stream is made; windows that
 know nothing of what came before, as transformers are scored; or dynamic evaluation. Of a `performance` checkpoint a
 token is an event, so its nats_per_token are what others call nats per event. A piece's style, where it has one that the
 checkpoint knows, is a token as well. JSON, one object.
+
+--units looks for units that follow what the tokenizer knows, such as the position in the bar, on the validation split,
+and confirms them on the test split, or on the second half of the validation split if there is no test split.
 """
 
 from __future__ import annotations
@@ -26,20 +32,27 @@ from typing import Any
 
 from rich.progress import TaskProgressColumn, TimeRemainingColumn
 
+from generator.analysis import following, moments
 from generator.analysis.originality import originality
 from generator.analysis.rank import open_and_rank
 from generator.corpora import open_corpus
 from generator.corpora.dataset import Split, TokenDataset, prepare
-from generator.corpora.progress import bar
+from generator.corpora.progress import bar, when_slow
+from generator.foundation import places
+from generator.foundation.atomic import atomic_folder
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import DynamicOptions, add_arguments, given
 from generator.foundation.terminal import printable
 from generator.model.backends import BACKENDS, negative_log_likelihood
 from generator.model.backends import prepare as prepare_backend
-from generator.model.checkpoint import Checkpoint
+from generator.model.checkpoint import CARD, UNITS, Checkpoint
 from generator.streaming.engine import Model
+from generator.streaming.inspecting import most_steps
+from generator.streaming.stream import Stream
 from generator.tokenizers.base import Tokenizer
 from generator.tokenizers.frames import FramesTokenizer
+from generator.training import card
+from generator.training.run_folder import claimed
 
 CARRIED = "one carried stream from a cold start, END tokens included"
 SIDE_BY_SIDE = "{lanes} streams side by side, each carried from a cold start, END tokens included"
@@ -182,6 +195,20 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="T",
         help="what do its streams at temperature T (default: 1) share with the training split?",
     )
+    how.add_argument("--units", action="store_true", help="what does each of its units follow, on held-out pieces?")
+    how.add_argument(
+        "--like",
+        metavar="TEXT|FILE",
+        help=f"where is its memory, in the training split, most as in the last {moments.SPAN} tokens of this?",
+    )
+    how.add_argument(
+        "--trace", type=Path, metavar="FILE", help="write what gates and cells do in the split: .safetensors"
+    )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="with --units: write them to the checkpoint, units.json and a table in its card",
+    )
     how.add_argument("--rank", type=Path, metavar="FILE", help="which of the checkpoints explains this file best?")
     add_arguments(parser, DynamicOptions)
     return command.run(parser, _evaluate, arguments)
@@ -191,6 +218,10 @@ def _evaluate(given_: argparse.Namespace) -> None:
     options = given(given_, DynamicOptions)
     if options and not given_.dynamic:
         raise CarouselError(f"--{next(iter(options))} belongs to --dynamic; add that or leave it out")
+    if given_.keep and not given_.units:
+        raise CarouselError("--keep belongs to --units; add that or leave it out")
+    if given_.split and (given_.units or given_.like is not None):
+        raise CarouselError("--units reads the held-out splits and --like the training split; leave --split out")
     if given_.rank is not None:
         if not given_.places or given_.split:
             raise CarouselError("--rank takes a file and checkpoints, as in --rank tune.mid checkpoints/*; no --split")
@@ -206,9 +237,40 @@ def _evaluate(given_: argparse.Namespace) -> None:
             raise CarouselError("--originality compares streams with all splits; leave --split out")
         print(_json(originality(Model(checkpoint), dataset, given_.originality)))
         return
+    if given_.units:
+        print(_json(_units(checkpoint, dataset, places.checkpoint(given_.places[0]) if given_.keep else None)))
+        return
+    if given_.like is not None:
+        with when_slow() as progress:
+            print(_json(moments.like(Model(checkpoint), dataset, given_.like, progress)))
+        return
     split = given_.split or default_split(dataset)
+    if given_.trace is not None:
+        print(_json(_trace(Model(checkpoint), dataset, split, given_.trace)))
+        return
     scores = evaluate(checkpoint, dataset, split, given_.backend, window=given_.window, adapting=adapting, visible=True)
     print(json.dumps(scores, indent=2))
+
+
+def _units(checkpoint: Checkpoint, dataset: TokenDataset, folder: Path | None) -> dict[str, Any]:
+    """What `--units` prints; into `folder` go the file and the card, if it is given."""
+    with when_slow() as progress:
+        found = following.find(checkpoint, dataset, progress)
+    if folder is not None:
+        with claimed(folder, replacing=True), atomic_folder(folder) as made:
+            (made / UNITS).write_text(found.to_json(), encoding="utf-8")
+            (made / CARD).write_text(card.with_units(checkpoint.card, found), encoding="utf-8")
+    return found.summary()
+
+
+def _trace(model: Model, dataset: TokenDataset, split: str, path: Path) -> dict[str, Any]:
+    whole, engine = dataset.split(split), model.engine()
+    tokens = whole.beginning(most_steps(engine)).tokens
+    with when_slow() as progress:
+        Stream.trace_of(engine, tokens.tolist(), progress=progress).save(path)
+    found = {"corpus": dataset.facts.name, "split": split, "tokens": len(tokens), "file": str(path)}
+    missing = len(whole.tokens) - len(tokens)
+    return found | ({"left_out": f"the other {missing:,} tokens: a trace takes at most 2 GB"} if missing else {})
 
 
 def _json(found: dict[str, Any]) -> str:

@@ -34,7 +34,8 @@ def test_a_checkpoint_is_small_and_its_card_is_whole(name: str) -> None:
     folder = CHECKPOINTS / name
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 20_000_000
     assert {path.name for path in folder.iterdir()} == {
-        "card.md", "config.json", "defaults.json", "metrics.jsonl", "model.safetensors", "tokenizer.json"
+        *("card.md", "config.json", "defaults.json", "metrics.jsonl", "model.safetensors", "tokenizer.json"),
+        "units.json",
     }  # fmt: skip
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert config["fingerprint"] == Checkpoint.load(folder).fingerprint

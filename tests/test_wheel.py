@@ -76,9 +76,10 @@ def test_the_app_keeps_its_settings(site: Path) -> None:
     assert settings["browser"]["gatherUsageStats"] is False and settings["theme"].keys() >= {"dark", "light"}
 
 
-def test_the_shipped_checkpoints_have_their_defaults(site: Path) -> None:
+@pytest.mark.parametrize("file", ["defaults.json", "units.json"])
+def test_the_shipped_checkpoints_have_their_files(site: Path, file: str) -> None:
     for name in SHIPPED:
-        path = Path("checkpoints") / name / "defaults.json"
+        path = Path("checkpoints") / name / file
         assert (site / "generator" / "shipped" / path).read_bytes() == (ROOT / path).read_bytes()
 
 

@@ -56,11 +56,18 @@ class Split:
         piece %= len(self)
         return self.tokens[self.offsets[piece] : self.offsets[piece + 1]]
 
+    def part(self, first: int, past: int) -> Split:
+        """The tokens from `first` to before `past`, at least one; the pieces at both ends may be cut."""
+        first = max(0, min(first, len(self.tokens) - 1))
+        past = max(first + 1, min(past, len(self.tokens)))
+        piece = int(np.searchsorted(self.offsets, first, side="right")) - 1
+        inner = self.offsets[(self.offsets > first) & (self.offsets < past)]
+        offsets = np.array([first, *inner, past], np.int64) - first
+        return Split(self.tokens[first:past], offsets, self.names[piece : piece + len(offsets) - 1])
+
     def beginning(self, tokens: int) -> Split:
         """The first `tokens` tokens, at least one; the last piece may be cut."""
-        tokens = min(tokens, len(self.tokens))
-        ends = np.append(self.offsets[1:][self.offsets[1:] < tokens], tokens)
-        return Split(self.tokens[:tokens], np.append(0, ends), self.names[: len(ends)])
+        return self.part(0, tokens)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""A checkpoint is a folder: `model.safetensors`, `config.json`, `tokenizer.json`, `card.md`, and `defaults.json` if it
-has defaults of its own. No file can run code."""
+"""A checkpoint is a folder: `model.safetensors`, `config.json`, `tokenizer.json`, `card.md`, `defaults.json` if it has
+defaults of its own, and `units.json` if it is known what its units follow. No file can run code."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from generator.model.lstm import LanguageModel  # imports torch, which only training and reading need
 
 WEIGHTS, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "card.md"
+UNITS = "units.json"
 MADE_FOR = "made_for"
 """The key in the metadata of the weights for the SHA-256 of the config and tokenizer that they were trained with."""
 FINGERPRINT = "fingerprint"
@@ -40,8 +41,8 @@ LARGEST_JSON = 64 * 2**20
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model: sizes, weights (fp32, by their names in torch), tokenizer, model card (Markdown), and the
-    options of streams for which no others are given."""
+    """A trained model: sizes, weights (fp32, by their names in torch), tokenizer, model card (Markdown), the options of
+    streams for which no others are given, and the text of `units.json`, which `analysis.units` reads."""
 
     config: ModelConfig
     weights: dict[str, Floats]
@@ -49,6 +50,7 @@ class Checkpoint:
     card: str = ""
     name: str = ""
     defaults: SamplingOptions = field(default_factory=SamplingOptions)
+    units: str = ""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -80,6 +82,8 @@ class Checkpoint:
             self.write(made, kept_as)
         if not defaults.to_json(self.defaults, self.tokenizer):
             (Path(folder) / defaults.FILE).unlink(missing_ok=True)  # of a checkpoint that was there before
+        if not self.units:
+            (Path(folder) / UNITS).unlink(missing_ok=True)
 
     def write(self, folder: Path, kept_as: type[np.float32 | np.float16] = np.float32) -> None:
         """Write the files into an existing folder, the weights as fp32 or rounded to fp16."""
@@ -94,6 +98,8 @@ class Checkpoint:
         if own:
             text = json.dumps(own, ensure_ascii=False, indent=2) + "\n"
             (folder / defaults.FILE).write_text(text, encoding="utf-8")
+        if self.units:
+            (folder / UNITS).write_text(self.units, encoding="utf-8")
         (folder / WEIGHTS).write_bytes(save(weights, {MADE_FOR: _made_for(self.config, self.tokenizer)}))
 
     @staticmethod
@@ -137,11 +143,10 @@ class Checkpoint:
                 f"{folder / TOKENIZER}: {tokenizer.vocab_size} tokens, but the model has {config.vocab_size}; "
                 "restore the tokenizer that the model was trained with"
             )
-        card = folder / CARD
         weights = _read_weights(folder / WEIGHTS, config, _made_for(config, tokenizer))
-        text = _read_bytes(card, LARGEST_JSON).decode(errors="replace") if newest(card).is_file() else ""
+        card, units = _read_text(folder / CARD), _read_text(folder / UNITS)
         options, tokenizer = read_defaults(folder, tokenizer)
-        checkpoint = Checkpoint(config, weights, tokenizer, text, folder.name, options)
+        checkpoint = Checkpoint(config, weights, tokenizer, card, folder.name, options, units)
         if expected is not None and checkpoint.fingerprint != expected:
             raise CarouselError(
                 f"{folder / WEIGHTS}: damaged, or not the weights that {CONFIG} names; restore the checkpoint"
@@ -159,7 +164,7 @@ def _stamps(folder: Path) -> list[tuple[int, int] | None]:
             return None
         return found.st_ino, found.st_mtime_ns
 
-    names = (CONFIG, TOKENIZER, CARD, defaults.FILE, WEIGHTS)
+    names = (CONFIG, TOKENIZER, CARD, defaults.FILE, UNITS, WEIGHTS)
     return [stamp(place / name) for place in (folder / READY, folder) for name in names]
 
 
@@ -180,6 +185,11 @@ def _read_bytes(path: Path, limit: int) -> bytes:
                 f"{path.parent}: no checkpoint, for it has no {CONFIG}; name a folder such as checkpoints/bach"
             ) from error
         raise CarouselError(f"{path}: cannot read: {error.strerror}; restore the checkpoint") from error
+
+
+def _read_text(path: Path) -> str:
+    """The content of a file that a checkpoint need not have; empty if it is missing."""
+    return _read_bytes(path, LARGEST_JSON).decode(errors="replace") if newest(path).is_file() else ""
 
 
 def _read_json(path: Path) -> dict[str, Any]:

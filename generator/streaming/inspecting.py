@@ -144,12 +144,15 @@ def _shape(engine: Runtime) -> tuple[int, int, int]:
     return len(PARTS), engine.config.num_layers, engine.config.hidden_size
 
 
+def most_steps(engine: Runtime) -> int:
+    """The steps of the longest trace of this engine's model."""
+    return MOST_BYTES // (4 * prod(_shape(engine)))
+
+
 def _check_size(engine: Runtime, steps: int) -> None:
     if steps < 0:
         raise CarouselError(f"cannot record {steps} steps; give 0 or more")
-    bytes_per_step = 4 * prod(_shape(engine))
-    if steps * bytes_per_step > MOST_BYTES:
-        most = MOST_BYTES // bytes_per_step
-        raise CarouselError(
-            f"a trace of {steps:,} steps takes {steps * bytes_per_step / 2**30:.1f} GB; ask for at most {most:,}"
-        )
+    most = most_steps(engine)
+    if steps > most:
+        size = 4 * steps * prod(_shape(engine))
+        raise CarouselError(f"a trace of {steps:,} steps takes {size / 2**30:.1f} GB; ask for at most {most:,}")

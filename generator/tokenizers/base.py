@@ -7,7 +7,7 @@ time and returns the events that are now complete. Its whole state is a small JS
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from generator.foundation.omissions import Report
 from generator.music.score import MusicEvent, Note, Voice
+from generator.tokenizers.labels import Labels
 
 Tokens = npt.NDArray[np.uint16]
 Mask = npt.NDArray[np.bool_]
@@ -54,6 +55,18 @@ class Grammar:
         in place."""
         self.loops[1](self.rules, memory, tokens)
 
+    def memories(self, tokens: Tokens, part: int = 4096) -> Iterator[Rows]:
+        """The memory of one stream before each token of `tokens`, (tokens, size), in parts, of which the next one
+        overwrites the last."""
+        memory, rows = self.begin()[np.newaxis], np.empty((part, self.size), np.int64)
+        given = np.asarray(tokens, np.int64)
+        for first in range(0, len(given), part):
+            some = given[first : first + part]
+            for row in range(len(some)):
+                rows[row] = memory[0]
+                self.advance(memory, some[row : row + 1])
+            yield rows[: len(some)]
+
 
 class Decoder(Protocol):
     """Decodes tokens to events incrementally, and determines which tokens may come next."""
@@ -67,6 +80,9 @@ class Decoder(Protocol):
 
     def feed_all(self, tokens: Sequence[int]) -> list[Event]:
         """Take several tokens, and return the events that they complete."""
+
+    def skip(self, tokens: Sequence[int]) -> None:
+        """Take several tokens, and make no events of them, which is faster."""
 
     def allowed(self) -> Mask:
         """Which tokens may come next, shape (vocab_size,), at least one. The array is read-only, and the next call
@@ -138,6 +154,11 @@ class GrammarDecoder:
     def feed_all(self, tokens: Sequence[int]) -> list[Event]:
         """As `Decoder.feed_all`."""
         return [event for token in tokens for event in self.feed(token)]
+
+    def skip(self, tokens: Sequence[int]) -> None:
+        """As `Decoder.skip`."""
+        for token in tokens:
+            self._advance(token)
 
     def started(self, token: int, events: list[Event]) -> list[int]:
         """As `Decoder.started`, for tokenizers whose notes are complete as soon as they start."""
@@ -251,6 +272,9 @@ class Tokenizer(Protocol):
         Raises:
             ValueError: the state is not valid.
         """
+
+    def labels(self, tokens: Tokens) -> Labels:
+        """What is known before each of the tokens of encoded pieces, by names that people can read; see `labels`."""
 
     def augment(self, tokens: Tokens, random: np.random.Generator) -> Tokens:
         """A random variant of one encoded piece for training: music is transposed or stretched, text is unchanged."""

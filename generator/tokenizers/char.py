@@ -14,7 +14,9 @@ from generator.foundation.errors import CarouselError
 from generator.foundation.jit import compiled
 from generator.foundation.omissions import Report, cause
 from generator.music.score import Voice
+from generator.tokenizers import char_labels
 from generator.tokenizers.base import LARGEST_COUNT, Event, Grammar, GrammarDecoder, Mask, Rows, Tokens, whole
+from generator.tokenizers.labels import Labels
 
 UNKNOWN = 0
 END = 1
@@ -80,6 +82,9 @@ class CharDecoder(GrammarDecoder):
     def feed_all(self, tokens: Sequence[int]) -> list[Event]:
         self._count += len(tokens)
         return [self._texts[token] for token in tokens]
+
+    def skip(self, tokens: Sequence[int]) -> None:
+        self._count += len(tokens)
 
     def describe(self, token: int) -> str:
         if token in (UNKNOWN, END):
@@ -171,6 +176,9 @@ class CharTokenizer:
 
     def decoder(self, state: dict[str, Any] | None = None) -> CharDecoder:
         return CharDecoder(self, state)
+
+    def labels(self, tokens: Tokens) -> Labels:
+        return char_labels.labels("".join(self.texts[token] for token in tokens.tolist()))
 
     def augment(self, tokens: Tokens, random: np.random.Generator) -> Tokens:
         return tokens

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from generator.foundation.errors import CarouselError
 from generator.foundation.omissions import Report, cause
 from generator.music.score import DEFAULT_TEMPO, Score, Voice
+from generator.tokenizers import frames_labels
 from generator.tokenizers.base import Tokens
 from generator.tokenizers.frames_grammar import (
     END,
@@ -33,6 +34,7 @@ from generator.tokenizers.frames_grammar import (
     FramesDecoder,
     FramesGrammar,
 )
+from generator.tokenizers.labels import Labels
 
 FINEST = 4
 """The most frames a quarter, which are sixteenths then."""
@@ -217,6 +219,9 @@ class FramesTokenizer:
 
     def decoder(self, state: dict[str, Any] | None = None) -> FramesDecoder:
         return FramesDecoder(self.grammar, self.quarters_per_minute, self.ticks_per_quarter, state)
+
+    def labels(self, tokens: Tokens) -> Labels:
+        return frames_labels.labels(self.grammar, tokens)
 
     def transposed(self, tokens: Tokens, semitones: int) -> Tokens:
         """Transpose an encoded piece, its first token included. All its pitches must stay on the piano."""

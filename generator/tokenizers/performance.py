@@ -17,7 +17,9 @@ import numpy.typing as npt
 from generator.foundation.omissions import Report
 from generator.music.keys import above_plain, likely
 from generator.music.score import Note, Pedal, PieceEnd, Score, Voice
+from generator.tokenizers import performance_labels
 from generator.tokenizers.base import Tokens
+from generator.tokenizers.labels import Labels
 from generator.tokenizers.performance_decoder import PerformanceDecoder
 from generator.tokenizers.performance_grammar import (
     HOLD_LIMIT,
@@ -142,6 +144,9 @@ class PerformanceTokenizer:
 
     def decoder(self, state: dict[str, Any] | None = None) -> PerformanceDecoder:
         return PerformanceDecoder(self.grammar, state)
+
+    def labels(self, tokens: Tokens) -> Labels:
+        return performance_labels.labels(self.grammar, tokens)
 
     def augment(self, tokens: Tokens, random: np.random.Generator) -> Tokens:
         """Transpose to a random key of the same mode that keeps all notes on the piano, and stretch by a random factor.

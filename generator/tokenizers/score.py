@@ -22,7 +22,9 @@ from generator.foundation.omissions import Report
 from generator.music.keys import KEYS, above_c, likely, transposed
 from generator.music.score import DEFAULT_TEMPO, Note, Score, Tempo, TimeSignature, Voice
 from generator.music.voices import distinct
+from generator.tokenizers import score_labels
 from generator.tokenizers.base import Tokens
+from generator.tokenizers.labels import Labels
 from generator.tokenizers.score_decoder import ScoreDecoder
 from generator.tokenizers.score_grammar import ScoreGrammar
 from generator.tokenizers.score_grid import ScoreReport, bars_of, quantise, to_grid, whole_tempo
@@ -182,6 +184,9 @@ class ScoreTokenizer:
 
     def collect(self, events: list[Any]) -> Score:
         return Score.from_events(events, ticks_per_quarter=TICKS_PER_QUARTER, voices=self.voices)
+
+    def labels(self, tokens: Tokens) -> Labels:
+        return score_labels.labels(self.grammar, tokens)
 
     # Training
 

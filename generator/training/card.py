@@ -1,4 +1,5 @@
-"""The model card: a checkpoint's data, its scores, the command that made it, and a sample that it generated."""
+"""The model card: a checkpoint's data, its scores, the command that made it, a sample that it generated, and what its
+units follow."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import re
 from dataclasses import asdict
 from typing import Any
 
+from generator.analysis.units import AUC, Units
 from generator.corpora.base import Facts
 from generator.foundation.options import SamplingOptions
 from generator.model.checkpoint import Checkpoint
@@ -60,6 +62,43 @@ def with_section(card: str, heading: str, text: str) -> str:
     card = re.sub(rf"^\*\*{re.escape(heading)}\.\*\* .*?\n\n(?=\*\*|\Z)", "", card, flags=re.S | re.M)
     before, sample, after = card.partition("**A sample**")
     return f"{before.rstrip()}\n\n**{heading}.** {text}\n\n{sample}{after}"
+
+
+FOLLOWED = "**What its units follow**"
+EXPLAINED = """\
+For each thing that the tokenizer knows before a token, the best unit, as layer.unit, if it is confirmed: its cell (c)
+or h against it. The score is the AUC of what holds or does not (0.5 by chance), Spearman's correlation ρ of numbers
+(0 by chance). A unit marked ↓ falls with it. The last column is the best of all units for the same label, shifted in
+time. By `evaluate --units --keep`.
+"""
+
+
+def with_units(card: str, units: Units) -> str:
+    """A card with a section on what its units follow, at its end, in the place of one that it has."""
+    lines = [
+        card.partition(f"\n{FOLLOWED}")[0].rstrip() + "\n",
+        f"{FOLLOWED} (found on {units.found_on}; confirmed on {units.confirmed_on})\n",
+        EXPLAINED,
+        "| what | unit | score | found | confirmed | shifted |",
+        "|---|---|---|---|---|---|",
+    ]
+    confirmed = [row for row in units.best() if row.confirmed > row.baseline]
+    for row in sorted(confirmed, key=lambda row: -row.strength):
+        score = "AUC" if row.measure == AUC else "ρ"
+        unit = f"{row.layer}.{row.unit} {'c' if row.part == 'cell' else 'h'}{' ↓' if row.falls else ''}"
+        what = row.label.replace("\\", "\\\\").replace("|", "\\|")
+        lines.append(f"| {what} | {unit} | {score} | {row.score:.3f} | {row.confirmed:.3f} | {row.baseline:.3f} |")
+    layers = units.percentiles()
+    lines += [
+        "\nThe time constants of its cells, in tokens, -1 / mean(log f) of the forget gate f:\n",
+        "| layer | " + " | ".join(layers[0]) + " |",
+        "|---" * (1 + len(layers[0])) + "|",
+        *(
+            f"| {layer} | " + " | ".join(f"{value:g}" for value in row.values()) + " |"
+            for layer, row in enumerate(layers)
+        ),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def write(checkpoint: Checkpoint, facts: Facts, scores: list[dict[str, Any]], command: str, trained: str) -> str:
