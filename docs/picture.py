@@ -11,6 +11,7 @@ from playwright.sync_api import Browser
 from tests.browser import ROOT, Visit, shipped_app
 
 SIZES = ((1280, 800), (390, 800))
+MEMORY_HEIGHTS = {1280: 1240, 390: 1660}
 UNTIL = {"music": 14, "text": 500}
 """When the picture is taken, in seconds or characters."""
 LEARNED = sorted((ROOT / "docs").glob("*.md"))
@@ -27,6 +28,18 @@ def take(browser: Browser, url: str, medium: str, scheme: str, width: int, heigh
     visit.until(f"c.position > {UNTIL[medium]}")
     visit.page.mouse.move(0, 0)
     visit.page.screenshot(path=ROOT / "docs" / f"{medium}-{scheme}-{width}.png")
+    visit.close()
+
+
+def take_memory_page(browser: Browser, url: str, scheme: str, width: int) -> None:
+    """Listen, shut a layer's forget gates, listen on, and take a picture of all but the lesson."""
+    visit = Visit(browser, f"{url}/memory", width, MEMORY_HEIGHTS[width], color_scheme=scheme)
+    visit.start()
+    visit.until("c.position > 7 && c.cells.columns > 20")
+    visit.page.locator(".presets").get_by_role("button", name="Shut").click()
+    visit.until("c.position > 11.5 && c.options.clamp")
+    visit.page.mouse.move(0, 0)
+    visit.page.screenshot(path=ROOT / "docs" / f"memory-{scheme}-{width}.png")
     visit.close()
 
 
@@ -47,6 +60,7 @@ def main() -> None:
             for width, height in SIZES:
                 for medium in UNTIL:
                     take(browser, url, medium, scheme, width, height)
+                take_memory_page(browser, url, scheme, width)
                 take_train_page(browser, url, scheme, width, height)
 
 

@@ -49,6 +49,7 @@ WORDS = LABELS | {
     "voice": "Voice",
     "transpose": "Semitones up",
     "at_end": "Piece's end",
+    "clamp": "What is held",
     "max_copy": "The limit of copies",
     "the engine's index": "--originality on the command line",
 }

@@ -23,7 +23,7 @@ from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Event
 from generator.web.listening import Phrase
 from generator.web.live_events import Events
-from generator.web.trail import Trail
+from generator.web.trail import Trail, Watched
 
 TOKENS = 8
 """The number of tokens that are drawn between two looks at the clock."""
@@ -217,15 +217,17 @@ class Live(Events):
             )
             fork, step, drawn = self._trail.fork_at(stream, start)
             tokens = redraw.redraw(stream, start, stop, voices, count, seed)
-            other = self._branch(fork, step, [*drawn, *fork.inject(tokens)])
+            other = self._branch(fork, step, [*drawn, *fork.inject(tokens)], clamp=self.options.clamp)
         other._listen_from(at)
         return other
 
     def _branch(self, fork: Stream, step: int, drawn: list[Event], **options: Any) -> Self:
-        """Another take of a fork of the stream, with changed options; `step` and `drawn` as from `Trail.fork`."""
+        """Another take of a fork of the stream, with changed options; `step` and `drawn` as from `Trail.fork`.
+
+        What is clamped belongs to its moment, unlike the options of widgets: to go back before it lets go of it."""
         other = copy(self)
         other._go_on_with(fork, step, drawn)
-        other.options = other._applied = replace(self.options, **options)
+        other.options = other._applied = replace(self.options, **{"clamp": fork.options.clamp} | options)
         fork.set(**other._changed_options(fork))
         return other
 
@@ -251,6 +253,18 @@ class Live(Events):
         with self._lock:
             self._advance(until, TOKENS_ASIDE)
             return until if self._stream.ended else min(until, self._horizon())
+
+    def past(self) -> tuple[Stream, Trail]:
+        """A fork of the stream, and its latest steps, for whoever looks back; this take does not notice."""
+        with self._lock:
+            return self._stream.fork(), self._trail.until(self._stream.position)
+
+    def watch(self, since: int | None, at: float, until: float, most: int) -> tuple[Watched, list[float]]:
+        """What the units did at the tokens from position `since` in tokens on, by default at those that led to the
+        position `at`, up to `until`, and the positions of these tokens."""
+        stream, trail = self.past()
+        watched = trail.watched(stream, since, (self._ticks(at), self._ticks(until)), most)
+        return watched, [round(self._position(ticks), 4) for ticks in watched.ticks]
 
     def _go_on_with(self, fork: Stream, step: int, drawn: list[Event]) -> None:
         """Continue with a fork of the stream, in lists of its own; `step` and `drawn` as from `Trail.fork`."""

@@ -1,4 +1,5 @@
-"""The app's pages, one for music and one for text: widgets for the options, and a stage in the browser that plays.
+"""The app's pages: widgets for the options, and a stage in the browser that plays, one for music and one for text. The
+page Memory shows the same stage, with what the units do meanwhile.
 
 Streamlit runs this file again whenever a widget changes. That only changes the options of the next token; the sound
 goes on.
@@ -42,13 +43,33 @@ def main() -> None:
     st.logo(STATIC / "logo.svg", size="large")
     music = st.Page(partial(page, "music"), title="Music", icon=":material/music_note:", url_path="music", default=True)
     text = st.Page(partial(page, "text"), title="Text", icon=":material/notes:", url_path="text")
+    memory = st.Page(partial(page, "music", "memory"), title="Memory", icon=":material/grid_on:", url_path="memory")
     own = partial(train_page.page, {"music": music, "text": text})
     train = st.Page(own, title="Train", icon=":material/school:", url_path="train")
-    st.navigation([music, text, *[train] * may_train()]).run()
+    chosen = st.navigation([music, text, memory, *[train] * may_train()])
+    if chosen is train:
+        chosen.run()
+    elif chosen is memory:
+        page(watched_medium(), "memory")
+    else:  # not `chosen.run()`, or Streamlit would put the stage in anew, in silence, when one turns to or from Memory
+        page("music" if chosen is music else "text")
 
 
-def page(medium: str) -> None:
-    """A page: the controls in the side bar, and the stage."""
+def watched_medium() -> str:
+    """What the Memory page shows: what the visitor has heard or read last, or chooses here."""
+    state = st.session_state
+    shown: str = state.get("watched") or state.get("medium") or st.query_params.get("of", "")
+    state["watched"] = shown if shown in ("music", "text") else "music"
+    with st.sidebar:
+        st.segmented_control("Watch", ["music", "text"], format_func=str.capitalize, key="watched", required=True)
+    medium = str(state["watched"])
+    st.query_params["of"] = medium  # for whoever loads the page anew
+    return medium
+
+
+def page(medium: str, name: str = "") -> None:
+    """A page: the controls in the side bar, and the stage, on which what the page of this name has besides is shown."""
+    st.session_state["medium"] = medium
     found = checkpoints(medium)
     if not found:
         st.info(f"There is no {medium} checkpoint yet. Train one: {places.command('train')} --help")
@@ -69,7 +90,7 @@ def page(medium: str) -> None:
             st.error(page_message(error))
         with st.expander("About this model", icon=":material/info:"):
             st.markdown(model.card or "This checkpoint has no card.")
-    show_stage(medium, model, options)
+    show_stage(medium, model, options, name or medium)
 
 
 def apply_options(medium: str, model: Model, options: dict[str, Any]) -> None:
@@ -102,7 +123,7 @@ def reseed(medium: str, seed: int) -> None:
 
 
 @st.fragment
-def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
+def show_stage(medium: str, model: Model, options: dict[str, Any], name: str) -> None:
     """Show the stage. Its buttons run only this function again and not the whole page, so that a start is quick."""
     if st.session_state.pop("changed widgets", False):
         st.rerun(scope="app")
@@ -111,6 +132,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any]) -> None:
     stage_component(medium)(
         key=f"{medium}-stage",
         data={
+            "page": name,
             "visitor": st.session_state.get("visitor", "") if visitor else "",
             "live": {"take": number, **live.describe()} if live else None,
             "stale": live is not None and not live.plays(model.checkpoint.fingerprint),

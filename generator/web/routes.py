@@ -3,6 +3,10 @@
     POST /carousel/pull          {visitor, take, have, until, heard, phrase?}    the next chunk of a live take
     POST /carousel/alternatives  {visitor, take, at, pitch, voice}               what else could have come there
     POST /carousel/surprises     {visitor, take, since, until}                   how surprising characters were
+    POST /carousel/units         {visitor, take}                                 what its units are (`memory`)
+    POST /carousel/columns       {visitor, take, since, at, until, layer, …}     what they did at each token
+    POST /carousel/reasons       {visitor, take, position}                       which gates made a token come
+    POST /carousel/clamp         {visitor, take, clamp}                          hold some of them at a value
     POST /carousel/sheet         {visitor, take, from, until, width, transpose}  bars of it as sheet music
     POST /carousel/download      {visitor, take, until, more, format, …}         a take as a file (`downloads`)
     POST /carousel/prepare       {visitor}                                       a download is likely to come
@@ -10,7 +14,7 @@
     GET  /carousel/instrument    ?program=&drum=                                 a soundfont program (`samples.pack`)
     GET  /carousel/static/…                                                      JavaScript modules, style sheets
 
-The first four answer with JSON. Under a base path (`--server.baseUrlPath`) all are below it. The visitor's token is in
+The first eight answer with JSON. Under a base path (`--server.baseUrlPath`) all are below it. The visitor's token is in
 the body of a request, so that it appears in no log and in no `Referer` header. An error is answered with a JSON object,
 `{"error": message}`.
 """
@@ -31,7 +35,7 @@ from starlette.staticfiles import StaticFiles
 
 from generator.foundation.errors import CarouselError
 from generator.music import midi
-from generator.web import listening
+from generator.web import listening, memory
 from generator.web.downloads import Makers, Parts, ordered
 from generator.web.fields import body_of, number, text, whole
 from generator.web.live import Live
@@ -82,6 +86,10 @@ def routes() -> list[BaseRoute]:
             methods=["POST"],
         ),
         Route(f"{base}/carousel/surprises", _answered(_one_each("surprise", surprises, looks)), methods=["POST"]),
+        Route(f"{base}/carousel/columns", _answered(_one_each("the units", columns, looks)), methods=["POST"]),
+        Route(f"{base}/carousel/units", _answered(_one_each("what units follow", units, looks)), methods=["POST"]),
+        Route(f"{base}/carousel/reasons", _answered(_one_each("why a token came", reasons, looks)), methods=["POST"]),
+        Route(f"{base}/carousel/clamp", _answered(_in_thread(clamp)), methods=["POST"]),
         Route(
             f"{base}/carousel/sheet",
             _answered(_one_each("sheet music", bars, CapacityLimiter(SHEETS))),
@@ -118,6 +126,26 @@ def surprises(body: dict[str, Any]) -> Response:
     if not isinstance(live, LiveText):
         raise CarouselError("only characters are told one by one how surprising they were")
     return JSONResponse(live.surprises(whole(body, "since"), whole(body, "until")))
+
+
+def columns(body: dict[str, Any]) -> Response:
+    """Answer with what the units of a live take did at some tokens."""
+    return memory.columns(_live(body), body)
+
+
+def units(body: dict[str, Any]) -> Response:
+    """Answer with what is known of the units of the checkpoint that a live take is drawn from."""
+    return memory.units(_live(body))
+
+
+def reasons(body: dict[str, Any]) -> Response:
+    """Answer with the gates that made a token of a live take come."""
+    return memory.reasons(_live(body), body)
+
+
+def clamp(body: dict[str, Any]) -> Response:
+    """Hold parts of units of a live take at a value, or let go of them."""
+    return memory.clamp(_live(body), body)
 
 
 def phrase(body: dict[str, Any]) -> Response:

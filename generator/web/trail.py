@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from generator.foundation.errors import CarouselError
+from generator.model.trace import Trace
 from generator.music.score import Note
 from generator.streaming.origin import injected_until
 from generator.streaming.stream import Stream
@@ -26,6 +27,17 @@ class Step(NamedTuple):
     position: int
     horizon_ticks: int
     now_ticks: int
+
+
+class Watched(NamedTuple):
+    """What the units did at some steps of a stream, from a position in tokens on."""
+
+    start: int
+    trace: Trace
+    ticks: list[int]
+    """When each token was drawn."""
+    words: list[str]
+    """What it means."""
 
 
 class Trail:
@@ -92,6 +104,29 @@ class Trail:
             if found := decoder.decisions(tokens[:count], note):
                 return {name: fork.position + count - 1 - before for name, before in found.items()}
         raise CarouselError(TOO_FAR)
+
+    def watched(self, stream: Stream, start: int | None, ticks: tuple[int, int], most: int) -> Watched:
+        """What the units did, which is drawn again: at the tokens from position `start` on that came before the last of
+        `ticks`, at most `most`. Without a `start` it is the step that led to the first of `ticks`."""
+        index = bisect_left(self._steps, ticks[0], key=attrgetter("now_ticks")) - 1
+        if start is not None:
+            index = bisect_right(self._steps, start, key=attrgetter("position")) - 1
+        fork = self._at_step(stream, index)
+        start = max(fork.position, start or 0)
+        decoder = stream.engine.tokenizer.decoder(fork.snapshot().decoder)
+        at: list[int] = []
+        words: list[str] = []
+        for position, token in enumerate(stream.tokens()[fork.position :], fork.position):
+            if decoder.now_ticks >= ticks[1] or len(at) == most:
+                break
+            if position >= start:
+                at.append(decoder.now_ticks)
+                words.append(decoder.describe(token))
+            decoder.feed(token)
+        fork.record(len(at))
+        if at:
+            _drawn_again(fork, stream, start + len(at))
+        return Watched(start, fork.recorded(), at, words)
 
     def _at_step(self, stream: Stream, index: int) -> Stream:
         """A fork of the stream at one of the steps, or at the first one if the index is negative."""

@@ -1,6 +1,7 @@
 // Music: notes are scheduled on the audio clock as soon as they are known, and drawn from the same clock.
 
 import { Branches } from "./branches.js";
+import { watching } from "./cells.js";
 import { Duet } from "./duet.js";
 import { made } from "./elements.js";
 import { Keyboard } from "./keyboard.js";
@@ -15,6 +16,7 @@ import { Output } from "./output.js";
 import { Radio } from "./radio.js";
 import { releaseOf } from "./release.js";
 import { Roll } from "./roll.js";
+import { scaleOf } from "./scale.js";
 import { Sheet } from "./sheet.js";
 import { Synth } from "./synth.js";
 import { isBefore } from "./times.js";
@@ -22,10 +24,7 @@ import { isBefore } from "./times.js";
 const LEAD = 0.08; // seconds between the first chunk and its first sound
 const CATCH_UP = 0.2; // after a gap
 
-const clockWords = (seconds) => {
-  const whole = Math.floor(seconds);
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
-};
+const clockWords = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds) % 60).padStart(2, "0")}`;
 
 class Music {
   title = "Music";
@@ -51,9 +50,9 @@ class Music {
     this.output = new Output(this);
     this.duet = new Duet(this, this.output);
     this.keyboard = new Keyboard(this.duet);
-    const midi = new Midi(this, this.duet, this.output);
+    const seen = watching(stage, this, (now, width, isStill) => ({ ...scaleOf(width, now, isStill), rate: this.rate }));
     const unseen = [this.metronome, this.sheet, new Media(this), new Notes(stage, this)];
-    this.parts = [this.keyboard, midi, this.mixer, new Branches(stage), this.radio, ...unseen];
+    this.parts = [this.keyboard, new Midi(this, this.duet, this.output), this.mixer, new Branches(stage), this.radio, ...seen, ...unseen];
     this.reset();
   }
 
@@ -292,8 +291,8 @@ class Music {
     const clock = this.synth.context?.state ?? "none";
     const { level, voiceLevels, sounding } = this.synth;
     const { sharps } = this.roll;
-    const parts = { ...this.sheet.report, ...this.radio.report, ...this.duet.report, clicks: this.metronome.clicks };
-    return { scheduled, latest, underruns, late, firstSound, clock, level, voiceLevels, sounding: sounding.size, sharps, ...parts };
+    const more = { ...this.duet.report, clicks: this.metronome.clicks, sounding: sounding.size };
+    return { scheduled, latest, underruns, late, firstSound, clock, level, voiceLevels, sharps, ...more };
   }
 }
 

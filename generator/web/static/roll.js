@@ -2,13 +2,12 @@
 
 import { colours } from "./colours.js";
 import { noteName } from "./names.js";
+import { scaleOf } from "./scale.js";
 import { isBefore } from "./times.js";
 
 const BLACK = new Set([1, 3, 6, 8, 10]);
-const GUTTER = 38; // pixels for the names of the octaves
-const FUTURE = 2.5; // seconds to the right of the play head
+export const GUTTER = 38; // pixels for the names of the octaves
 const SPAN = 24; // semitones shown at least
-const STEP = 4; // seconds by which the roll goes on where motion is not wanted: then only the play head moves
 const EASE = 0.04; // of the way to the new range, each frame
 const STILL_MS = 200; // between two frames while nothing moves
 const COMING = 0.42; // how opaque a note is that is still to come
@@ -164,9 +163,7 @@ export class Roll {
     context.clearRect(0, 0, width, height);
 
     const now = this.position();
-    const perSecond = Math.max(46, Math.min(104, width / 9));
-    const gone = this.still.matches ? now % STEP : 0;
-    const head = width - (FUTURE + (this.still.matches ? STEP : 0) - gone) * perSecond;
+    const { head, wide: perSecond } = scaleOf(width, now, this.still.matches);
     const x = (seconds) => head + (seconds - now) * perSecond;
     const from = now - (head - GUTTER) / perSecond;
     const played = this.played.map(([start, duration, ...rest]) => [start, duration ?? now - start, ...rest]);

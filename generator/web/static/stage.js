@@ -23,7 +23,7 @@ const SAID = { playing: "Playing", paused: "Paused", idle: "Stopped" }; // aloud
  *
  * What belongs to a view and wants to know what happens; `panel` is behind a button (see panels.js);
  * `escape` gives up what is picked, if anything is: only the next Escape stops.
- * @typedef {{ panel?: import("./panels.js").Panel, begin?(live: Live): void,
+ * @typedef {{ panel?: import("./panels.js").Panel, report?: Record<string, any>, prepare?(data: any): void, begin?(live: Live): void,
  *   accept?(chunk: Chunk): void, tick?(): void, escape?(): boolean, close?(): void }} Part
  *
  * What plays or types. It asks `ahead` ahead of its position, and `first` at first; `mayPlay`: whether the browser allows it
@@ -66,7 +66,6 @@ export class Stage {
     click(".back", this.back);
     click(".keep", () => this.trigger("keep", { take: this.live.take, position: this.view.position }));
     for (const { panel } of this.parts) if (panel) addPanel(this, panel);
-    this.find("h1").textContent = this.view.title;
     this.deafen = listen(this);
     this.endTicks = every(TICK_MS, () => this.tick());
     this.show();
@@ -82,6 +81,9 @@ export class Stage {
     this.data = data;
     this.trigger = setTriggerValue;
     this.view.prepare(data);
+    this.find("section").dataset.page = data.page;
+    this.find("h1").textContent = data.page === "memory" ? "Memory" : this.view.title;
+    for (const part of this.parts) part.prepare?.(data);
     if (this.memory.update(before)) this.tick();
     else if (before.visitor && !data.visitor && this.state === "starting") this.askAgain();
     const isNew = data.live && data.live.take !== this.live?.take && data.live.take !== this.passed;
@@ -280,6 +282,7 @@ export class Stage {
       heardAt: this.pulls.heardAt, // when the last change of the options is heard, in the page's milliseconds
       position: view.position,
       horizon: view.horizon,
+      ...Object.assign({}, ...this.parts.map(({ report }) => report)),
       ...view.report,
     };
   }

@@ -1,6 +1,7 @@
 // Text: characters are typed at a rate that can be read, from a buffer that is kept a little ahead.
 
 import { Branches } from "./branches.js";
+import { watching } from "./cells.js";
 import { Characters } from "./characters.js";
 import { typable } from "./graphemes.js";
 import { mounts } from "./mount.js";
@@ -10,6 +11,8 @@ const BLOCK = 2000; // characters; a new block begins at the next line
 const BLOCKS = 30; // the page forgets what is further back
 const NEAR = 48; // pixels from the end at which the page follows the text
 const TYPE_MS = 33;
+const AHEAD = 8; // characters to the right of the play head, where one sees what the units do
+const STEP = 24; // characters by which these columns go on where motion is not wanted
 const SPEEDS = [5, 10, 20, 40, 80, 160, 320, 640];
 
 class Text {
@@ -36,7 +39,8 @@ class Text {
     this.back.addEventListener("click", () => this.follow(true));
     this.speed = SPEEDS[3];
     this.controls = [this.speedSlider()];
-    this.parts = [new Characters(stage, this), new Surprise(stage, this), new Branches(stage)];
+    const scale = (now, width, isStill) => this.scaleAt(now, width, isStill);
+    this.parts = [new Characters(stage, this), new Surprise(stage, this), new Branches(stage), ...watching(stage, this, scale)];
     this.reset();
     this.timer = setInterval(() => this.type(), TYPE_MS);
   }
@@ -57,6 +61,19 @@ class Text {
 
   get ahead() {
     return 8 * this.speed;
+  }
+
+  /* The position between two characters that time has come to. */
+  get moment() {
+    const elapsed = this.running && this.waiting.length ? (performance.now() - this.last) / 1000 : 0;
+    return Math.min(this.position + this.due + elapsed * this.speed, this.horizon);
+  }
+
+  /* Where the columns of characters are, see cells.js. */
+  scaleAt(now, width, isStill) {
+    const wide = Math.max(9, Math.min(14, width / 80));
+    const ahead = isStill ? AHEAD + STEP - (now % STEP) : AHEAD;
+    return { head: width - ahead * wide, wide, rate: this.speed };
   }
 
   committed(seconds) {
