@@ -49,6 +49,7 @@ export class Cells {
     this.units = null;
     this.cursor = -1; // the token that was chosen, as its position in tokens
     this.quietUntil = 0;
+    this.failed = false; // whether the last request was refused
     this.drawn = 0; // when
     this.frames = 0;
     this.longest = 0; // milliseconds of a frame's drawing
@@ -153,10 +154,12 @@ export class Cells {
       if (found.at.length) columns.add(found);
       columns.forget(since);
       this.quietUntil = now + APART_MS;
-      this.panel.say("");
+      if (this.failed) this.panel.say("");
+      this.failed = false;
     } catch (error) {
       this.quietUntil = now + RETRY_MS; // the music goes on without
-      if (error.final && !error.gone) this.panel.say(error.message);
+      this.failed = error.final && !error.gone;
+      if (this.failed) this.panel.say(error.message);
     } finally {
       this.isBusy = false;
     }
