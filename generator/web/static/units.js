@@ -7,6 +7,7 @@
 
 const SLOWEST = 64;
 const MOST_FOUND = 8;
+const OF_EACH = 2; // units that follow the same
 
 /** Which rows a heat map shows. */
 export const ROWS = new Map([
@@ -33,7 +34,9 @@ export function numbered(text, layer) {
 export function meaning({ labels }, text) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const found = labels.filter(([, , label]) => words.every((word) => label.toLowerCase().includes(word)));
-  return found.sort((one, other) => other[3] - one[3]).slice(0, MOST_FOUND);
+  found.sort((one, other) => other[3] - one[3]);
+  const isOfFirst = (row, index) => found.slice(0, index).filter(([, , label]) => label === row[2]).length < OF_EACH;
+  return found.filter(isOfFirst).slice(0, MOST_FOUND);
 }
 
 /* What is known of one unit, in a sentence or two. @param {Units} units */
