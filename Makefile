@@ -90,6 +90,10 @@ figures: .venv/.installed-bench  ## make the pictures of docs/lstm.md and the fi
 	$(BIN)/python -m benchmarks.gradients tinyshakespeare checkpoints/shakespeare --picture docs/lstm/gradients.svg > build/figures/gradients.json
 	$(BIN)/python -m benchmarks.ngram tinyshakespeare checkpoints/shakespeare --picture docs/lstm/ngrams.svg > build/figures/ngram.json
 	$(BIN)/python -m benchmarks.memory adding $(ADDING) --picture docs/lstm/adding.svg > build/figures/adding.json
+	$(BIN)/python -m generator.evaluate checkpoints/bach bach-chorales --units --keep > build/figures/units-bach.json
+	$(BIN)/python -m generator.evaluate checkpoints/folk folk-tunes --units --keep > build/figures/units-folk.json
+	$(BIN)/python -m generator.evaluate checkpoints/piano asap-piano --units --keep > build/figures/units-piano.json
+	$(BIN)/python -m generator.evaluate checkpoints/shakespeare tinyshakespeare --units --keep > build/figures/units-shakespeare.json
 	$(BIN)/python -m benchmarks.memory_length $(SHIPPED) --cards --picture docs/lstm/memory.svg > build/figures/memory-length.json
 
 bench: .venv/.installed-bench  ## measure speed beside rivals, into build/bench; leave the machine alone meanwhile
