@@ -102,6 +102,7 @@ def test_what_a_test_imports() -> None:
     assert not imported("from tests.conftest import tiny")
 
 
+@pytest.mark.slow
 def test_the_command_tells_who_survived(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

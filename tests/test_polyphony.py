@@ -154,6 +154,7 @@ def matrix(roll: Sequence[Frame]) -> Any:
     return found
 
 
+@pytest.mark.slow
 def test_the_command_on_a_matlab_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

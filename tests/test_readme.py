@@ -22,9 +22,9 @@ from generator.music.score import Note, Score, Voice
 from tests.process import python
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/musicians.md", "docs/developers.md", "docs/teachers.md")
-SLOW = "docs/takes-by-example.md"
-DOCUMENTS = (*PAGES, SLOW)
+PAGES = ("README.md", "docs/developers.md", "docs/teachers.md")
+SLOW = ("docs/musicians.md", "docs/takes-by-example.md")
+DOCUMENTS = (*PAGES, *SLOW)
 FENCE = re.compile(r"^(?:<!-- not run: (?P<reason>.+?) -->\n+)?```(?P<language>\w+)\n(?P<text>.*?)^```", re.M | re.S)
 LANGUAGES = {"python", "console", "bash", "tree", "text", "json"}
 """What a block may be; another tag, which would slip through unrun, is refused."""
@@ -116,7 +116,7 @@ def test_there_is_something_to_run(document: str) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("document", [*PAGES, pytest.param(SLOW, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("document", [*PAGES, *(pytest.param(page, marks=pytest.mark.slow) for page in SLOW)])
 def test_what_it_says_runs(checkout: Path, document: str) -> None:
     for line, command in commands(document):
         done = run(checkout, command)
