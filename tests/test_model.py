@@ -231,3 +231,18 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again(
 def test_no_such_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CarouselError, match="no such checkpoint"):
         Checkpoint.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("cpu", "found"),
+    [
+        ({"architecture": "x86_64", "avx512_vnni": True, "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": True}, True),
+        ({"architecture": "arm64", "neon": True, "bf16": True}, True),
+        ({"architecture": "arm64", "neon": True, "bf16": False}, False),
+    ],
+)
+def test_bf16_needs_its_own_instructions(cpu: dict[str, object], found: bool) -> None:
+    """An update in bf16 takes three times as long as in fp32 on a CPU that has to convert."""
+    assert multiplies_bf16(cpu) is found

@@ -5,7 +5,7 @@ It is used for training and for scoring whole sequences. Streaming uses `model/b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -203,3 +203,9 @@ class LanguageModel(nn.Module):
             return x
         mask = torch.empty(x.shape[0], 1, x.shape[2], dtype=x.dtype).bernoulli_(1 - share)
         return x * mask.div_(1 - share)
+
+
+def multiplies_bf16(cpu: Mapping[str, object]) -> bool:
+    """Whether a CPU with these capabilities (`torch.cpu.get_capabilities`) has instructions for products of bf16. torch
+    also computes them without, by converting, which takes longer than fp32."""
+    return any(cpu.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -36,7 +36,7 @@ from generator.foundation.signals import handled
 from generator.foundation.terminal import printable
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
-from generator.model.lstm import Dropout, LanguageModel
+from generator.model.lstm import Dropout, LanguageModel, multiplies_bf16
 from generator.streaming.engine import Model
 from generator.training import card, minutes, run_state
 from generator.training.formulas import learning_rate, penalty, update_average
@@ -107,7 +107,7 @@ class Trainer:
             self.validations = max(1, min(options.validations, round(self.limit / VALIDATION_SECONDS)))
         self.reading: int | None = None  # the most tokens of a split that a validation reads
         self.autocast = options.precision == "bf16" or (
-            options.precision == "auto" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+            options.precision == "auto" and multiplies_bf16(torch.cpu.get_capabilities())
         )
 
     def begin_pass(self) -> None:
