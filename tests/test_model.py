@@ -16,7 +16,7 @@ from generator.foundation.errors import CarouselError
 from generator.model import checkpoint as checkpoints
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
-from generator.model.lstm import Dropout, LanguageModel
+from generator.model.lstm import Dropout, LanguageModel, multiplies_bf16
 from generator.tokenizers import KINDS
 from generator.tokenizers.char import CharTokenizer
 from tests.conftest import random_checkpoint, tiny
