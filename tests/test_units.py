@@ -201,6 +201,8 @@ def test_the_file_comes_back_and_travels_with_the_checkpoint(
         lambda data: data.update(units="abc"),
         lambda data: data.update(time_constants=[[1.0]]),
         lambda data: data["time_constants"][0].__setitem__(0, "x"),
+        lambda data: data["time_constants"][0].__setitem__(0, float("inf")),
+        lambda data: data["time_constants"][0].__setitem__(0, 10**400),
         lambda data: data.pop("corpus"),
     ],
 )
@@ -291,6 +293,9 @@ def test_nothing_is_held_out(checkpoint: Checkpoint, dataset: TokenDataset) -> N
     alone = replace(dataset, _splits={"train": dataset.split("train")})
     with pytest.raises(CarouselError, match="no split validation"):
         following.find(checkpoint, alone)
+    little = replace(dataset, _splits={"validation": dataset.split("train").part(0, 30)})
+    with pytest.raises(CarouselError, match="too little is held out to compare units with"):
+        following.find(checkpoint, little)
 
 
 # The shipped checkpoints

@@ -27,7 +27,8 @@ DRAWS, SEED = 8, 1
 BEST = 3
 """How many units of each label are kept."""
 FEWEST = 30
-"""A label of truth values is compared if it is true, and false, at so many tokens at least."""
+"""A label of truth values is compared if it is true, and false, at so many tokens at least, a numeric one if there are
+twice as many tokens."""
 BLOCK = 64
 """How many units are ranked together."""
 
@@ -96,7 +97,7 @@ def varies(labels: Labels, name: str) -> bool:
         return False
     if label.dtype == np.bool_:
         return FEWEST <= int(label.sum()) <= len(label) - FEWEST
-    return bool(label.min() < label.max())
+    return len(label) >= 2 * FEWEST and bool(label.min() < label.max())
 
 
 def effects(watched: Watched, labels: list[Label], draws: int, progress: Progress) -> tuple[Floats, Floats]:

@@ -11,7 +11,7 @@ A row has the fields of `UnitLabel`. The file is no part of the checkpoint's fin
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -191,4 +191,4 @@ def _time_constants(layers: Any, checkpoint: Checkpoint) -> tuple[tuple[float, .
     shape = checkpoint.config.num_layers, checkpoint.config.hidden_size
     if len(layers) != shape[0] or any(len(units) != shape[1] for units in layers):
         raise ValueError
-    return tuple(tuple(_number(value, 0, math.inf) for value in units) for units in layers)
+    return tuple(tuple(_number(value, 0, sys.float_info.max) for value in units) for units in layers)
