@@ -116,6 +116,7 @@ def test_a_take_with_clamps_is_drawn_again_in_another_process(text: Model, tmp_p
         ("cell 0.1=nan", "clamp holds cell at nan; give a number from -100 to 100"),
         ("cell 0.1=inf", "clamp holds cell at inf; give a number from -100 to 100"),
         ("forget_gate 0.1=1.5", "clamp holds forget_gate at 1.5; give a number from 0 to 1"),
+        (", ".join(["cell 0.1=1"] * 6000), "clamp has 71,998 characters; give at most 65,536"),
         ("hidden 0.1=much", "clamp holds hidden at much; give a number from -1 to 1"),
     ],
 )

@@ -15,6 +15,8 @@ from generator.foundation.errors import CarouselError, Option
 from generator.model.config import ModelConfig
 from generator.model.state import PARTS, Floats
 
+LONGEST = 2**16
+"""The most characters of a text: 2,000 units one by one. It is a part of each take, which may come from anywhere."""
 LARGEST_CELL = 100.0
 BOUNDS = {
     "input_gate": (0.0, 1.0),
@@ -33,10 +35,12 @@ def encode(text: str | None, config: ModelConfig) -> Floats | None:
     """The values of what is clamped, and NaN elsewhere, read-only, (`PARTS`, layers, units); None if nothing is.
 
     Raises:
-        CarouselError: the text is malformed, or names a part, layer, unit or value that cannot be.
+        CarouselError: the text is malformed or too long, or names a part, layer, unit or value that cannot be.
     """
     if not text:
         return None
+    if len(text) > LONGEST:
+        raise _refusal(f" has {len(text):,} characters; give at most {LONGEST:,}, and hold layers where you can")
     values = np.full((len(PARTS), config.num_layers, config.hidden_size), np.nan, np.float32)
     for clamp in text.split(","):
         found = _CLAMP.fullmatch(clamp)
