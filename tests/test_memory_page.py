@@ -6,6 +6,7 @@ import json
 from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,30 @@ def test_a_clamp_is_in_the_take_and_going_back_before_it_lets_go(text: Model, no
     assert again.options.clamp == "hidden 1=0" and again.tokens() == live._stream.tokens()[: again.position]
     memory.clamp(live, {"clamp": ""})
     assert live.pull(3, 500, 450)["options"]["clamp"] is None
+
+
+def test_two_changes_at_the_same_time_both_hold(text: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A widget and a clamp come in threads of their own."""
+    live = live_take(text)
+    settle, begun, second = type(live.engine).settle, Event(), Event()
+
+    def slowly(engine: Any, options: Any, primer: Any) -> Any:
+        if options.clamp is None:
+            begun.set()
+            second.wait(0.2)
+        return settle(engine, options, primer)
+
+    monkeypatch.setattr(type(live.engine), "settle", slowly)
+    turns = [Thread(target=live.set, kwargs=options) for options in ({"temperature": 0.7}, {"clamp": "hidden 1=0"})]
+    turns[0].start()
+    assert begun.wait(10)
+    turns[1].start()
+    turns[1].join(0.1)
+    second.set()
+    for turn in turns:
+        turn.join(10)
+    assert (live.options.temperature, live.options.clamp) == (0.7, "hidden 1=0")
+    assert live.describe()["changes"] == 2
 
 
 def test_what_is_known_of_units(text: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

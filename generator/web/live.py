@@ -18,6 +18,7 @@ from typing import Any, Self
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
 from generator.streaming import redraw
+from generator.streaming.runtime import Runtime
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Event
@@ -57,6 +58,7 @@ class Live(Events):
         """The options that were asked for last."""
         self._applied = self.options
         self._changes = 0
+        self._setting = Lock()  # not the one of the requests: nobody who turns a knob waits for what is drawn
         self.given: dict[str, Any] = {}
         """Options that apply as long as the listener does not set them."""
         self.upload: Any = None
@@ -90,9 +92,10 @@ class Live(Events):
         self._send_from(ticks)
         self._opening = {"at": self._position(ticks), **self._opening_view(ticks)}
 
-    def plays(self, fingerprint: str) -> bool:
-        """Whether the stream is drawn from the checkpoint with this fingerprint."""
-        return self._stream.engine.fingerprint == fingerprint
+    @property
+    def engine(self) -> Runtime:
+        """What draws the stream."""
+        return self._stream.engine
 
     def set(self, **options: Any) -> None:
         """Change sampling options. They apply from the next pull on.
@@ -101,10 +104,11 @@ class Live(Events):
             CarouselError: the stream cannot obey them; it goes on as before.
         """
         options |= {name: value for name, value in self.given.items() if options.get(name) is None}
-        settled = self._stream.engine.settle(replace(self.options, **options), self._primer)
-        if settled != self.options:
-            self.options = settled
-            self._changes += 1
+        with self._setting:
+            settled = self.engine.settle(replace(self.options, **options), self._primer)
+            if settled != self.options:
+                self.options = settled
+                self._changes += 1
 
     def pull(self, have: int, until: float, heard: float = inf, phrase: Phrase | None = None) -> dict[str, Any]:
         """The chunk after number `have`, as a JSON object: the new events before the position `until`, as far as they
@@ -177,8 +181,7 @@ class Live(Events):
 
     def _step(self, tokens: int = TOKENS) -> None:
         """Draw some tokens, no more than are due."""
-        stream = self._stream
-        position = stream.position
+        stream, position = self._stream, self._stream.position
         self._trail.add(position, stream.horizon_ticks, stream.now_ticks)
         [(_, events)] = draw(stream.engine, [stream], tokens)
         self._add_events(position, events)

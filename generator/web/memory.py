@@ -41,7 +41,7 @@ MEASURED_TOKENS = 512
 def columns(live: Live, body: dict[str, Any]) -> Response:
     """Answer with a column for each token: its position, what it means, one part of all units of a layer as bytes
     (`quantised`), and all of the unit that is followed."""
-    config, since = live.past()[0].engine.config, body.get("since")
+    config, since = live.engine.config, body.get("since")
     layer, unit = whole(body, "layer", 0, config.num_layers - 1), whole(body, "unit", 0, config.hidden_size - 1)
     part = text(body, "part")
     if part not in PARTS:
@@ -64,7 +64,7 @@ def columns(live: Live, body: dict[str, Any]) -> Response:
 def units(live: Live) -> Response:
     """Answer with the number of layers and of units in each, their time constants in tokens, and for each unit of which
     it is known what it follows: the layer, the unit, the label and how closely, from 0 to 1."""
-    engine = live.past()[0].engine
+    engine = live.engine
     config, labels = engine.config, list[list[Any]]()
     constants = _time_constants(engine, engine.fingerprint)
     path = checkpoints(live.medium).get(live.name)

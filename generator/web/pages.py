@@ -102,7 +102,7 @@ def apply_options(medium: str, model: Model, options: dict[str, Any]) -> None:
     """
     live, upload = playing(medium)[1], setting(medium, "primer")
     begun = live is not None and upload is live.upload
-    if live and live.plays(model.checkpoint.fingerprint) and (begun or not isinstance(upload, Snapshot)):
+    if live and live.engine.fingerprint == model.checkpoint.fingerprint and (begun or not isinstance(upload, Snapshot)):
         if options.get("key") == PRIMER and not begun:  # this is the key of the upload, for the next start
             options = {name: value for name, value in options.items() if name not in ("key", "scale")}
         live.set(**options)
@@ -135,7 +135,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any], name: str) ->
             "page": name,
             "visitor": st.session_state.get("visitor", "") if visitor else "",
             "live": {"take": number, **live.describe()} if live else None,
-            "stale": live is not None and not live.plays(model.checkpoint.fingerprint),
+            "stale": live is not None and live.engine.fingerprint != model.checkpoint.fingerprint,
             "kept": [
                 {"take": take, "title": kept.title, "length": kept.length, "origin": kept.origin}
                 for take, kept in (visitor.kept(medium) if visitor else {}).items()
