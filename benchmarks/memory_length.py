@@ -104,8 +104,7 @@ def time_constants(model: Model, tokens: int) -> npt.NDArray[np.float64]:
     """Of each unit, (layers, units), from the forget gates of a stream of so many tokens."""
     stream = model.stream(seed=0, temperature=1.0)
     stream.pull(tokens)
-    gates = stream.trace().forget_gate.astype(np.float64)
-    return -1 / np.log(gates).mean(axis=0)
+    return stream.trace().time_constants()
 
 
 def remember(folder: Path, given: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -158,3 +158,11 @@ def test_a_trace_that_cannot_be_is_refused(text: Model, music: Model) -> None:
         stream.record(-1)
     with pytest.raises(CarouselError, match=r"a trace of 1,000,000,000 steps takes [\d.]+ GB; ask for at most"):
         stream.record(10**9)
+
+
+def test_time_constants_are_those_of_the_forget_gates() -> None:
+    """Of a gate that keeps a twentieth less, or all, or once nothing."""
+    steps = np.ones((50, 6, 1, 3), np.float32)
+    steps[:, 1, 0, 0] = np.exp(-1 / 20)
+    steps[7, 1, 0, 2] = 0
+    assert Trace.of(steps).time_constants()[0] == pytest.approx([20, np.inf, 0], rel=1e-6)

@@ -24,6 +24,9 @@ EXPENSIVE = {
     "sheet": ("bars", "sheet music"),
     "alternatives": ("alternatives", "what else could have come"),
     "surprises": ("surprises", "surprise"),
+    "columns": ("columns", "the units"),
+    "units": ("units", "what units follow"),
+    "reasons": ("reasons", "why a token came"),
 }
 """The routes, what answers them, and their words."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import safetensors.numpy
 
 from generator.foundation.atomic import atomic_write
@@ -37,6 +38,13 @@ class Trace:
 
     def __getitem__(self, steps: slice) -> Trace:
         return Trace(*(value[steps] for value in vars(self).values()))
+
+    def time_constants(self) -> npt.NDArray[np.float64]:
+        """Of each unit, (layers, units), in tokens: -1 / mean(log f), where f is its forget gate. What was written into
+        a cell fades to 1/e in that time: 0 if the gate was ever at 0, infinite if it was always at 1."""
+        with np.errstate(divide="ignore"):
+            found: npt.NDArray[np.float64] = 1 / np.abs(np.log(self.forget_gate).mean(axis=0, dtype=np.float64))
+        return found
 
     def save(self, path: str | Path) -> None:
         """Write it as a safetensors file, with a tensor for each field.

@@ -107,11 +107,9 @@ def quantised(values: Floats, part: str) -> npt.NDArray[np.uint8]:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _time_constants(_engine: Runtime, fingerprint: str) -> list[list[float]]:
-    """Of each unit of each layer, in tokens: -1 / mean(log f), where f is its forget gate at each token of a short
-    stream. What was written into a cell fades to 1/e in that time."""
+    """Of each unit of each layer, in a short stream; see `Trace.time_constants`."""
     stream = Stream.begin(_engine, (), ((0, _engine.settle(SamplingOptions(), ())),))
     stream.record(MEASURED_TOKENS)
     stream.pull(MEASURED_TOKENS)
-    logs = np.log(np.maximum(stream.recorded().forget_gate, 1e-9)).mean(axis=0, dtype=np.float64)
-    constants: list[list[float]] = (-1 / np.minimum(logs, -1e-6)).round(1).tolist()
+    constants: list[list[float]] = stream.recorded().time_constants().round(1).tolist()
     return constants
