@@ -34,6 +34,9 @@ export class Choices {
     this.card.setAttribute("role", "dialog");
     this.card.setAttribute("aria-label", "What else could have come");
     this.card.addEventListener("keydown", (event) => this.step(event));
+    this.card.addEventListener("beforetoggle", ({ newState }) => {
+      if (newState === "closed") this.asked = null; // an answer that comes later does not open it again
+    });
     this.card.addEventListener("toggle", ({ newState }) => {
       const isLost = document.activeElement === document.body || this.card.contains(stage.root.activeElement);
       if (newState === "closed" && isLost) this.opener.focus({ preventScroll: true });
