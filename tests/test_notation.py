@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from generator.foundation.errors import CarouselError
 from generator.music import bars, notation
 from generator.music.bars import IrregularBars, Measure
-from generator.music.from_music21 import TICKS_PER_QUARTER as Q
+from generator.music.written import TICKS_PER_QUARTER as Q
 from generator.music.score import Note, Score, Tempo, TimeSignature
 
 CORPUS = Path(music21.__file__).parent / "corpus"
