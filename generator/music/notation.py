@@ -1,4 +1,4 @@
-"""Reads MusicXML, ABC and Humdrum files as scores: ABC by `from_abc`, the others through music21.
+"""Reads MusicXML, ABC and Humdrum files as scores: MusicXML through music21, the others by readers of our own.
 
 `written` describes how written bars become time signatures; the readers, what is left out.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from generator.foundation.errors import CarouselError
-from generator.music import from_abc, from_music21
+from generator.music import from_abc, from_humdrum, from_music21
 from generator.music.bars import IrregularBars
 from generator.music.score import Score
 from generator.music.written import Written, to_score
@@ -87,12 +87,16 @@ def _check_size(path: Path) -> None:
         )
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:  # older files are in Latin-1, which decodes any byte
+        return path.read_text(encoding="latin-1")
+
+
 def _tunes(path: Path) -> list[str]:
     """The tunes of an ABC file, each with the header lines that come before the first one."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:  # older files are in Latin-1, which decodes any byte
-        text = path.read_text(encoding="latin-1")
+    text = _text(path)
     head, *tunes = re.split(r"^(?=X:)", text, flags=re.MULTILINE)
     if not tunes:
         return [text]
@@ -104,7 +108,9 @@ def _written(source: str | Path, form: str) -> Written:
     """The written music of a file, or of the text of a tune."""
     if isinstance(source, str):
         return from_abc.read(source)
-    import music21  # slow to import, and not needed for the suffixes and for ABC
+    if form == "humdrum":
+        return from_humdrum.read(_text(source))
+    import music21  # slow to import, and needed for MusicXML alone
 
     converter = music21.converter.Converter()
     converter.parseFileNoPickle(source, format=form)  # without music21's cache, as its files are pickles
