@@ -1,8 +1,8 @@
 """Reads a tune in ABC as written music, by the ABC standard 2.1, and what that leaves open as abc2midi does.
 
 Each sign of the music has a meaning here, or the tune is refused by name: nothing is skipped unseen. An accidental
-holds to the end of its bar, in all octaves. Grace notes and chord symbols are left out and counted. Jumps (D.C.) and
-the order of parts in a header are not followed, which is counted too.
+holds to the end of its bar, in all octaves. Grace notes and chord symbols are left out and counted. Jumps
+(D.C.) and the order of parts that a field `P:` asks for are not followed, which is counted too.
 """
 
 from __future__ import annotations
@@ -144,7 +144,9 @@ class _Reader:
             case "V":
                 self._go_to(text)
             case "P" if self.in_header:
-                self.left_out["order of parts", "not followed"] += len(re.findall("[A-Z]", text)) > 1
+                self.left_out[
+                    "tune", "with its parts in the order in which they are written, not in that of its field P:"
+                ] += len(re.findall("[A-Z]", text)) > 1
             case "P":
                 voice.opens = voice.opens or not voice.in_repeat
 
@@ -204,7 +206,7 @@ class _Reader:
         self.left_out["chord symbol", "left out"] += bool(re.match(r'"\(?[A-G]', text))
 
     def _mark(self, text: str) -> None:
-        self.left_out["jump such as D.C.", "not followed"] += bool(JUMPS.match(text))
+        self.left_out["jump", "(D.C. or D.S.) not followed"] += bool(JUMPS.match(text))
 
     def _grace(self, text: str) -> None:
         self.left_out["grace note", "left out"] += len(re.findall("[A-Ga-g]", text))

@@ -1,7 +1,6 @@
 """Finds the written music in music21 streams.
 
-Grace notes, cue notes, chord symbols and unpitched percussion are left out and counted; fermatas and dynamics are
-ignored.
+Grace notes, chord symbols and unpitched percussion are left out and counted; fermatas and dynamics are ignored.
 """
 
 from __future__ import annotations
@@ -51,7 +50,8 @@ def _sounds(part: Any, left_out: Counter[tuple[str, str]]) -> list[Sound]:
             left_out["chord symbol", "left out"] += 1
             continue
         if element.duration.isGrace or not element.quarterLength:
-            left_out["grace note", "left out"] += 1
+            thing = "grace note" if element.duration.isGrace else "note without a length"
+            left_out[thing, "left out"] += len(element.notes) if element.isChord else 1
             continue
         start = _quarters(element.offset)
         end = start + _quarters(element.quarterLength)

@@ -1,6 +1,6 @@
-"""Reads MusicXML, ABC and Humdrum files as scores: MusicXML through music21, the others by readers of our own.
+"""Reads MusicXML, ABC and Humdrum files as scores, each format by a reader of its own.
 
-`written` describes how written bars become time signatures; the readers, what is left out.
+`written` describes how written bars become time signatures; the readers, what they leave out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from generator.foundation.errors import CarouselError
-from generator.music import from_abc, from_humdrum, from_music21
+from generator.music import from_abc, from_humdrum, from_musicxml
 from generator.music.bars import IrregularBars
 from generator.music.score import Score
 from generator.music.written import Written, to_score
@@ -64,7 +64,7 @@ def read_each(
                 yield to_score(_written(source, form), regular, expand_repeats)
         except IrregularBars as error:
             yield CarouselError(f"{name}: {error}")
-        except Exception as error:  # music21 raises all kinds of exceptions for damaged files
+        except Exception as error:  # music21 raises all kinds of them for damaged files
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             yield CarouselError(f"{name}: cannot be read as {NAMES[form]} ({reason}); repair it or take it out")
 
@@ -110,8 +110,4 @@ def _written(source: str | Path, form: str) -> Written:
         return from_abc.read(source)
     if form == "humdrum":
         return from_humdrum.read(_text(source))
-    import music21  # slow to import, and needed for MusicXML alone
-
-    converter = music21.converter.Converter()
-    converter.parseFileNoPickle(source, format=form)  # without music21's cache, as its files are pickles
-    return from_music21.written(converter.stream)
+    return from_musicxml.read(source)

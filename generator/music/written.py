@@ -23,7 +23,7 @@ TICKS_PER_QUARTER = 10_080
 MAX_QUARTERS = 100_000
 """About a day of music."""
 METRES = frozenset((beats, unit) for beats in range(1, 256) for unit in (1, 2, 4, 8, 16, 32, 64))
-AS_WRITTEN = ("piece", "with its repeats as they are written: written out, its bars would not add up")
+AS_WRITTEN = ("piece", "with repeats as they are written: written out, the bars would not add up")
 """The omission of repeats that are not written out although the caller wants it."""
 
 
