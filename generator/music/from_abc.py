@@ -26,7 +26,7 @@ SIGN = re.compile(
     (?P<nothing> [\s`$*\#;?@\\]+ | !(?![^!\s|]+!) | =(?:20)?\s*$ | [()](?!\d|&) | \.(?=[|(:-]) )
   | (?P<inline> \[[A-Za-z]:[^\]]*\] )
   | (?P<text> "[^"]*" )
-  | (?P<mark> ![^!\s|]+! | \+(?![A-Ga-g]+\+)[a-z.]+\+ | [~.H-Wh-w] )
+  | (?P<mark> ![^!\s|]+! | \+(?![A-Ga-g]+\+)[a-z.]+\+ | [~.] | [H-Wh-w](?!:[^:|]) )
   | (?P<grace> \{{[^}}]*\}} )
   | (?P<tuplet> \(\d+(?::\d*){{0,2}} )
   | (?P<note> {NOTE}{LENGTH} )
@@ -132,6 +132,7 @@ class _Reader:
                 signs, moves = fields.key(text)
                 voice.signs = voice.signs if signs is None else signs
                 voice.moves.update(moves)
+                voice.heard = {}
                 if self.in_header and voice is not self.template:
                     self.template.signs = voice.signs
                     for other in self.voices.values():
