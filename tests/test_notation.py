@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.foundation.errors import CarouselError
-from generator.music import bars, notation
+from generator.foundation.omissions import Omission
+from generator.music import bars, from_music21, notation
 from generator.music.bars import IrregularBars, Measure
-from generator.music.from_music21 import TICKS_PER_QUARTER as Q
+from generator.music.written import TICKS_PER_QUARTER as Q
 from generator.music.score import Note, Score, Tempo, TimeSignature
 
 CORPUS = Path(music21.__file__).parent / "corpus"
@@ -72,7 +73,7 @@ def test_an_odd_bar_has_its_own_metre_or_is_refused(tmp_path: Path) -> None:
     assert score.time_signatures == (TimeSignature(0, 4, 4), TimeSignature(4 * Q, 3, 4), TimeSignature(7 * Q, 4, 4))
     with pytest.raises(CarouselError, match="bar 2 is 3 quarters long where its metre has 4"):
         notation.read(path, regular=True)
-    with pytest.raises(CarouselError, match="longer than its metre"):
+    with pytest.raises(CarouselError, match="bar 2 is 5 quarters long"):
         notation.read(abc(tmp_path, tune("cdef|gabc'd'|c'bag|]")), regular=True)
 
 
@@ -173,7 +174,7 @@ def test_humdrum(tmp_path: Path) -> None:
         ("a.mxl", b"PK\3\4 not a zip", "cannot be read as MusicXML"),
         ("a.krn", b"\0\1\2", "cannot be read as Humdrum"),
         ("a.abc", b"\xff\xfe\0\1\2", "cannot be read as ABC"),
-        ("a.abc", b"X:1\nM:4/4\nK:C\nC9999999|\n", "longer than a day"),
+        ("a.abc", b"X:1\nM:4/4\nK:C\nC9999999|\n", "out of range"),
         ("a.abc", b"X:1\nM:1/1024\nL:1/1024\nK:C\nC|C|\n", "a metre of 1/1024|cannot be read as ABC"),
         ("a.pdf", b"%PDF", "not a file of written music"),
     ],
@@ -256,3 +257,20 @@ def test_a_bar_that_no_metre_has_is_refused() -> None:
     thirds = [Measure(Fraction(0), Fraction(4), (4, 4)), Measure(Fraction(4), Fraction(1, 3), (4, 4))] * 2
     with pytest.raises(IrregularBars, match="no time signature"):
         bars.metres(bars.without_gaps(thirds), regular=False)
+
+
+def test_cue_notes_rest(tmp_path: Path) -> None:
+    cue = "<note><cue/><pitch><step>E</step><octave>5</octave></pitch><duration>4</duration></note>"
+    path = tmp_path / "a.musicxml"
+    path.write_text(partwise(cue + sounding("G", 4), sounding("C", 4) * 2))
+    [score] = notation.read(path)
+    assert [(n.start_ticks, n.pitch) for n in score.notes] == [(0, 60), (2 * Q, 67), (2 * Q, 60)]
+    assert score.omissions == (Omission(1, "cue note", "left out"),)
+
+
+def test_musicxml_that_loses_notes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.musicxml"
+    path.write_text(partwise(sounding("G", 4)))
+    monkeypatch.setattr(from_music21, "_sounds", lambda part, left_out: [])
+    with pytest.raises(CarouselError, match="finds 0 of its 1 notes"):
+        notation.read(path)

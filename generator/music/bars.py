@@ -40,7 +40,7 @@ def played(measures: list[Measure]) -> list[Measure]:
             section, turn = index, 1
         if not measure.endings or turn in measure.endings:
             order.append(measure)
-            if turn < measure.times:
+            if measure.times > 1 and turn < max(measure.times, _last_turn(measures, index)):
                 turn, index = turn + 1, section
                 continue
             following = measures[index + 1].endings if index + 1 < len(measures) else frozenset()
@@ -48,6 +48,20 @@ def played(measures: list[Measure]) -> list[Measure]:
                 section, turn = index + 1, 1
         index += 1
     return order
+
+
+def _last_turn(measures: list[Measure], index: int) -> int:
+    """The last repetition that has an ending, of those that the bar at `index` and the following ones are endings for.
+
+    A bar with none, or another ending for the first repetition, is behind them.
+    """
+    last = 0
+    for at in range(index, len(measures)):
+        endings = measures[at].endings
+        if not endings or (1 in endings and endings != measures[index].endings):
+            break
+        last = max(last, *endings)
+    return last
 
 
 def without_gaps(measures: list[Measure]) -> list[Measure]:

@@ -1,121 +1,44 @@
-"""Converts music21 streams to scores.
-
-A music21 stream has written bars; a `Score` has time signatures that predict its bars. A short first bar is a pickup,
-and moves to the end of a whole first bar. A bar that a repeat sign divides is joined again. Any other irregular bar
-gets its own time signature, or is refused if the caller wants `regular` bars only.
+"""Finds the written music in music21 streams.
 
 Grace notes, chord symbols and unpitched percussion are left out and counted; fermatas and dynamics are ignored.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from generator.foundation.omissions import omissions_of
-from generator.music import bars
-from generator.music.bars import IrregularBars, Measure
-from generator.music.score import DEFAULT_VELOCITY, MusicEvent, Note, Score, Tempo, TimeSignature, Voice
-from generator.music.voices import OVERLAPPED, without_overlaps
-
-TICKS_PER_QUARTER = 10_080
-"""2^5 · 3^2 · 5 · 7: exact for 128th notes and for tuplets of 3, 5, 6, 7 and 9."""
-MAX_QUARTERS = 100_000
-"""About a day of music."""
-METRES = frozenset((beats, unit) for beats in range(1, 256) for unit in (1, 2, 4, 8, 16, 32, 64))
+from generator.music.bars import Measure
+from generator.music.score import DEFAULT_VELOCITY, Voice
+from generator.music.written import TICKS_PER_QUARTER, Sound, Written
 
 
-@dataclass(frozen=True)
-class Sound:
-    """A written note: its start and end in quarters; `tied` if it continues the note before it."""
-
-    start: Fraction
-    end: Fraction
-    pitch: int
-    velocity: int
-    tied: bool
-
-
-def to_score(stream: Any, stated: frozenset[tuple[int, int]], regular: bool, expand_repeats: bool) -> Score:
-    """Convert a music21 stream.
-
-    Args:
-        stated: if not empty, refuse the piece if it has other metres than these.
-        regular: refuse the piece if its bars are not those that its time signatures predict.
-        expand_repeats: write repeats out, unless that would make the bars irregular.
-
-    Raises:
-        IrregularBars: the bars are refused, or the length of a bar has no time signature.
-        ValueError: there are no notes, the piece is too long, or it has an unsupported metre.
-    """
+def written(stream: Any) -> Written:
+    """The written music of a music21 stream."""
     parts = list(stream.parts) or [stream]
     if any(instrument.transposition for instrument in stream.recurse().getElementsByClass("Instrument")):
         stream.toSoundingPitch(inPlace=True)
-    measures = written = _measures(parts)
-    if stated and any(measure.metre not in stated for measure in measures):
-        raise IrregularBars("a bar is longer than its metre")
-    if expand_repeats and (played := bars.played(written)) != written:
-        try:
-            bars.metres(bars.without_gaps(played), regular=True)
-            measures = played
-        except IrregularBars:
-            pass  # keep the bars as they are written
-    joined = bars.without_gaps(measures)
-    pickup, metres = bars.metres(joined, regular=regular)
-
-    def ticks(quarters: Fraction) -> int:
-        return round((quarters + pickup) * TICKS_PER_QUARTER)
-
-    events: list[MusicEvent] = [TimeSignature(round(start * TICKS_PER_QUARTER), *metre) for start, metre in metres]
-    events += _tempos(stream, ticks)
-    voices: list[Voice] = []
-    notes: list[Note] = []
     left_out: Counter[tuple[str, str]] = Counter()
-    for part in parts:
-        sounds = _sounds(part, left_out)
-        if measures:
-            sounds = [
-                replace(sound, start=sound.start + move, end=sound.end + move)
-                for source, target in zip(measures, joined, strict=True)
-                for move in [target.start - source.start]
-                for sound in _between(sounds, source.start, source.start + source.length)
-            ]
-        if sounds:
-            notes += _notes(sounds, len(voices), ticks)
-            voices.append(_voice(part, len(voices)))
-    if not notes:
-        raise ValueError("it has no notes")
-    if max(note.end_ticks for note in notes) > MAX_QUARTERS * TICKS_PER_QUARTER:
-        raise ValueError("it lasts longer than a day")
-    if strange := [metre for _, metre in metres if metre not in METRES]:
-        raise ValueError("it has a metre of {}/{}".format(*strange[0]))
+    found = [(_voice(part), _sounds(part, left_out)) for part in parts]
     title = (stream.metadata.bestTitle if stream.metadata else None) or ""
-    kept = without_overlaps(notes)
-    left_out[OVERLAPPED] = len(notes) - len(kept)
-    score = Score.from_events(
-        [*events, *kept], ticks_per_quarter=TICKS_PER_QUARTER, voices=tuple(voices), title=" ".join(title.split())
-    )
-    return replace(score, omissions=omissions_of(left_out))
+    return Written(found, _measures(parts), _tempos(stream), title, left_out=left_out)
 
 
-def _tempos(stream: Any, ticks: Callable[[Fraction], int]) -> list[Tempo]:
+def _tempos(stream: Any) -> dict[Fraction, float]:
     """The tempos that are given as numbers. Words such as Allegro are ignored."""
-    tempos: dict[int, Tempo] = {}
-    for mark in stream.flatten().getElementsByClass("MetronomeMark"):
-        if mark.number and not mark.numberImplicit and mark.getQuarterBPM():
-            start = ticks(_quarters(mark.offset)) if mark.offset else 0
-            tempos[start] = Tempo(start, float(mark.getQuarterBPM()))
-    return list(tempos.values())
+    return {
+        _quarters(mark.offset): float(mark.getQuarterBPM())
+        for mark in stream.flatten().getElementsByClass("MetronomeMark")
+        if mark.number and not mark.numberImplicit and mark.getQuarterBPM()
+    }
 
 
-def _voice(part: Any, index: int) -> Voice:
-    """The name and program of a part, which becomes the voice `index`."""
+def _voice(part: Any) -> Voice:
+    """The name and program of a part."""
     instrument = part.getInstrument(returnDefault=True)
-    name = " ".join(str(part.partName or instrument.instrumentName or f"Voice {index + 1}").split())
+    name = " ".join(str(part.partName or instrument.instrumentName or "").split())
     return Voice(name, min(127, max(0, instrument.midiProgram or 0)))
 
 
@@ -127,7 +50,8 @@ def _sounds(part: Any, left_out: Counter[tuple[str, str]]) -> list[Sound]:
             left_out["chord symbol", "left out"] += 1
             continue
         if element.duration.isGrace or not element.quarterLength:
-            left_out["grace note", "left out"] += 1
+            thing = "grace note" if element.duration.isGrace else "note without a length"
+            left_out[thing, "left out"] += len(element.notes) if element.isChord else 1
             continue
         start = _quarters(element.offset)
         end = start + _quarters(element.quarterLength)
@@ -140,29 +64,6 @@ def _sounds(part: Any, left_out: Counter[tuple[str, str]]) -> list[Sound]:
             else:
                 left_out["unpitched note", "left out"] += 1
     return sounds
-
-
-def _between(sounds: list[Sound], start: Fraction, end: Fraction) -> list[Sound]:
-    """The sounds that start from `start` to before `end`."""
-    first, last = (bisect_left(sounds, edge, key=lambda sound: sound.start) for edge in (start, end))
-    return sounds[first:last]
-
-
-def _notes(sounds: list[Sound], voice: int, ticks: Callable[[Fraction], int]) -> list[Note]:
-    """The sounds of one part as notes in ticks; tied sounds become one note."""
-    notes: list[Note] = []
-    latest: dict[int, int] = {}
-    for sound in sounds:
-        start, end = ticks(sound.start), ticks(sound.end)
-        if end <= start:
-            continue
-        before = latest.get(sound.pitch)
-        if sound.tied and before is not None and notes[before].end_ticks == start:
-            notes[before] = replace(notes[before], duration_ticks=end - notes[before].start_ticks)
-        else:
-            latest[sound.pitch] = len(notes)
-            notes.append(Note(start, end - start, sound.pitch, sound.velocity, voice))
-    return notes
 
 
 def _measures(parts: list[Any]) -> list[Measure]:

@@ -1,6 +1,6 @@
-"""Reads MusicXML, ABC and Humdrum files through music21, as scores.
+"""Reads MusicXML, ABC and Humdrum files as scores, each format by a reader of its own.
 
-`from_music21` describes how written bars become time signatures, and what is left out.
+`written` describes how written bars become time signatures; the readers, what they leave out.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from generator.foundation.errors import CarouselError
+from generator.music import from_abc, from_humdrum, from_musicxml
 from generator.music.bars import IrregularBars
-from generator.music.from_music21 import to_score
-from generator.music.score import Score, style_name
+from generator.music.score import Score
+from generator.music.written import Written, to_score
 
 MAX_BYTES = 64 * 2**20
 """Larger files, packed or unpacked, are refused."""
@@ -62,13 +61,10 @@ def read_each(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # music21 warns about details of notation
-                stream = _parse(source, form)
-                stated = _stated_metres(source) if isinstance(source, str) else frozenset()
-                score = to_score(stream, stated if regular else frozenset(), regular, expand_repeats)
-                yield replace(score, style=_stated_style(source)) if isinstance(source, str) else score
+                yield to_score(_written(source, form), regular, expand_repeats)
         except IrregularBars as error:
             yield CarouselError(f"{name}: {error}")
-        except Exception as error:  # music21 raises all kinds of exceptions for damaged files
+        except Exception as error:  # music21 raises all kinds of them for damaged files
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             yield CarouselError(f"{name}: cannot be read as {NAMES[form]} ({reason}); repair it or take it out")
 
@@ -91,12 +87,16 @@ def _check_size(path: Path) -> None:
         )
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:  # older files are in Latin-1, which decodes any byte
+        return path.read_text(encoding="latin-1")
+
+
 def _tunes(path: Path) -> list[str]:
     """The tunes of an ABC file, each with the header lines that come before the first one."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:  # older files are in Latin-1, which decodes any byte
-        text = path.read_text(encoding="latin-1")
+    text = _text(path)
     head, *tunes = re.split(r"^(?=X:)", text, flags=re.MULTILINE)
     if not tunes:
         return [text]
@@ -104,29 +104,10 @@ def _tunes(path: Path) -> list[str]:
     return [re.sub(r"^(X:.*\n)", lambda match: match[1] + shared, tune, count=1) for tune in tunes]
 
 
-def _stated_metres(tune: str) -> frozenset[tuple[int, int]]:
-    """The metres in an ABC tune's source. In bars that are too long, music21 adds others."""
-    common = {"C": (4, 4), "C|": (2, 2)}
-    fractions = re.findall(r"^M: *(\d+)/(\d+)|\[M: *(\d+)/(\d+)", tune, re.MULTILINE)
-    letters = re.findall(r"^M: *(C\|?)|\[M: *(C\|?)", tune, re.MULTILINE)
-    return frozenset(
-        [(int(a or c), int(b or d)) for a, b, c, d in fractions] + [common[line or inline] for line, inline in letters]
-    )
-
-
-def _stated_style(tune: str) -> str:
-    """The rhythm in an ABC tune's source as a style, such as `reel` or `jig`; empty if there is none."""
-    stated = re.search(r"^R:[ \t]*(\S.*)", tune, re.MULTILINE)
-    return style_name(stated[1]) if stated else ""
-
-
-def _parse(source: str | Path, form: str) -> Any:
-    """The music21 stream of a file, or of the text of a tune. music21's cache is not used, as its files are pickles."""
-    import music21  # slow to import, and not needed for the suffixes alone
-
-    converter = music21.converter.Converter()
-    if isinstance(source, Path):
-        converter.parseFileNoPickle(source, format=form)
-    else:
-        converter.parseData(source, format=form)
-    return converter.stream
+def _written(source: str | Path, form: str) -> Written:
+    """The written music of a file, or of the text of a tune."""
+    if isinstance(source, str):
+        return from_abc.read(source)
+    if form == "humdrum":
+        return from_humdrum.read(_text(source))
+    return from_musicxml.read(source)
