@@ -16,8 +16,8 @@ from generator.foundation.errors import CarouselError
 from generator.foundation.omissions import Omission
 from generator.music import bars, from_music21, notation
 from generator.music.bars import IrregularBars, Measure
-from generator.music.written import TICKS_PER_QUARTER as Q
 from generator.music.score import Note, Score, Tempo, TimeSignature
+from generator.music.written import TICKS_PER_QUARTER as Q
 
 CORPUS = Path(music21.__file__).parent / "corpus"
 
