@@ -46,6 +46,7 @@ from generator.foundation.terminal import printable
 from generator.model.backends import BACKENDS, negative_log_likelihood
 from generator.model.backends import prepare as prepare_backend
 from generator.model.checkpoint import CARD, UNITS, Checkpoint
+from generator.model.trace import check_path
 from generator.streaming.engine import Model
 from generator.streaming.inspecting import most_steps
 from generator.streaming.stream import Stream
@@ -227,6 +228,8 @@ def _evaluate(given_: argparse.Namespace) -> None:
             raise CarouselError("--rank takes a file and checkpoints, as in --rank tune.mid checkpoints/*; no --split")
         print(_json(open_and_rank(given_.rank, given_.places)))
         return
+    if given_.trace is not None:
+        check_path(given_.trace)
     if len(given_.places) != 2:
         raise CarouselError(f"give one checkpoint and one corpus, as in: {EXAMPLE}")
     checkpoint = Checkpoint.load(given_.places[0])

@@ -57,7 +57,6 @@ def work(args: argparse.Namespace) -> None:
         refuse_all_but(args, "tree")
         takes.show(args.tree)
     elif args.why is not None:
-        refuse_all_but(args, "why", "checkpoint", "resume", "originality")
         explain(args)
     elif "list" in (args.midi_in, args.midi_out):
         from generator.live import port  # imports mido, which only this and a duet need
@@ -156,6 +155,7 @@ def explain(args: argparse.Namespace) -> None:
     """
     if args.resume is None:
         raise CarouselError("--why explains a token of a saved stream; name it with --resume")
+    refuse_all_but(args, "why", "checkpoint", "resume", "originality")
     saved = Snapshot.load(args.resume)
     with when_slow() as progress:
         stream = streams.saved_stream(args, model_of(args, saved), saved, progress)

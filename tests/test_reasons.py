@@ -70,5 +70,6 @@ def test_the_command_writes_a_trace(tmp_path: Path, capsys: pytest.CaptureFixtur
     whole, parts = model.trace(stream), [safetensors.numpy.load_file(path) for path in (first, second)]
     assert np.array_equal(parts[0]["cell"], whole.cell[:52])
     assert np.array_equal(parts[1]["cell"], whole.cell[42:])
-    assert main(["shakespeare", "--tokens", "9", "--save", str(take), "--trace", str(take)]) == 2
-    assert "would replace" in capsys.readouterr().err
+    for path, message in ((take, "ends in .safetensors"), (tmp_path / "none" / "a.safetensors", "does not exist")):
+        assert main(["shakespeare", "--tokens", "9", "--trace", str(path)]) == 2
+        assert message in capsys.readouterr().err

@@ -131,7 +131,8 @@ def test_what_is_recorded_is_the_trace(any_model: Model, options: dict[str, Any]
     assert same(found, any_model.trace(plain, end - len(found)))
     stream.record(0)
     stream.pull(3)
-    assert len(stream.recorded()) == 0
+    with pytest.raises(CarouselError, match=r"nothing is recorded; call record\(\) first"):
+        stream.recorded()
 
 
 def test_many_streams_are_recorded_side_by_side(any_model: Model) -> None:
@@ -143,7 +144,6 @@ def test_many_streams_are_recorded_side_by_side(any_model: Model) -> None:
     any_model.engine().pull(streams[3:], 77)
     for stream in streams[::2]:
         assert same(stream.recorded(), any_model.trace(stream))
-    assert all(len(stream.recorded()) == 0 for stream in streams[1::2])
 
 
 def test_a_trace_that_cannot_be_is_refused(text: Model, music: Model) -> None:
@@ -166,3 +166,20 @@ def test_time_constants_are_those_of_the_forget_gates() -> None:
     steps[:, 1, 0, 0] = np.exp(-1 / 20)
     steps[7, 1, 0, 2] = 0
     assert Trace.of(steps).time_constants()[0] == pytest.approx([20, np.inf, 0], rel=1e-6)
+
+
+def test_a_trace_replaces_nothing_but_a_trace(text: Model, tmp_path: Path) -> None:
+    found = text.trace("to be")
+    assert repr(found) == "<Trace of 6 steps, 2 × 24 units>"
+    text.checkpoint.save(tmp_path / "model")
+    for name, message in (
+        ("a.take", "the name of a trace ends in .safetensors; give it that"),
+        ("none/a.safetensors", "does not exist; make it first"),
+        ("model/model.safetensors", "there is another file, which is no trace; choose another name"),
+    ):
+        before = (tmp_path / name).read_bytes() if (tmp_path / name).exists() else None
+        with pytest.raises(CarouselError, match=message):
+            found.save(tmp_path / name)
+        assert before is None or (tmp_path / name).read_bytes() == before
+    for _ in range(2):
+        found.save(tmp_path / "a.safetensors")

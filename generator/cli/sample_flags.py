@@ -9,6 +9,7 @@ from generator import sinks
 from generator.cli import command, takes
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions, add_arguments
+from generator.model import trace
 from generator.model.backends import AUTO, BACKENDS
 from generator.music.score import Score
 from generator.tokenizers.base import Tokenizer
@@ -125,10 +126,12 @@ def check_paths(args: argparse.Namespace) -> None:
     """Check that no file is both written and read. Only a saved stream may be saved to its own file.
 
     Raises:
-        CarouselError: a file is both, or a take cannot be saved under the name given.
+        CarouselError: a file is both, or a take or trace cannot be written under the name given.
     """
     if args.save is not None:
         takes.check_take(args.save)
+    if args.trace is not None:
+        trace.check_path(args.trace)
 
     def named(*flags: str) -> dict[str, Path]:
         values = {flag: getattr(args, flag.lstrip("-"), None) for flag in flags}

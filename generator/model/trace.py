@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import safetensors
 import safetensors.numpy
 
 from generator.foundation.atomic import atomic_write
-from generator.model.state import Floats
+from generator.foundation.errors import CarouselError
+from generator.model.state import PARTS, Floats
+
+SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,10 @@ class Trace:
     def __len__(self) -> int:
         return len(self.cell)
 
+    def __repr__(self) -> str:
+        steps, layers, units = self.cell.shape
+        return f"<Trace of {steps:,} steps, {layers} × {units} units>"
+
     def __getitem__(self, steps: slice) -> Trace:
         return Trace(*(value[steps] for value in vars(self).values()))
 
@@ -50,9 +58,32 @@ class Trace:
         """Write it as a safetensors file, with a tensor for each field.
 
         Raises:
-            CarouselError: the file cannot be written.
+            CarouselError: as `check_path`, or the file cannot be written.
         """
+        check_path(path)
         with atomic_write(path) as file:
             file.write(
                 safetensors.numpy.save({name: np.ascontiguousarray(value) for name, value in vars(self).items()})
             )
+
+
+def check_path(path: str | Path) -> None:
+    """Find out before the work whether a trace can be written there.
+
+    Raises:
+        CarouselError: the name is not that of a safetensors file, the folder does not exist, or the file that is there
+            is no trace, such as the weights of a checkpoint.
+    """
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise CarouselError(f"{path}: the name of a trace ends in {SUFFIX}; give it that")
+    if not path.parent.is_dir():
+        raise CarouselError(f"{path}: the folder {path.parent} does not exist; make it first")
+    if path.exists():
+        try:
+            with safetensors.safe_open(path, "numpy") as file:
+                is_trace = sorted(file.keys()) == sorted(PARTS)
+        except (OSError, safetensors.SafetensorError):
+            is_trace = False
+        if not is_trace:
+            raise CarouselError(f"{path}: there is another file, which is no trace; choose another name")

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from math import prod
 
-import numpy as np
-
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
 from generator.model.state import PARTS
@@ -55,9 +53,14 @@ class Inspecting(Injecting):
 
     @exclusive
     def recorded(self) -> Trace:
-        """The trace of the last steps since `record` was called, as many as it keeps, the latest last."""
-        nothing = np.empty((0, *_shape(self.engine)), np.float32)
-        return Trace.of(self._recording.before(self.position) if self._recording else nothing)
+        """The trace of the last steps since `record` was called, as many as it keeps, the latest last.
+
+        Raises:
+            CarouselError: nothing is recorded.
+        """
+        if self._recording is None:
+            raise CarouselError("nothing is recorded; call record() first, or trace() for what was drawn before")
+        return Trace.of(self._recording.before(self.position))
 
     @exclusive
     def trace(self, start: int = 0, stop: int | None = None) -> Trace:
@@ -76,7 +79,7 @@ class Inspecting(Injecting):
         in_primer = start < len(self._primer)
         first = self.engine.initial_snapshot(self._timeline[:1])
         past = type(self)(self.engine, first, self._progress) if in_primer else self._past_at(start)
-        past.record(stop - start)
+        past._recording = Recording(stop - start, _shape(self.engine))
         if in_primer:
             for _ in past.read(self._primer[:stop]):
                 pass
@@ -92,7 +95,7 @@ class Inspecting(Injecting):
         _check_size(engine, len(tokens))
         options = engine.settle(SamplingOptions(clamp=clamp, governor=False), ())
         stream = cls(engine, engine.initial_snapshot(((0, options),)), progress)
-        stream.record(len(tokens))
+        stream._recording = Recording(len(tokens), _shape(engine))
         for _ in stream.read(tokens):
             pass
         return stream.recorded()

@@ -35,4 +35,5 @@ class Recording:
                 break
             parts.append(steps[: max(0, reached - start)])
             reached = min(reached, start)
-        return np.concatenate([self._chunks[0][1][:0], *reversed(parts)])[-self.size :]
+        steps = np.concatenate([self._chunks[0][1][:0], *reversed(parts)])
+        return steps[max(0, len(steps) - self.size) :]
