@@ -7,6 +7,7 @@
     python -m generator.evaluate --rank tune.mid checkpoints/bach checkpoints/folk
     python -m generator.evaluate checkpoints/bach bach-chorales --units --keep
     python -m generator.evaluate checkpoints/shakespeare tinyshakespeare --like "Good my lord,"
+    python -m generator.evaluate checkpoints/bach bach-chorales --unit 1.509
     python -m generator.evaluate checkpoints/bach bach-chorales --trace trace.safetensors
 
 A figure holds for one split under one convention, which it names: one carried stream, as a stream is made; windows that
@@ -198,6 +199,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     how.add_argument("--units", action="store_true", help="what does each of its units follow, on held-out pieces?")
     how.add_argument(
+        "--unit", metavar="LAYER.UNIT", help="what does this one do, such as 1.27, and where is it strongest?"
+    )
+    how.add_argument(
         "--like",
         metavar="TEXT|FILE",
         help=f"where is its memory, in the training split, most as in the last {moments.SPAN} tokens of this?",
@@ -248,6 +252,10 @@ def _evaluate(given_: argparse.Namespace) -> None:
             print(_json(moments.like(Model(checkpoint), dataset, given_.like, progress)))
         return
     split = given_.split or default_split(dataset)
+    if given_.unit is not None:
+        with when_slow() as progress:
+            print(_json(moments.of_unit(checkpoint, dataset, split, given_.unit, progress)))
+        return
     if given_.trace is not None:
         print(_json(_trace(Model(checkpoint), dataset, split, given_.trace)))
         return

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from generator.analysis.reading import Watched
+from generator.analysis import units
+from generator.analysis.reading import Watched, watch
 from generator.analysis.state_index import StateIndex
 from generator.analysis.units import PARTS
 from generator.corpora.dataset import Split, TokenDataset
@@ -91,9 +93,9 @@ def portrait(
     Raises:
         CarouselError: there is no such unit or part, or a number is out of its bounds.
     """
-    layers, units = watched.cell.shape[1:]
-    if part not in PARTS or not (0 <= layer < layers and 0 <= unit < units):
-        known = f"there are {' and '.join(PARTS)} of units 0.0 to {layers - 1}.{units - 1}"
+    layers, size = watched.cell.shape[1:]
+    if part not in PARTS or not (0 <= layer < layers and 0 <= unit < size):
+        known = f"there are {' and '.join(PARTS)} of units 0.0 to {layers - 1}.{size - 1}"
         raise CarouselError(f"no {part[:40]} of unit {layer}.{unit}; {known}")
     if not (1 <= count <= MOST and 0 <= around <= MOST):
         raise CarouselError(f"{count} moments with {around} tokens around each; give at most {MOST} of both")
@@ -155,6 +157,40 @@ def like(model: Model, dataset: TokenDataset, said: str, progress: Progress = qu
         for moment in similar(model.checkpoint, dataset, cells, progress=progress)
     ]
     return {"corpus": dataset.facts.name, "split": "train", "tokens": len(cells), "like": found}
+
+
+def of_unit(
+    checkpoint: Checkpoint, dataset: TokenDataset, split: str, name: str, progress: Progress = quiet
+) -> dict[str, Any]:
+    """What `evaluate --unit` prints: the portrait of a unit such as `1.27` in a split, and what it follows.
+
+    Raises:
+        CarouselError: there is no such unit or split.
+    """
+    place = re.fullmatch(r"(\d{1,9})\.(\d{1,9})", name, re.ASCII)
+    if place is None:
+        raise CarouselError(f"{name[:40]!r} is no unit; give its layer and number, such as 1.27")
+    layer, unit = int(place[1]), int(place[2])
+    watched = watch(checkpoint, dataset.split(split), progress=progress)
+    found = portrait(watched, layer, unit)
+    known = units.of(checkpoint)
+    rows = [row for row in known.units if (row.layer, row.unit) == (layer, unit)] if known else []
+    between = "" if checkpoint.tokenizer.medium == "text" else ", "
+    return {
+        "corpus": dataset.facts.name,
+        "split": split,
+        "unit": name,
+        "follows": [{"label": row.label, row.measure: round(row.confirmed, 3), "falls": row.falls} for row in rows],
+        "time_constant": round(found.time_constant, 2),
+        "highest": [
+            {"piece": moment.piece, "token": moment.position, "cell": round(moment.score, 3)}
+            | {"before": between.join(moment.words[: moment.position - moment.start])}
+            for moment in found.moments
+        ],
+        "histogram": {"counts": found.counts, "edges": [round(edge, 3) for edge in found.edges]},
+        "raises": dict(found.raises),
+        "lowers": dict(found.lowers),
+    }
 
 
 def _apart(values: Floats, split: Split, count: int, around: int) -> list[int]:
