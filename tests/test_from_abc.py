@@ -194,6 +194,10 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     assert len(second.notes) == 3, "an ending that is never played keeps the repeats as they are"
 
 
+def test_a_title_begins_with_its_article() -> None:
+    assert from_abc.read(tune("C4|", T="Hag with the Money, The")).title == "The Hag with the Money"
+
+
 def test_tempos_count_quarters() -> None:
     for text, expected in {"90": 90, "1/4=90": 90, "3/8=60": 90, 'C2="x"': 0, '"Slow" 1/2=40': 80, "C2=45": 90}.items():
         if expected:
