@@ -167,7 +167,7 @@ def test_keys(key: str, sharps: str, flats: str) -> None:
         (tune("CDEF|[CE G|"), "bar 2: .*has no meaning in ABC"),
         (tune("CDEF|[C5z]|"), r"bar 2: \[C5z\] is no chord"),
         (tune("CD : EF|"), "bar 1: : has no meaning in ABC"),
-        (tune("CDEF|L:1/8 C D|"), "bar 2: L:1/8 C D has no meaning in ABC"),
+        (tune("CDEF|L:1/8 C D|"), "bar 2: L:1/8 C D.* has no meaning in ABC"),
         (tune("|>C|"), "bar 1: > has no note before it"),
         (tune("c''''''''|"), "too high or too low"),
         (tune("C99999|"), "the number 99999 is out of range"),
@@ -192,6 +192,10 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     }  # fmt: skip
     assert [each.thing for each in second.omissions] == ["piece"]
     assert len(second.notes) == 3, "an ending that is never played keeps the repeats as they are"
+
+
+def test_a_title_begins_with_its_article() -> None:
+    assert from_abc.read(tune("C4|", T="Hag with the Money, The")).title == "The Hag with the Money"
 
 
 def test_tempos_count_quarters() -> None:

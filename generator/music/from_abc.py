@@ -121,7 +121,7 @@ class _Reader:
         voice = self.voice
         match letter:
             case "T" if not self.written.title:
-                self.written.title = text
+                self.written.title = re.sub(r"^(.*), (The|An?)$", r"\2 \1", text)  # sorted under its first word
             case "R" if not self.written.style:
                 self.written.style = style_name(text)
             case "M":
