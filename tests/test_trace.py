@@ -131,8 +131,9 @@ def test_what_is_recorded_is_the_trace(any_model: Model, options: dict[str, Any]
     assert same(found, any_model.trace(plain, end - len(found)))
     stream.record(0)
     stream.pull(3)
+    assert len(stream.recorded()) == 0
     with pytest.raises(CarouselError, match=r"nothing is recorded; call record\(\) first"):
-        stream.recorded()
+        plain.recorded()
 
 
 def test_many_streams_are_recorded_side_by_side(any_model: Model) -> None:

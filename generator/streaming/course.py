@@ -230,7 +230,8 @@ class Course:
             splice.check(self.engine.tokenizer, self._decoder, injected[:count])
             count = min(count, len(injected))
         given = given or injected or constraints.starting_text(self._timeline, len(self._primer), start.position)
-        return Job(start, lifted(self.options), count, given[:count], self._recording is not None)
+        traced = self._recording is not None and self._recording.size > 0
+        return Job(start, lifted(self.options), count, given[:count], traced)
 
     def _job_ahead(self, tokens: int) -> Job:
         """As `_job`, but with more tokens if the buffer was used up before: up to twice as many as the last time."""

@@ -49,7 +49,7 @@ class Inspecting(Injecting):
         self._repair()
         _check_size(self.engine, steps)
         self._drop_ahead()
-        self._recording = Recording(steps, _shape(self.engine)) if steps else None
+        self._recording = Recording(steps, _shape(self.engine))
 
     @exclusive
     def recorded(self) -> Trace:
