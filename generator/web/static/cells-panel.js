@@ -45,7 +45,9 @@ export class CellsPanel {
     this.holding = new Holding(cells.held, () => cells);
     this.lesson = new Lesson(cells, this.holding);
     this.element.append(this.holding.element);
-    cells.stage.find(".kept").before(this.element, this.lesson.element);
+    const both = made("", "learning");
+    both.append(this.element, this.lesson.element);
+    cells.stage.find(".kept").before(both);
     for (const button of this.find(".shown").children) button.addEventListener("click", () => cells.choose({ part: button.dataset.part }));
     this.find(".layer").addEventListener("change", ({ target }) => cells.choose({ layer: Number(target.value) }));
     this.find(".rows").addEventListener("change", ({ target }) => cells.choose({ which: target.value }));
