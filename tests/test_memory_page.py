@@ -272,7 +272,9 @@ def test_a_lesson_of_which_another_visitor_notices_nothing(browser: Browser, url
     visit.start()
     do.click()
     visit.until("c.options.clamp === 'hidden 1=0'")
-    assert answer.inner_text() == "Listen, and look …"
+    assert answer.inner_text() == "Listen, and look."
+    assert [select.input_value() for select in visit.page.locator(".holding select").all()] == ["hidden", "layer"]
+    assert visit.report["cells"]["layer"] == 1
     other = Visit(browser, url)
     other.start()
     assert other.report["options"]["clamp"] is None and other.report["clamps"] == []
@@ -283,9 +285,10 @@ def test_a_lesson_of_which_another_visitor_notices_nothing(browser: Browser, url
         body = {"visitor": "guess", "take": take, **WATCHED, "clamp": "", "position": 0}
         status, words = ask(url, route, json.dumps(body).encode())
         assert status == 410 and "no longer knows this page" in words
-    answer.filter(has_text="You expected: the same as before.").wait_for()
+    visit.page.get_by_role("button", name="Show the answer").click()
+    answer.filter(has_text="You expected: the same as before. It was otherwise.").wait_for()
     assert visit.report["options"]["clamp"] == "hidden 1=0"
-    visit.page.get_by_role("button", name="Let go, and on").click()
+    visit.page.get_by_role("button", name="Let go. On to the next step").click()
     visit.until("c.options.clamp === null")
     assert visit.page.get_by_role("heading", name="3. Remember nothing").is_visible()
 

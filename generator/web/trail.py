@@ -123,7 +123,7 @@ class Trail:
                 at.append(decoder.now_ticks)
                 words.append(decoder.describe(token))
             decoder.feed(token)
-        fork.record(len(at))
+        fork.record(max(1, len(at)))  # 0 would record nothing, of which there is no trace
         if at:
             _drawn_again(fork, stream, start + len(at))
         return Watched(start, fork.recorded(), at, words)

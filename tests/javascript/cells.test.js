@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { put, read, same, without, words, write } from "../../generator/web/static/clamps.js";
-import { Columns, spread, valueOf } from "../../generator/web/static/columns.js";
+import { Columns, said, spread, valueOf } from "../../generator/web/static/columns.js";
 import { channels, palette } from "../../generator/web/static/heatmap.js";
 import { shortWords } from "../../generator/web/static/lines.js";
-import { about, meaning, numbered, rowsOf } from "../../generator/web/static/units.js";
+import { about, meaning, numbered, reasonsOf, rowsOf } from "../../generator/web/static/units.js";
 
 const gate = (value, unit = null) => ({ part: "forget_gate", layer: 0, unit, value });
 
@@ -99,6 +99,24 @@ const units = {
   constants: [[2, 9, 2], [1, 20000, 30.4]],
   labels: [[1, 2, "position in the bar", 0.7], [0, 1, "position in the bar", 0.9], [1, 2, "bar line", 0.2]],
 };
+
+test("a cell beyond what a byte can say is said to be beyond", () => {
+  assert.deepEqual([said(255, "cell"), said(0, "cell"), said(255, "forget_gate")], ["above 3", "below −3", "1.00"]);
+  assert.equal(said(Math.round((255 * (Math.tanh(-0.5) + 1)) / 2), "cell"), "−0.50");
+});
+
+test("the unit that is followed has a row, however fast it is", () => {
+  const many = { layers: 1, units: 100, constants: [Array.from({ length: 100 }, (_, unit) => 100 - unit)], labels: [] };
+  assert.equal(rowsOf(many, 0, "slowest", 3).length, 64);
+  assert.deepEqual(rowsOf(many, 0, "slowest", 90).slice(-2), [63, 90]);
+});
+
+test("gates that did not matter are not named", () => {
+  const spoke = ["forget_gate", 0, 1, 0.7];
+  const against = ["input_gate", 1, 2, -0.02];
+  assert.deepEqual(reasonsOf("C5", [spoke, against, ["input_gate", 1, 3, 0]]).mattered, [spoke, against]);
+  assert.deepEqual(reasonsOf("C5", [["input_gate", 1, 3, 0]]), { said: "C5: no single gate mattered.", mattered: [] });
+});
 
 test("units in the order of their rows", () => {
   assert.deepEqual(rowsOf(units, 0, "number"), [0, 1, 2]);

@@ -1,14 +1,14 @@
 // What one sees of the cells and gates, and chooses: the heat map, the lines of one unit, and the controls around them.
 
 import { HOLDABLE } from "./clamps.js";
-import { valueOf } from "./columns.js";
+import { said, signed } from "./columns.js";
 import { element, made } from "./elements.js";
 import { Holding } from "./held.js";
 import { Lesson } from "./lesson.js";
 import { PARTS } from "./lines.js";
 import { GUTTER } from "./roll.js";
 import { post } from "./server.js";
-import { ROWS, about, meaning, numbered } from "./units.js";
+import { ROWS, about, meaning, numbered, reasonsOf } from "./units.js";
 
 const KEYS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], PageUp: [-10, 0], PageDown: [10, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 const CONTENT = `
@@ -43,9 +43,11 @@ export class CellsPanel {
     this.map = this.find(".map");
     this.lines = this.find(".lines");
     this.holding = new Holding(cells.held, () => cells);
-    this.lesson = new Lesson(cells);
+    this.lesson = new Lesson(cells, this.holding);
     this.element.append(this.holding.element);
-    cells.stage.find(".kept").before(this.element, this.lesson.element);
+    const both = made("", "learning");
+    both.append(this.element, this.lesson.element);
+    cells.stage.find(".kept").before(both);
     for (const button of this.find(".shown").children) button.addEventListener("click", () => cells.choose({ part: button.dataset.part }));
     this.find(".layer").addEventListener("change", ({ target }) => cells.choose({ layer: Number(target.value) }));
     this.find(".rows").addEventListener("change", ({ target }) => cells.choose({ which: target.value }));
@@ -175,13 +177,14 @@ export class CellsPanel {
     const { index } = this;
     if (index < 0) return this.say("Press Start first; then choose a token.");
     const reasons = this.find(".reasons");
-    const about = `${columns.words[index]} came because of these gates. The number says how much less likely it is without one of them, in nats; below 0 it spoke for another token.`;
+    const words = columns.words[index];
     try {
       const whose = { visitor: stage.data.visitor, take: stage.live.take };
       const found = await (await post("reasons", { ...whose, position: columns.start + index })).json();
+      const { said: heading, mattered } = reasonsOf(words, found);
       reasons.hidden = false;
-      reasons.querySelector("p").textContent = about;
-      reasons.querySelector("span").replaceChildren(...found.map((reason) => this.reason(reason)));
+      reasons.querySelector("p").textContent = heading;
+      reasons.querySelector("span").replaceChildren(...mattered.map((reason) => this.reason(reason)));
     } catch (error) {
       this.say(error.message);
     }
@@ -201,15 +204,14 @@ export class CellsPanel {
     const { index } = this;
     const one = this.under(this.pointer)?.unit ?? unit;
     const byte = columns.values[index]?.[one];
-    const { name } = PARTS.find((shown) => shown.part === part);
-    const said = byte === undefined ? "" : `${columns.words[index]} · unit ${one} · ${name.toLowerCase()} ${signed(valueOf(byte, part))}`;
+    const { name, place: placed } = PARTS.find((shown) => shown.part === part);
+    const value = () => (one === unit ? signed(columns.followed[index][placed]) : said(byte, part)); // exact where it is known
+    const text = byte === undefined ? "" : `${columns.words[index]} · unit ${one} · ${name.toLowerCase()} ${value()}`;
     const line = this.find(".readout");
-    if (line.textContent !== said) line.textContent = said;
+    if (line.textContent !== text) line.textContent = text;
     for (const { part: each, place } of PARTS) {
       const value = columns.followed[index]?.[place];
       this.find(`.key [data-part=${each}] b`).textContent = value === undefined ? "" : signed(value);
     }
   }
 }
-
-const signed = (value) => `${value < 0 ? "−" : ""}${Math.abs(value).toFixed(2)}`;

@@ -58,7 +58,10 @@ export class Cells {
   /* From Python, at every run of a page: whether it is the page Memory. */
   prepare({ page }) {
     const isOn = page === "memory";
-    if (isOn === this.isOn) return;
+    if (isOn === this.isOn) {
+      if (isOn) this.panel.lesson.show(); // another checkpoint may be chosen
+      return;
+    }
     this.isOn = isOn;
     if (isOn) this.turnOn();
     else this.turnOff();
@@ -122,7 +125,7 @@ export class Cells {
 
   show() {
     this.panel.show();
-    if (this.units) this.heatmap.renew(rowsOf(this.units, this.layer, this.which), this.palette());
+    if (this.units) this.heatmap.renew(rowsOf(this.units, this.layer, this.which, this.unit), this.palette());
     this.drawn = 0;
   }
 
@@ -182,9 +185,14 @@ export class Cells {
   know(units) {
     this.units = units;
     this.layer = Math.min(this.layer, units.layers - 1);
-    if (!this.unit || this.unit >= units.units) [this.unit] = rowsOf(units, this.layer, "slowest");
+    if (!this.unit || this.unit >= units.units) this.unit = this.slowest(this.layer);
     this.panel.know(units);
     this.choose({});
+  }
+
+  /* The slowest unit of a layer; 0 as long as the units are not known. */
+  slowest(layer) {
+    return this.units && layer < this.units.layers ? rowsOf(this.units, layer, "slow first")[0] : 0;
   }
 
   draw(now) {

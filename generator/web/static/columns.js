@@ -98,3 +98,11 @@ export function valueOf(byte, part) {
   if (part.endsWith("_gate")) return byte / 255;
   return Math.atanh(Math.max(-0.996, Math.min(0.996, (byte / 255) * 2 - 1)));
 }
+
+export const signed = (value) => `${value < 0 ? "−" : ""}${Math.abs(value).toFixed(2)}`;
+
+/* A byte of a part in words; the first and the last byte of a cell stand for all that is beyond. */
+export function said(byte, part) {
+  if (part === "cell" && (byte === 0 || byte === 255)) return byte ? "above 3" : "below −3";
+  return signed(valueOf(byte, part));
+}

@@ -130,6 +130,13 @@ export class Holding {
     return { part: this.part.value, layer, unit: this.whose.value === "unit" ? unit : null, value: 0 };
   }
 
+  /* Be about the part that a clamp holds, of the unit or the whole layer that was chosen. */
+  turnTo({ part, unit }) {
+    this.part.value = part;
+    this.whose.value = unit === null ? "layer" : "unit";
+    this.show();
+  }
+
   at(value) {
     return this.held.hold({ ...this.target, value });
   }

@@ -4,12 +4,12 @@ import { able, onPress, quiet } from "./buttons.js";
 import { read } from "./clamps.js";
 import { element, made } from "./elements.js";
 
-const LISTEN_MS = 4000; // between what is done and its answer
+const CLOSING = " That was the last step. What a gate lets in, keeps and shows is all that the network remembers by: hold another unit, and see what it is for.";
 const CONTENT = `
   <h2>Lesson: hold a gate, and hear what it does</h2>
-  <p class="whose" hidden></p>
   <div class="steps" role="group" aria-label="Steps"></div>
   <h3></h3>
+  <p class="whose" hidden></p>
   <p class="words"></p>
   <fieldset><legend></legend></fieldset>
   <div class="doing"><button class="do"></button></div>
@@ -21,9 +21,13 @@ const CONTENT = `
  */
 
 export class Lesson {
-  /** @param {import("./cells.js").Cells} cells */
-  constructor(cells) {
+  /**
+   * @param {import("./cells.js").Cells} cells
+   * @param {import("./held.js").Holding} holding
+   */
+  constructor(cells, holding) {
     this.cells = cells;
+    this.holding = holding;
     /** @type {Step[]} */
     this.steps = [];
     this.at = 0;
@@ -31,8 +35,10 @@ export class Lesson {
     this.element = made(CONTENT, "lesson");
     this.doing = this.find(".do");
     onPress(this.doing, () => this.act());
+    this.reveal = quiet("reveal", "Show the answer", "", () => this.answer());
     this.next = quiet("next", "", "", () => this.go((this.at + 1) % this.steps.length));
-    this.doing.after(this.next);
+    this.doing.after(this.reveal, this.next);
+    cells.held.listeners.push(() => this.show());
     this.load();
   }
 
@@ -64,8 +70,7 @@ export class Lesson {
   /* To another step; what the last one held is free again. */
   go(at) {
     if (this.isHolding) this.cells.held.ask([]);
-    clearTimeout(this.timer);
-    Object.assign(this, { at, predicted: null, isHolding: false });
+    Object.assign(this, { at, predicted: null, isDone: false, isAnswered: false });
     const step = this.steps[at];
     for (const [index, button] of [...this.find(".steps").children].entries()) {
       if (index === at) button.setAttribute("aria-current", "step");
@@ -77,9 +82,7 @@ export class Lesson {
     this.find("fieldset").replaceChildren(this.find("legend"), ...step.choices.map((words, choice) => this.choice(words, choice)));
     this.find(".answer").replaceChildren();
     this.doing.textContent = step.action;
-    this.next.textContent = at + 1 < this.steps.length ? "Let go, and on" : "Let go, and begin again";
-    this.next.hidden = true;
-    this.cells.choose(step.show);
+    this.cells.choose({ unit: this.cells.slowest(step.show.layer), ...step.show });
   }
 
   choice(words, choice) {
@@ -95,14 +98,23 @@ export class Lesson {
 
   show() {
     const { stage } = this.cells;
-    able(this.doing, this.predicted !== null && this.steps.length > 0);
+    able(this.doing, this.predicted !== null && !this.isDone);
+    this.reveal.hidden = !this.isDone || this.isAnswered;
+    this.next.hidden = !this.isAnswered;
+    const on = this.at + 1 < this.steps.length ? "On to the next step" : "Begin again";
+    this.next.textContent = this.isHolding ? `Let go. ${on}` : on;
     const line = this.find(".whose");
     const name = stage.data?.checkpoint;
     line.hidden = !this.checkpoint || name === this.checkpoint;
-    line.textContent = `The answers are about the checkpoint ${this.checkpoint}. You have chosen ${name}, which may do otherwise.`;
+    line.textContent = `The text and the answers are about the checkpoint ${this.checkpoint}. You have chosen ${name}, which may do otherwise.`;
   }
 
-  /* Do what the step says. The answer comes when there was time to look or listen. */
+  /* Whether something is held that this step held. */
+  get isHolding() {
+    return this.isDone && Boolean(this.steps[this.at].clamp) && this.cells.held.clamps.length > 0;
+  }
+
+  /* Do what the step says, and let the row Hold be about what is held. The answer waits until it is asked for. */
   act() {
     const { cells } = this;
     const step = this.steps[this.at];
@@ -110,19 +122,30 @@ export class Lesson {
       this.find(".answer").textContent = "Press Start first.";
       return;
     }
+    this.isDone = true;
     if (step.clamp) {
-      this.isHolding = true;
-      cells.held.ask(read(step.clamp));
+      const clamps = read(step.clamp);
+      const [{ layer, unit }] = clamps;
+      cells.choose(unit === null ? { layer } : { layer, unit });
+      this.holding.turnTo(clamps[0]);
+      cells.held.ask(clamps);
     } else cells.choose(step.then);
     for (const input of this.element.querySelectorAll("fieldset input")) input.disabled = true;
-    able(this.doing, false);
-    this.find(".answer").textContent = step.clamp ? "Listen, and look …" : "Look …";
-    const { predicted } = this;
-    this.timer = setTimeout(() => {
-      const isRight = predicted === step.right;
-      const verdict = element("b", "", isRight ? "As you expected. " : `You expected: ${step.choices[predicted]}. `);
-      this.find(".answer").replaceChildren(verdict, step.answer);
-      this.next.hidden = false;
-    }, LISTEN_MS);
+    this.find(".answer").textContent = step.clamp ? "Listen, and look." : "Look at the map.";
+    this.show();
   }
+
+  answer() {
+    const { choices, right, answer } = this.steps[this.at];
+    const verdict = element("b", "", verdictOf(choices, this.predicted, right));
+    this.find(".answer").replaceChildren(verdict, ` ${answer}${this.at + 1 < this.steps.length ? "" : CLOSING}`);
+    this.isAnswered = true;
+    this.show();
+    this.next.focus();
+  }
+}
+
+/* What was expected, and whether it was so. */
+export function verdictOf(choices, predicted, right) {
+  return `You expected: ${choices[predicted]}. ${predicted === right ? "That was right." : "It was otherwise."}`;
 }

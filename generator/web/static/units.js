@@ -8,6 +8,7 @@
 const SLOWEST = 64;
 const MOST_FOUND = 8;
 const OF_EACH = 2; // units that follow the same
+const LEAST_NATS = 0.01; // that a gate contributes, to be named
 
 /** Which rows a heat map shows. */
 export const ROWS = new Map([
@@ -16,12 +17,12 @@ export const ROWS = new Map([
   ["number", "all, by number"],
 ]);
 
-/* The units of a layer in the order of the rows. @param {Units} units */
-export function rowsOf({ units, constants }, layer, which) {
+/* The units of a layer in the order of the rows; `followed` is among them in any case. @param {Units} units */
+export function rowsOf({ units, constants }, layer, which, followed = -1) {
   const all = Array.from({ length: units }, (_, unit) => unit);
   if (which === "number") return all;
   all.sort((one, other) => constants[layer][other] - constants[layer][one] || one - other);
-  return which === "slowest" ? all.slice(0, SLOWEST) : all;
+  return which === "slowest" ? all.filter((unit, row) => row < SLOWEST || unit === followed) : all;
 }
 
 /* What a listener types: `37`, `1.37` or `layer 1 unit 37` as {layer, unit}; anything else is null. */
@@ -46,4 +47,12 @@ export function about({ constants, labels }, layer, unit) {
   const known = labels.filter(([inLayer, one]) => inLayer === layer && one === unit).sort((one, other) => other[3] - one[3]);
   const follows = known.length ? ` It follows ${known[0][2]} (${known[0][3].toFixed(2)} of 1).` : "";
   return `Unit ${unit} of layer ${layer}. What is written into its cell fades to a third in ${long} tokens.${follows}`;
+}
+
+/* Which gates spoke for a token, and which against it, as [part, layer, unit, nats]: a heading, and those that mattered. */
+export function reasonsOf(words, found) {
+  const mattered = found.filter(([, , , nats]) => Math.abs(nats) >= LEAST_NATS);
+  if (!mattered.length) return { said: `${words}: no single gate mattered.`, mattered };
+  const said = `${words}: which gates spoke for it, and which against it (below 0). 0.7 nats: twice as likely with this gate as without it.`;
+  return { said, mattered };
 }
