@@ -134,7 +134,12 @@ def tiny(kind: str) -> Checkpoint:
         "score": ScoreTokenizer.fit([four_voices()]),
         "performance": PerformanceTokenizer(),
         "frames": FramesTokenizer(2, 90.0),
-        "drums": DrumsTokenizer.fit([a_beat(), replace(a_beat(), style="funk", tempos=(Tempo(0, 90.0),))]),
+        "drums": DrumsTokenizer.fit(
+            [
+                *[replace(a_beat(), style="funk", tempos=(Tempo(0, 90.0),))] * 10,
+                replace(a_beat(), time_signatures=(TimeSignature(0, 3, 4),)),
+            ]
+        ),
     }
     return random_checkpoint(tokenizers[kind])
 
