@@ -45,6 +45,8 @@ from generator.tokenizers.styles import common
 
 TEMPO_FACTORS = (0.95, 1.05)
 """How much slower or faster `augment` makes a piece at most."""
+WITHOUT_STYLE = 0.2
+"""The share of the pieces whose style `augment` takes out."""
 TEMPO_ROUNDING = 0.01
 """Quarters a minute. MIDI files have tempos in whole microseconds a quarter."""
 CLASSES = np.abs(np.subtract.outer(np.arange(128), VELOCITIES)).argmin(axis=1)
@@ -132,13 +134,15 @@ class DrumsTokenizer:
         if not drums:
             raise CarouselError("no drums to learn a vocabulary from; give MIDI files with notes on channel 10")
         known = [metre for metre, count in metres.most_common() if count] or [(4, 4)]
-        rows = ["end", "bar", *(f"time-signature {above}/{below}" for above, below in known)]
+        named = common(styles)
+        rows = ["end", "bar", *(f"bar {style}" for style in named)]
+        rows += [f"time-signature {above}/{below}" for above, below in known]
         rows += [f"tempo {tempo}" for tempo in range(min(tempos), max(tempos) + 1)]
         rows += [f"position {step}" for step in range(max(map(steps_of, known)))]
         rows += [f"offset {ticks}" for ticks in OFFSETS]
         rows += [f"drum {drum}" for drum in sorted(drums)]
         rows += [f"velocity {velocity}" for velocity in VELOCITIES]
-        rows += [f"style {style}" for style in common(styles)]
+        rows += [f"style {style}" for style in named]
         return DrumsTokenizer(Table(rows))
 
     def to_json(self) -> dict[str, Any]:
@@ -161,14 +165,16 @@ class DrumsTokenizer:
         steps = (grid.ticks - EARLIEST) // STEP_TICKS
         offsets = grid.ticks - steps * STEP_TICKS
         bars, positions = np.divmod(steps, table.steps[grid.metre])
+        style = 0
         tokens = [table.ids[TIME_SIGNATURE, grid.metre], table.ids[TEMPO, grid.tempo]]
         if piece.style in self.styles:
-            tokens.insert(0, table.ids[STYLE, self.styles.index(piece.style)])
+            style = 1 + self.styles.index(piece.style)
+            tokens.insert(0, table.ids[STYLE, style - 1])
         bar = position = -1
         columns = (bars, positions, offsets, grid.drums, grid.classes)
         for at, place, offset, drum, loudness in zip(*(column.tolist() for column in columns), strict=True):
             if at > bar:
-                tokens += [table.first[BAR]] * (at - bar)
+                tokens += [table.ids[BAR, style]] * (at - bar)
                 bar, position = at, -1
             if place > position:
                 tokens.append(table.ids[POSITION, place])
@@ -240,12 +246,16 @@ class DrumsTokenizer:
     # Training
 
     def augment(self, tokens: Tokens, random: np.random.Generator) -> Tokens:
-        """Change the tempo by a random factor, within the tempos of the vocabulary."""
+        """Change the tempo by a random factor, within the tempos of the vocabulary, and take the style out of the bar
+        lines of some pieces, as they are in pieces of unknown style."""
         first, past = self.table.first[TEMPO], self.table.past[TEMPO]
         at = int(np.flatnonzero((tokens >= first) & (tokens < past))[0])
         tempo = round(self.table.values[tokens[at]] * random.uniform(*TEMPO_FACTORS))
         changed = tokens.copy()
         changed[at] = min(past - 1, max(first, first + tempo - self.table.values[first]))
+        if random.random() < WITHOUT_STYLE:
+            changed[(changed >= self.bar_lines.start) & (changed < self.bar_lines.stop)] = self.bar_lines.start
+            changed = changed[at - 1 :]
         return changed
 
     def cold_starts(self, tokens: Tokens) -> npt.NDArray[np.int64]:

@@ -47,9 +47,11 @@ class DrumsDecoder(GrammarDecoder):
     def _restore(self, state: dict[str, Any]) -> None:
         table = self._table
         fields = [whole(state["memory"][field], EARLIEST, LARGEST_COUNT) for field in FIELDS]
-        last, piece_start, piece_clock, bar_start, bar_ticks, metre, tempo, position, offset, drum, hits = fields
+        last, piece_start, piece_clock, bar_start, bar_ticks, metre, tempo = fields[:7]
+        style, position, offset, drum, hits = fields[7:]
         in_bar = last in (BAR, POSITION, OFFSET, DRUM, VELOCITY)
         steps = table.steps[metre] if 0 <= metre < len(table.metres) else 0
+        named = range(len(table.styles) + 1)
         struck = last in (OFFSET, DRUM, VELOCITY)
         valid = (
             0 <= last < (len(KINDS) if table.styles else STYLE)
@@ -58,6 +60,8 @@ class DrumsDecoder(GrammarDecoder):
             and bar_ticks == (steps * STEP_TICKS if in_bar else 0)
             and (steps > 0 if in_bar or last in (TIME_SIGNATURE, TEMPO) else metre == -1)
             and ((TEMPO, tempo) in table.ids if in_bar or last == TEMPO else tempo == -1)
+            and (style in named if in_bar or last == STYLE else style == -1 or (last != END and style in named[1:]))
+            and (style > 0 or last != STYLE)
             and (0 <= position < steps if in_bar and last != BAR else position == -1)
             and (offset in OFFSETS if struck else offset == (EARLIEST if in_bar else 0))
             and (not struck or position > 0 or bar_start > piece_start or offset >= 0)

@@ -8,6 +8,8 @@ A position is a sixteenth of the bar, and an offset how many ticks before or aft
 quarter. So a beat has the same token whether it is played early or late, and a hit shortly before a bar line belongs to
 the first sixteenth of the next bar. Positions rise within a bar, offsets at a position, and drums at an offset. So a
 score has exactly one encoding. No hit is before the start of its piece, and a bar without hits is no piece's last.
+
+All bar lines of a piece name its style, or none, so the model need not remember it from the opening on.
 """
 
 from __future__ import annotations
@@ -55,6 +57,7 @@ class Table:
 
     A row is written as `kind value`: `position 4`, `drum 38`, `offset -3`, `time-signature 4/4`. Drums are General
     MIDI's keys. In `values`, a metre or style is its index in `metres` or `styles`; styles are optional, and come last.
+    The rows of bars are `bar`, whose value is 0, and `bar` with each style, whose values are one more than the style's.
 
     Raises:
         CarouselError: the rows are not a vocabulary of the drums tokenizer.
@@ -73,8 +76,9 @@ class Table:
         self.metres = [
             (int(above), int(below)) for above, below in (text.split("/") for text in texts["time-signature"])
         ]
-        texts |= {"end": ["0"], "bar": ["0"]}
-        texts |= {kind: [str(at) for at in range(len(texts[kind]))] for kind in ("time-signature", "style")}
+        bars_fit = texts["bar"] == ["", *self.styles]
+        texts["end"] = ["0"]
+        texts |= {kind: [str(at) for at in range(len(texts[kind]))] for kind in ("bar", "time-signature", "style")}
         self.columns = [[int(text) for text in texts[kind]] for kind in KINDS]
         """The values of each kind."""
         self.values = [value for column in self.columns for value in column]
@@ -92,7 +96,8 @@ class Table:
         positions, drums, tempos = self.columns[POSITION], self.columns[DRUM], self.tempos
         valid = (
             (
-                self.kinds == [kind for kind, length in enumerate(lengths) for _ in range(length)]
+                bars_fit
+                and self.kinds == [kind for kind, length in enumerate(lengths) for _ in range(length)]
                 and len(set(self.metres)) == len(self.metres) > 0 < min(self.steps)
                 and positions == list(range(max(self.steps)))
                 and self.columns[OFFSET] == list(OFFSETS)
@@ -115,14 +120,13 @@ KIND_OF, VALUE, FIRST, PAST, STEPS = range(5)
 
 FIELDS = (
     *("last", "piece_start", "piece_clock", "bar_start", "bar_ticks", "metre", "tempo"),
-    *("position", "offset", "drum", "hits"),
+    *("style", "position", "offset", "drum", "hits"),
 )
-LAST, PIECE_START, PIECE_CLOCK, BAR_START, BAR_TICKS, IN_METRE, AT_TEMPO, AT_POSITION, AT_OFFSET, LAST_DRUM, HITS = (
-    range(len(FIELDS))
-)
+LAST, PIECE_START, PIECE_CLOCK, BAR_START, BAR_TICKS, IN_METRE, AT_TEMPO = range(7)
+IN_STYLE, AT_POSITION, AT_OFFSET, LAST_DRUM, HITS = range(7, 12)
 """A row of memory; -1 stands for a value that is not known. `LAST` is the kind of the last token, `PIECE_CLOCK` the
-time of `PIECE_START` in microseconds from the start of the stream, `LAST_DRUM` the last drum at this offset, and `HITS`
-how many hits the piece has so far."""
+time of `PIECE_START` in microseconds from the start of the stream, `IN_STYLE` the value of the piece's bar lines,
+`LAST_DRUM` the last drum at this offset, and `HITS` how many hits the piece has so far."""
 
 
 @compiled
@@ -148,7 +152,10 @@ def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
             row[IN_METRE] = value
         elif kind == TEMPO:
             row[AT_TEMPO] = value
+        elif kind == STYLE:
+            row[IN_STYLE] = value + 1
         elif kind == BAR:
+            row[IN_STYLE] = value
             row[BAR_START] += row[BAR_TICKS]
             row[BAR_TICKS] = rules[STEPS, max(0, row[IN_METRE])] * STEP_TICKS
             row[AT_POSITION], row[AT_OFFSET], row[LAST_DRUM] = -1, EARLIEST, -1
@@ -192,8 +199,11 @@ def allow_next(rules: Rows, row: Rows, mask: Mask) -> None:
     elif last == DRUM:
         allow(rules, mask, VELOCITY, 0)
     else:
-        allow(rules, mask, BAR, 0)
-        mask[rules[FIRST, BAR]] = last != POSITION
+        if last != POSITION:
+            if row[IN_STYLE] < 0:
+                allow(rules, mask, BAR, 0)
+            else:
+                mask[rules[FIRST, BAR] + row[IN_STYLE]] = True
         mask[rules[FIRST, END]] = last == VELOCITY
     if last in (BAR, VELOCITY):
         first = rules[FIRST, POSITION]
@@ -230,5 +240,5 @@ class DrumsGrammar(Grammar):
 
     def begin(self) -> Rows:
         row = np.zeros(self.size, dtype=np.int64)
-        row[[IN_METRE, AT_TEMPO, AT_POSITION, LAST_DRUM]] = -1
+        row[[IN_METRE, AT_TEMPO, IN_STYLE, AT_POSITION, LAST_DRUM]] = -1
         return row
