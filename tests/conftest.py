@@ -127,6 +127,11 @@ def a_beat(bars: int = 4) -> Score:
     return Score(480, (Voice("Kit", 0, drum=True),), tuple(notes), (TimeSignature(0, 4, 4),), (Tempo(0, 120.0),))
 
 
+def music_for(kind: str, bars: int) -> Score:
+    """A small piece that a tokenizer of this kind can read."""
+    return a_beat(bars) if kind == "drums" else four_voices(bars)
+
+
 def tiny(kind: str) -> Checkpoint:
     """The tiny fake with the tokenizer of that kind."""
     tokenizers: dict[str, Tokenizer] = {
