@@ -19,6 +19,7 @@ import numpy.typing as npt
 from generator.foundation.errors import CarouselError
 from generator.foundation.omissions import Report, cause
 from generator.music.score import DEFAULT_TEMPO, Score, Tempo, TimeSignature, Voice
+from generator.tokenizers import drums_labels
 from generator.tokenizers.base import Tokens
 from generator.tokenizers.drums_decoder import DrumsDecoder
 from generator.tokenizers.drums_grammar import (
@@ -41,6 +42,7 @@ from generator.tokenizers.drums_grammar import (
     Table,
     steps_of,
 )
+from generator.tokenizers.labels import Labels
 from generator.tokenizers.styles import common
 
 TEMPO_FACTORS = (0.95, 1.05)
@@ -242,6 +244,9 @@ class DrumsTokenizer:
 
     def collect(self, events: list[Any]) -> Score:
         return Score.from_events(events, ticks_per_quarter=TICKS_PER_QUARTER, voices=self.voices)
+
+    def labels(self, tokens: Tokens) -> Labels:
+        return drums_labels.labels(self.grammar, tokens)
 
     # Training
 
