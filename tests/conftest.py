@@ -215,7 +215,7 @@ def blank(browser: Browser, url: str) -> Iterator[Page]:
     page.close()
 
 
-SHIPPED = ("bach", "folk", "piano", "shakespeare")
+SHIPPED = ("bach", "drums", "folk", "piano", "shakespeare")
 
 
 @pytest.fixture(scope="session", params=SHIPPED)
