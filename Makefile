@@ -7,13 +7,13 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 # uv takes a fraction of pip's time, and chooses the torch that fits the machine: no gigabytes of CUDA without an NVIDIA
 # card. What it cannot reach within seconds pip installs, which may know of another index.
 UV := UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=10 $(or $(shell command -v uv),$(BIN)/uv) pip install --python $(BIN)/python
-SHIPPED := $(addprefix checkpoints/,bach folk piano shakespeare)
+SHIPPED := $(addprefix checkpoints/,bach drums folk piano shakespeare)
 ADDING := --length 10 25 50 100 200 --shortest 5 --networks lstm rnn --learning-rate 0.005 0.001 \
 	--units 64 --batch 32 --updates 3000 --minutes 6
 TORCH := $(shell grep '^torch==' requirements.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench app wheel test test-slow lint format docs shots figures bench train-bach train-folk train-piano train-shakespeare
+.PHONY: help setup setup-bench app wheel test test-slow lint format docs shots figures bench train-bach train-drums train-folk train-piano train-shakespeare
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,8 +46,8 @@ setup-bench: .venv/.installed-bench  ## add to .venv what the benchmarks need
 
 # One checkpoint of each kind of tokenizer. Whatever changes later is compiled when it is first used.
 .venv/.compiled: .venv/.installed
-	@for name in shakespeare bach piano; do \
-		echo "Compiling what plays $$name, of shakespeare, bach and piano ..."; \
+	@for name in shakespeare bach piano drums; do \
+		echo "Compiling what plays $$name, of shakespeare, bach, piano and drums ..."; \
 		$(BIN)/python -m generator.sample $$name --tokens 1 >/dev/null || exit; \
 	done
 	touch $@
@@ -91,6 +91,7 @@ figures: .venv/.installed-bench  ## make the pictures of docs/lstm.md and the fi
 	$(BIN)/python -m benchmarks.ngram tinyshakespeare checkpoints/shakespeare --picture docs/lstm/ngrams.svg > build/figures/ngram.json
 	$(BIN)/python -m benchmarks.memory adding $(ADDING) --picture docs/lstm/adding.svg > build/figures/adding.json
 	$(BIN)/python -m generator.evaluate checkpoints/bach bach-chorales --units --keep > build/figures/units-bach.json
+	$(BIN)/python -m generator.evaluate checkpoints/drums groove-drums --units --keep > build/figures/units-drums.json
 	$(BIN)/python -m generator.evaluate checkpoints/folk folk-tunes --units --keep > build/figures/units-folk.json
 	$(BIN)/python -m generator.evaluate checkpoints/piano asap-piano --units --keep > build/figures/units-piano.json
 	$(BIN)/python -m generator.evaluate checkpoints/shakespeare tinyshakespeare --units --keep > build/figures/units-shakespeare.json
@@ -113,6 +114,12 @@ train-bach: setup  ## train checkpoints/bach anew
 	$(BIN)/python -m generator.train bach-chorales --out checkpoints/bach \
 		--hidden-size 512 --lanes 32 --window 64 --passes 70 \
 		--dropout-layers 0.4 --dropout-output 0.5 --dropout-weights 0.4 --validations 35 --patience 6 \
+		--overwrite
+
+train-drums: setup  ## train checkpoints/drums anew; CAROUSEL_MIRROR has to hold the Groove MIDI Dataset
+	$(BIN)/python -m generator.train groove-drums --out checkpoints/drums \
+		--hidden-size 256 --lanes 32 --window 96 --minutes 27 --time-scale 64 \
+		--dropout-embedding 0.05 --dropout-layers 0.2 --dropout-output 0.2 --dropout-weights 0.2 --validations 18 --patience 6 --precision auto \
 		--overwrite
 
 train-folk: setup  ## train checkpoints/folk anew

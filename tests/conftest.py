@@ -11,6 +11,7 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 # isort: split
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -25,11 +26,12 @@ from generator.corpora.dataset import TokenDataset, prepare
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.lstm import LanguageModel
-from generator.music.score import Note, Score, TimeSignature, Voice
+from generator.music.score import Note, Score, Tempo, TimeSignature, Voice
 from generator.streaming.engine import Model, load
 from generator.tokenizers import KINDS
 from generator.tokenizers.base import Tokenizer
 from generator.tokenizers.char import CharTokenizer
+from generator.tokenizers.drums import DrumsTokenizer
 from generator.tokenizers.frames import FramesTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
@@ -112,6 +114,24 @@ def four_voices(bars: int = 8) -> Score:
     return Score(480, tuple(Voice(name, 19) for name in names), tuple(notes), (TimeSignature(0, 4, 4),))
 
 
+def a_beat(bars: int = 4) -> Score:
+    """Drums that somebody plays in 4/4: kick, snare and hi-hat, each some milliseconds off the grid."""
+    notes = []
+    for step in range(8 * bars):
+        struck = [42, *([36] if step % 4 == 0 else [38] if step % 4 == 2 else [])]
+        notes += [
+            Note(max(0, 240 * step + (step * 7 + drum * 5) % 41 - 20), 4, drum, 30 + (step * 37 + drum) % 98)
+            for drum in struck
+        ]
+    notes.sort(key=lambda note: (note.start_ticks, -note.pitch))
+    return Score(480, (Voice("Kit", 0, drum=True),), tuple(notes), (TimeSignature(0, 4, 4),), (Tempo(0, 120.0),))
+
+
+def music_for(kind: str, bars: int) -> Score:
+    """A small piece that a tokenizer of this kind can read."""
+    return a_beat(bars) if kind == "drums" else four_voices(bars)
+
+
 def tiny(kind: str) -> Checkpoint:
     """The tiny fake with the tokenizer of that kind."""
     tokenizers: dict[str, Tokenizer] = {
@@ -119,6 +139,12 @@ def tiny(kind: str) -> Checkpoint:
         "score": ScoreTokenizer.fit([four_voices()]),
         "performance": PerformanceTokenizer(),
         "frames": FramesTokenizer(2, 90.0),
+        "drums": DrumsTokenizer.fit(
+            [
+                *[replace(a_beat(), style="funk", tempos=(Tempo(0, 90.0),))] * 10,
+                replace(a_beat(), time_signatures=(TimeSignature(0, 3, 4),)),
+            ]
+        ),
     }
     return random_checkpoint(tokenizers[kind])
 
@@ -189,7 +215,7 @@ def blank(browser: Browser, url: str) -> Iterator[Page]:
     page.close()
 
 
-SHIPPED = ("bach", "folk", "piano", "shakespeare")
+SHIPPED = ("bach", "drums", "folk", "piano", "shakespeare")
 
 
 @pytest.fixture(scope="session", params=SHIPPED)

@@ -71,7 +71,8 @@ def test_shakespeare_on_the_validation_tenth(mirror: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
-    ("name", "corpus"), [("bach", "bach-chorales"), ("folk", "folk-tunes"), ("piano", "asap-piano")]
+    ("name", "corpus"),
+    [("bach", "bach-chorales"), ("drums", "groove-drums"), ("folk", "folk-tunes"), ("piano", "asap-piano")],
 )
 def test_music_scores_are_reproduced(name: str, corpus: str, mirror: Path) -> None:
     checkpoint = Checkpoint.load(CHECKPOINTS / name)

@@ -15,7 +15,15 @@ from generator.tokenizers import KINDS
 
 def test_every_entry_says_what_it_must() -> None:
     table = entries()
-    assert {"bach-chorales", "folk-tunes", "tinyshakespeare", "asap-piano", "maestro-v3", "jsb-chorales"} <= set(table)
+    assert {
+        "bach-chorales",
+        "folk-tunes",
+        "tinyshakespeare",
+        "asap-piano",
+        "maestro-v3",
+        "jsb-chorales",
+        "groove-drums",
+    } <= set(table)
     for name, entry in table.items():
         for field in ("title", "licence", "source", "loader"):
             assert isinstance(entry[field], str) and entry[field], f"{name} lacks {field}"
@@ -42,8 +50,9 @@ class Watched(dict[str, Any]):
 @pytest.mark.parametrize("name", entries())
 def test_every_field_of_an_entry_is_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = Watched(entries()[name])
-    (tmp_path / "asap").mkdir()
-    (tmp_path / "asap" / "a.mid").write_bytes(b"")
+    folder = tmp_path / dict(entry).get("folder", "none")
+    folder.mkdir()
+    (folder / "a.mid").write_bytes(b"")
     monkeypatch.setenv(download.MIRROR, str(tmp_path))
     monkeypatch.setattr(corpora, "entries", lambda: {name: entry})
     monkeypatch.setattr(corpora, "fetch", lambda source, sha256: tmp_path / "file")

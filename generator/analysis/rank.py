@@ -170,7 +170,7 @@ def _in_music(score: Score, reading: Reading, model: Model) -> list[dict[str, An
     bar_quarters = np.array([start / score.ticks_per_quarter for start, _ in bars])
 
     def place(note: Note) -> tuple[tuple[str, int], ...]:
-        if tokenizer.kind == "performance":
+        if not tokenizer.bar_lines:
             return (("second", int(clock.seconds(note.end_ticks))),)
         quarters = note.start_ticks / tokenizer.ticks_per_quarter + EPSILON
         bar = int(np.searchsorted(bar_quarters, quarters, side="right")) - 1

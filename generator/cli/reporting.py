@@ -12,9 +12,10 @@ from generator.foundation.options import flag
 from generator.foundation.terminal import tell
 from generator.music.score import Bar, Score
 from generator.streaming.course import Progress
-from generator.streaming.score_constraints import nearest_tempo
 from generator.streaming.stream import Stream
+from generator.streaming.violations import nearest_tempo
 from generator.tokenizers.base import Event, Tokenizer
+from generator.tokenizers.drums import DrumsTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
 FAR = 0.1
@@ -80,8 +81,8 @@ def reporting_an_interrupt(path: Path) -> Iterator[None]:
 def report_tempo(stream: Stream) -> None:
     """Report it if the checkpoint knows no tempo near the one that is asked for."""
     tokenizer, asked = stream.engine.tokenizer, stream.options.tempo
-    if isinstance(tokenizer, ScoreTokenizer) and asked is not None:
-        nearest = nearest_tempo(tokenizer.table, asked)
+    if isinstance(tokenizer, ScoreTokenizer | DrumsTokenizer) and asked is not None:
+        nearest = nearest_tempo(tokenizer.table.tempos, asked)
         if abs(nearest / asked - 1) > FAR:
             tell(tempo_in_words(nearest, asked))
 

@@ -151,7 +151,7 @@ def check(args: argparse.Namespace, tokenizer: Tokenizer) -> None:
     music = tokenizer.medium == "music"
     if not music and (args.bars is not None or args.seconds is not None):
         raise CarouselError("--bars and --seconds are for music; give --tokens")
-    if args.bars is not None and tokenizer.kind in ("performance", "frames"):
+    if args.bars is not None and not tokenizer.bar_lines:
         raise CarouselError(f"this checkpoint generates {tokenizer.kind}, which has no bars; give --seconds")
     if args.best_of is not None and args.seconds is not None:
         raise CarouselError("--best-of compares stretches of --tokens or --bars; leave --seconds out")

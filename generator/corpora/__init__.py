@@ -12,6 +12,7 @@ from generator.corpora.archives import FramesCorpus, MaestroCorpus
 from generator.corpora.base import Corpus, Facts, Piece
 from generator.corpora.download import MIRROR, fetch, mirror_folder
 from generator.corpora.folder import FolderCorpus
+from generator.corpora.groove import GrooveCorpus
 from generator.corpora.paths import all_files, named, open_path
 from generator.corpora.text import TextCorpus
 from generator.foundation.errors import CarouselError
@@ -70,22 +71,37 @@ def _named(name: str, entry: dict[str, Any]) -> Corpus:
             return FramesCorpus(facts, fetch(entry["source"], entry["sha256"]), voices, entry["tempo"])
         case "folder":
             return FolderCorpus(facts, _mirrored_files(name, entry), by_composition=True)
+        case "groove":
+            keys = {int(key): instead for key, instead in entry["keys"].items()}
+            return GrooveCorpus(facts, _mirrored_folder(name, entry), keys)
         case loader:
             raise CarouselError(f"{TABLE}: {name} has an unknown loader {loader!r}; correct the table")
 
 
 def _mirrored_files(name: str, entry: dict[str, Any]) -> list[tuple[str, Path]]:
-    """The files of a corpus that is a folder. It cannot be downloaded as one file, so it has to be in the mirror."""
-    mirror = mirror_folder()
-    root = (mirror or Path()) / entry["folder"]
-    files = [
+    """The files of a corpus that is a folder, as its entry chooses them."""
+    root = _mirrored_folder(name, entry)
+    chosen = [
         path
-        for path in (all_files(root) if mirror else ())
+        for path in all_files(root)
         if fnmatch(path.name, entry["include"]) and not fnmatch(path.name, entry["exclude"])
     ]
-    if not files:
-        raise CarouselError(
-            f"{name}: fetch {entry['source']} into a folder called {entry['folder']}, and let {MIRROR} name "
-            f"the folder that holds it (now {mirror or 'unset'})"
-        )
-    return named(files, root)
+    if not chosen:
+        raise _absent(name, entry)
+    return named(chosen, root)
+
+
+def _mirrored_folder(name: str, entry: dict[str, Any]) -> Path:
+    """The folder of a corpus that is one. It cannot be downloaded as one file, so it has to be in the mirror."""
+    mirror = mirror_folder()
+    root = (mirror or Path()) / str(entry["folder"])
+    if mirror is None or not root.is_dir():
+        raise _absent(name, entry)
+    return root
+
+
+def _absent(name: str, entry: dict[str, Any]) -> CarouselError:
+    return CarouselError(
+        f"{name}: fetch {entry['source']} into a folder called {entry['folder']}, and let {MIRROR} name "
+        f"the folder that holds it (now {mirror_folder() or 'unset'})"
+    )

@@ -34,7 +34,7 @@ class Facts:
     source: str
     medium: Medium
     tokenizer: str
-    """`char`, `score`, `performance` or `frames`."""
+    """`char`, `score`, `performance`, `drums` or `frames`."""
     reason: str = ""
     """Why that tokenizer was chosen, if it was chosen by looking at the files; else empty."""
 

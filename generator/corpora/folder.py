@@ -88,12 +88,15 @@ def suited_tokenizer(files: Sequence[Path]) -> tuple[str, str]:
     recorded = [path for path in files if path.suffix.lower() in MIDI]
     if not recorded:
         return "score", "the files are written music"
-    on_grid = onsets = 0
+    on_grid = onsets = drums = 0
     for path in recorded[:: -(-len(recorded) // SAMPLE)]:
         for score in read_each(path):
             if isinstance(score, Score):
                 onsets += len(score.notes)
+                drums += sum(score.voices[note.voice].drum for note in score.notes)
                 on_grid += sum(note.start_ticks * GRID % score.ticks_per_quarter == 0 for note in score.notes)
+    if drums == onsets > 0:
+        return "drums", "all notes are for drums"
     if on_grid >= 0.9 * onsets:
         return "score", f"{on_grid} of {onsets} onsets lie on the grid of {GRID} a quarter"
     return "performance", f"only {on_grid} of {onsets} onsets lie on the grid of {GRID} a quarter"

@@ -68,7 +68,7 @@ class Player:
         self.stream, self._clock, self._output, self._input, self._click = stream, clock, output, input_, click
         self._now, self._sleep = now, sleep
         self._channels = channels(tokenizer.voices)
-        self._has_bars = tokenizer.kind == "score"
+        self._has_bars = len(tokenizer.bar_lines) > 0
         past = list(stream.past())
         self._tempos = [event for event in past if isinstance(event, Tempo)]
         self._metres = [event for event in past if isinstance(event, TimeSignature)]

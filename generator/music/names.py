@@ -12,6 +12,17 @@ VALUES = {
     **{3.0: "dotted half", 4.0: "whole", 6.0: "dotted whole", 8.0: "double whole"},
 }
 """Note values by their length in quarters."""
+LOWEST_DRUM = 35
+DRUMS = (
+    *("low bass drum", "bass drum", "side stick", "snare", "clap", "electric snare", "low floor tom", "closed hi-hat"),
+    *("high floor tom", "pedal hi-hat", "low tom", "open hi-hat", "low-mid tom", "high-mid tom", "crash cymbal"),
+    *("high tom", "ride cymbal", "Chinese cymbal", "ride bell", "tambourine", "splash cymbal", "cowbell"),
+    *("second crash cymbal", "vibraslap", "second ride cymbal", "high bongo", "low bongo", "mute high conga"),
+    *("open high conga", "low conga", "high timbale", "low timbale", "high agogo", "low agogo", "cabasa", "maracas"),
+    *("short whistle", "long whistle", "short guiro", "long guiro", "claves", "high wood block", "low wood block"),
+    *("mute cuica", "open cuica", "mute triangle", "open triangle"),
+)
+"""The drums of General MIDI, from the key `LOWEST_DRUM` up."""
 
 
 def spelling(pitch: int, sharps: int) -> tuple[str, int, int]:
@@ -41,3 +52,8 @@ def note_name(pitch: int, sharps: int) -> str:
 def value_name(quarters: float) -> str:
     """The name of a note value by its length in quarters, such as `dotted quarter`."""
     return VALUES.get(quarters, f"{quarters:.3g} quarters")
+
+
+def drum_name(key: int) -> str:
+    """The name of the drum that a key plays in General MIDI, such as `snare`."""
+    return DRUMS[key - LOWEST_DRUM] if 0 <= key - LOWEST_DRUM < len(DRUMS) else f"drum {key}"

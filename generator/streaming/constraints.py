@@ -21,13 +21,15 @@ from generator.foundation.errors import CarouselError, Option, listed
 from generator.foundation.jit import compiled
 from generator.foundation.options import SamplingOptions
 from generator.music.keys import KEYS, likely
-from generator.streaming import performance_constraints, score_constraints, text_constraints
+from generator.streaming import drums_constraints, performance_constraints, score_constraints, text_constraints
+from generator.streaming.drums_constraints import DrumsConstraints
 from generator.streaming.performance_constraints import PerformanceConstraints
 from generator.streaming.score_constraints import ScoreConstraints
 from generator.streaming.text_constraints import TextConstraints
 from generator.streaming.violations import PRIORITIES
 from generator.tokenizers.base import Mask, Rows, Tokenizer
 from generator.tokenizers.char import CharTokenizer
+from generator.tokenizers.drums import DrumsTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
@@ -88,6 +90,8 @@ def _encoder(tokenizer: Tokenizer) -> tuple[Encoder | None, Restrict]:
         return ScoreConstraints(tokenizer), score_constraints.restrict
     if isinstance(tokenizer, PerformanceTokenizer):
         return PerformanceConstraints(tokenizer), performance_constraints.restrict
+    if isinstance(tokenizer, DrumsTokenizer):
+        return DrumsConstraints(tokenizer), drums_constraints.restrict
     if isinstance(tokenizer, CharTokenizer):
         return TextConstraints(tokenizer), text_constraints.restrict
     return None, restrict_nothing

@@ -43,7 +43,6 @@ from generator.tokenizers import score_grammar as grammar
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.score import ScoreTokenizer
-from generator.tokenizers.score_vocabulary import Table
 
 
 @compiled
@@ -200,12 +199,6 @@ def restrict(
             relaxed[stream] |= close_violating(mask, violations)
 
 
-def nearest_tempo(table: Table, tempo: float) -> int:
-    """The tempo in the vocabulary that is nearest to `tempo`, both in quarters a minute."""
-    tempos = table.columns[kinds.TEMPO]
-    return int(tempos[np.abs(tempos - tempo).argmin()])
-
-
 class ScoreConstraints:
     """Encodes the constraints on written music for one vocabulary."""
 
@@ -230,7 +223,7 @@ class ScoreConstraints:
 
     def encode(self, options: SamplingOptions) -> Rows:
         table = self._table
-        encoded = encode_shared(options, self.size - TABLE, table.styles)
+        encoded = encode_shared(options, self.size - TABLE, table.styles, table.metres, table.tempos)
         encoded[KEY_ASKED] = key_of(options)
         encoded[TABLE : self._melody_at] = pitch_violations(options, table.parts).ravel()
         if options.melody:
@@ -239,14 +232,6 @@ class ScoreConstraints:
                 raise CarouselError(Option("melody"), " comes to an end; leave ", Option("at_end"), " never out")
             if options.metre:
                 raise CarouselError(Option("melody"), " brings its metre; leave ", Option("metre"), " out")
-        if options.metre:
-            names = [f"{numerator}/{denominator}" for numerator, denominator in table.metres]
-            if options.metre not in names:
-                known = ", ".join(names)
-                raise CarouselError(Option("metre"), f" is {options.metre!r}; this checkpoint knows {known}")
-            encoded[METRE_ASKED] = names.index(options.metre)
-        if options.tempo is not None:
-            encoded[TEMPO_ASKED] = nearest_tempo(table, options.tempo)
         if not options.parallels:
             lines = sum(part.monophonic and not part.drum for part in table.parts)
             if lines < 2:

@@ -175,7 +175,7 @@ class Stream(Inspecting):
             raise CarouselError(f"cannot rewind by {min(tokens, bars)}; give 0 or more")
         if tokens and bars:
             raise CarouselError("rewind by tokens or by bars, not by both")
-        if bars and self.engine.tokenizer.kind != "score":
+        if bars and not self.engine.tokenizer.bar_lines:
             raise CarouselError("this checkpoint knows no bars; rewind by tokens")
         self._repair()
         position = self._before_bars(bars) if bars else self.position - tokens

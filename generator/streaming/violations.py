@@ -7,7 +7,7 @@ that are relaxed for this token, because they cannot be met together with those 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -39,11 +39,20 @@ CONSTRAINED, NEVER_ENDS, METRE_ASKED, TEMPO_ASKED, KEY_ASKED, STYLE_ASKED = rang
 MOST_AT_ONCE, MOST_A_SECOND, NO_PARALLELS, TABLE = range(6, 10)
 
 
-def encode_shared(options: SamplingOptions, size: int, styles: tuple[str, ...] = ()) -> Rows:
+def encode_shared(
+    options: SamplingOptions,
+    size: int,
+    styles: tuple[str, ...] = (),
+    metres: Sequence[tuple[int, int]] = (),
+    tempos: Sequence[int] = (),
+) -> Rows:
     """Encode the constraints that several kinds of tokenizers share, with a table of zeros; shape (TABLE + size,).
 
+    Args:
+        styles, metres, tempos: those of the vocabulary. A tempo that is asked for becomes the nearest one.
+
     Raises:
-        CarouselError: `options.style` is not in `styles`.
+        CarouselError: the style or metre that the options ask for is not in the vocabulary.
     """
     encoded = np.zeros(TABLE + size, np.int64)
     encoded[CONSTRAINED], encoded[NEVER_ENDS] = 1, options.at_end == "never"
@@ -54,8 +63,20 @@ def encode_shared(options: SamplingOptions, size: int, styles: tuple[str, ...] =
             known = ", ".join(styles) or "no styles"
             raise CarouselError(Option("style"), f" is {options.style!r}; this checkpoint knows {known}")
         encoded[STYLE_ASKED] = styles.index(style)
+    if options.metre:
+        names = [f"{numerator}/{denominator}" for numerator, denominator in metres]
+        if options.metre not in names:
+            raise CarouselError(Option("metre"), f" is {options.metre!r}; this checkpoint knows {', '.join(names)}")
+        encoded[METRE_ASKED] = names.index(options.metre)
+    if options.tempo is not None:
+        encoded[TEMPO_ASKED] = nearest_tempo(tempos, options.tempo)
     encoded[MOST_AT_ONCE], encoded[MOST_A_SECOND] = options.voices_at_once or 0, options.density or 0
     return encoded
+
+
+def nearest_tempo(tempos: Sequence[int], tempo: float) -> int:
+    """The one of these tempos that is nearest to `tempo`, all in quarters a minute; the slower one of two."""
+    return min(tempos, key=lambda known: abs(known - tempo))
 
 
 @compiled

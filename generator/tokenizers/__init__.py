@@ -10,12 +10,20 @@ from typing import Any
 from generator.foundation.errors import CarouselError
 from generator.tokenizers.base import Tokenizer
 from generator.tokenizers.char import CharTokenizer
+from generator.tokenizers.drums import DrumsTokenizer
 from generator.tokenizers.frames import FramesTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 
-KINDS: dict[str, type[CharTokenizer] | type[FramesTokenizer] | type[PerformanceTokenizer] | type[ScoreTokenizer]] = {
-    kind.kind: kind for kind in (CharTokenizer, FramesTokenizer, PerformanceTokenizer, ScoreTokenizer)
+Kind = (
+    type[CharTokenizer]
+    | type[DrumsTokenizer]
+    | type[FramesTokenizer]
+    | type[PerformanceTokenizer]
+    | type[ScoreTokenizer]
+)
+KINDS: dict[str, Kind] = {
+    kind.kind: kind for kind in (CharTokenizer, DrumsTokenizer, FramesTokenizer, PerformanceTokenizer, ScoreTokenizer)
 }
 
 

@@ -210,7 +210,7 @@ class Tokenizer(Protocol):
     """Encodes pieces as token ids and decodes them. A piece is a `str` or a `Score`."""
 
     kind: ClassVar[str]
-    """`char`, `score`, `performance` or `frames`, as in `tokenizer.json`."""
+    """`char`, `score`, `performance`, `drums` or `frames`, as in `tokenizer.json`."""
     medium: ClassVar[str]
     """`text` if pieces are `str`, `music` if they are `Score`."""
     report: ClassVar[type[Report]]

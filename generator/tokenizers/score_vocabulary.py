@@ -94,6 +94,8 @@ class Table:
         """The values of each kind, as arrays."""
         self.ids = {row: token for token, row in enumerate(zip(self.kinds, self.values, strict=True))}
         """The token of each (kind, value)."""
+        self.tempos = self.columns[TEMPO].tolist()
+        """In quarters a minute."""
         self._check(kinds)
         self.lowest_pitch = self.values[self.first[PITCH]]
 

@@ -20,6 +20,7 @@ from generator.tokenizers import performance_grammar as performance
 from generator.tokenizers import score_grammar as score
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import SILENT, Decoder, Tokenizer
+from generator.tokenizers.char import CharTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 from generator.tokenizers.score_grid import to_grid
@@ -41,8 +42,10 @@ def checked_phrase(tokenizer: Tokenizer, piece: Any, voice: str | None) -> str |
     Raises:
         CarouselError: the phrase cannot be spliced into a stream of this tokenizer.
     """
-    if tokenizer.kind == "frames":
-        raise CarouselError("no phrase can be spliced into frames; use a checkpoint of kind score or performance")
+    if not isinstance(tokenizer, CharTokenizer | PerformanceTokenizer | ScoreTokenizer):
+        raise CarouselError(
+            f"no phrase can be spliced into {tokenizer.kind}; use a checkpoint of kind score or performance"
+        )
     if tokenizer.medium == "music" and not isinstance(piece, str | Score):
         piece = tokenizer.collect(list(piece))
     if not isinstance(piece, str if tokenizer.medium == "text" else Score):
@@ -59,7 +62,7 @@ def checked_phrase(tokenizer: Tokenizer, piece: Any, voice: str | None) -> str |
             raise CarouselError(f"a phrase has {LONGEST_PHRASE} quarters or seconds at most; play it in parts")
     if isinstance(tokenizer, ScoreTokenizer) and isinstance(piece, Score):
         piece = _with_parts(piece, tokenizer.table.parts, voice)
-    if isinstance(piece, str):
+    if isinstance(tokenizer, CharTokenizer) and isinstance(piece, str):
         tokens, known = tokenizer.encode(piece)[:-1], tokenizer.decoder().allowed()
         unknown = {character for character, token in zip(piece, tokens.tolist(), strict=True) if not known[token]}
         if unknown:

@@ -12,6 +12,7 @@ from generator.analysis.units import AUC, Units
 from generator.corpora.base import Facts
 from generator.foundation.options import SamplingOptions
 from generator.model.checkpoint import Checkpoint
+from generator.music.names import drum_name
 from generator.music.score import Score, pitch_name
 from generator.streaming.engine import Model
 
@@ -33,7 +34,8 @@ def sample(model: Model, tokens: int, seed: int = 7) -> str:
 
 
 def notes_as_text(score: Score) -> str:
-    """The names of a score's notes with octaves (60 is C4), a line for each voice that has notes; `|` is a bar line."""
+    """The names of notes with octaves (60 is C4), or of drums; a line for each voice that has notes. `|` is
+    a bar line."""
     lines = []
     bars = [bar.start_ticks for bar in score.bars[1:]]
     for index, voice in enumerate(score.voices):
@@ -45,7 +47,7 @@ def notes_as_text(score: Score) -> str:
             while waiting and waiting[0] <= note.start_ticks:
                 waiting.pop(0)
                 words.append("|")
-            words.append(pitch_name(note.pitch))
+            words.append(drum_name(note.pitch).replace(" ", "-") if voice.drum else pitch_name(note.pitch))
         if words:
             lines.append(f"{voice.name}: {' '.join(words)}")
     return "\n".join(lines)

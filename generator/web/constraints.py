@@ -19,7 +19,7 @@ from generator.music.score import Score, pitch_name, style_name
 from generator.streaming.constraints import PRIMER, Constraints
 from generator.streaming.engine import Model
 from generator.streaming.performance_constraints import part_of
-from generator.tokenizers import score_vocabulary as kinds
+from generator.tokenizers.drums import DrumsTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 from generator.tokenizers.score_vocabulary import Part
@@ -107,7 +107,7 @@ def constraint_widgets(medium: str, model: Model) -> dict[str, Any]:
 
 def choices(name: str, model: Model) -> list[Any] | None:
     """The values of an option with a fixed set of values; empty if the checkpoint has none, None for other options."""
-    table = model.tokenizer.table if isinstance(model.tokenizer, ScoreTokenizer) else None
+    table = model.tokenizer.table if isinstance(model.tokenizer, ScoreTokenizer | DrumsTokenizer) else None
     if name == "style":
         return list(model.tokenizer.styles)
     if name == "key":
@@ -117,7 +117,7 @@ def choices(name: str, model: Model) -> list[Any] | None:
     if name == "metre":
         return [f"{numerator}/{denominator}" for numerator, denominator in table.metres] if table else []
     if name == "tempo":
-        return [float(tempo) for tempo in table.columns[kinds.TEMPO]] if table else []
+        return [float(tempo) for tempo in table.tempos] if table else []
     return None
 
 

@@ -254,6 +254,6 @@ def read_once(key: str, beside: tuple[Any, ...], read: Any) -> Any:
 
 def back_distance(model: Model) -> str:
     """The distance that the button for going back goes, such as `8 bars`."""
-    kind = model.tokenizer.kind
-    steps = {"score": f"{BACK_BARS} bars", "char": f"{BACK_CHARACTERS} characters"}
-    return steps.get(kind, f"{BACK_SECONDS:g} seconds")
+    if model.tokenizer.medium == "text":
+        return f"{BACK_CHARACTERS} characters"
+    return f"{BACK_BARS} bars" if model.tokenizer.bar_lines else f"{BACK_SECONDS:g} seconds"

@@ -187,7 +187,7 @@ class LiveMusic(Live):
 
     def _beats(self, since: int, until: int) -> list[list[Any]]:
         """The beats between two ticks, as [position, whether it is the first of its bar]."""
-        if not isinstance(self._tokenizer, ScoreTokenizer):
+        if not self._tokenizer.bar_lines:
             return []
         latest = (event for _, event in reversed(self._events))
         found = bars.latest_beats(latest, self._tokenizer.ticks_per_quarter, since, until)

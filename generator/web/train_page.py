@@ -28,6 +28,7 @@ TOKEN, MESSAGE, READ = "training", "training-message", "training-read"
 KINDS = {
     "score": "written music, with bars, keys and voices",
     "performance": "recorded playing, each note at its own moment, without bars",
+    "drums": "drums that people play, with bars, loudness and timing off the grid",
     "char": "text, character by character",
 }
 NAMED = 12

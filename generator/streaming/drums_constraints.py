@@ -1,0 +1,71 @@
+"""Constraints on drums: the violation of each token, from the memory of the drums grammar.
+
+A piece has one metre and one tempo, so a metre or tempo that is asked for begins with the next piece.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from generator.foundation.jit import compiled
+from generator.foundation.options import SamplingOptions
+from generator.streaming.violations import (
+    CONSTRAINED,
+    METRE,
+    METRE_ASKED,
+    NEVER_ENDS,
+    TABLE,
+    TEMPO,
+    TEMPO_ASKED,
+    close_violating,
+    encode_shared,
+    style_violation,
+)
+from generator.tokenizers import drums_grammar as grammar
+from generator.tokenizers.base import Mask, Rows
+from generator.tokenizers.drums import DrumsTokenizer
+
+
+@compiled
+def write_violations(rules: Rows, encoded: Rows, row: Rows, mask: Mask, violations: Rows) -> None:
+    """Write the violation of each allowed token."""
+    metre, tempo = encoded[METRE_ASKED], encoded[TEMPO_ASKED]
+    for token in range(len(mask)):
+        if not mask[token]:
+            continue
+        kind, value, violation = rules[grammar.KIND_OF, token], rules[grammar.VALUE, token], 0
+        if kind == grammar.TIME_SIGNATURE and metre >= 0 and value != metre:
+            violation = METRE
+        elif kind == grammar.TEMPO and tempo > 0 and value != tempo:
+            violation = TEMPO
+        if row[grammar.LAST] == grammar.END:
+            violation |= style_violation(encoded, token, rules[grammar.FIRST, grammar.STYLE])
+        violations[token] = violation
+
+
+@compiled
+def restrict(
+    rules: Rows, end: int, constraints: Rows, given: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
+) -> None:
+    """See `constraints.Restrict`."""
+    for stream in range(len(memory)):
+        encoded, mask = constraints[stream], masks[stream]
+        if encoded[CONSTRAINED] and not given[stream]:
+            if encoded[NEVER_ENDS]:
+                mask[end] = False
+            write_violations(rules, encoded, memory[stream], mask, violations)
+            relaxed[stream] |= close_violating(mask, violations)
+
+
+class DrumsConstraints:
+    """Encodes the constraints on drums for one vocabulary."""
+
+    names: ClassVar[tuple[str, ...]] = ("style", "metre", "tempo")
+    size = TABLE
+
+    def __init__(self, tokenizer: DrumsTokenizer) -> None:
+        self._table = tokenizer.table
+
+    def encode(self, options: SamplingOptions) -> Rows:
+        table = self._table
+        return encode_shared(options, 0, table.styles, table.metres, table.tempos)
