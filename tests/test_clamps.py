@@ -139,3 +139,12 @@ def test_every_bound_can_be_reached(text: Model) -> None:
     for part, bounds in BOUNDS.items():
         for value in bounds:
             text.stream(clamp=f"{part} 0.1={value}").pull(3)
+
+
+def test_a_primer_is_read_again_as_it_was_read(text: Model) -> None:
+    """Under the options that held then, not under a clamp that came later."""
+    stream = text.stream("to be", seed=3)
+    stream.set(clamp="cell 0=0.5")
+    stream.pull(20)
+    again = text.engine().replay(stream.snapshot())
+    assert again.snapshot().to_bytes() == stream.snapshot().to_bytes()

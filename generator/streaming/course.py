@@ -68,10 +68,10 @@ class Course:
         cls, engine: Runtime, primer: Sequence[int], timeline: tuple[Change, ...], progress: Progress = quiet
     ) -> Self:
         """A stream that has read a primer."""
-        stream = cls(engine, engine.initial_snapshot(timeline), progress)
-        for _ in stream.read(primer):
+        stream = cls(engine, engine.initial_snapshot(timeline[:1]), progress)
+        for _ in stream.read(primer):  # under the first options, whatever comes later
             pass
-        stream._primer = tuple(primer)
+        stream._primer, stream._timeline = tuple(primer), timeline
         stream._keyframes = [Keyframe.of(stream._snapshot())]
         return stream
 
