@@ -47,7 +47,8 @@ TEXT = {
 def constraints(draw: st.DrawFn, model: Model) -> dict[str, Any]:
     """Every constraint that this model's streams can obey; those that contradict each other are left out."""
     tokenizer = model.tokenizer
-    fitting = TEXT if tokenizer.medium == "text" else MUSIC | WRITTEN if tokenizer.kind == "score" else MUSIC
+    music = {"score": MUSIC | WRITTEN, "drums": WRITTEN}.get(tokenizer.kind, MUSIC)
+    fitting = TEXT if tokenizer.medium == "text" else music
     if tokenizer.styles:
         fitting = fitting | {"style": st.none() | st.sampled_from(tokenizer.styles)}
     if tokenizer.kind == "score" and len(tokenizer.voices) > 1:

@@ -26,7 +26,7 @@ from generator.streaming.stream import Stream
 from generator.streaming.violations import PRIORITIES
 from generator.tokenizers.base import Tokenizer
 from tests.conftest import ROOT
-from tests.strategies import constraints
+from tests.strategies import DEFAULTS, constraints
 from tests.test_constraints import MODELS, model_of, most_at_once, most_in_a_second, outside
 
 # The laws, under random constraints
@@ -34,6 +34,7 @@ from tests.test_constraints import MODELS, model_of, most_at_once, most_in_a_sec
 
 def check(name: str, piece: Any, options: dict[str, Any]) -> None:
     """That a stream kept to what was asked of it from its start."""
+    options = DEFAULTS | options
     if isinstance(piece, str):
         rest = piece.removeprefix(options["starts_with"] or "")
         assert piece.startswith(options["starts_with"] or "")
