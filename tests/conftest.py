@@ -232,7 +232,7 @@ def any_model(request: pytest.FixtureRequest) -> Model:
 
 @pytest.fixture(scope="session", params=sorted({*KINDS, *SHIPPED} - {"frames", "drums"}))
 def speaker(request: pytest.FixtureRequest) -> Model:
-    """Those that say characters or notes one after another, in which copies are looked for, as in drums they are not."""
+    """Those that say characters or pitched notes one after another, in which copies are looked for."""
     return model_called(request.param)
 
 
