@@ -56,7 +56,10 @@ def test_a_column_is_the_step_that_drew_its_token(fake: Model, no_hurry: None, p
     assert count > 30 and len(found["words"]) == count
     np.testing.assert_array_equal(bytes_of(found), memory.quantised(getattr(trace, part)[:, 1], part))
     np.testing.assert_allclose([row[3] for row in found["followed"]], trace.cell[:, 1, 5], atol=6e-4)
-    assert trace.cell[-1, 1, 5] == 0.25 or count == memory.MOST_COLUMNS
+    if fake.tokenizer.kind == "drums":  # whose clamp begins within the most columns
+        assert trace.cell[-1, 1, 5] == 0.25
+    else:
+        assert (trace.cell[-1, 1, 5] == 0.25) == (count < memory.MOST_COLUMNS)
     assert found["at"] == sorted(found["at"])
 
 
@@ -71,7 +74,10 @@ def test_columns_go_on_where_the_last_ones_ended(fake: Model, no_hurry: None) ->
     for name in ("at", "words", "followed"):
         assert (first[name] + rest[name])[:count] == whole[name]
     np.testing.assert_array_equal(np.concatenate([bytes_of(first), bytes_of(rest)])[:count], bytes_of(whole))
-    assert first["at"][-1] <= half <= rest["at"][0]  # in rounded seconds
+    if fake.tokenizer.kind == "drums":  # whose tokens may be at one time, once that is rounded
+        assert first["at"][-1] <= half <= rest["at"][0]
+    else:
+        assert first["at"][-1] < half <= rest["at"][0]
     end = live._stream.engine.tokenizer.vocab_size * 10_000
     assert answer(live, since=end)["at"] == []
     assert answer(live, at=half)["at"][0] <= half < answer(live, at=half)["at"][-1]

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import evaluate
 from generator.analysis import following, reading, units
 from generator.analysis.following import effects, midranks
 from generator.analysis.reading import watch
@@ -26,6 +25,7 @@ from generator.streaming.engine import Model
 from generator.tokenizers.char import CharTokenizer
 from generator.training import card
 from tests.conftest import random_checkpoint, tiny
+from tests.test_evaluate import command
 
 LINES = "".join(f"On day {day} we made {day * 37 % 90} miles{', and slept' * (day % 3)}.\n" for day in range(900))
 VOWELS, LENGTH = (0, 5), (0, 7)
@@ -237,32 +237,23 @@ def test_a_card_has_one_table(found: Units) -> None:
 # The command
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    try:
-        status = evaluate.main([str(argument) for argument in arguments])
-    except SystemExit as exit_:
-        status = int(str(exit_.code))
-    output = capsys.readouterr()
-    return status, output.out, output.err
-
-
 def test_the_command(checkpoint: Checkpoint, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, text = tmp_path / "tiny", tmp_path / "miles.txt"
     text.write_text(LINES)
     checkpoint.save(folder)
     before = (folder / "model.safetensors").read_bytes()
-    status, out, _ = said(capsys, folder, text, "--units")
+    status, out, _ = command(capsys, folder, text, "--units")
     assert status == 0 and not (folder / UNITS).exists()
     row = next(row for row in json.loads(out)["labels"] if row["label"] == "after a vowel")
     assert row["unit"] == "0.5" and row["confirmed"] > row["baseline"]
-    assert said(capsys, folder, text, "--units", "--keep")[1] == out
+    assert command(capsys, folder, text, "--units", "--keep")[1] == out
     assert (folder / "model.safetensors").read_bytes() == before
     kept = units.load(folder)
     assert kept is not None and kept.summary() == json.loads(out)
     assert "| after a vowel | 0.5 " in (folder / "card.md").read_text(encoding="utf-8")
-    status, out, _ = said(capsys, folder, text, "--like", "On day 7 we made 79 miles, a")
+    status, out, _ = command(capsys, folder, text, "--like", "On day 7 we made 79 miles, a")
     assert status == 0 and "miles, a" in json.loads(out)["like"][0]["around"]
-    status, out, _ = said(capsys, folder, text, "--trace", tmp_path / "trace.safetensors")
+    status, out, _ = command(capsys, folder, text, "--trace", tmp_path / "trace.safetensors")
     assert status == 0 and json.loads(out)["tokens"] and (tmp_path / "trace.safetensors").stat().st_size > 10**5
 
 
@@ -285,7 +276,7 @@ def test_flags_that_do_not_fit(
 ) -> None:
     (tmp_path / "miles.txt").write_text(LINES)
     checkpoint.save(tmp_path / "tiny")
-    status, _, error = said(capsys, tmp_path / "tiny", tmp_path / "miles.txt", *flags)
+    status, _, error = command(capsys, tmp_path / "tiny", tmp_path / "miles.txt", *flags)
     assert status in (0, 2) and message in error and error.count("\n") <= 1
 
 
