@@ -44,17 +44,17 @@ class Moment:
     index: int
     """The piece is `split[index]`."""
     position: int
-    """Of the moment, in tokens from the start of the piece: its step is the one that this token is drawn from."""
+    """The moment's place in tokens from the start of the piece; this token is drawn from its step."""
     start: int
-    """Of the first token that is shown, in tokens from the start of the piece; `position` - `start` is an index into
+    """Where the shown tokens begin, in tokens from the start of the piece; `position` - `start` is an index into
     `words` and `values`."""
     words: tuple[str, ...]
     """What each token that is shown means: of text its character, of music `C♯5`, `dotted quarter`, `next bar`."""
     values: Floats
-    """Of the unit at the step that each of these tokens is drawn from, (tokens,), to tint them. Of a similar span how
+    """What the unit does at the step of each shown token, (tokens,), to tint them. In a similar span they are how
     much each step is like that of the query, from 0 to 1; 0 before and after it."""
     score: float
-    """Of the unit the value at the moment; of a similar span, which begins at the moment, the mean of its `values`."""
+    """The unit's value at the moment; for a similar span, which begins at the moment, the mean of its `values`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class Portrait:
     time_constant: float
     """In tokens; see `Units.time_constants`."""
     raises: Pushes
-    """Of the top layer: the tokens whose logits its h raises most, the most first; empty for other layers, which reach
+    """The tokens whose logits a unit of the top layer raises most, the most first; empty for other layers, which reach
     the logits only through the layers above."""
     lowers: Pushes
     """As `raises`, the tokens whose logits it lowers most."""

@@ -52,7 +52,7 @@ THREADS = min(4, os.cpu_count() or 1)
 CHUNK = 2**15
 """Tokens that are searched together, in the processor's cache."""
 NEAREST, CANDIDATES = 512, 1024
-"""So many tokens of each chunk are candidates, and so many in all are compared step by step."""
+"""The number of candidate tokens of each chunk, and the number of all candidates that are compared step by step."""
 
 Words = npt.NDArray[np.uint64]
 

@@ -75,7 +75,7 @@ class Units:
     units: tuple[UnitLabel, ...]
     """For each unit the label that it follows best, where that is more than the baseline."""
     time_constants: tuple[tuple[float, ...], ...]
-    """Of each unit of each layer, in tokens: -1 / mean(log f), where f is its forget gate at each token. What was
+    """The time constant of each unit in tokens, by layer: -1 / mean(log f), f its forget gate at each token. What was
     written into the cell fades to 1/e in that time."""
 
     def of(self, layer: int, unit: int) -> UnitLabel | None:
@@ -87,7 +87,7 @@ class Units:
         return list({row.label: row for row in reversed(self.labels)}.values())[::-1]
 
     def percentiles(self) -> list[dict[str, float]]:
-        """Of the time constants of each layer."""
+        """The percentiles of the time constants of each layer, in tokens."""
         found = np.percentile(np.array(self.time_constants), PERCENTILES, axis=1).round(2).T.tolist()
         return [dict(zip((f"{share}%" for share in PERCENTILES), layer, strict=True)) for layer in found]
 
