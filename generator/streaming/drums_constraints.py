@@ -10,15 +10,13 @@ from typing import ClassVar
 from generator.foundation.jit import compiled
 from generator.foundation.options import SamplingOptions
 from generator.streaming.violations import (
-    CONSTRAINED,
     METRE,
     METRE_ASKED,
-    NEVER_ENDS,
     TABLE,
     TEMPO,
     TEMPO_ASKED,
-    close_violating,
     encode_shared,
+    restricting,
     style_violation,
 )
 from generator.tokenizers import drums_grammar as grammar
@@ -43,18 +41,7 @@ def write_violations(rules: Rows, encoded: Rows, row: Rows, mask: Mask, violatio
         violations[token] = violation
 
 
-@compiled
-def restrict(
-    rules: Rows, end: int, constraints: Rows, given: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
-) -> None:
-    """See `constraints.Restrict`."""
-    for stream in range(len(memory)):
-        encoded, mask = constraints[stream], masks[stream]
-        if encoded[CONSTRAINED] and not given[stream]:
-            if encoded[NEVER_ENDS]:
-                mask[end] = False
-            write_violations(rules, encoded, memory[stream], mask, violations)
-            relaxed[stream] |= close_violating(mask, violations)
+restrict = restricting("drums", write_violations)
 
 
 class DrumsConstraints:

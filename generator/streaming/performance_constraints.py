@@ -8,19 +8,17 @@ from generator.foundation.jit import compiled
 from generator.foundation.options import SamplingOptions
 from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_violations
 from generator.streaming.violations import (
-    CONSTRAINED,
     DENSITY,
     KEY,
     KEY_ASKED,
     MOST_A_SECOND,
     MOST_AT_ONCE,
-    NEVER_ENDS,
     RANGES,
     TABLE,
     VOICES_AT_ONCE,
-    close_violating,
     encode_shared,
     key_violation,
+    restricting,
     style_violation,
 )
 from generator.tokenizers.base import SILENT, Mask, Rows
@@ -86,18 +84,7 @@ def write_violations(rules: Rows, encoded: Rows, row: Rows, mask: Mask, violatio
         violations[token] = violation
 
 
-@compiled
-def restrict(
-    rules: Rows, end: int, constraints: Rows, given: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
-) -> None:
-    """See `constraints.Restrict`."""
-    for stream in range(len(memory)):
-        encoded, mask = constraints[stream], masks[stream]
-        if encoded[CONSTRAINED] and not given[stream]:
-            if encoded[NEVER_ENDS]:
-                mask[end] = False
-            write_violations(rules, encoded, memory[stream], mask, violations)
-            relaxed[stream] |= close_violating(mask, violations)
+restrict = restricting("performance", write_violations)
 
 
 def part_of(tokenizer: PerformanceTokenizer) -> Part:

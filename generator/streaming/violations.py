@@ -7,12 +7,13 @@ that are relaxed for this token, because they cannot be met together with those 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from generator.foundation.errors import CarouselError, Option
-from generator.foundation.jit import compiled
+from generator.foundation.jit import compiled, specialised
 from generator.foundation.options import SamplingOptions
 from generator.music.score import style_name
 from generator.tokenizers.base import Mask, Rows
@@ -101,6 +102,29 @@ def close_violating(mask: Mask, violations: Rows) -> int:
     for token in range(len(mask)):
         mask[token] = mask[token] and violations[token] == least
     return int(least)
+
+
+write_violations: Any = None
+"""Writes the violation of each allowed token of a row; `restricting` replaces it."""
+
+
+def _restrict(
+    rules: Rows, end: int, constraints: Rows, given: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
+) -> None:
+    """See `constraints.Restrict`."""
+    for stream in range(len(memory)):
+        encoded, mask = constraints[stream], masks[stream]
+        if encoded[CONSTRAINED] and not given[stream]:
+            if encoded[NEVER_ENDS]:
+                mask[end] = False
+            write_violations(rules, encoded, memory[stream], mask, violations)
+            relaxed[stream] |= close_violating(mask, violations)
+
+
+def restricting(kind: str, write: Callable[..., None]) -> Callable[..., None]:
+    """The `constraints.Restrict` of a kind of tokenizer whose violations are written by this compiled function:
+    `write(rules, encoded, row, mask, violations)`."""
+    return specialised(_restrict, kind, write_violations=write)
 
 
 @compiled
