@@ -103,6 +103,7 @@ def test_on_a_telephone_the_side_bar_closes_when_a_page_is_chosen(browser: Brows
     """Also on the page without a stage, where the app was opened there; a choice within the bar leaves it open."""
     visit = Trainee(browser, url, 390)
     page, close = visit.page, visit.page.get_by_test_id("stSidebarCollapseButton")
+    page.wait_for_function("performance.getEntriesByType('resource').some(({ name }) => name.includes('/sidebar.js'))")
     for name in ("Text", "Music"):
         page.get_by_test_id("stExpandSidebarButton").click()
         close.wait_for()

@@ -98,7 +98,7 @@ test("a take that the server has lost is drawn again behind what is here, with t
   deepEqual([memory.lost, stage.live.take, stage.said], [false, 4, ""]);
 });
 
-test("nothing is asked while the connection is down; after two asks in vain the page loads anew", () => {
+test("nothing is asked while the connection is down; after two asks in vain the page loads anew, but cuts nothing off", () => {
   const memory = playing();
   isConnected = false;
   memory.recover(stage.data);
@@ -108,7 +108,14 @@ test("nothing is asked while the connection is down; after two asks in vain the 
   memory.ask();
   deepEqual([asked.length, reloads], [2, 0]);
   memory.ask();
+  deepEqual([asked.length, reloads], [2, 0], "what was drawn ahead still plays");
+  stage.view.position = 19.8;
+  memory.ask();
   deepEqual([asked.length, reloads], [2, 1]);
+  Object.assign(stage, { state: "paused" });
+  stage.view.position = 14;
+  memory.ask();
+  deepEqual([asked.length, reloads], [2, 2], "nothing sounds that a reload would cut off");
 });
 
 test("who presses Stop meanwhile is left alone", () => {

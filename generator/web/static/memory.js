@@ -7,6 +7,7 @@ const SAVE_MS = 1000;
 const ASK_MS = 2000;
 const MOST_ASKS = 2;
 const MARGIN = 2e-3; // seconds; positions are rounded
+const LAST = 0.5; // seconds of what was drawn ahead, at the end of which a reload cuts nothing off
 
 export class Memory {
   constructor(stage, name) {
@@ -81,8 +82,12 @@ export class Memory {
     const { stage } = this;
     this.askedAt = performance.now();
     if (!isConnected()) return;
+    if (this.asks === MOST_ASKS) {
+      // A slow server may still answer. If Streamlit does not run its page again, a reload makes it, once nothing sounds.
+      if (stage.state !== "playing" || stage.view.horizon < stage.view.position + LAST) location.reload();
+      return;
+    }
     this.asks += 1;
-    if (this.asks > MOST_ASKS) return location.reload(); // Streamlit has not run its page again; a reload makes it
     const position = Math.max(0, stage.view.horizon - MARGIN);
     stage.trigger("restore", { origin: stage.origin, position, kept: this.lostKept });
   }
