@@ -108,6 +108,9 @@ test("nothing is asked while the connection is down; after two asks in vain the 
   memory.ask();
   deepEqual([asked.length, reloads], [2, 0]);
   memory.ask();
+  deepEqual([asked.length, reloads], [2, 0], "a server that has just begun is slow");
+  memory.firstAskedAt = -1e6;
+  memory.ask();
   deepEqual([asked.length, reloads], [2, 0], "what was drawn ahead still plays");
   stage.view.position = 19.8;
   memory.ask();

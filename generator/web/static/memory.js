@@ -6,6 +6,7 @@ import { forget, recall, remember, TAB } from "./storage.js";
 const SAVE_MS = 1000;
 const ASK_MS = 2000;
 const MOST_ASKS = 2;
+const PATIENCE_MS = 20_000; // a server that has just begun imports and compiles first
 const MARGIN = 2e-3; // seconds; positions are rounded
 const LAST = 0.5; // seconds of what was drawn ahead, at the end of which a reload cuts nothing off
 
@@ -84,10 +85,12 @@ export class Memory {
     if (!isConnected()) return;
     if (this.asks === MOST_ASKS) {
       // A slow server may still answer. If Streamlit does not run its page again, a reload makes it, once nothing sounds.
-      if (stage.state !== "playing" || stage.view.horizon < stage.view.position + LAST) location.reload();
+      const isQuiet = stage.state !== "playing" || stage.view.horizon < stage.view.position + LAST;
+      if (isQuiet && performance.now() > this.firstAskedAt + PATIENCE_MS) location.reload();
       return;
     }
     this.asks += 1;
+    if (this.asks === 1) this.firstAskedAt = this.askedAt;
     const position = Math.max(0, stage.view.horizon - MARGIN);
     stage.trigger("restore", { origin: stage.origin, position, kept: this.lostKept });
   }
