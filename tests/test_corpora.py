@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import multiprocessing
 import os
 import zipfile
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.corpora import download, folder, open_corpus, parallel, splits
+from generator.corpora import download, folder, open_corpus, splits
 from generator.corpora.archives import FramesCorpus, MaestroCorpus
 from generator.corpora.base import Corpus, Facts, Piece
 from generator.corpora.dataset import prepare
@@ -327,11 +325,3 @@ def test_the_tokenizer_suits_the_files(tmp_path: Path, asap: list[Path]) -> None
     assert reason.startswith("only ")
     corpus = open_corpus(asap[0])
     assert (corpus.tokenizer, corpus.facts.reason[:4]) == ("performance", "only")
-
-
-def test_many_files_are_read_by_two_processes_in_order() -> None:
-    assert list(parallel.in_order(abs, [-2, 1])) == [2, 1]
-    powers = parallel.in_order(partial(pow, 2), range(parallel.FEW + 5))
-    assert [next(powers) for _ in range(5)] == [1, 2, 4, 8, 16]
-    powers.close()  # no process outlives its reader
-    assert not multiprocessing.active_children()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,7 +21,7 @@ def in_order(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
     """The results of `work` for all items, in their order.
 
     Processes are spawned, not forked, because the fork of a process with running threads may hang. They ignore Ctrl-C;
-    the parent process ends them.
+    the parent process ends them. They do not run the caller's script again, so it needs no `if __name__ == "__main__"`.
 
     Args:
         work: a function of a module, or a `partial` of one, so that it can be pickled.
@@ -32,7 +34,7 @@ def in_order(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
 
     pool = ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn"), initializer=_ignore_ctrl_c)
     try:
-        with _started_without_ctrl_c():
+        with _started_without_ctrl_c(), _started_without_main():
             results = pool.map(work, items)
         yield from results
     finally:
@@ -57,3 +59,14 @@ def _started_without_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _started_without_main() -> Iterator[None]:
+    """Processes that are spawned in this block find no script to run as their `__main__`."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

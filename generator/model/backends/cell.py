@@ -78,23 +78,34 @@ def _cell(row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Fl
 
 
 @compiled
+def _activate(row: npt.NDArray[np.float32], scales: Floats, added: Floats, is_tanh: bool, gate: Floats) -> None:
+    """Write tanh or sigmoid of `row` · `scales` + `added` to `gate`, each of shape (units,)."""
+    if is_tanh:
+        for unit in range(len(gate)):
+            x = _clamp(np.float32(row[unit]) * scales[unit] + added[unit])
+            gate[unit] = _numerator(x) / _denominator(x)
+    else:
+        for unit in range(len(gate)):
+            x = _clamp(_HALF * (np.float32(row[unit]) * scales[unit] + added[unit]))
+            under = _denominator(x)
+            gate[unit] = _HALF * (under + _numerator(x)) / under
+
+
+@compiled
 def _trace_gates(rows: StateArrays, stream: int, layer: int, begin: int, scales: Floats, added: Floats) -> None:
     """Write what the step finds in a block to `rows.trace`: the gates, whose inputs are as in `_cell`, and the cell of
     the step before."""
     step, units = rows.traced[stream], min(BLOCK, rows.c.shape[2] - begin)
     for gate in range(GATES):
-        for unit in range(units):
-            at = gate * units + unit
-            x = np.float32(rows.sums[stream, at]) * scales[at] + added[at]
-            if gate == CANDIDATE:
-                x = _clamp(x)
-                rows.trace[step, gate, layer, begin + unit] = _numerator(x) / _denominator(x)
-            else:
-                x = _clamp(_HALF * x)
-                under = _denominator(x)
-                rows.trace[step, gate, layer, begin + unit] = _HALF * (under + _numerator(x)) / under
-    for unit in range(begin, begin + units):
-        rows.trace[step, CELL, layer, unit] = rows.c[layer, stream, unit]
+        first = gate * units
+        _activate(
+            rows.sums[stream, first : first + units],
+            scales[first : first + units],
+            added[first : first + units],
+            gate == CANDIDATE,
+            rows.trace[step, gate, layer, begin : begin + units],
+        )
+    rows.trace[step, CELL, layer, begin : begin + units] = rows.c[layer, stream, begin : begin + units]
 
 
 @compiled
