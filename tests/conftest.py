@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -223,21 +224,29 @@ def blank(browser: Browser, url: str) -> Iterator[Page]:
 
 
 SHIPPED = ("bach", "drums", "folk", "piano", "shakespeare")
+ALL_SHIPPED = [f"checkpoints/{name}" for name in SHIPPED]
+SLOW = ("checkpoints/drums", "checkpoints/folk")
+"""Those that only the slow tests of all models have: another one is of the same kind, or a quick fake."""
 
 
-@pytest.fixture(scope="session", params=SHIPPED)
+def models(*names: str) -> list[Any]:
+    """Parameters of a test: fakes by their kinds, shipped checkpoints by their folders."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in names]
+
+
+@pytest.fixture(scope="session", params=models(*ALL_SHIPPED))
 def shipped(request: pytest.FixtureRequest) -> Model:
     """Every checkpoint that the repository ships."""
-    return load(ROOT / "checkpoints" / request.param)
+    return model_called(request.param)
 
 
-@pytest.fixture(scope="session", params=[*KINDS, *SHIPPED])
+@pytest.fixture(scope="session", params=models(*KINDS, *ALL_SHIPPED))
 def any_model(request: pytest.FixtureRequest) -> Model:
     """The fakes and the shipped checkpoints."""
     return model_called(request.param)
 
 
-@pytest.fixture(scope="session", params=sorted({*KINDS, *SHIPPED} - {"frames", "drums"}))
+@pytest.fixture(scope="session", params=models(*sorted({*KINDS, *ALL_SHIPPED} - {"frames", "drums", SLOW[0]})))
 def speaker(request: pytest.FixtureRequest) -> Model:
     """Those that say characters or pitched notes one after another, in which copies are looked for."""
     return model_called(request.param)
@@ -245,4 +254,4 @@ def speaker(request: pytest.FixtureRequest) -> Model:
 
 def model_called(name: str) -> Model:
     """A shipped checkpoint, or the tiny fake of a kind."""
-    return load(ROOT / "checkpoints" / name) if name in SHIPPED else Model(tiny(name))
+    return load(ROOT / name) if "/" in name else Model(tiny(name))

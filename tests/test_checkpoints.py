@@ -16,7 +16,7 @@ from generator.model.checkpoint import Checkpoint
 from generator.music import midi
 from generator.streaming.engine import load
 from generator.training import card
-from tests.conftest import ROOT, SHIPPED
+from tests.conftest import ALL_SHIPPED, ROOT, SHIPPED, models
 
 CHECKPOINTS = ROOT / "checkpoints"
 
@@ -81,9 +81,9 @@ def test_music_scores_are_reproduced(name: str, corpus: str, mirror: Path) -> No
         assert evaluate(checkpoint, dataset, split)["nats_per_note"] == pytest.approx(row["nats_per_note"], abs=2e-3)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-def test_the_same_command_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
-    music = load(CHECKPOINTS / name).tokenizer.medium == "music"
+@pytest.mark.parametrize("folder", models(*ALL_SHIPPED))
+def test_the_same_command_gives_the_same_bytes(folder: str, tmp_path: Path) -> None:
+    name, music = Path(folder).name, load(ROOT / folder).tokenizer.medium == "music"
     length = {"piano": ["--seconds", "30"], "shakespeare": ["--tokens", "1000"]}.get(name, ["--bars", "64"])
     outputs = {}
     variants = {"a": [], "b": [], "1": ["--chunk", "1"], "97": ["--chunk", "97"], "other": ["--seed", "8"]}

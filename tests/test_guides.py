@@ -32,7 +32,7 @@ def test_every_constraint_has_its_row_and_its_example() -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["constraints", "harmony", "governor"])
+@pytest.mark.parametrize("name", [pytest.param("constraints", marks=pytest.mark.slow), "harmony", "governor"])
 def test_a_guide_runs_from_top_to_bottom(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,7 +24,7 @@ from generator.streaming.jobs import CHUNK, Job, Result
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream, draw
 from generator.tokenizers import KINDS
-from tests.conftest import ROOT, SHIPPED, model_called, tiny
+from tests.conftest import ALL_SHIPPED, ROOT, model_called, models, tiny
 from tests.process import python
 from tests.strategies import sampling
 
@@ -236,7 +236,7 @@ def check_midi(data: bytes, notes: int) -> None:
     assert not sounding and notes == 0
 
 
-@pytest.mark.parametrize("name", sorted({*KINDS, *SHIPPED} - {"char", "shakespeare"}))
+@pytest.mark.parametrize("name", models(*sorted({*KINDS, *ALL_SHIPPED} - {"char", "checkpoints/shakespeare"})))
 @given(options=sampling)
 @settings(max_examples=8)
 def test_law_7_valid_music(name: str, options: dict[str, Any]) -> None:

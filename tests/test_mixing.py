@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser
 
 from tests.browser import Visit
@@ -36,6 +37,7 @@ def open_panel(visit: Visit, name: str) -> None:
     visit.page.locator(".panel-buttons").get_by_role("button", name=name).click()
 
 
+@pytest.mark.slow
 def test_listening(browser: Browser, url: str) -> None:
     visit = Visit(browser, url, new=True)
     page = visit.page

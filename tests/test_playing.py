@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.browser import PORTS, Visit
 from tests.test_access import findings
@@ -31,6 +32,7 @@ def sent(visit: Visit) -> list[dict[str, Any]]:
     return messages
 
 
+@pytest.mark.slow
 def test_a_musician_plays_and_the_stream_answers(visit: Visit) -> None:
     page, keys = visit.page, visit.page.keyboard
     page.evaluate(PORTS)

@@ -64,7 +64,7 @@ def test_the_command_writes_a_trace(tmp_path: Path, capsys: pytest.CaptureFixtur
     take, first, second = (tmp_path / name for name in ("a.take", "a.safetensors", "b.safetensors"))
     assert main(["shakespeare", "--prime", "To", "--tokens", "50", "--save", str(take), "--trace", str(first)]) == 0
     assert main(["--resume", str(take), "--rewind", "10", "--tokens", "30", "--trace", str(second)]) == 0
-    model = model_called("shakespeare")
+    model = model_called("checkpoints/shakespeare")
     stream = model.stream("To")
     stream.pull(70)
     whole, parts = model.trace(stream), [safetensors.numpy.load_file(path) for path in (first, second)]

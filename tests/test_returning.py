@@ -139,6 +139,7 @@ def test_a_link_that_was_changed_is_refused_in_words(browser: Browser, url: str)
     assert visit.complaints == []
 
 
+@pytest.mark.slow
 def test_a_restart_of_the_server_is_not_heard(browser: Browser, folder: Path, tmp_path: Path) -> None:
     """The page plays what it has, and then goes on with the same take."""
     port = free_port()
