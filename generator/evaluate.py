@@ -57,6 +57,7 @@ from generator.training import card
 from generator.training.run_folder import claimed
 
 CARRIED = "one carried stream from a cold start, END tokens included"
+MASKED = f"{CARRIED}; as in a stream, only tokens that the grammar allows share the probability"
 SIDE_BY_SIDE = "{lanes} streams side by side, each carried from a cold start, END tokens included"
 BEGINNING = "{words}; of the {whole:,} tokens the first {part:,}"
 EXAMPLE = "python -m generator.evaluate checkpoints/shakespeare tinyshakespeare"
@@ -71,6 +72,7 @@ def evaluate(
     window: int | None = None,
     adapting: DynamicOptions | None = None,
     lanes: int = 1,
+    masked: bool = False,
     reading: int | None = None,
     visible: bool = False,
 ) -> dict[str, Any]:
@@ -81,6 +83,7 @@ def evaluate(
         window: forget everything after each so many tokens.
         adapting: dynamic evaluation.
         lanes: cut the split into so many streams and read them side by side, which is faster.
+        masked: share the probability among the tokens that the grammar allows; only with one carried stream.
         reading: read only the first so many tokens.
         visible: show a bar on standard error.
 
@@ -90,6 +93,7 @@ def evaluate(
     whole = dataset.split(split)
     part = whole if reading is None else whole.beginning(reading)
     tokenizer = checkpoint.tokenizer
+    grammar = tokenizer.grammar if masked else None
     with bar("scoring", TaskProgressColumn(), TimeRemainingColumn(), visible=visible) as show:
 
         def progress(done: int, total: int) -> None:
@@ -116,13 +120,14 @@ def evaluate(
                 part.tokens, tokenizer.start, window, progress
             )
         elif backend:
-            words = CARRIED
-            found = negative_log_likelihood(prepare_backend(backend, checkpoint), part.tokens, tokenizer.start)
+            words = MASKED if masked else CARRIED
+            read = prepare_backend(backend, checkpoint)
+            found = negative_log_likelihood(read, part.tokens, tokenizer.start, grammar)
         else:
             lanes = min(lanes, len(part.tokens))
-            words = CARRIED if lanes == 1 else SIDE_BY_SIDE.format(lanes=lanes)
+            words = SIDE_BY_SIDE.format(lanes=lanes) if lanes > 1 else MASKED if masked else CARRIED
             found = checkpoint.model().negative_log_likelihood(
-                part.tokens, tokenizer.start, lanes=lanes, progress=progress
+                part.tokens, tokenizer.start, lanes=lanes, grammar=grammar, progress=progress
             )
     if len(part.tokens) < len(whole.tokens):
         words = BEGINNING.format(words=words, whole=len(whole.tokens), part=len(part.tokens))
@@ -209,11 +214,10 @@ def main(arguments: list[str] | None = None) -> int:
     how.add_argument(
         "--trace", type=Path, metavar="FILE", help="write what gates and cells do in the split: .safetensors"
     )
-    parser.add_argument(
-        "--keep",
-        action="store_true",
-        help="with --units: write them to the checkpoint, units.json and a table in its card",
-    )
+    masked = "share the probability among the tokens that the grammar allows, as a stream does"
+    parser.add_argument("--masked", action="store_true", help=masked)
+    keep = "with --units: write them to the checkpoint, units.json and a table in its card"
+    parser.add_argument("--keep", action="store_true", help=keep)
     how.add_argument("--rank", type=Path, metavar="FILE", help="which of the checkpoints explains this file best?")
     add_arguments(parser, DynamicOptions)
     return command.run(parser, _evaluate, arguments)
@@ -225,6 +229,8 @@ def _evaluate(given_: argparse.Namespace) -> None:
         raise CarouselError(f"--{next(iter(options))} belongs to --dynamic; add that or leave it out")
     if given_.keep and not given_.units:
         raise CarouselError("--keep belongs to --units; add that or leave it out")
+    if given_.masked and (given_.window or given_.dynamic):
+        raise CarouselError("--masked is for one carried stream; leave --window and --dynamic out")
     if given_.split and (given_.units or given_.like is not None):
         raise CarouselError("--units reads the held-out splits and --like the training split; leave --split out")
     if given_.rank is not None:
@@ -259,8 +265,8 @@ def _evaluate(given_: argparse.Namespace) -> None:
     if given_.trace is not None:
         print(_json(_trace(Model(checkpoint), dataset, split, given_.trace)))
         return
-    scores = evaluate(checkpoint, dataset, split, given_.backend, window=given_.window, adapting=adapting, visible=True)
-    print(json.dumps(scores, indent=2))
+    how = {"window": given_.window, "adapting": adapting, "masked": given_.masked}
+    print(json.dumps(evaluate(checkpoint, dataset, split, given_.backend, **how, visible=True), indent=2))
 
 
 def _units(checkpoint: Checkpoint, dataset: TokenDataset, folder: Path | None) -> dict[str, Any]:

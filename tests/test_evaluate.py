@@ -22,6 +22,8 @@ from generator.corpora import open_corpus
 from generator.corpora.dataset import TokenDataset, prepare
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import DynamicOptions
+from generator.model.backends import negative_log_likelihood
+from generator.model.backends import prepare as prepare_backend
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.lstm import LanguageModel
@@ -229,6 +231,28 @@ def test_options_may_stand_anywhere(
     status, out, _ = command(capsys, tmp_path / "model", "--dynamic", "--segment", 9, tmp_path / "text.txt")
     assert status == 0 and "segment of 9 tokens" in json.loads(out)["convention"]
     assert {path: path.read_bytes() for path in (tmp_path / "model").iterdir()} == files
+
+
+def test_masked_only_allowed_tokens_share_the_probability(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the decoder's masks, one step after another; and both backends and torch agree."""
+    checkpoint = tiny("score")
+    model, tokenizer = checkpoint.model(), checkpoint.tokenizer
+    stream = Model(checkpoint).stream(seed=3, temperature=1.0)
+    stream.pull(600)
+    tokens, decoder = np.array(stream.tokens()), tokenizer.decoder()
+    inputs = torch.from_numpy(np.concatenate([[tokenizer.start], tokens[:-1]]).astype(np.int64))
+    logits = model(inputs[None], model.zero_state(1))[0][0].detach().double().numpy()
+    expected = []
+    for row, token in zip(logits, tokens.tolist(), strict=True):
+        expected.append(np.log(np.exp(row[decoder.allowed()]).sum()) - row[token])
+        decoder.feed(token)
+    found = model.negative_log_likelihood(tokens, tokenizer.start, grammar=tokenizer.grammar)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert found.sum() < model.negative_log_likelihood(tokens, tokenizer.start).sum()
+    read = negative_log_likelihood(prepare_backend("fp32", checkpoint), tokens, tokenizer.start, tokenizer.grammar)
+    np.testing.assert_allclose(read, expected, atol=1e-3)
+    status, _, said = command(capsys, CHECKPOINTS / "bach", "bach-chorales", "--masked", "--window", 9)
+    assert status == 2 and "--masked is for one carried stream" in said
 
 
 def test_an_interrupt_ends_quietly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

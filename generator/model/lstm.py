@@ -5,7 +5,7 @@ It is used for training and for scoring whole sequences. Streaming uses `model/b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,9 +18,12 @@ from torch.nn import functional as F
 
 from generator.model.config import ModelConfig
 from generator.model.state import State
+from generator.tokenizers.base import Grammar, Mask
 
 LayerStates = list[tuple[Tensor, Tensor]]
 """(h, c) of each layer, each of shape (lanes, hidden_size)."""
+STEPS_AT_ONCE = 256
+"""Steps that are read together when tokens are scored."""
 WINDOWS_AT_ONCE = 32
 """Windows in a batch when windows are scored."""
 
@@ -137,6 +140,7 @@ class LanguageModel(nn.Module):
         *,
         state: State | None = None,
         lanes: int = 1,
+        grammar: Grammar | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> npt.NDArray[np.float64]:
         """The negative log-likelihood of each token in nats, (tokens,), with the state carried from token to token.
@@ -146,6 +150,8 @@ class LanguageModel(nn.Module):
             state: the state before `start` is read, by default zero; only with one lane.
             lanes: cut the tokens into so many sequences of equal length that are read in parallel, which is faster.
                 Each starts from a zero state and the token before it. Up to lanes - 1 tokens at the end are left out.
+            grammar: only the tokens that it allows share the probability, as they do where a stream is drawn; only
+                with one lane.
             progress: called with the number of tokens read and of all tokens.
         """
         steps = len(tokens) // lanes
@@ -155,7 +161,8 @@ class LanguageModel(nn.Module):
         begun = None
         if state is not None:
             begun = [(torch.tensor(h)[None], torch.tensor(c)[None]) for h, c in zip(state.h, state.c, strict=True)]
-        return self._read(first, targets, progress, begun).flatten().numpy()
+        masks = None if grammar is None else grammar.masks(tokens, self.config.vocab_size, STEPS_AT_ONCE)
+        return self._read(first, targets, progress, begun, masks).flatten().numpy()
 
     @torch.no_grad()
     def negative_log_likelihood_in_windows(
@@ -183,18 +190,21 @@ class LanguageModel(nn.Module):
         targets: Tensor,
         progress: Callable[[int, int], None] | None = None,
         state: LayerStates | None = None,
+        masks: Iterator[Mask] | None = None,
     ) -> Tensor:
         """The negative log-likelihood of `targets`, (lanes, steps), if each lane reads its `first` token, (lanes, 1),
-        and then the targets, from `state`, by default zero."""
+        and then the targets, from `state`, by default zero; `masks` are those of `Grammar.masks`."""
         inputs = torch.cat([first, targets[:, :-1]], dim=1)
         state = state or self.zero_state(len(targets))
         found = []
-        for left in range(0, targets.shape[1], 256):
-            part = slice(left, left + 256)
+        for left in range(0, targets.shape[1], STEPS_AT_ONCE):
+            part = slice(left, left + STEPS_AT_ONCE)
             logits, state = self(inputs[:, part], state)
+            if masks is not None:
+                logits = logits.masked_fill(~torch.from_numpy(next(masks)), -torch.inf)
             found.append(F.cross_entropy(logits.transpose(1, 2).float(), targets[:, part], reduction="none"))
             if progress:
-                progress(min(left + 256, targets.shape[1]) * len(targets), targets.numel())
+                progress(min(part.stop, targets.shape[1]) * len(targets), targets.numel())
         return torch.cat(found, dim=1).double()
 
     def _drop(self, x: Tensor, share: float) -> Tensor:

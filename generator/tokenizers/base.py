@@ -55,7 +55,7 @@ class Grammar:
         in place."""
         self.loops[1](self.rules, memory, tokens)
 
-    def memories(self, tokens: Tokens, part: int = 4096) -> Iterator[Rows]:
+    def memories(self, tokens: npt.NDArray[np.integer[Any]], part: int = 4096) -> Iterator[Rows]:
         """The memory of one stream before each token of `tokens`, (tokens, size), in parts, of which the next one
         overwrites the last."""
         memory, rows = self.begin()[np.newaxis], np.empty((part, self.size), np.int64)
@@ -66,6 +66,13 @@ class Grammar:
                 rows[row] = memory[0]
                 self.advance(memory, some[row : row + 1])
             yield rows[: len(some)]
+
+    def masks(self, tokens: npt.NDArray[np.integer[Any]], vocab_size: int, part: int) -> Iterator[Mask]:
+        """Which tokens may come where each of `tokens` comes, (part or fewer, vocab_size), part by part."""
+        for rows in self.memories(tokens, part):
+            masks = np.empty((len(rows), vocab_size), np.bool_)
+            self.allowed(rows, masks)
+            yield masks
 
 
 class Decoder(Protocol):

@@ -19,6 +19,7 @@ from generator.model.backends.products import fastest_product
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
 from generator.model.state import Floats
+from generator.tokenizers.base import Grammar
 
 __all__ = ["AUTO", "BACKENDS", "Backend", "Memory", "name_of", "nats_of", "negative_log_likelihood", "prepare"]
 
@@ -114,19 +115,24 @@ def _matrices(checkpoint: Checkpoint) -> list[Floats]:
 
 
 def negative_log_likelihood(
-    backend: Backend, tokens: npt.NDArray[np.integer[Any]], start: int
+    backend: Backend, tokens: npt.NDArray[np.integer[Any]], start: int, grammar: Grammar | None = None
 ) -> npt.NDArray[np.float64]:
     """The negative log-likelihood of each token in nats, (tokens,), with a carried state, computed by the same steps as
-    in a stream. The first token follows `start` and a zero state."""
+    in a stream. The first token follows `start` and a zero state. Only tokens that `grammar` allows share the
+    probability, if it is given."""
     memory = backend.memory(1)
     inputs = np.concatenate([[start], tokens[:-1]]).astype(np.int64)
     nats = np.empty(len(tokens), np.float64)
     logits = np.empty((256, backend.config.vocab_size), np.float32)
+    masks = None if grammar is None else grammar.masks(tokens, logits.shape[1], len(logits))
     for first in range(0, len(tokens), len(logits)):
         targets = tokens[first : first + len(logits)]
         for step in range(len(targets)):
             backend.step(inputs[first + step : first + step + 1], memory, logits[step : step + 1])
-        nats[first : first + len(targets)] = nats_of(logits[: len(targets)], targets)
+        read = logits[: len(targets)]
+        if masks is not None:
+            read[~next(masks)] = -np.inf
+        nats[first : first + len(targets)] = nats_of(read, targets)
     return nats
 
 
