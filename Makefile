@@ -44,12 +44,10 @@ setup-bench: .venv/.installed-bench  ## add to .venv what the benchmarks need
 	$(UV) -r requirements-bench.txt || $(PIP) -r requirements-bench.txt
 	touch $@
 
-# One checkpoint of each kind of tokenizer. Whatever changes later is compiled when it is first used.
+# One checkpoint of each kind of tokenizer, two side by side. Whatever changes later is compiled when it is first used.
 .venv/.compiled: .venv/.installed
-	@for name in shakespeare bach piano drums; do \
-		echo "Compiling what plays $$name, of shakespeare, bach, piano and drums ..."; \
-		$(BIN)/python -m generator.sample $$name --tokens 1 >/dev/null || exit; \
-	done
+	@echo 'Compiling what plays text, written music, performances and drums ...'
+	@echo shakespeare bach piano drums | xargs -n 1 -P 2 $(BIN)/python -m generator.sample --tokens 1 >/dev/null
 	touch $@
 
 app: setup  ## open the app in the browser
@@ -58,7 +56,7 @@ app: setup  ## open the app in the browser
 wheel: .venv/.python  ## make dist/*.whl, the package with the shipped checkpoints
 	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
 
-test: .venv/.installed-dev  ## run every test but the slow ones
+test: .venv/.installed-dev .venv/.compiled  ## run every test but the slow ones
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
 test-slow: .venv/.installed-dev  ## run the slow tests
