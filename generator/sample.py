@@ -6,10 +6,13 @@ r"""Stream from a checkpoint: text to standard output as it is made, music into 
     python -m generator.sample checkpoints/bach --midi-in Keyboard --midi-out Synth --click --save duet.take
     python -m generator.sample --tree evening.take other.take
     python -m generator.sample checkpoints/bach --melody tune.mid --best-of 8 -o harmony.mid
+    python -m generator.sample checkpoints/bach --prime song.mid --bars 16 -o longer.mid
+    python -m generator.sample checkpoints/bach --prime song.mid --keep Lead -o other.mid
     python -m generator.sample --replay chorales.mid
     python -m generator.sample --resume evening.take --why 120
 
-The file given with -o holds the stream from its beginning, the primer included. Its suffix chooses the format: .mid
+The file given with -o holds the stream from its beginning, the primer included. A primer of written music or drums is
+there as its file has it, with all tracks, and the stream goes on in them. Its suffix chooses the format: .mid
 .wav .ogg .flac .musicxml .abc .svg .pdf for music, .txt for text. Without a length, text is generated until Ctrl-C.
 Options that are not given are those that the checkpoint's folder has in defaults.json; a saved stream keeps its own.
 --resume and --replay need no CHECKPOINT: takes, and MIDI and MusicXML files written here, name the one that they were
@@ -35,6 +38,7 @@ from generator.cli.reporting import (
     reporting_an_interrupt,
     reporting_copies,
     showing_progress,
+    tempo_change,
 )
 from generator.cli.sample_flags import DEFAULT_TOKENS, check, check_paths, draws_file, parser_of, refuse_all_but
 from generator.corpora.progress import when_slow
@@ -105,6 +109,8 @@ def sample(args: argparse.Namespace, progress: Progress) -> None:
     for event in kept:
         if isinstance(event, Tempo):
             clock.set(event)
+    if args.seconds is not None and stream.song is not None and args.midi_out is None:
+        args.seconds /= tempo_change(stream)  # in the file the song's own tempo holds, in the stream the nearest one
     begin = 0.0  # of the new music, in seconds from the start of the stream; needed with --seconds only
     if args.seconds is not None:
         # A primer ends with its last note. In a saved stream, notes that still sound overlap with the new ones.

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from generator.analysis.originality import WINDOWS
+from generator.cli.song import metre_and_tempo, where_tracks_go
 from generator.foundation.omissions import WHEN_PRIMING, Sentence, many, omitted, sentences
 from generator.foundation.options import flag
 from generator.foundation.terminal import tell
@@ -80,11 +81,17 @@ def reporting_an_interrupt(path: Path) -> Iterator[None]:
 
 def report_tempo(stream: Stream) -> None:
     """Report it if the checkpoint knows no tempo near the one that is asked for."""
+    change, asked = tempo_change(stream), stream.options.tempo
+    if asked is not None and abs(change - 1) > FAR and stream.song is None:  # a song keeps its own
+        tell(tempo_in_words(change * asked, asked))
+
+
+def tempo_change(stream: Stream) -> float:
+    """The tempo of a stream's tokens divided by the one that is asked for."""
     tokenizer, asked = stream.engine.tokenizer, stream.options.tempo
-    if isinstance(tokenizer, ScoreTokenizer | DrumsTokenizer) and asked is not None:
-        nearest = nearest_tempo(tokenizer.table.tempos, asked)
-        if abs(nearest / asked - 1) > FAR:
-            tell(tempo_in_words(nearest, asked))
+    if not isinstance(tokenizer, ScoreTokenizer | DrumsTokenizer) or asked is None:
+        return 1.0
+    return nearest_tempo(tokenizer.table.tempos, asked) / asked
 
 
 def primer_omissions(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]:
@@ -102,6 +109,8 @@ def primer_omissions(piece: str | Score, tokenizer: Tokenizer) -> list[Sentence]
         if change > FAR:
             said.append(Sentence(tempo_in_words(heard.quarters_per_minute, asked.quarters_per_minute), True))
     told = ("tempos_changed",) if said and len(piece.tempos) == 1 else ()
+    if tokenizer.bar_lines:
+        said += [*metre_and_tempo(piece, found), *where_tracks_go(piece, found, tokenizer)]
     return [*said, *sentences(lost, piece.omissions, WHEN_PRIMING, told)]
 
 
@@ -114,7 +123,7 @@ def melody_omissions(score: Score, melody: str) -> list[Sentence]:
 
 def tempo_in_words(tempo: float, asked: float) -> str:
     """The words for one tempo being played instead of another."""
-    return f"tempo {tempo:g} instead of {asked:g}: the nearest that this checkpoint knows"
+    return f"tempo {tempo:g} instead of {round(asked, 2):g}: the nearest that this checkpoint knows"
 
 
 def times(count: int) -> str:

@@ -39,6 +39,12 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
     length.add_argument("--bars", type=command.positive, metavar="B", help="stop after B bars of music")
     add_arguments(parser, SamplingOptions, "default: the checkpoint's own, or else ")
     parser.add_argument("--prime", metavar="TEXT|FILE", help="go on from this text, or from the piece in this file")
+    parser.add_argument(
+        "--keep",
+        action="append",
+        metavar="TRACK",
+        help="with --prime FILE: this track of the song stays, by name or number, and the model writes the others",
+    )
     parser.add_argument("--voice", metavar="NAME", help="the voice that gets the melody (default: the first)")
     parser.add_argument("--transpose", type=int, metavar="N", help="transpose the melody by N semitones")
     parser.add_argument(
@@ -155,7 +161,9 @@ def check(args: argparse.Namespace, tokenizer: Tokenizer) -> None:
         raise CarouselError(f"this checkpoint generates {tokenizer.kind}, which has no bars; give --seconds")
     if args.best_of is not None and args.seconds is not None:
         raise CarouselError("--best-of compares stretches of --tokens or --bars; leave --seconds out")
-    if "melody" not in args and (args.voice is not None or args.transpose is not None):
+    if args.keep is not None and (args.prime is None or "melody" in args or not music):
+        raise CarouselError("--keep is for the tracks of a song; name its file with --prime, without --melody")
+    if "melody" not in args and (args.transpose is not None or (args.voice is not None and args.keep is None)):
         raise CarouselError("--voice and --transpose are for a melody; name its file with --melody")
     if args.midi_out is None and (args.midi_in is not None or args.click):
         raise CarouselError("--midi-in and --click need --midi-out, the port to play to; --midi-out list shows them")

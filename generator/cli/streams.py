@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from generator.cli import takes
+from generator.cli import song, takes
 from generator.cli.reporting import melody_omissions, primer_omissions
 from generator.corpora.primer import read_primer
 from generator.foundation.errors import CarouselError
@@ -14,8 +14,9 @@ from generator.foundation.options import SamplingOptions, given
 from generator.foundation.terminal import tell
 from generator.model.backends import AUTO
 from generator.music import files
+from generator.music.score import Score
 from generator.streaming.course import Progress
-from generator.streaming.engine import Model
+from generator.streaming.engine import Engine, Model
 from generator.streaming.melody import brought
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
@@ -32,6 +33,8 @@ def new_stream(args: argparse.Namespace, model: Model, progress: Progress) -> St
     if args.prime is None:
         return engine.stream(**options)
     prime = read_primer(args.prime, model.tokenizer.medium)
+    if isinstance(prime, Score) and (args.keep or model.tokenizer.bar_lines):
+        return _stream_of_song(args, model, engine, prime, options, progress)
     if isinstance(prime, str):
         known = str(model.tokenizer.decode(model.tokenizer.encode(prime)[:-1]))
         unknown = set(prime) - set(known)
@@ -66,6 +69,22 @@ def saved_stream(args: argparse.Namespace, model: Model, snapshot: Snapshot, pro
         stream.set(**given(args, SamplingOptions))
     except CarouselError as error:
         raise CarouselError(f"{args.resume}: ", *error.args) from error
+    return stream
+
+
+def _stream_of_song(
+    args: argparse.Namespace, model: Model, engine: Engine, score: Score, options: dict[str, Any], progress: Progress
+) -> Stream:
+    """A stream that goes on with a song, or that writes the tracks which are not to be kept; says where they go."""
+    path = Path(args.prime)
+    if args.keep:
+        begun = song.accompanied(path, score, args.keep, model, args.voice)
+    else:
+        begun = song.continued(path, score, model.tokenizer)
+    stream = engine.stream(begun.primer, song=begun.song, progress=progress, **{**begun.options, **options})
+    sentences = primer_omissions(score, model.tokenizer) if begun.primer else []
+    for sentence in [*begun.said, *sentences] if sentences or not begun.primer else []:
+        tell(f"--prime: {sentence}")
     return stream
 
 

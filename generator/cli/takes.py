@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from generator import sinks
+from generator.cli import song
 from generator.cli.command import keep_apart
 from generator.corpora import open_corpus
 from generator.corpora.copies import open_index
@@ -22,6 +23,7 @@ from generator.foundation.options import SamplingOptions
 from generator.foundation.terminal import printable, tell
 from generator.model.checkpoint import Checkpoint
 from generator.music import origin as provenance
+from generator.music.marks import with_landmarks
 from generator.music.score import Score
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.origin import Change, Cut, Injection, Origin, read_text
@@ -39,9 +41,9 @@ LONGEST_SHOWN = 40
 """Characters of an option in it."""
 
 
-def origin_of(path: Path) -> tuple[Origin, Cut | None, dict[str, int]]:
-    """Where a take, or what a file of music carries, comes from; of a file, also where it is cut, and its instruments
-    where they are not those of the vocabulary.
+def origin_of(path: Path) -> tuple[Origin, Cut | None, dict[str, int], bool]:
+    """Where a take, or what a file of music carries, comes from; of a file, also where it is cut, its instruments where
+    they are not those of the vocabulary, and whether it has landmarks.
 
     Raises:
         CarouselError: the file cannot be read, or carries nothing of the kind.
@@ -50,7 +52,7 @@ def origin_of(path: Path) -> tuple[Origin, Cut | None, dict[str, int]]:
     if suffix in sinks.SINKS and suffix not in provenance.SUFFIXES:
         raise CarouselError(f"{path}: a {suffix} file cannot tell where it comes from; name its take or its .mid")
     if suffix not in provenance.SUFFIXES:
-        return Snapshot.load(path), None, {}
+        return Snapshot.load(path), None, {}, True
     text = provenance.read(path)
     if not text:
         raise CarouselError(f"{path}: carries no provenance; only what Carousel wrote can be drawn again")
@@ -103,9 +105,22 @@ def check_take(path: Path) -> None:
         raise CarouselError(f"{path}: the folder {path.parent} does not exist; make it first")
 
 
-def piece_of(tokenizer: Tokenizer, events: Iterable[Event], origin: Origin, cut: Cut | None) -> str | Score:
-    """What a file holds: a stream's events, of music those before the cut, with their origin."""
+def piece_of(
+    tokenizer: Tokenizer, events: Iterable[Event], origin: Origin, cut: Cut | None, landmarks: bool = True
+) -> str | Score:
+    """What a file holds: a stream's events, of music those before the cut, with their origin. Where that has a song,
+    the file holds the song and the events that were drawn.
+
+    Args:
+        landmarks: whether a marker and a key stand where a piece begins; a song has its own.
+
+    Raises:
+        CarouselError: the song of the origin is damaged.
+    """
     kept = [event for event in events if isinstance(event, str) or cut is None or event.start_ticks < cut.ticks]
+    text = origin.text(cut, instruments_of(tokenizer), landmarks and tokenizer.medium == "music" and not origin.song)
+    if origin.song is not None:
+        return song.piece_of(tokenizer, kept, origin, cut, text)
     piece: str | Score = tokenizer.collect(kept)
     if isinstance(piece, str):
         return piece
@@ -113,7 +128,7 @@ def piece_of(tokenizer: Tokenizer, events: Iterable[Event], origin: Origin, cut:
         lengths = (min(note.duration_ticks, cut.ticks - note.start_ticks) for note in piece.notes)
         notes = (replace(note, duration_ticks=ticks) for note, ticks in zip(piece.notes, lengths, strict=True))
         piece = replace(piece, notes=tuple(notes), length_ticks=cut.ticks)
-    return replace(piece, origin=origin.text(cut, instruments_of(tokenizer)))
+    return replace(with_landmarks(piece) if landmarks else piece, origin=text)
 
 
 def replay(path: Path, output: Path | None = None, checkpoint: Path | None = None, corpus: str | None = None) -> None:
@@ -129,7 +144,7 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
     """
     if output is not None:
         keep_apart({"-o": output}, {"--replay": path})
-    origin, cut, instruments = origin_of(path)
+    origin, cut, instruments, landmarks = origin_of(path)
     model = find(origin, path) if checkpoint is None else load(checkpoint)
     suffix = (output or path).suffix.lower()
     as_take = suffix == TAKE or (output is None and isinstance(origin, Snapshot))
@@ -152,7 +167,7 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
             tokenizer = model.tokenizer
             if not isinstance(origin, Snapshot):  # a file keeps its instruments, whatever the checkpoint's are now
                 tokenizer = with_instruments(from_json(tokenizer.to_json()), instruments)
-            sinks.write(piece_of(tokenizer, stream.past(), origin, cut), target, progress=progress)
+            sinks.write(piece_of(tokenizer, stream.past(), origin, cut, landmarks), target, progress=progress)
         after = target.read_bytes()
     if output is not None:
         tell(f"{output}: {origin.position:,} tokens of {model.checkpoint.name}")

@@ -1,14 +1,38 @@
-"""What a written score says beside its notes: where pieces end, their keys and tempos."""
+"""What a written score says beside its notes: where pieces begin and end, their keys and tempos."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
-from generator.music.keys import likely
+from generator.music.keys import SHARPS, likely
 from generator.music.layout import Layout
-from generator.music.score import Score
+from generator.music.score import KeySignature, Marker, Note, Score
+
+MAJOR_NAMES = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
+MINOR_NAMES = ("Abm", "Ebm", "Bbm", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm", "F#m", "C#m", "G#m", "D#m", "A#m")
+"""The names of keys in MIDI files, from seven flats to seven sharps."""
+
+
+def with_landmarks(score: Score) -> Score:
+    """The score with a marker at the start of each of its pieces, and there the likeliest key of its pitched notes."""
+    starts = sorted({0, *(end.start_ticks for end in score.piece_ends)})
+    pieces: list[list[Note]] = [[] for _ in starts]
+    for note in score.notes:
+        pieces[bisect_right(starts, note.start_ticks) - 1].append(note)
+    keys: list[KeySignature] = []
+    markers: list[Marker] = []
+    for start, notes in zip(starts, pieces, strict=True):
+        pitched = [note for note in notes if not score.voices[note.voice].drum]
+        if notes:
+            markers.append(Marker(start, f"Piece {len(markers) + 1}"))
+        if pitched:
+            key = likely(pitched)
+            names = MINOR_NAMES if key >= 12 else MAJOR_NAMES
+            keys.append(KeySignature(start, names[SHARPS[key] + 7]))
+    return replace(score, keys=tuple(keys), markers=tuple(markers))
 
 
 def ends(score: Score, layout: Layout) -> set[int]:

@@ -160,7 +160,8 @@ def write(score: Score, path: str | Path) -> None:
 
 
 def to_bytes(score: Score) -> bytes:
-    """A Standard MIDI File of type 1: a track of metres and tempos, then for each voice a track with its own channel.
+    """A Standard MIDI File of type 1: a track of metres, tempos, keys and markers, then for each voice a track with its
+    own channel. Of a score that has a `file` this is the file.
 
     The same score gives the same bytes.
 
@@ -170,6 +171,8 @@ def to_bytes(score: Score) -> bytes:
     import mido
     import pretty_midi
 
+    if score.origin and score.file:
+        return score.file
     scale = max(1, -(-RESOLUTION // score.ticks_per_quarter)) if score.ticks_per_quarter < RESOLUTION else 1
     file = mido.MidiFile(type=1, ticks_per_beat=score.ticks_per_quarter * scale, charset="utf-8")
     conductor: list[tuple[int, Any]] = [(0, mido.MetaMessage("track_name", name=score.title))] if score.title else []
@@ -181,9 +184,13 @@ def to_bytes(score: Score) -> bytes:
     for tempo in score.tempos:
         microseconds = min(2**24 - 1, max(1, round(60e6 / tempo.quarters_per_minute)))
         conductor.append((tempo.start_ticks, mido.MetaMessage("set_tempo", tempo=microseconds)))
+    for key in score.keys:
+        conductor.append((key.start_ticks, mido.MetaMessage("key_signature", key=key.name)))
+    for marker in score.markers:
+        conductor.append((marker.start_ticks, mido.MetaMessage("marker", text=marker.text)))
     if score.length_ticks:
         conductor.append((score.length_ticks, mido.MetaMessage("end_of_track")))
-    file.tracks.append(_track(conductor, scale))
+    file.tracks.append(track_of(conductor, scale))
     for index, (voice, channel) in enumerate(zip(score.voices, channels(score.voices), strict=True)):
         instrument = "Drums" if voice.drum else pretty_midi.program_to_instrument_name(voice.program)
         messages: list[tuple[int, Any]] = [
@@ -191,7 +198,7 @@ def to_bytes(score: Score) -> bytes:
             (0, mido.MetaMessage("instrument_name", name=instrument)),
             (0, mido.Message("program_change", program=voice.program, channel=channel)),
         ]
-        file.tracks.append(_track(messages + _played(score, index, channel), scale))
+        file.tracks.append(track_of(messages + _played(score, index, channel), scale))
     buffer = io.BytesIO()
     file.save(file=buffer)
     return buffer.getvalue()
@@ -230,8 +237,8 @@ def _played(score: Score, voice: int, channel: int) -> list[tuple[int, Any]]:
     return [(ticks, message) for ticks, _, _, message in ranked]
 
 
-def _track(messages: list[tuple[int, Any]], scale: int) -> Any:
-    """A track of messages, which are given with absolute ticks; `scale` multiplies the ticks."""
+def track_of(messages: list[tuple[int, Any]], scale: int = 1) -> Any:
+    """mido's track of messages, which are given with absolute ticks; `scale` multiplies the ticks."""
     import mido
 
     track = mido.MidiTrack()

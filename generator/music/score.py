@@ -104,6 +104,22 @@ class PieceEnd:
     start_ticks: int
 
 
+@dataclass(frozen=True, slots=True)
+class KeySignature:
+    """The key from `start_ticks` on, named as in MIDI files: `Bb` is B flat major, `F#m` is F sharp minor."""
+
+    start_ticks: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A place in a piece that has a name."""
+
+    start_ticks: int
+    text: str
+
+
 MusicEvent = Note | TimeSignature | Tempo | Pedal | Bar | PieceEnd
 E = TypeVar("E", bound=MusicEvent)
 
@@ -140,6 +156,11 @@ class Score:
     """The kind of piece as `style_name` writes it, such as `reel`. Files of music do not contain it."""
     origin: str = field(default="", compare=False)
     """How the score was made, as one line of ASCII, which files of music contain; empty if it was changed since."""
+    keys: tuple[KeySignature, ...] = field(default=(), compare=False)
+    markers: tuple[Marker, ...] = field(default=(), compare=False)
+    """Keys and markers are written into MIDI files, and are not read from them."""
+    file: bytes = field(default=b"", compare=False, repr=False)
+    """The MIDI file of this score where that has more than a score can say; it counts only beside an `origin`."""
     omissions: tuple[Omission, ...] = field(default=(), compare=False)
     """What was left out when the score was read from a file."""
 
@@ -225,6 +246,8 @@ class Score:
             piece_ends=moved(self.piece_ends),
             length_ticks=0,
             origin="",
+            keys=(),
+            markers=(),
         )
 
     def clock(self) -> Clock:

@@ -86,6 +86,7 @@ class Course:
     def _restore(self, snapshot: Snapshot) -> None:
         """Set the whole state from a snapshot."""
         self._timeline, self._primer, self._injected = snapshot.timeline, snapshot.primer, snapshot.injected
+        self._song = snapshot.song
         self._relaxed = dict(snapshot.relaxed)
         self._decoder = self.engine.tokenizer.decoder(snapshot.decoder)
         self._governor = Governor(self._decoder, self.engine.tokenizer.medium == "text", snapshot.detector)
@@ -130,6 +131,7 @@ class Course:
             timeline=self._timeline,
             primer=self._primer,
             injected=injected_until(self._injected, cursor.position),
+            song=self._song,
             state=cursor.state,
             token=cursor.token,
             decoder=self._decoder.state(),
@@ -188,6 +190,7 @@ class Course:
             past._keyframes = keyframes
         else:
             past = type(self).begin(self.engine, self._primer, timeline, self._progress)
+        past._song = self._song
         for _ in past.replay(target, timeline, injected_until(self._injected, target)):
             pass
         return past

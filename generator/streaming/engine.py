@@ -19,6 +19,7 @@ from generator.model.config import ModelConfig
 from generator.model.defaults import FILE as DEFAULTS
 from generator.model.trace import Trace
 from generator.music.score import Score
+from generator.music.song import Song
 from generator.streaming.constraints import Constraints
 from generator.streaming.course import Progress, quiet
 from generator.streaming.melody import of_score
@@ -153,11 +154,20 @@ class Engine(Runtime):
     none is longer than `CHUNK` tokens.
     """
 
-    def stream(self, prime: str | Score | None = None, *, progress: Progress = quiet, **options: Any) -> Stream:
-        """Start a stream, as `Model.stream`; `progress` is called while a long primer is read or a past drawn again."""
+    def stream(
+        self,
+        prime: str | Score | None = None,
+        *,
+        song: Song | None = None,
+        progress: Progress = quiet,
+        **options: Any,
+    ) -> Stream:
+        """Start a stream, as `Model.stream`; `progress` is called while a long primer is read or a past drawn again. A
+        `song` goes into its snapshots."""
         primer = () if prime is None else self._encode(prime)
         timeline = ((0, self.settle(changed(self.defaults, options), primer)),)
         stream = Stream.begin(self, primer, timeline, progress)
+        stream._song = song
         self.admit(stream)
         return stream
 
@@ -192,6 +202,7 @@ class Engine(Runtime):
         stream = Stream.begin(self, origin.primer, origin.timeline, progress)
         for _ in stream.replay(origin.position, origin.timeline, origin.injected):
             pass
+        stream._song = origin.song
         self.admit(stream)
         return stream
 

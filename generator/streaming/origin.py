@@ -19,19 +19,22 @@ import numpy as np
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
 from generator.model.backends import BACKENDS
+from generator.music.song import Song
 from generator.tokenizers.base import LARGEST_COUNT, whole
 
-VERSION = 4
+VERSION = 5
 """The newest version of the format. Writers use the oldest version that suffices, so that older readers understand it:
-4 for a music file with other instruments than the vocabulary's, 3 for one that was cut, 2 with injected tokens, else
-1."""
-CUTS_NOTES = 3
-"""From this version on a cut ends the notes that sound there."""
+5 for a stream with a song and for a music file with landmarks, 4 for one with other instruments than the vocabulary's,
+3 for one that was cut, 2 with injected tokens, else 1."""
+CUTS_NOTES, NAMES_INSTRUMENTS = 3, 4
+"""From the first of these versions on a cut ends the notes that sound there; the second has instruments."""
 LARGEST_TOKEN = 2**16 - 1
 LARGEST_PRIMER = 2**24
 """The maximum number of tokens in a primer."""
 MOST_INJECTED = 2**20
 """The maximum number of injected tokens in a stream."""
+LARGEST_SONG = 2**22
+"""The maximum number of bytes of a song."""
 LONGEST_NAME = 255
 REMOVED_BACKENDS = ("bf16",)
 
@@ -72,6 +75,8 @@ class Origin:
     primer: tuple[int, ...]
     corpus: str
     injected: tuple[Injection, ...] = field(default=(), kw_only=True)
+    song: Song | None = field(default=None, kw_only=True)
+    """The song in whose tracks the music is written."""
 
     @property
     def limited(self) -> bool:
@@ -103,7 +108,7 @@ class Origin:
             before = now
         injected = [(position, _packed(tokens)) for position, tokens in self.injected]
         return {
-            "version": 2 if injected else 1,
+            "version": VERSION if self.song else 2 if injected else 1,
             "checkpoint": self.checkpoint,
             "fingerprint": self.fingerprint,
             "backend": self.backend,
@@ -111,20 +116,24 @@ class Origin:
             "timeline": changes,
             **({"corpus": self.corpus} if self.limited else {}),
             **({"heard": injected} if injected else {}),
+            **({"song": [_compressed(self.song.midi), self.song.tracks]} if self.song else {}),
         }
 
-    def text(self, cut: Cut | None = None, instruments: Mapping[str, int] = {}) -> str:
-        """The origin as one line of ASCII, for a music file with this cut and these programs by the names of voices."""
+    def text(self, cut: Cut | None = None, instruments: Mapping[str, int] = {}, landmarks: bool = False) -> str:
+        """The origin as one line of ASCII, for a music file with this cut, with these programs by the names of voices,
+        and with keys and markers if it has `landmarks`."""
         facts = {**self.facts(), "until_ticks": cut.ticks if cut else None, "primer": _packed(self.primer)}
         if cut and not cut.overhangs:
-            facts["version"] = CUTS_NOTES
+            facts["version"] = max(facts["version"], CUTS_NOTES)
         if instruments:
-            facts |= {"version": VERSION, "instruments": dict(instruments)}
+            facts |= {"version": max(facts["version"], NAMES_INSTRUMENTS), "instruments": dict(instruments)}
+        if landmarks:
+            facts |= {"version": VERSION, "landmarks": True}
         return json.dumps({**facts, "digest": _digest(facts)})
 
 
-def read_text(text: str, most: int = LARGEST_PRIMER) -> tuple[Origin, Cut | None, dict[str, int]]:
-    """Read the result of `Origin.text`: the origin, the cut and the instruments.
+def read_text(text: str, most: int = LARGEST_PRIMER) -> tuple[Origin, Cut | None, dict[str, int], bool]:
+    """Read the result of `Origin.text`: the origin, the cut, the instruments, and whether there are landmarks.
 
     Raises:
         CarouselError: the text is malformed, was edited, or comes from a newer version.
@@ -140,7 +149,8 @@ def read_text(text: str, most: int = LARGEST_PRIMER) -> tuple[Origin, Cut | None
         if until_ticks is not None:
             cut = Cut(whole(until_ticks, 0, LARGEST_COUNT), overhangs=facts["version"] < CUTS_NOTES)
         instruments = {str(name): whole(program, 0, 127) for name, program in facts.pop("instruments", {}).items()}
-        return Origin(**checked(facts, _unpacked(primer, most))), cut, instruments
+        landmarks = facts.pop("landmarks", False) is True
+        return Origin(**checked(facts, _unpacked(primer, most))), cut, instruments, landmarks
     except READ_ERRORS as error:
         raise CarouselError("its provenance is damaged; without it nothing can be drawn again") from error
 
@@ -192,7 +202,19 @@ def checked(facts: dict[str, Any], primer: Sequence[int]) -> dict[str, Any]:
         "primer": tuple(primer),
         "corpus": corpus,
         "injected": _injected(facts.get("heard", []), len(primer), position),
+        "song": _song(facts["song"]) if "song" in facts else None,
     }
+
+
+def _song(packed: Any) -> Song:
+    """Validate a song; whether its file can be read shows when it is written."""
+    text, tracks = packed
+    data = _decompressed(text, LARGEST_SONG)
+    places = [
+        (whole(track, -1, LARGEST_TOKEN), whole(channel, 0, 15), whole(velocity, 1, 127))
+        for track, channel, velocity in tracks
+    ]
+    return Song(data, tuple(places))
 
 
 def _injected(phrases: Any, start: int, until: int) -> tuple[Injection, ...]:
@@ -229,18 +251,27 @@ def _digest(facts: dict[str, Any]) -> str:
 
 
 def _packed(tokens: tuple[int, ...]) -> str:
+    return _compressed(np.array(tokens, "<u2").tobytes())
+
+
+def _compressed(data: bytes) -> str:
     # bzip2 has one implementation, so it writes the same bytes everywhere; zlib has several.
-    return base64.b64encode(bz2.compress(np.array(tokens, "<u2").tobytes())).decode() if tokens else ""
+    return base64.b64encode(bz2.compress(data)).decode() if data else ""
 
 
 def _unpacked(text: str, most: int) -> list[int]:
+    tokens: list[int] = np.frombuffer(_decompressed(text, 2 * most), "<u2").tolist()
+    return tokens
+
+
+def _decompressed(text: str, most: int) -> bytes:
+    """The result of `_compressed`, which has at most `most` bytes."""
     packed = base64.b64decode(text, validate=True)
     unpacker = bz2.BZ2Decompressor()
     try:
-        data = unpacker.decompress(packed, 2 * most) if packed and most else b""
+        data = unpacker.decompress(packed, most) if packed and most else b""
     except OSError as error:
         raise ValueError("tokens") from error
     if packed and (not unpacker.eof or unpacker.unused_data):
         raise ValueError("tokens")
-    tokens: list[int] = np.frombuffer(data, "<u2").tolist()
-    return tokens
+    return data

@@ -161,7 +161,7 @@ class Keyframe:
         place = snapshot.position // KEYFRAME_EVERY
         kept: Snapshot | bytes = snapshot
         if place and place % PERMANENT_EVERY == 0:
-            alone = replace(snapshot, timeline=((0, snapshot.options),), primer=(), injected=(), match=None)
+            alone = replace(snapshot, timeline=((0, snapshot.options),), primer=(), injected=(), match=None, song=None)
             kept = zlib.compress(alone.to_bytes())
         return Keyframe(snapshot.position, kept, snapshot.match, snapshot.corpus)
 

@@ -11,7 +11,9 @@ import numpy as np
 
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import changed
+from generator.music.marks import with_landmarks
 from generator.music.score import Score
+from generator.music.song import Song
 from generator.streaming.course import exclusive
 from generator.streaming.inspecting import Inspecting
 from generator.streaming.jobs import CHUNK
@@ -65,6 +67,11 @@ class Stream(Inspecting):
         """The old name of `relaxed`."""
         warnings.warn("Stream.yielded is deprecated; use Stream.relaxed", DeprecationWarning, stacklevel=2)
         return self.relaxed
+
+    @property
+    def song(self) -> Song | None:
+        """The song in whose tracks the command `sample` writes this stream."""
+        return self._song
 
     @property
     def lifts(self) -> int:
@@ -197,8 +204,11 @@ class Stream(Inspecting):
     def history(self) -> str | Score:
         """The events of `past` as a `str`, or as a `Score`, which has an origin that is written into music files."""
         piece = self.engine.tokenizer.collect(list(self.past()))
-        origin = self.snapshot().text(instruments=instruments_of(self.engine.tokenizer))
-        return replace(piece, origin=origin) if isinstance(piece, Score) else piece
+        if not isinstance(piece, Score):
+            return str(piece)
+        alone = replace(self.snapshot(), song=None)
+        origin = alone.text(instruments=instruments_of(self.engine.tokenizer), landmarks=True)
+        return replace(with_landmarks(piece), origin=origin)
 
 
 def draw(

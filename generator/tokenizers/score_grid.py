@@ -166,8 +166,10 @@ def _metred_bars(table: Table, grid: Score) -> tuple[list[tuple[int, int]], int]
         if key in table.metres:
             index = table.metres.index(key)
         else:
-            lengths = [table.bar_ticks(index) for index in range(len(table.metres))]
-            index = _nearest_index(np.array(lengths), metre.bar_ticks(TICKS_PER_QUARTER))
+            length = max(1, metre.bar_ticks(TICKS_PER_QUARTER))
+            lengths = np.array([table.bar_ticks(index) for index in range(len(table.metres))])
+            whole = np.where(lengths % length == 0, lengths, lengths.max() + 1)  # several bars as one keep the beat
+            index = int(whole.argmin()) if (lengths % length == 0).any() else _nearest_index(lengths, length)
             changed += 1
         until = start if not bars else bars[-1][0] + table.bar_ticks(bars[-1][1])
         bars.append((until, index))
