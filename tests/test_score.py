@@ -184,10 +184,12 @@ def test_what_the_vocabulary_lacks_goes_to_the_nearest_and_is_reported() -> None
 def test_a_metre_that_was_changed_does_not_hide_those_that_follow() -> None:
     three = replace(four_voices(), time_signatures=(TimeSignature(0, 3, 4),))
     tokenizer = ScoreTokenizer.fit([four_voices(), three])
-    metres = (TimeSignature(0, 2, 4), TimeSignature(4 * 960, 4, 4))
+    metres = (TimeSignature(0, 5, 8), TimeSignature(4 * 960, 4, 4))
     grid, report = tokenizer.quantise(replace(four_voices(), time_signatures=metres))
     assert [metre.numerator for metre in grid.time_signatures] == [3, 4]
     assert report.metres_changed > 0
+    two = replace(four_voices(), time_signatures=(TimeSignature(0, 2, 4),))
+    assert [metre.numerator for metre in tokenizer.quantise(two)[0].time_signatures] == [4], "two bars are one of 4/4"
 
 
 def test_a_note_that_the_next_one_cuts_is_reported() -> None:

@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from generator import sinks
-from generator.cli import song
 from generator.cli.command import keep_apart
 from generator.corpora import open_corpus
 from generator.corpora.copies import open_index
@@ -25,6 +24,7 @@ from generator.model.checkpoint import Checkpoint
 from generator.music import origin as provenance
 from generator.music.marks import with_landmarks
 from generator.music.score import Score
+from generator.streaming import songs
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.origin import Change, Cut, Injection, Origin, read_text
 from generator.streaming.snapshot import Snapshot
@@ -120,7 +120,7 @@ def piece_of(
     kept = [event for event in events if isinstance(event, str) or cut is None or event.start_ticks < cut.ticks]
     text = origin.text(cut, instruments_of(tokenizer), landmarks and tokenizer.medium == "music" and not origin.song)
     if origin.song is not None:
-        return song.piece_of(tokenizer, kept, origin, cut, text)
+        return songs.piece_of(tokenizer, kept, origin, cut, text)
     piece: str | Score = tokenizer.collect(kept)
     if isinstance(piece, str):
         return piece

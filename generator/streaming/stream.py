@@ -14,6 +14,7 @@ from generator.foundation.options import changed
 from generator.music.marks import with_landmarks
 from generator.music.score import Score
 from generator.music.song import Song
+from generator.streaming import songs
 from generator.streaming.course import exclusive
 from generator.streaming.inspecting import Inspecting
 from generator.streaming.jobs import CHUNK
@@ -202,12 +203,15 @@ class Stream(Inspecting):
             yield from decoder.feed_all(tokens[at : at + CHUNK].tolist())
 
     def history(self) -> str | Score:
-        """The events of `past` as a `str`, or as a `Score`, which has an origin that is written into music files."""
-        piece = self.engine.tokenizer.collect(list(self.past()))
+        """The events of `past` as a `str`, or as a `Score`, which has an origin that is written into music files. Of a
+        stream with a song it is the song with what was drawn."""
+        tokenizer, events, here = self.engine.tokenizer, list(self.past()), self.snapshot()
+        piece = tokenizer.collect(events)
         if not isinstance(piece, Score):
             return str(piece)
-        alone = replace(self.snapshot(), song=None)
-        origin = alone.text(instruments=instruments_of(self.engine.tokenizer), landmarks=True)
+        origin = here.text(instruments=instruments_of(tokenizer), landmarks=here.song is None)
+        if here.song is not None:
+            return songs.piece_of(tokenizer, events, here, None, origin)
         return replace(with_landmarks(piece), origin=origin)
 
 
