@@ -73,8 +73,6 @@ def where_tracks_go(score: Score, found: Score, tokenizer: Tokenizer) -> list[Se
         text = f"track {name} ({kind}) → {tokenizer.voices[part].name}: {kept[index]:,} of {many(count, 'note')}"
         said.append(Sentence(f"{text}; left out: {', '.join(lost)}" if lost else text, False))
         changed |= bool(lost) or voice.name.lower() != tokenizer.voices[part].name.lower()
-    if changed and (free := [one.name for at, one in enumerate(tokenizer.voices) if at not in plays]):
-        said.append(Sentence(f"without a track, so in new ones: {', '.join(free)}", False))
     return said if changed else []
 
 
@@ -106,23 +104,27 @@ def data_of(path: Path, score: Score) -> bytes:
     return path.read_bytes() if path.suffix.lower() in files.MIDI else midi.to_bytes(score)
 
 
-def continued(path: Path, score: Score, tokenizer: Tokenizer) -> Beginning:
-    """How a stream goes on after a song: in its tempo and its metre, and without an end of the piece."""
+def continued(path: Path, score: Score, tokenizer: Tokenizer, asked: float | None) -> Beginning:
+    """How a stream goes on after a song: in its tempo and its metre, and without an end of the piece.
+
+    Args:
+        asked: another tempo, in quarters a minute.
+    """
     found, _ = tokenizer.quantise(score)
     tempo = main_tempo(score)
     options: dict[str, Any] = {"tempo": tempo, "at_end": "never"}
     if found.time_signatures:
         last = found.time_signatures[-1]
         options["metre"] = f"{last.numerator}/{last.denominator}"
+    plays = players(tokenizer, score)
     try:
-        data, plays = data_of(path, score), players(tokenizer, score)
-        song = song_of(data, score, plays, tokenizer.voices, tokenizer.ticks_per_quarter)
+        song = song_of(data_of(path, score), score, plays, tokenizer.voices, tokenizer.ticks_per_quarter)
     except CarouselError as error:
         return Beginning(score, options, None, [f"a file cannot go on in the song's own tracks: {error}"])
-    said = (
-        f"-o FILE.mid begins with the whole song and goes on at {tempo:.4g} quarters a minute; the model hears of it:"
-    )
-    return Beginning(score, options, song, [said])
+    new = [voice.name for part, voice in enumerate(tokenizer.voices) if part not in plays]
+    tracks = f", with new tracks for {', '.join(new)}" if new else ""
+    said = f"-o FILE.mid begins with the whole song and goes on at {asked or tempo:.4g} quarters a minute{tracks}"
+    return Beginning(score, options, song, [f"{said}; the model hears of it:"])
 
 
 def chosen(score: Score, names: Sequence[str]) -> list[int]:
@@ -171,6 +173,7 @@ def accompanied(path: Path, score: Score, names: Sequence[str], model: Model, vo
         part = parts.index(voice.lower()) if voice.lower() in parts else None
     if part is None:
         raise CarouselError(f"--keep: no voice for {labels[own]}; the voices here are {', '.join(_names(tokenizer))}")
+    plays = [plays[own] if player == part else player for player in plays]  # who had this voice gets the other one
     plays[own] = part
     line = one_at_a_time([note for note in score.notes if note.voice == own], "highest")
     low, high = range_of(tokenizer, part)
@@ -204,6 +207,8 @@ def accompanied(path: Path, score: Score, names: Sequence[str], model: Model, vo
         said.append(
             f"written anew: {labels[index]}, by {player}" if writes else f"silent: {labels[index]}; no voice is left"
         )
+    new = [voice.name for at, voice in enumerate(tokenizer.voices) if at not in plays]
+    said += [f"in new tracks: {', '.join(new)}"] if new else []
     return Beginning(None, options, song, said)
 
 

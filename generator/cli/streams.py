@@ -80,10 +80,10 @@ def _stream_of_song(
     if args.keep:
         begun = song.accompanied(path, score, args.keep, model, args.voice)
     else:
-        begun = song.continued(path, score, model.tokenizer)
+        begun = song.continued(path, score, model.tokenizer, options.get("tempo"))
     stream = engine.stream(begun.primer, song=begun.song, progress=progress, **{**begun.options, **options})
     sentences = primer_omissions(score, model.tokenizer) if begun.primer else []
-    for sentence in [*begun.said, *sentences] if sentences or not begun.primer else []:
+    for sentence in [*begun.said, *sentences] if sentences or not (begun.primer and begun.song) else []:
         tell(f"--prime: {sentence}")
     return stream
 
