@@ -84,6 +84,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for song in range(8):
         notes = tuple(Note(240 * step, 240, 60 + (step * (song + 2)) % 12) for step in range(64))
         midi.write(Score(480, (Voice("Piano"),), notes), folder / "songs" / f"{song}.mid")
+    tracks = (Voice("Lead", 80), Voice("Bass", 33), Voice("Kit", drum=True))
+    notes = tuple(
+        Note(480 * step, 480, pitch + step % 4, voice=at) for step in range(16) for at, pitch in enumerate((67, 43, 36))
+    )
+    midi.write(Score(480, tracks, notes), folder / "song.mid")
     return folder
 
 

@@ -15,6 +15,8 @@ import pytest
 
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
+from generator.music import midi
+from generator.music.song import Song
 from generator.streaming import origin
 from generator.streaming.engine import Engine, Model
 from generator.streaming.origin import LARGEST_TOKEN, LATER_OPTIONS, read_text
@@ -75,6 +77,9 @@ def takes(kind: str) -> list[bytes]:
     if kind == "score":
         melody = model.melody(four_voices(2), "Soprano")
         streams.append(model.stream(seed=4, melody=melody, key="C major", density=1, voices_at_once=1))
+    if model.tokenizer.bar_lines:
+        song = Song(midi.to_bytes(primer), ((1, 0, 80),) * len(model.tokenizer.voices))
+        streams.append(model.engine().stream(primer, song=song, seed=5))
     found = []
     for stream in streams:
         for _ in range(6):
@@ -99,6 +104,7 @@ def test_the_document_names_every_field_of_a_take_and_no_other(kind: str) -> Non
         if "memory" in facts["decoder"]:
             assert set(facts["decoder"]["memory"]) == set(documented(f"`memory` of `{kind}`"))
     beyond = {"heard", "corpus", "followed"} if kind in ("frames", "drums") else set()
+    beyond |= set() if kind in ("score", "drums") else {"song"}
     assert names == set(table) - beyond
     assert states["decoder"] == set(documented(f"state of `{kind}`"))
     assert states["watch"] == set(documented("field of `watch`"))
@@ -120,7 +126,7 @@ def test_the_document_names_every_field_of_an_origin(kind: str) -> None:
     model = Model(tiny(kind))
     stream = model.stream(music_for(kind, 2), seed=3)
     stream.pull(50)
-    facts = json.loads(stream.snapshot().text(instruments={"Piano": 6}))
+    facts = json.loads(stream.snapshot().text(instruments={"Piano": 6}, landmarks=True))
     assert set(facts) == {"version", "checkpoint", "fingerprint", "backend", "position", "timeline"} | set(
         documented("field of the origin")
     )
