@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from generator import prepare, sample, train
 from generator.foundation.omissions import WHEN_PRIMING, Omission, Report, Sentence, cause, sentences
+from generator.web.markdown import plain
 from tests.conftest import ROOT
 
 BACH = ROOT / "checkpoints" / "bach"
@@ -179,10 +180,11 @@ def test_the_app_says_what_it_leaves_out(songs: Path, monkeypatch: pytest.Monkey
     assert not page.warning and not page.exception
     page.file_uploader(key="music-file").upload("song.mid", (songs / "0.mid").read_bytes()).run()
     assert not page.exception
-    warnings = [warning.value for warning in page.warning]
-    assert "tempo 72 instead of 89: the nearest that this checkpoint knows" in warnings
-    assert "208 drum notes left out (50 % of 416 notes): no voice of this vocabulary is for drums" in warnings
-    assert "the first 96 notes left out: only the last part counts" in [caption.value for caption in page.caption]
+    warnings, captions = ([one.value for one in ones] for ones in (page.warning, page.caption))
+    assert plain("tempo 72 instead of 89: the nearest that this checkpoint knows") in warnings
+    assert plain("208 drum notes left out (50 % of 416 notes): no voice of this vocabulary is for drums") in warnings
+    assert plain("the first 96 notes left out: only the last part counts") in captions
+    assert plain("track 2 Bass (Electric Bass (finger)) → Bass: 52 of 52 notes") in captions
     tune = b"X:1\nM:4/4\nL:1/4\nK:G\nG A {c}B c|d4|d4|GABc|d4|GABc|\n"
     page.file_uploader(key="music-tune").set_value(("tune.abc", tune, "text/plain")).run()
     assert "1 grace note left out" in [caption.value for caption in page.caption] and not page.exception

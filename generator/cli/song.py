@@ -25,6 +25,8 @@ from generator.tokenizers.score import ScoreTokenizer
 from generator.tokenizers.tracks import can_write, counted, players, range_of
 
 OCTAVE = 12
+LONGEST_NAME = 40
+"""In characters, of a track that is named in a line."""
 
 
 def main_tempo(score: Score) -> float:
@@ -39,7 +41,8 @@ def main_tempo(score: Score) -> float:
 
 def track_names(score: Score) -> list[str]:
     """The names of a score's tracks, all different, each with its number."""
-    return [f"{number} {name}" for number, name in enumerate(distinct(voice.name for voice in score.voices), start=1)]
+    names = distinct(voice.name for voice in score.voices)
+    return [f"{number} {name[:LONGEST_NAME]}" for number, name in enumerate(names, start=1)]
 
 
 def where_tracks_go(score: Score, found: Score, tokenizer: Tokenizer) -> list[Sentence]:

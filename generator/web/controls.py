@@ -13,6 +13,7 @@ from generator.cli.reporting import melody_omissions
 from generator.foundation.errors import CarouselError
 from generator.foundation.omissions import Sentence
 from generator.foundation.options import SamplingOptions
+from generator.foundation.terminal import printable
 from generator.music import files
 from generator.music.score import Score
 from generator.streaming.engine import Model
@@ -35,6 +36,7 @@ from generator.web.constraints import (
 )
 from generator.web.live_music import BACK_BARS, BACK_SECONDS
 from generator.web.live_text import BACK_CHARACTERS
+from generator.web.markdown import plain
 
 SAMPLING = ("temperature", "top_p", "governor")
 MAX_TEMPERATURE = 2.0
@@ -115,7 +117,7 @@ def controls(medium: str, model: Model, reseed: Callable[[int], None]) -> dict[s
 def show_sentences(sentences: Iterable[Sentence]) -> None:
     """Show the sentences about what was left out of an upload."""
     for sentence in sentences:
-        (st.warning if sentence.loud else st.caption)(sentence.text)
+        (st.warning if sentence.loud else st.caption)(plain(printable(sentence.text)))
 
 
 def new_seed(name: str) -> int:
