@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.resources import files
-from itertools import accumulate, count, groupby
+from itertools import count, groupby
 from statistics import median
 from typing import Any
 
@@ -29,6 +29,8 @@ from generator.music.origin import FIELD, NAME
 from generator.music.score import Score
 
 m21: Any = music21  # its type annotations are incomplete
+for prefix, namespace in (("", "http://www.w3.org/2000/svg"), ("xlink", "http://www.w3.org/1999/xlink")):
+    ET.register_namespace(prefix, namespace)
 
 PROLOGUE = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE score-partwise PUBLIC '
@@ -42,6 +44,7 @@ VEROVIO: dict[str, Any] = {
     "header": "auto",
     "footer": "none",
     "xmlIdSeed": 1,
+    "smuflTextFont": "none",
     "scale": 50,
 }
 """A page is as wide as A4, in 0.1 mm, and as high as the music, up to Verovio's limit."""
@@ -112,13 +115,19 @@ def to_svg(score: Score, step: Steps = quiet) -> bytes:
     Raises:
         CarouselError: Verovio cannot read it.
     """
-    pages = list(_pages(score, VEROVIO, step))
-    sizes = [re.match(r'<svg width="(\d+)px" height="(\d+)px"', page) for page in pages]
-    heights = [int(size[2]) for size in sizes if size]
-    tops = accumulate(heights, initial=0)
-    below = "".join(page.replace("<svg", f'<svg y="{top}"', 1) for page, top in zip(pages, tops, strict=False))
-    frame = f'width="{VEROVIO["pageWidth"] * VEROVIO["scale"] // 100}" height="{sum(heights)}"'
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" {frame}>\n<rect {frame} fill="white"/>\n{below}</svg>\n').encode()
+    from generator.music import lettering  # imports fontTools, which MusicXML does not need
+
+    width, height = VEROVIO["pageWidth"] * VEROVIO["scale"] // 100, 0
+    picture = ET.Element(f"{lettering.SVG}svg")
+    background = ET.SubElement(picture, f"{lettering.SVG}rect", fill="white")
+    for page in map(ET.fromstring, _pages(score, VEROVIO, step)):
+        lettering.flatten(page)
+        page.set("y", str(height))
+        height += int(page.get("height", "0").removesuffix("px"))
+        picture.append(page)
+    for frame in (picture, background):
+        frame.attrib.update(width=str(width), height=str(height))
+    return ET.tostring(picture) + b"\n"
 
 
 def to_pdf(score: Score, step: Steps = quiet) -> bytes:
