@@ -6,7 +6,6 @@ score always gives the same bytes, without a date and without random identifiers
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from generator.music.keys import SHARPS
 from generator.music.layout import Layout, Staff, lay_out
 from generator.music.note_values import Value, values
 from generator.music.origin import FIELD, NAME
-from generator.music.score import Score
+from generator.music.score import ChordSymbol, Score
 
 m21: Any = music21  # its type annotations are incomplete
 for prefix, namespace in (("", "http://www.w3.org/2000/svg"), ("xlink", "http://www.w3.org/1999/xlink")):
@@ -85,8 +84,8 @@ def to_musicxml(score: Score, step: Steps = quiet, whole: Whole | None = None) -
     exporter = _Exporter(_stream(score, lambda share: step(BUILT * share), whole))
     exporter.step = lambda share: step(BUILT + (1 - BUILT) * share)
     root = exporter.parse()
-    unwanted = {"encoding-date", "creator"} | ({"work", "movement-title"} if not score.title else set())
-    for parent in [root, *root.iterfind("identification"), *root.iter("encoding")]:
+    unwanted = {"encoding-date", "creator", "inversion"} | ({"work", "movement-title"} if not score.title else set())
+    for parent in [root, *root.iterfind("identification"), *root.iter("encoding"), *root.iter("harmony")]:
         for child in [child for child in parent if child.tag in unwanted]:
             parent.remove(child)
     if score.origin:
@@ -187,7 +186,24 @@ def _stream(score: Score, step: Steps, whole: Whole | None) -> Any:
     measures = list(stream.parts[0].getElementsByClass("Measure"))
     for index, place, number in marks.tempos(score, layout):
         measures[index].insert(place, m21.tempo.MetronomeMark(number=number))
+    for index, place, symbol in marks.chords(score, layout):
+        measures[index].insert(place, _chord_symbol(symbol, SHARPS[marks.key_at(keys, index)]))
     return stream
+
+
+def _chord_symbol(symbol: ChordSymbol, sharps: int) -> Any:
+    """A chord symbol in a key with so many sharps, with the suffix that musicians write behind its root."""
+    root, bass = (
+        letter + ("#" * alteration or "-" * -alteration) for letter, alteration in names.chord_spelling(symbol, sharps)
+    )
+    shown = m21.harmony.ChordSymbol(
+        root=root,
+        bass=bass if symbol.bass != symbol.root else None,
+        kind=m21.harmony.CHORD_ALIASES.get(symbol.kind, symbol.kind),
+        kindStr=names.CHORD_SUFFIXES[symbol.kind],
+    )
+    shown.notes = ()  # else music21 writes accidentals as if the notes of the chord were played
+    return shown
 
 
 def _instrument(name: str, program: int, number: int, channel: int) -> Any:

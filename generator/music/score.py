@@ -104,8 +104,19 @@ class PieceEnd:
     start_ticks: int
 
 
+@dataclass(frozen=True, slots=True)
+class ChordSymbol:
+    """The chord from `start_ticks` on, as it stands above a staff: the pitch classes of its root and of its bass, 0 for
+    C, and its kind, one of `chords.KINDS`."""
+
+    start_ticks: int
+    root: int
+    kind: str
+    bass: int
+
+
 MusicEvent = Note | TimeSignature | Tempo | Pedal | Bar | PieceEnd
-E = TypeVar("E", bound=MusicEvent)
+E = TypeVar("E", bound=MusicEvent | ChordSymbol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +149,8 @@ class Score:
     """Where the score was cut, which may be after its last note; 0 if it was not cut."""
     style: str = ""
     """The kind of piece as `style_name` writes it, such as `reel`. Files of music do not contain it."""
+    chords: tuple[ChordSymbol, ...] = ()
+    """Chord symbols above the first voice, which notation shows and nothing plays."""
     origin: str = field(default="", compare=False)
     """How the score was made, as one line of ASCII, which files of music contain; empty if it was changed since."""
     omissions: tuple[Omission, ...] = field(default=(), compare=False)
@@ -222,6 +235,7 @@ class Score:
             tempos=held(self.tempos),
             pedals=tuple(pedal for pedal in pedals if pedal.down or pedal.start_ticks),
             bars=moved(self.bars),
+            chords=held(self.chords),
             piece_ends=moved(self.piece_ends),
             length_ticks=0,
             origin="",
