@@ -3,9 +3,9 @@
     python -m benchmarks.chords pop909/
 
 The songs are those of POP909 (Z. Wang and others 2020, ISMIR): a folder for each, with `*.mid`, the beats in
-`beat_midi.txt` and the chords in `chord_midi.txt`, in seconds. Its authors found these chords in the notes by a program,
-from the beats that are given here too; so this compares two programs. Each figure is a share of the time that the annotation
-gives a chord, over all songs ("weighted chord symbol recall", C. Harte 2010, Queen Mary University of London):
+`beat_midi.txt` and the chords in `chord_midi.txt`, in seconds. Its authors found these chords in the notes, by a
+program; so this compares two programs. Each figure is a share of the time for which a chord is given, over all songs
+("weighted chord symbol recall", C. Harte 2010, Queen Mary University of London):
 
 - root: the roots are equal.
 - major_minor: root and third are equal, of the time that the annotated chord has a third and a perfect fifth.
