@@ -69,10 +69,9 @@ def read(line: str) -> Written | None:
     letter, sign, kind, shift, degree = found.groups()
     root = (ROOTS[letter] + sign.count("#") - sign.count("b")) % 12
     bass = (root + DEGREES[degree or "1"] + (shift or "").count("#") - (shift or "").count("b")) % 12
-    minor, plain = kind.startswith("min"), kind.startswith(("maj", "min")) or kind == "7"
-    return Written(
-        float(start), float(end), root, NAMES.get(kind, "other"), bass, (minor and plain, plain and not minor, plain)
-    )
+    minor = kind.startswith("min")
+    triad = minor or kind.startswith("maj") or kind == "7"
+    return Written(float(start), float(end), root, NAMES.get(kind, "other"), bass, minor, triad)
 
 
 def song(folder: Path) -> tuple[Score, Array]:

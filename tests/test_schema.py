@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import musicxml
 import pytest
 import xmlschema
 
@@ -38,7 +39,7 @@ PIECES = {"voices": four_voices(4), "tuplets": TUPLETS, "piano": PIANO, "drums":
 
 @pytest.fixture(scope="module")
 def schema() -> Any:
-    package: Any = files("musicxml")
+    package: Any = files(musicxml)
     return xmlschema.XMLSchema(str(package / "generate_classes" / "musicxml_4_0.xsd"), allow="local")
 
 
