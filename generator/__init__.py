@@ -13,7 +13,8 @@ generator.write(stream.history(), "out.mid")
 `load` gives a `Model`, which starts streams. A `Stream` yields events: of music `Note`, `Bar`, `TimeSignature`,
 `Tempo`, `Pedal` and `PieceEnd`, of text single characters. An `Engine` advances many streams together. A `Snapshot` is
 a moment of a stream, which can be saved and resumed. A `Trace` is what its cells and gates did. `read` and `write` turn
-files into a `Score` and back. Whatever is wrong with what they are given raises a `CarouselError`.
+files into a `Score` and back; `lead_sheet` keeps of a score the melody, with chord symbols. Whatever is wrong with what
+they are given raises a `CarouselError`.
 """
 
 import importlib
@@ -36,6 +37,7 @@ __all__ = [
     "TimeSignature",
     "Trace",
     "Voice",
+    "lead_sheet",
     "load",
     "read",
     "write",
@@ -46,6 +48,7 @@ if typing.TYPE_CHECKING:
     from generator.foundation.options import SamplingOptions
     from generator.model.trace import Trace
     from generator.music.files import read
+    from generator.music.lead_sheet import lead_sheet
     from generator.music.score import Bar, Note, Pedal, PieceEnd, Score, Tempo, TimeSignature, Voice
     from generator.sinks import write
     from generator.streaming.engine import Engine, Model, load
@@ -69,6 +72,7 @@ else:
         "TimeSignature": "music.score",
         "Trace": "model.trace",
         "Voice": "music.score",
+        "lead_sheet": "music.lead_sheet",
         "load": "streaming.engine",
         "read": "music.files",
         "write": "sinks",

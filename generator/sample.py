@@ -4,6 +4,7 @@ r"""Stream from a checkpoint: text to standard output as it is made, music into 
     python -m generator.sample checkpoints/bach --seed 7 --bars 64 -o chorales.mid --save evening.take
     python -m generator.sample --resume evening.take --rewind-bars 8 --seed 8 --bars 16 -o other.mid --save other.take
     python -m generator.sample checkpoints/bach --midi-in Keyboard --midi-out Synth --click --save duet.take
+    python -m generator.sample checkpoints/bach --bars 16 --lead-sheet -o sheet.pdf
     python -m generator.sample --tree evening.take other.take
     python -m generator.sample checkpoints/bach --melody tune.mid --best-of 8 -o harmony.mid
     python -m generator.sample checkpoints/bach --prime song.mid --bars 16 -o longer.mid
@@ -44,6 +45,7 @@ from generator.cli.sample_flags import DEFAULT_TOKENS, check, check_paths, draws
 from generator.corpora.progress import when_slow
 from generator.foundation.errors import CarouselError
 from generator.foundation.terminal import printable, say, tell
+from generator.music.lead_sheet import lead_sheet
 from generator.music.score import Clock, Note, Score, Tempo, Voice, pitch_name
 from generator.streaming.best import candidates
 from generator.streaming.course import Progress
@@ -145,7 +147,10 @@ def sample(args: argparse.Namespace, progress: Progress) -> None:
     if tokenizer.medium == "text" and sys.stdout.isatty():
         print()
     if path is not None:
-        write(takes.piece_of(tokenizer, kept, stream.snapshot(), cut), path, stream.options.seed, progress)
+        piece = takes.piece_of(tokenizer, kept, stream.snapshot(), cut)
+        if args.lead_sheet and isinstance(piece, Score):
+            piece = lead_sheet(piece)
+        write(piece, path, stream.options.seed, progress)
     if args.trace is not None:
         stream.trace(begun).save(args.trace)
     if args.originality is not None:

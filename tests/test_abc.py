@@ -16,12 +16,12 @@ from typing import Any
 import music21
 import pytest
 
-from generator.music import abc, midi
+from generator.music import abc, files, midi
 from generator.music.layout import lay_out
 from generator.music.score import Note, PieceEnd, Score, Tempo, TimeSignature, Voice
 from generator.streaming.engine import load
 from tests.conftest import ROOT
-from tests.test_engraving import line, monophonic, score, tied_together
+from tests.test_engraving import line, monophonic, score, sounding, tied_together
 
 Notes = Counter[tuple[Fraction, Fraction, int]]
 """Start after the first note and length, in quarters, and pitch."""
@@ -78,6 +78,9 @@ def test_a_take_reads_back_as_it_was(name: str, tokens: int, tmp_path: Path) -> 
     plain = [(Fraction(n.start_ticks, quarter), Fraction(n.duration_ticks, quarter), n.pitch) for n in piece.notes]
     assert written(piece) == counted(plain)
     assert read_by_abc2midi(data, tmp_path) == counted(plain)
+    (tmp_path / "a.abc").write_bytes(data)
+    [again] = files.read(tmp_path / "a.abc")
+    assert {note[1:] for note in sounding(again)} == {note[1:] for note in sounding(piece)}
     stream, notes = read_by_music21(data)
     assert notes == counted(plain) and len(stream.parts) == len(piece.voices)
 

@@ -67,13 +67,13 @@ def plain(text: str) -> str:
 def heard_by_abc2midi(tunes: list[str], folder: Path) -> list[Heard]:
     if not shutil.which("abc2midi"):
         (pytest.fail if os.environ.get("CI") else pytest.skip)("abc2midi is not installed")
-    numbered = [re.sub(r"^X:.*", f"X:{number}", plain(text)) for number, text in enumerate(tunes, 1)]
-    (folder / "a.abc").write_text("\n".join(numbered), encoding="latin-1", errors="replace")
-    subprocess.run(["abc2midi", "a.abc", "-NGUI"], cwd=folder, check=False, capture_output=True)
     heard: list[Heard] = []
-    for number in range(1, len(tunes) + 1):
-        [path] = folder.glob(f"a{number}.mid")
-        piece = midi.read(path)
+    for tune in tunes:  # in one file, abc2midi would play a tune with what the ones before it have said
+        text = re.sub(r"^X:.*", "X:1", plain(tune))
+        (folder / "a.abc").write_text(text, encoding="latin-1", errors="replace")
+        subprocess.run(["abc2midi", "a.abc", "-NGUI"], cwd=folder, check=False, capture_output=True)
+        piece = midi.read(folder / "a1.mid")
+        (folder / "a1.mid").unlink()
         ticks = piece.ticks_per_quarter
         heard.append(sorted((n.pitch, n.start_ticks / ticks, (n.duration_ticks + 1) / ticks) for n in piece.notes))
     return heard
@@ -103,6 +103,7 @@ FAULTS = {
     "broken rhythm": ("A>B C<D|A>|B c2z|", "3/2A 1/2B 1/2C 3/2D"),
     "a unit within the tune": ("CD[L:1/8]EFGA|", "C D 1/2E 1/2F 1/2G 1/2A"),
     "a line that begins with a colon": ("C4|\n:D4:|", "C4 D4 D4"),
+    "a repeat ends behind a hidden bar line": ("C4|:D4|E4[|]:|", "C4 D4 E4 D4 E4"),
     "a double bar within a repeat": ("|:C4||D4:|", "C4 D4 C4 D4"),
 }
 
@@ -307,4 +308,4 @@ def test_whole_collections_are_heard_alike(tmp_path: Path) -> None:
     found = agreement(1, tmp_path)
     total = sum(found.values())
     assert total > 12_000
-    assert found["alike"] > 0.95 * total and found["refused"] <= 0.01 * total, found
+    assert found["alike"] > 0.97 * total and found["refused"] <= 0.005 * total, found

@@ -29,6 +29,7 @@ NAMES = [
     "TimeSignature",
     "Trace",
     "Voice",
+    "lead_sheet",
     "load",
     "read",
     "write",

@@ -63,6 +63,12 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
         metavar="FILE",
         help=f"write the whole stream to this file; without a length {DEFAULT_TOKENS} tokens, or to a melody's end",
     )
+    parser.add_argument(
+        "--lead-sheet",
+        action="store_const",
+        const=True,
+        help="with -o: of sheet music the melody with chord symbols alone",
+    )
     parser.add_argument("--save", type=Path, metavar="FILE.take", help="at the end, save the stream to go on later")
     parser.add_argument("--resume", type=Path, metavar="FILE.take", help="go on with a saved stream")
     back = parser.add_mutually_exclusive_group()
@@ -169,6 +175,10 @@ def check(args: argparse.Namespace, tokenizer: Tokenizer) -> None:
         raise CarouselError("--midi-in and --click need --midi-out, the port to play to; --midi-out list shows them")
     if args.midi_out is not None and not music:
         raise CarouselError("this checkpoint generates text; --midi-out is for music")
+    if args.lead_sheet and all(voice.drum for voice in tokenizer.voices):
+        raise CarouselError("this checkpoint generates no melody; leave --lead-sheet out")
+    if args.lead_sheet and (args.output is None or sinks.SINKS.get(args.output.suffix.lower(), "")[-1] != "notation"):
+        raise CarouselError("--lead-sheet needs a file of sheet music, such as -o sheet.pdf")
     if args.output is not None:
         sinks.check(args.output, Score if music else str)
 

@@ -8,6 +8,8 @@ they could differ.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from statistics import median
@@ -17,6 +19,7 @@ from generator.music.keys import KEYS, SHARPS
 from generator.music.layout import Layout, Staff, lay_out
 from generator.music.note_values import Bar, Chord, Value, values
 from generator.music.score import Score
+from generator.music.symbols import ChordSymbol
 
 UNIT = Fraction(1, 2)
 """The length in quarters that a letter without a number has."""
@@ -28,6 +31,7 @@ def to_abc(score: Score) -> bytes:
     """A score with notes as one ABC tune in UTF-8. The same score gives the same bytes."""
     layout = lay_out(score)
     keys, tempos = marks.keys(score, layout), list(marks.tempos(score, layout))
+    symbols = list(marks.chords(score, layout))
     metre = layout.bars[0].metre
     head = ["%abc-2.1", "X:1", f"T:{_line(score.title) or 'Untitled'}"]
     if score.style:
@@ -38,7 +42,7 @@ def to_abc(score: Score) -> bytes:
     layers = [(staff, layer) for staff in layout.staves for layer in staff.layers]
     if len(layers) > 1:
         head.append(f"%%score {_grouped(layout)}")
-    head.append(f"K:{_key(_at(keys, 0))}")
+    head.append(f"K:{_key(marks.key_at(keys, 0))}")
     if len(layers) == 1:
         head.append(_program(score, layers[0][0]))
     ends = marks.ends(score, layout)
@@ -47,8 +51,12 @@ def to_abc(score: Score) -> bytes:
         body += _voice(score, staff, number) if len(layers) > 1 else []
         for first, last in pairwise(_line_starts(layout, keys)):
             bars = range(first, last)
-            sharps = SHARPS[_at(keys, first)]
-            own = [_bar(layer, layout.bars[bar], sharps, [] if number > 1 else tempos, bar) for bar in bars]
+            sharps = SHARPS[marks.key_at(keys, first)]
+            own = []
+            for bar in bars:
+                quick = {place: f"[Q:1/4={quarters}]" for at, place, quarters in tempos if at == bar and number == 1}
+                chords = {place: _symbol(chord, sharps) for at, place, chord in symbols if at == bar and number == 1}
+                own.append(_bar(layer, layout.bars[bar], sharps, quick, chords))
             lines = ["|]" if bar in ends else "|" for bar in bars]
             body += _fields(layout, keys, first, after=first - 1 if first or number == 1 else len(layout.bars) - 1)
             body.append(" ".join(f"{notes} {line}" for notes, line in zip(own, lines, strict=True)))
@@ -109,36 +117,33 @@ def _fields(layout: Layout, keys: dict[int, int], index: int, after: int) -> lis
     fields = []
     if (metre.numerator, metre.denominator) != (before.numerator, before.denominator):
         fields.append(f"M:{metre.numerator}/{metre.denominator}")
-    if _at(keys, index) != _at(keys, after):
-        fields.append(f"K:{_key(_at(keys, index))}")
+    if marks.key_at(keys, index) != marks.key_at(keys, after):
+        fields.append(f"K:{_key(marks.key_at(keys, index))}")
     return fields
 
 
-def _at(keys: dict[int, int], index: int) -> int:
-    """The key in force in a bar."""
-    return keys[max((bar for bar in keys if bar <= index), default=0)] if keys else 0
-
-
-def _bar(layer: tuple[Chord, ...], bar: Bar, sharps: int, tempos: list[tuple[int, Fraction, int]], number: int) -> str:
+def _bar(
+    layer: tuple[Chord, ...], bar: Bar, sharps: int, tempos: dict[Fraction, str], chords: dict[Fraction, str]
+) -> str:
     """The notes and rests of one bar. Those within a beat stand together, which draws a beam over them.
 
     Args:
-        tempos: as `marks.tempos`; those of other bars than `number` do not count.
+        tempos: signs by their place in the bar, in quarters; each stands before the next note.
+        chords: the same for chord symbols, for which a note that goes on is cut in two.
     """
-    written = values(layer, bar)
+    written = list(_cut(values(layer, bar), sorted(chords)))
     in_key = {letter: names.spelling_in_key(letter, sharps) for letter in names.STEPS}
     heard: dict[str, dict[int, int]] = defaultdict(dict)  # by letter and octave, since the bar line
     beat = bar.metre.beat
-    waiting = [(place, quarters) for index, place, quarters in tempos if index == number]
     place, text, tuplet_until = bar.start - bar.origin, "", Fraction(0)
     for index, value in enumerate(written):
         if place % beat == 0 and text:
             text += " "
-        while waiting and waiting[0][0] <= place - (bar.start - bar.origin):
-            text += f"[Q:1/4={waiting.pop(0)[1]}]"
+        text += _due(tempos, place - (bar.start - bar.origin))
         if value.tuplet > 1 and place >= tuplet_until:
             tuplet_until = Fraction(int(place) + 1)
             text += _tuplet(written[index:], value.tuplet, tuplet_until - place)
+        text += _due(chords, place - (bar.start - bar.origin))
         scale = Fraction(value.tuplet, 1 << (value.tuplet.bit_length() - 1))
         length = _length(value.length * scale / UNIT)
         pitches = [_pitch(pitch, sharps, in_key, heard) for pitch in value.pitches]
@@ -151,6 +156,34 @@ def _bar(layer: tuple[Chord, ...], bar: Bar, sharps: int, tempos: list[tuple[int
             text += f"[{''.join(pitch + length + tie for pitch in pitches)}]"
         place += value.length
     return text
+
+
+def _due(signs: dict[Fraction, str], place: Fraction) -> str:
+    """The signs up to a place, which are taken out."""
+    return "".join(signs.pop(at) for at in sorted(signs) if at <= place)
+
+
+def _cut(written: list[Value], places: list[Fraction]) -> Iterator[Value]:
+    """The notes and rests of a bar, cut at these places, but not in tuplets."""
+    begun = Fraction(0)
+    for value in written:
+        end = begun + value.length
+        for place in places:
+            if begun < place < end and value.tuplet == 1:
+                yield replace(value, length=place - begun, tied_after=bool(value.pitches))
+                value = replace(value, length=end - place, tied_before=bool(value.pitches))
+                begun = place
+        yield value
+        begun = end
+
+
+def _symbol(symbol: ChordSymbol, sharps: int) -> str:
+    """A chord symbol in quotation marks: `"Bbm7/Ab"`."""
+    root, bass = (
+        letter + ("#" * alteration or "b" * -alteration) for letter, alteration in names.chord_spelling(symbol, sharps)
+    )
+    suffix = names.CHORD_SUFFIXES[symbol.kind].replace("♭", "b")
+    return f'"{root}{suffix}{f"/{bass}" if bass != root else ""}"'
 
 
 def _tuplet(written: list[Value], parts: int, room: Fraction) -> str:

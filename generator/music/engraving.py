@@ -6,13 +6,12 @@ score always gives the same bytes, without a date and without random identifiers
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.resources import files
-from itertools import accumulate, count, groupby
+from itertools import count, groupby
 from statistics import median
 from typing import Any
 
@@ -27,8 +26,11 @@ from generator.music.layout import Layout, Staff, lay_out
 from generator.music.note_values import Value, values
 from generator.music.origin import FIELD, NAME
 from generator.music.score import Score
+from generator.music.symbols import ChordSymbol
 
 m21: Any = music21  # its type annotations are incomplete
+for prefix, namespace in (("", "http://www.w3.org/2000/svg"), ("xlink", "http://www.w3.org/1999/xlink")):
+    ET.register_namespace(prefix, namespace)
 
 PROLOGUE = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE score-partwise PUBLIC '
@@ -42,6 +44,7 @@ VEROVIO: dict[str, Any] = {
     "header": "auto",
     "footer": "none",
     "xmlIdSeed": 1,
+    "smuflTextFont": "none",
     "scale": 50,
 }
 """A page is as wide as A4, in 0.1 mm, and as high as the music, up to Verovio's limit."""
@@ -82,8 +85,8 @@ def to_musicxml(score: Score, step: Steps = quiet, whole: Whole | None = None) -
     exporter = _Exporter(_stream(score, lambda share: step(BUILT * share), whole))
     exporter.step = lambda share: step(BUILT + (1 - BUILT) * share)
     root = exporter.parse()
-    unwanted = {"encoding-date", "creator"} | ({"work", "movement-title"} if not score.title else set())
-    for parent in [root, *root.iterfind("identification"), *root.iter("encoding")]:
+    unwanted = {"encoding-date", "creator", "inversion"} | ({"work", "movement-title"} if not score.title else set())
+    for parent in [root, *root.iterfind("identification"), *root.iter("encoding"), *root.iter("harmony")]:
         for child in [child for child in parent if child.tag in unwanted]:
             parent.remove(child)
     if score.origin:
@@ -112,13 +115,19 @@ def to_svg(score: Score, step: Steps = quiet) -> bytes:
     Raises:
         CarouselError: Verovio cannot read it.
     """
-    pages = list(_pages(score, VEROVIO, step))
-    sizes = [re.match(r'<svg width="(\d+)px" height="(\d+)px"', page) for page in pages]
-    heights = [int(size[2]) for size in sizes if size]
-    tops = accumulate(heights, initial=0)
-    below = "".join(page.replace("<svg", f'<svg y="{top}"', 1) for page, top in zip(pages, tops, strict=False))
-    frame = f'width="{VEROVIO["pageWidth"] * VEROVIO["scale"] // 100}" height="{sum(heights)}"'
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" {frame}>\n<rect {frame} fill="white"/>\n{below}</svg>\n').encode()
+    from generator.music import lettering  # imports fontTools, which MusicXML does not need
+
+    width, height = VEROVIO["pageWidth"] * VEROVIO["scale"] // 100, 0
+    picture = ET.Element(f"{lettering.SVG}svg")
+    background = ET.SubElement(picture, f"{lettering.SVG}rect", fill="white")
+    for page in map(ET.fromstring, _pages(score, VEROVIO, step)):
+        lettering.flatten(page)
+        page.set("y", str(height))
+        height += int(page.get("height", "0").removesuffix("px"))
+        picture.append(page)
+    for frame in (picture, background):
+        frame.attrib.update(width=str(width), height=str(height))
+    return ET.tostring(picture) + b"\n"
 
 
 def to_pdf(score: Score, step: Steps = quiet) -> bytes:
@@ -178,7 +187,24 @@ def _stream(score: Score, step: Steps, whole: Whole | None) -> Any:
     measures = list(stream.parts[0].getElementsByClass("Measure"))
     for index, place, number in marks.tempos(score, layout):
         measures[index].insert(place, m21.tempo.MetronomeMark(number=number))
+    for index, place, symbol in marks.chords(score, layout):
+        measures[index].insert(place, _chord_symbol(symbol, SHARPS[marks.key_at(keys, index)]))
     return stream
+
+
+def _chord_symbol(symbol: ChordSymbol, sharps: int) -> Any:
+    """A chord symbol in a key with so many sharps, with the suffix that musicians write behind its root."""
+    root, bass = (
+        letter + ("#" * alteration or "-" * -alteration) for letter, alteration in names.chord_spelling(symbol, sharps)
+    )
+    shown = m21.harmony.ChordSymbol(
+        root=root,
+        bass=bass if symbol.bass != symbol.root else None,
+        kind=m21.harmony.CHORD_ALIASES.get(symbol.kind, symbol.kind),
+        kindStr=names.CHORD_SUFFIXES[symbol.kind],
+    )
+    shown.notes = ()  # else music21 writes accidentals as if the notes of the chord were played
+    return shown
 
 
 def _instrument(name: str, program: int, number: int, channel: int) -> Any:

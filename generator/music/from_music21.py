@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
+from itertools import zip_longest
 from typing import Any
 
 from generator.music.bars import Measure
@@ -20,10 +21,11 @@ def written(stream: Any) -> Written:
     parts = list(stream.parts) or [stream]
     if any(instrument.transposition for instrument in stream.recurse().getElementsByClass("Instrument")):
         stream.toSoundingPitch(inPlace=True)
+    edges = _aligned(parts)
     left_out: Counter[tuple[str, str]] = Counter()
     found = [(_voice(part), _sounds(part, left_out)) for part in parts]
     title = (stream.metadata.bestTitle if stream.metadata else None) or ""
-    return Written(found, _measures(parts), _tempos(stream), title, left_out=left_out)
+    return Written(found, _measures(parts, edges), _tempos(stream), title, left_out=left_out)
 
 
 def _tempos(stream: Any) -> dict[Fraction, float]:
@@ -66,8 +68,36 @@ def _sounds(part: Any, left_out: Counter[tuple[str, str]]) -> list[Sound]:
     return sounds
 
 
-def _measures(parts: list[Any]) -> list[Measure]:
-    """The bars of the first part that has any, without empty ones, which come from doubled bar lines."""
+def _aligned(parts: list[Any]) -> list[Fraction]:
+    """Let each bar start together in all parts. Returns where each starts, and where the last one ends.
+
+    Files may have bars that are longer in one part than in others. Their notes keep their places in the bar; rests do
+    not make it longer than its metre.
+    """
+    rows = list(zip_longest(*(part.getElementsByClass("Measure") for part in parts)))
+    edges = [Fraction(0)]
+    for row, following in zip(rows, [*rows[1:], (None,) * len(parts)], strict=True):
+        lengths = [
+            _quarters(measure.quarterLength if then is None else then.offset - measure.offset)
+            for measure, then in zip(row, following, strict=True)
+            if measure is not None
+        ]
+        length = max(lengths)
+        if length != min(lengths):
+            ends = [note.offset + note.quarterLength for measure in row if measure for note in measure.flatten().notes]
+            full = next(measure for measure in row if measure).barDuration.quarterLength
+            length = max(_quarters(max(ends, default=0)), min(_quarters(full), length))
+        edges.append(edges[-1] + length)
+    for row, start in zip(rows, edges, strict=False):
+        for part, measure in zip(parts, row, strict=True):
+            if measure is not None and measure.offset != start:
+                part.setElementOffset(measure, start)
+    return edges
+
+
+def _measures(parts: list[Any], edges: list[Fraction]) -> list[Measure]:
+    """The bars of the first part that has any, without empty ones, which come from doubled bar lines. `edges` is from
+    `_aligned`."""
     part, written = next(
         ((part, found) for part in parts if (found := list(part.getElementsByClass("Measure")))), (None, [])
     )
@@ -77,12 +107,10 @@ def _measures(parts: list[Any]) -> list[Measure]:
         spanned = [index for index, measure in enumerate(written) if bracket.hasSpannedElement(measure)]
         for index in range(min(spanned, default=0), max(spanned, default=-1) + 1):
             endings[index] = frozenset(bracket.numberRange)
-    starts = [_quarters(measure.offset) for measure in written]
-    ends = [*starts[1:], *(_quarters(measure.offset + measure.quarterLength) for measure in written[-1:])]
     measures: list[Measure] = []
     metre = (4, 4)
     opens = False
-    for index, (measure, start, end) in enumerate(zip(written, starts, ends, strict=True)):
+    for index, (measure, start, end) in enumerate(zip(written, edges, edges[1:], strict=False)):
         if measure.timeSignature is not None:
             metre = (measure.timeSignature.numerator, measure.timeSignature.denominator)
         left, right = measure.leftBarline, measure.rightBarline

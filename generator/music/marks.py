@@ -1,4 +1,4 @@
-"""What a written score says beside its notes: where pieces begin and end, their keys and tempos."""
+"""What a written score says beside its notes: where pieces begin and end, their keys, tempos and chord symbols."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from fractions import Fraction
 
 from generator.music.keys import SHARPS, likely
 from generator.music.layout import Layout
-from generator.music.score import KeySignature, Marker, Note, Score
+from generator.music.score import Note, Score
+from generator.music.symbols import ChordSymbol, KeySignature, Marker
 
 MAJOR_NAMES = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
 MINOR_NAMES = ("Abm", "Ebm", "Bbm", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm", "F#m", "C#m", "G#m", "D#m", "A#m")
@@ -61,14 +62,34 @@ def keys(score: Score, layout: Layout) -> dict[int, int]:
     return found
 
 
+def key_at(keys: dict[int, int], index: int) -> int:
+    """The key in force in a bar, where keys begin as `keys` says."""
+    return keys[max((bar for bar in keys if bar <= index), default=0)] if keys else 0
+
+
 def tempos(score: Score, layout: Layout) -> Iterator[tuple[int, Fraction, int]]:
     """Where the rounded tempo changes: the index of the bar, the place in it in quarters, and the quarters a minute."""
-    starts = [bar.start for bar in layout.bars]
     shown = None
     for tempo in score.tempos:
-        place = max(Fraction(tempo.start_ticks, score.ticks_per_quarter), starts[0])
         number = round(tempo.quarters_per_minute)
-        if number != shown and place < layout.bars[-1].end:
-            index = bisect_right(starts, place) - 1
-            yield index, place - starts[index], number
-            shown = number
+        if number != shown:
+            for index, place in _place(tempo.start_ticks, score, layout):
+                yield index, place, number
+                shown = number
+
+
+def chords(score: Score, layout: Layout) -> Iterator[tuple[int, Fraction, ChordSymbol]]:
+    """Where chord symbols stand: the index of the bar, the place in it in quarters, and the symbol."""
+    for symbol in score.chords:
+        for index, place in _place(symbol.start_ticks, score, layout):
+            yield index, place, symbol
+
+
+def _place(ticks: int, score: Score, layout: Layout) -> Iterator[tuple[int, Fraction]]:
+    """The index of the bar in which a tick is, and its place there in quarters; that of the first note before it, and
+    nothing behind the last bar."""
+    starts = [bar.start for bar in layout.bars]
+    place = max(Fraction(ticks, score.ticks_per_quarter), starts[0])
+    if place < layout.bars[-1].end:
+        index = bisect_right(starts, place) - 1
+        yield index, place - starts[index]

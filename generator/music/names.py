@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from generator.music.symbols import ChordSymbol
+
 STEPS = "FCGDAEB"
 """The note names in order of fifths."""
 ACCIDENTALS = ("♭♭", "♭", "", "♯", "♯♯")
@@ -12,6 +14,16 @@ VALUES = {
     **{3.0: "dotted half", 4.0: "whole", 6.0: "dotted whole", 8.0: "double whole"},
 }
 """Note values by their length in quarters."""
+FIFTHS = (0, 7, 2, -3, 4, -1, -6, 1, 8, 3, -2, 5)
+"""How many fifths up a tone of a chord is from its root, by its semitones above it."""
+CHORD_SUFFIXES = {
+    **{"major": "", "minor": "m", "dominant": "7", "minor-seventh": "m7", "major-seventh": "maj7"},
+    **{"suspended-fourth": "sus4", "suspended-second": "sus2", "diminished": "dim", "half-diminished": "m7♭5"},
+    **{"diminished-seventh": "dim7", "augmented": "aug"},
+}
+"""What is written behind the root of a chord, by its kind."""
+WITH_MAJOR_THIRD = ("major", "dominant", "major-seventh", "suspended-fourth", "suspended-second")
+"""Kinds of chords; in the suspended ones it is left out for a moment."""
 LOWEST_DRUM = 35
 DRUMS = (
     *("low bass drum", "bass drum", "side stick", "snare", "clap", "electric snare", "low floor tom", "closed hi-hat"),
@@ -33,8 +45,25 @@ def spelling(pitch: int, sharps: int) -> tuple[str, int, int]:
     B flat, F sharp, C sharp and G sharp.
     """
     fifths = sharps - 3 + (7 * pitch - (sharps - 3)) % 12
-    letter, alteration = STEPS[(fifths + 1) % 7], (fifths + 1) // 7
+    letter, alteration = name_of_fifths(fifths)
     return letter, alteration, (pitch - alteration) // 12 - 1
+
+
+def name_of_fifths(fifths: int) -> tuple[str, int]:
+    """The letter of the note so many fifths above C, and how many semitones it is raised."""
+    return STEPS[(fifths + 1) % 7], (fifths + 1) // 7
+
+
+def chord_spelling(symbol: ChordSymbol, sharps: int) -> tuple[tuple[str, int], tuple[str, int]]:
+    """The likely names of the root and the bass of a chord in a key with so many sharps (flats are negative), each as a
+    letter and how many semitones it is raised. The bass is the root's third, fifth and so on.
+
+    Chords with a major third are named from five fifths below to six above the tonic: in C major, D flat and not
+    C sharp. Others are named as pitches are: C sharp minor.
+    """
+    lowest = sharps - (5 if symbol.kind in WITH_MAJOR_THIRD else 3)
+    root = lowest + (7 * symbol.root - lowest) % 12
+    return name_of_fifths(root), name_of_fifths(root + FIFTHS[(symbol.bass - symbol.root) % 12])
 
 
 def spelling_in_key(letter: str, sharps: int) -> int:

@@ -1,31 +1,28 @@
 """Draws the pages that Verovio engraves, in the part of SVG that it uses, into a PDF with ReportLab.
 
-The pages carry a few kinds of shapes, glyphs that are used again and again, and text. Verovio brings its fonts as web
-fonts, which fontTools unpacks.
+The pages carry a few kinds of shapes, glyphs that are used again and again, and text, of which `lettering` knows more.
 """
 
 from __future__ import annotations
 
-import base64
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
-from importlib.resources import files
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any
 
 from fontTools.pens.basePen import BasePen
 from fontTools.svgLib.path import parse_path
-from fontTools.ttLib import TTFont
 from reportlab.pdfbase import pdfmetrics, ttfonts
 from reportlab.pdfgen.canvas import Canvas
 
-SVG, HREF = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
+from generator.music import lettering
+from generator.music.lettering import SVG
+
+HREF = "{http://www.w3.org/1999/xlink}href"
 POINTS = 72 / 2540
 """In 0.01 mm, in which the pages count."""
-STYLES = {"tempo": "B", "ending": "B", "reh": "B", "mNum": "I", "dir": "I", "dynam": "I", "label": ""}
-"""The style of text by the class of its group, as in Verovio's style sheet."""
 HIDDEN = "placeholder"
 """The class of what is not shown."""
 
@@ -82,7 +79,7 @@ def _draw(canvas: Any, element: ET.Element, style: str) -> None:
             if tag == "use":
                 canvas.doForm(_name(child.get(HREF, "")))
             else:
-                _draw(canvas, child, next((STYLES[kind] for kind in kinds if kind in STYLES), style))
+                _draw(canvas, child, lettering.style_of(child, style))
             canvas.restoreState()
         elif tag in SHAPES:
             canvas.setLineWidth(float(child.get("stroke-width", 1)))
@@ -142,64 +139,24 @@ SHAPES: dict[str, Any] = {
 }
 
 
-class Run(NamedTuple):
-    """A piece of text in one font."""
-
-    text: str
-    font: str
-    size: float
-
-    @property
-    def width(self) -> float:
-        return float(pdfmetrics.stringWidth(self.text, self.font, self.size))
-
-
 def _text(canvas: Any, element: ET.Element, style: str) -> None:
-    """Draw a text; each of its parts with a place of its own is aligned there."""
-    parts: list[tuple[dict[str, str], list[Run]]] = []
-    for attributes, words in _runs(element, {}):
-        if "x" in attributes or "y" in attributes or not parts:
-            parts.append((attributes, []))
-        if words:
-            family = "Leipzig" if attributes.get("font-family") == "Leipzig" else "Liberation"
-            font = _font(family, style if family == "Liberation" else "")
-            parts[-1][1].append(Run(words, font, float(attributes.get("font-size", "0").removesuffix("px"))))
-    for attributes, runs in parts:
-        x, y = float(attributes.get("x", 0)), float(attributes.get("y", 0))
-        x -= sum(run.width for run in runs) * {"middle": 0.5, "end": 1.0}.get(attributes.get("text-anchor", ""), 0.0)
-        for run in runs:
+    """Draw a text."""
+    for part in lettering.parts(element, style):
+        for x, run in part.placed():
             canvas.saveState()
-            canvas.translate(x, y)
+            canvas.translate(x, part.y)
             canvas.scale(1, -1)
-            canvas.setFont(run.font, run.size)
+            canvas.setFont(_font(run.family, run.style), run.size)
             canvas.drawString(0, 0, run.text)
             canvas.restoreState()
-            x += run.width
-
-
-def _runs(element: ET.Element, outer: dict[str, str]) -> Iterator[tuple[dict[str, str], str]]:
-    """The attributes in force in an element and those in it, places only where they are stated, with the text there.
-    Text between elements is the indentation of the file."""
-    inner = {name: value for name, value in outer.items() if name not in ("x", "y")} | element.attrib
-    yield inner, "" if len(element) else element.text or ""
-    for child in element:
-        yield from _runs(child, inner)
 
 
 @cache
 def _font(family: str, style: str) -> str:
-    """The name of one of Verovio's fonts, which is ready for use: `Leipzig`, or `Liberation` in style B, I or none."""
-    sheet = (files("verovio") / "data" / f"{family}.css").read_text(encoding="utf-8")
-    for face in re.findall(r"@font-face *\{(.*?)\}", sheet, re.DOTALL):
-        if ("weight: bold" in face, "style: italic" in face) == (style == "B", style == "I"):
-            packed = re.search(r"base64,([^)]*)", face)
-            assert packed
-            font = TTFont(BytesIO(base64.b64decode(packed[1])))
-            font.flavor = None
-            plain = BytesIO()
-            font.save(plain)
-            plain.seek(0)
-            name = f"{family}{style}"
-            pdfmetrics.registerFont(ttfonts.TTFont(name, plain))
-            return name
-    raise ValueError(f"verovio has no {family} in style {style!r}")
+    """The name by which ReportLab knows one of Verovio's fonts."""
+    plain = BytesIO()
+    lettering.font(family, style).save(plain)
+    plain.seek(0)
+    name = f"{family}{style}"
+    pdfmetrics.registerFont(ttfonts.TTFont(name, plain))
+    return name

@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from generator.foundation.omissions import Omission
+from generator.music.symbols import ChordSymbol, KeySignature, Marker
 
 DEFAULT_VELOCITY = 80
 DEFAULT_TEMPO = 120.0
@@ -104,24 +105,8 @@ class PieceEnd:
     start_ticks: int
 
 
-@dataclass(frozen=True, slots=True)
-class KeySignature:
-    """The key from `start_ticks` on, named as in MIDI files: `Bb` is B flat major, `F#m` is F sharp minor."""
-
-    start_ticks: int
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """A place in a piece that has a name."""
-
-    start_ticks: int
-    text: str
-
-
 MusicEvent = Note | TimeSignature | Tempo | Pedal | Bar | PieceEnd
-E = TypeVar("E", bound=MusicEvent)
+E = TypeVar("E", bound=MusicEvent | ChordSymbol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +139,8 @@ class Score:
     """Where the score was cut, which may be after its last note; 0 if it was not cut."""
     style: str = ""
     """The kind of piece as `style_name` writes it, such as `reel`. Files of music do not contain it."""
+    chords: tuple[ChordSymbol, ...] = ()
+    """Chord symbols above the first voice, which notation shows and nothing plays."""
     origin: str = field(default="", compare=False)
     """How the score was made, as one line of ASCII, which files of music contain; empty if it was changed since."""
     keys: tuple[KeySignature, ...] = field(default=(), compare=False)
@@ -243,6 +230,7 @@ class Score:
             tempos=held(self.tempos),
             pedals=tuple(pedal for pedal in pedals if pedal.down or pedal.start_ticks),
             bars=moved(self.bars),
+            chords=held(self.chords),
             piece_ends=moved(self.piece_ends),
             length_ticks=0,
             origin="",
