@@ -4,10 +4,11 @@
 
 Each checkpoint draws streams at temperature 1, all else off. In each, one token is changed after `BEFORE` tokens: a
 character becomes another one of the same stream, a note moves by one to four semitones (in a performance its note-off
-too). Then both versions are read on, with the same tokens, in fp32. At a distance of d tokens the Kullback-Leibler
-divergence, in nats, compares what the model expects next after the one and after the other: sum of p log(p / q), q
-after the change. A row is the mean over the distances from `distance` to `to`, for what comes next is often plain,
-whatever came before; `median`, `low` and `high` are the median and the quartiles of the streams.
+too), a hit goes to a drum up to four places away in the vocabulary. Then both versions are read on, with the same
+tokens, in fp32. At a distance of d tokens the Kullback-Leibler divergence, in nats, compares what the model expects
+next after the one and after the other: sum of p log(p / q), q after the change. A row is the mean over the distances
+from `distance` to `to`, for what comes next is often plain, whatever came before; `median`, `low` and `high` are the
+median and the quartiles of the streams.
 
 `remembers` is the distance from which on the median stays below `SHARE` of its peak. A unit's time constant is
 -1 / mean(log f) tokens, over its forget gates f: so slowly its cell would fade if nothing new came. `--cards` writes a
@@ -42,7 +43,7 @@ STEP = 250
 """Tokens that are read at once."""
 SHARE = 0.01
 INTERVALS = (-4, -3, -2, -1, 1, 2, 3, 4)
-NOTES = {"score": ("pitch", None), "performance": ("note_on", "note_off")}
+NOTES = {"score": ("pitch", None), "performance": ("note_on", "note_off"), "drums": ("drum", None)}
 """The kinds of tokens that a note's pitch is in, by the tokenizer's kind."""
 
 Tokens = npt.NDArray[np.int64]

@@ -81,7 +81,7 @@ def test_gradients_are_those_of_finite_differences(kind: str) -> None:
     assert found["h"][distance - 1, 0] == pytest.approx(np.linalg.norm(slopes), rel=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["char", "score", "performance"])
+@pytest.mark.parametrize("kind", ["char", "score", "performance", "drums"])
 def test_one_note_or_character_is_changed(kind: str) -> None:
     model = Model(tiny(kind))
     stream = model.stream(seed=0, at_end="next")
