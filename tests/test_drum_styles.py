@@ -34,6 +34,7 @@ CORPUS = [
 ]
 
 
+@pytest.mark.slow
 def test_guesses_by_notes_and_by_sessions(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(styles, "open_corpus", lambda name: SimpleNamespace(read=lambda: iter(CORPUS)))
     assert styles.main(["fake"]) == 0
