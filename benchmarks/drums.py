@@ -124,12 +124,14 @@ def styles(model: Model, training: Sequence[Score], held_out: Sequence[Score], c
     tokens = {name: [style for style in (name, name + FILL) if style in model.tokenizer.styles] for name in names}
     right: dict[str, list[bool]] = {name: [] for name in names}
     beats: list[bool] = []
+    network, start = model.checkpoint.model(), model.tokenizer.start
+    variants = [style for name in names for style in tokens[name]]
     for piece in watched([piece for piece in held_out if piece.style.removesuffix(FILL) in names], "performances"):
-        nats = {
-            name: min(float(model.score(replace(piece, style=style))[1:].sum()) for style in tokens[name])
-            for name in names
-            if tokens[name]
-        }
+        # A lane begins after the last token of the one before, which is the start token: every variant is read cold.
+        read = np.concatenate([model.tokenizer.encode(replace(piece, style=style)) for style in variants])
+        found = network.negative_log_likelihood(read, start, lanes=len(variants)).reshape(len(variants), -1)
+        each = dict(zip(variants, found[:, 1:].sum(axis=1).tolist(), strict=True))
+        nats = {name: min(each[style] for style in tokens[name]) for name in names if tokens[name]}
         own = piece.style.removesuffix(FILL)
         right[own].append(min(nats, key=nats.__getitem__) == own)
         if not piece.style.endswith(FILL):
