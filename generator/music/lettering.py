@@ -21,6 +21,8 @@ from fontTools.ttLib import TTFont
 SVG = "{http://www.w3.org/2000/svg}"
 MUSIC, WORDS = "Leipzig", "Liberation"
 """The families of Verovio's fonts."""
+FAMILIES = "Liberation Serif, Times New Roman, Times, serif"
+"""The font of words, and others whose letters are as wide."""
 STYLES = {"tempo": "B", "ending": "B", "reh": "B", "mNum": "I", "dir": "I", "dynam": "I", "label": ""}
 """The style of text by the class of its group, as in Verovio's style sheet."""
 ANCHORS = {"middle": 0.5, "end": 1.0}
@@ -101,6 +103,8 @@ def flatten(element: ET.Element, style: str = "") -> None:
         if child.tag == f"{SVG}text":
             element[index : index + 1] = [shape for part in parts(child, style) for shape in _shapes(part)]
         else:
+            if "font-family" in child.attrib:
+                child.set("font-family", FAMILIES)
             flatten(child, style_of(child, style))
 
 
