@@ -3,7 +3,8 @@
 Bar lines and positions are tokens, so the model reads the position in the bar instead of counting. Each bar line
 contains the key of the piece, and pitches are written relative to its tonic, so a cadence has the same tokens in all
 keys. A note begins with its duration, so no note can hang. The vocabulary contains the values that occur in the
-training split; other values of a score go to the nearest one, and `quantise` reports how far.
+training split; other values of a score go to the nearest one, and `quantise` reports how far. If the training split is
+played louder and softer, the vocabulary has loudness, too.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from generator.tokenizers.labels import Labels
 from generator.tokenizers.score_decoder import ScoreDecoder
 from generator.tokenizers.score_grammar import ScoreGrammar
 from generator.tokenizers.score_grid import ScoreReport, bars_of, quantise, to_grid, whole_tempo
+from generator.tokenizers.score_loudness import velocities
 from generator.tokenizers.score_vocabulary import (
     BAR,
     DURATION,
     END,
+    LOUDNESS,
     MOST_VOICES,
     MOVES,
     PITCH,
@@ -118,6 +121,7 @@ class ScoreTokenizer:
         rows += [f"voice {index}" for index in range(len(parts))]
         rows += [f"pitch {pitch}" for pitch in range(low, high + 1)]
         rows += [f"duration {ticks}" for ticks in sorted(durations)]
+        rows += [f"loudness {velocity}" for velocity in velocities(pieces)]
         rows += [f"style {style}" for style in common(piece.style for piece in pieces)]
         return ScoreTokenizer(Table(rows, parts))
 
@@ -157,6 +161,7 @@ class ScoreTokenizer:
             tokens.append(table.first[STYLE] + table.styles.index(score.style))
         notes = iter(grid.notes)
         note = next(notes, None)
+        loudness: dict[int, int] = {}
         for start, metre in grid.bar_starts():
             if start in metres:
                 tokens.append(table.first[TIME_SIGNATURE] + metres[start])
@@ -169,6 +174,9 @@ class ScoreTokenizer:
                     position = note.start_ticks - start
                     tokens.append(table.ids[POSITION, position])
                 tokens.append(table.ids[VOICE, note.voice])
+                if table.velocities.size and loudness.get(note.voice) != note.velocity:
+                    loudness[note.voice] = note.velocity
+                    tokens.append(table.ids[LOUDNESS, note.velocity])
                 tokens.append(table.ids[PITCH, note.pitch - (0 if table.parts[note.voice].drum else above_c(key))])
                 tokens.append(table.ids[DURATION, note.duration_ticks])
                 note = next(notes, None)
@@ -194,7 +202,7 @@ class ScoreTokenizer:
         """Transpose all voices but drums by a random interval that keeps each of them in its range."""
         table = self.table
         at = np.flatnonzero((tokens >= table.first[PITCH]) & (tokens < table.past[PITCH]))
-        voice = tokens[at - 1].astype(np.int64) - table.first[VOICE]
+        voice = table.voices_at(tokens, at)
         bars = (tokens >= table.first[BAR]) & (tokens < table.past[BAR])
         keys = tokens[bars].astype(np.int64) - table.first[BAR]
         pitch = tokens[at].astype(np.int64) - table.first[PITCH] + table.lowest_pitch + above_c(keys[0])

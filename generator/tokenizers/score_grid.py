@@ -19,7 +19,8 @@ from generator.tokenizers.score_voices import assigned
 PLAYED = "performance, if it is for the piano"
 """The kind of tokenizer to advise when exact times or velocities are lost."""
 ONE_AT_A_TIME = "a voice plays each pitch once at a time, and a monophonic voice one pitch"
-NO_TOUCH = "this vocabulary has neither velocities nor a pedal"
+NO_VELOCITIES = "this vocabulary has no velocities"
+NO_PEDAL = "this vocabulary has no pedal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class ScoreReport(Report):
     tempos: int = 0
     bars: int = 0
     max_tempo_change_percent: float = 0.0
+    max_velocity_error: int = 0
+    mean_velocity_error: float = 0.0
     drums: int = cause("drum note", "left out", "no voice of this vocabulary is for drums", of="notes", gone=True)
     unplayed: int = cause("note", "left out", "this vocabulary has nothing but drums", of="notes", gone=True)
     out_of_range: int = cause(
@@ -70,8 +73,14 @@ class ScoreReport(Report):
         better=PLAYED,
         of="notes",
     )
-    levelled: int = cause("note", "made as loud as the others", NO_TOUCH, better=PLAYED, of="notes")
-    pedals_dropped: int = cause("pedal change", "left out", NO_TOUCH, better=PLAYED, of="pedals")
+    levelled: int = cause("note", "made as loud as the others", NO_VELOCITIES, better=PLAYED, of="notes")
+    velocities_changed: int = cause(
+        "note",
+        "made louder or softer, by up to {max_velocity_error} of 127",
+        "this vocabulary has no nearer velocity",
+        better=PLAYED,
+    )
+    pedals_dropped: int = cause("pedal change", "left out", NO_PEDAL, better=PLAYED, of="pedals")
     tempos_changed: int = cause(
         "tempo",
         "changed, by up to {max_tempo_change_percent:.0f} %",
@@ -101,6 +110,7 @@ def quantise(score: Score, table: Table, sounding: Sequence[Voice]) -> tuple[lis
     placed: list[Note] = []
     onset_errors: list[float] = []
     duration_errors = [0.0]
+    velocity_errors: list[int] = []
     for before, note in zip(score.notes, grid.notes, strict=True):
         voice, own = parts[note.voice], score.voices[note.voice]
         if voice is None:
@@ -119,9 +129,13 @@ def quantise(score: Score, table: Table, sounding: Sequence[Voice]) -> tuple[lis
         duration_errors.append(
             abs(before.duration_ticks * TICKS_PER_QUARTER / score.ticks_per_quarter - duration) / TICKS_PER_QUARTER
         )
+        velocity = DEFAULT_VELOCITY
+        if table.velocities.size:
+            velocity = _nearest(table.velocities, note.velocity)
+            velocity_errors.append(abs(velocity - note.velocity))
         lost["shared"] += owners[voice] != note.voice
         lost["replaced"] += not own.drum and own.program not in (table.parts[voice].program, sounding[voice].program)
-        placed.append(replace(note, start_ticks=start, duration_ticks=duration, voice=voice, velocity=DEFAULT_VELOCITY))
+        placed.append(replace(note, start_ticks=start, duration_ticks=duration, voice=voice, velocity=velocity))
     notes, lost["cut"] = cut_overlaps(
         from_the_top(placed),
         lambda note: (note.voice, -1 if table.parts[note.voice].monophonic else note.pitch),
@@ -137,9 +151,12 @@ def quantise(score: Score, table: Table, sounding: Sequence[Voice]) -> tuple[lis
         tempos=len(score.tempos),
         bars=len(bars),
         max_tempo_change_percent=max(changes, default=0.0),
+        max_velocity_error=max(velocity_errors, default=0),
+        mean_velocity_error=float(np.mean(velocity_errors)) if velocity_errors else 0.0,
         merged=len(placed) - len(notes),
         moved=sum(error > 0 for error in onset_errors),
-        levelled=score.louder_or_softer(),
+        levelled=0 if table.velocities.size else score.louder_or_softer(),
+        velocities_changed=sum(error > 0 for error in velocity_errors),
         pedals_dropped=len(score.pedals),
         tempos_changed=len(changes),
         tempos_dropped=dropped,
