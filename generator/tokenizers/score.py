@@ -3,8 +3,8 @@
 Bar lines and positions are tokens, so the model reads the position in the bar instead of counting. Each bar line
 contains the key of the piece, and pitches are written relative to its tonic, so a cadence has the same tokens in all
 keys. A note begins with its duration, so no note can hang. The vocabulary contains the values that occur in the
-training split; other values of a score go to the nearest one, and `quantise` reports how far. If the training split is
-played louder and softer, the vocabulary has loudness, too.
+training split, but only note values where durations were played; other values of a score go to the nearest one, and
+`quantise` reports how far. If the training split is played louder and softer, the vocabulary has loudness, too.
 """
 
 from __future__ import annotations
@@ -55,6 +55,10 @@ LONGEST_TICKS = 16 * TICKS_PER_QUARTER
 """The longest bar and the longest note that a vocabulary may contain."""
 TRANSPOSITIONS = range(-11, 12)
 """In semitones."""
+MOST_DURATIONS = 64
+"""A corpus with more different durations was played. Its vocabulary has those of `NOTE_VALUES`."""
+NOTE_VALUES = (1, 2, 3, 4, 6, 8, 9, 12, 15, 18, 24, 30, 36, 42, 48, 60, 72, 96, 144, 192)
+"""In ticks."""
 MONOPHONIC_SHARE = 0.98
 """A voice is monophonic if at least this share of its notes ends before the next one begins."""
 
@@ -120,7 +124,9 @@ class ScoreTokenizer:
         rows += [f"position {ticks}" for ticks in sorted(positions) if ticks < LONGEST_TICKS]
         rows += [f"voice {index}" for index in range(len(parts))]
         rows += [f"pitch {pitch}" for pitch in range(low, high + 1)]
-        rows += [f"duration {ticks}" for ticks in sorted(durations)]
+        rows += [
+            f"duration {ticks}" for ticks in sorted(durations if len(durations) <= MOST_DURATIONS else NOTE_VALUES)
+        ]
         rows += [f"loudness {velocity}" for velocity in velocities(pieces)]
         rows += [f"style {style}" for style in common(piece.style for piece in pieces)]
         return ScoreTokenizer(Table(rows, parts))
