@@ -72,8 +72,8 @@ def read_song(folder: Path) -> Score:
     sung = [index for index, voice in enumerate(score.voices) if voice.name == MELODY]
     notes, cut = cut_overlaps(score.notes, lambda note: (note.voice, -1 if note.voice in sung else note.pitch))
     counts = {
-        ("note of the melody", "cut short by the next one"): cut,
-        ("note of the melody", "left out: it begins with another one"): len(score.notes) - len(notes),
+        ("melody note", "cut short by the next one"): cut,
+        ("melody note", "left out: it begins with another one"): len(score.notes) - len(notes),
     }
     return replace(score, notes=tuple(notes), title=folder.name, omissions=(*score.omissions, *omissions_of(counts)))
 
