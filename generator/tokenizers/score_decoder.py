@@ -102,7 +102,7 @@ class ScoreDecoder(GrammarDecoder):
             velocities = [whole(velocity, -1, 127) for velocity in state["loudness"]]
             if not set(velocities) <= {-1, *table.velocities.tolist()}:
                 raise ValueError("a decoder's state has a loudness that its vocabulary lacks")
-            self._loudness(row)[:] = velocities
+            self._loudness(row)[:] = np.array(velocities).reshape(len(table.parts))
 
     def _last_notes(self, row: Rows) -> Rows:
         """Each voice's last note, shape (voices, 3)."""

@@ -49,7 +49,7 @@ def refitted(table: Table, tokens: Sequence[int], meant: Sequence[int], in_force
         if kind == VOICE:
             if index + 1 < len(tokens) and table.kinds[tokens[index + 1]] == LOUDNESS:
                 wanted[value] = table.values[tokens[index + 1]]
-            if wanted[value] != found[value]:
+            if wanted[value] >= 0 and wanted[value] != found[value]:
                 found[value] = wanted[value]
                 fitted.append(table.ids[LOUDNESS, wanted[value]])
     return fitted
