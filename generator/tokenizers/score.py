@@ -108,10 +108,9 @@ class ScoreTokenizer:
                 whole_tempo(tempo.quarters_per_minute) for tempo in piece.tempos or (Tempo(0, DEFAULT_TEMPO),)
             )
             starts = np.array([start for start, _ in bars])
-            for note in piece.notes:
-                bar = int(np.searchsorted(starts, note.start_ticks, side="right")) - 1
-                positions.add(note.start_ticks - int(starts[bar]))
-                durations.add(min(note.duration_ticks, LONGEST_TICKS))
+            onsets = np.array([note.start_ticks for note in piece.notes])
+            positions.update((onsets - starts[np.searchsorted(starts, onsets, side="right") - 1]).tolist())
+            durations.update(min(note.duration_ticks, LONGEST_TICKS) for note in piece.notes)
         for metre in list(metres):
             if not is_metre(*metre) or not 0 < TimeSignature(0, *metre).bar_ticks(TICKS_PER_QUARTER) <= LONGEST_TICKS:
                 del metres[metre]

@@ -146,8 +146,13 @@ class Table:
 
     def can_write(self, pitch: int, part: Part) -> bool:
         """Whether the vocabulary has this pitch of a part after the transposition from any key."""
+        low, high = self.reach(part)
+        return low <= pitch <= high
+
+    def reach(self, part: Part) -> tuple[int, int]:
+        """The lowest and the highest pitch of a part that the vocabulary has after the transposition from any key."""
         below, above = MOVES[part.drum]
-        return bool(self.columns[PITCH][0] <= pitch + below and pitch + above <= self.columns[PITCH][-1])
+        return int(self.columns[PITCH][0]) - below, int(self.columns[PITCH][-1]) - above
 
     def voices_at(self, tokens: npt.NDArray[Any], pitches: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The voices of the pitches that stand at these places among tokens."""
