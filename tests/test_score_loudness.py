@@ -18,7 +18,7 @@ from generator.streaming.engine import Model
 from generator.streaming.redraw import opening, redraw
 from generator.tokenizers.score import ScoreTokenizer
 from generator.tokenizers.score_loudness import refitted
-from generator.tokenizers.score_vocabulary import LOUDNESS, PITCH, VOICE, Table
+from generator.tokenizers.score_vocabulary import DURATION, LOUDNESS, PITCH, VOICE, Table
 from tests.conftest import four_voices, random_checkpoint
 from tests.test_redraw import events_of
 from tests.test_score import walk
@@ -76,6 +76,17 @@ def test_the_spelling() -> None:
     assert report.levelled == 0
     assert ScoreTokenizer.fit([four_voices()]).quantise(piece)[1].levelled == 2
     assert not [value for name, value in asdict(TOKENIZER.quantise(dynamic())[1]).items() if "veloc" in name and value]
+
+
+def test_the_labels_know_the_loudness_of_the_last_note() -> None:
+    tokens = TOKENIZER.encode(dynamic())
+    found = TOKENIZER.labels(tokens)
+    kinds = np.array(TOKENIZER.table.kinds)[tokens]
+    behind = np.flatnonzero(kinds == DURATION) + 1
+    velocities = [note.velocity for note in TOKENIZER.decode(tokens).notes]
+    assert found["loudness of the last note"][behind].tolist() == velocities
+    assert np.array_equal(found["a loudness comes next (looks ahead)"], kinds == LOUDNESS)
+    assert np.array_equal(np.flatnonzero(found["a loudness was read"]), np.flatnonzero(kinds == LOUDNESS) + 1)
 
 
 def test_a_voice_says_its_loudness_once_and_where_it_changes() -> None:
