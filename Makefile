@@ -7,13 +7,13 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 # uv takes a fraction of pip's time, and chooses the torch that fits the machine: no gigabytes of CUDA without an NVIDIA
 # card. What it cannot reach within seconds pip installs, which may know of another index.
 UV := UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=10 $(or $(shell command -v uv),$(BIN)/uv) pip install --python $(BIN)/python
-SHIPPED := $(addprefix checkpoints/,bach drums folk piano shakespeare)
+SHIPPED := $(addprefix checkpoints/,bach drums folk piano pop shakespeare)
 ADDING := --length 10 25 50 100 200 --shortest 5 --networks lstm rnn --learning-rate 0.005 0.001 \
 	--units 64 --batch 32 --updates 3000 --minutes 6
 TORCH := $(shell grep '^torch==' requirements.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench app wheel test test-slow lint format docs shots figures bench train-bach train-drums train-folk train-piano train-shakespeare
+.PHONY: help setup setup-bench app wheel test test-slow lint format docs shots figures bench train-bach train-drums train-folk train-piano train-pop train-shakespeare
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,7 @@ figures: .venv/.installed-bench  ## make the pictures of docs/lstm.md and the fi
 	$(BIN)/python -m generator.evaluate checkpoints/drums groove-drums --units --keep > build/figures/units-drums.json
 	$(BIN)/python -m generator.evaluate checkpoints/folk folk-tunes --units --keep > build/figures/units-folk.json
 	$(BIN)/python -m generator.evaluate checkpoints/piano asap-piano --units --keep > build/figures/units-piano.json
+	$(BIN)/python -m generator.evaluate checkpoints/pop pop909 --units --keep > build/figures/units-pop.json
 	$(BIN)/python -m generator.evaluate checkpoints/shakespeare tinyshakespeare --units --keep > build/figures/units-shakespeare.json
 	$(BIN)/python -m benchmarks.memory_length $(SHIPPED) --cards --picture docs/lstm/memory.svg > build/figures/memory-length.json
 
@@ -130,6 +131,12 @@ train-piano: setup  ## train checkpoints/piano anew; CAROUSEL_MIRROR has to hold
 	$(BIN)/python -m generator.train asap-piano --out checkpoints/piano \
 		--lanes 32 --window 96 --passes 2.5 \
 		--dropout-embedding 0 --dropout-layers 0.05 --dropout-output 0.05 --dropout-weights 0.05 --validations 15 --patience 10 \
+		--overwrite
+
+train-pop: setup  ## train checkpoints/pop anew; CAROUSEL_MIRROR has to hold POP909
+	$(BIN)/python -m generator.train pop909 --out checkpoints/pop \
+		--hidden-size 384 --lanes 32 --window 96 --minutes 50 --time-scale 64 \
+		--dropout-embedding 0 --dropout-layers 0.05 --dropout-output 0.1 --dropout-weights 0.05 --validations 10 --patience 10 --precision auto \
 		--overwrite
 
 train-shakespeare: setup  ## train checkpoints/shakespeare anew, an hour on one thread

@@ -22,7 +22,7 @@ COMMANDS = """Carousel: endless music and text from a stateful LSTM.
   carousel app      [FOLDER]                        the app in the browser
 
 A checkpoint is a folder, or a name such as bach: one in checkpoints/ here, one of your own in the folder of the
-platform (on Linux ~/.local/share/carousel/checkpoints), or a shipped one (bach, drums, folk, piano, shakespeare).
+platform (on Linux ~/.local/share/carousel/checkpoints), or a shipped one (bach, drums, folk, piano, pop, shakespeare).
 Each command shows its options and an example with --help. In a clone without the package installed, write
 `python -m generator` in place of `carousel`."""
 NAMES = ("prepare", "train", "join", "sample", "evaluate", "bench")

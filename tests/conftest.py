@@ -223,9 +223,9 @@ def blank(browser: Browser, url: str) -> Iterator[Page]:
     page.close()
 
 
-SHIPPED = ("bach", "drums", "folk", "piano", "shakespeare")
+SHIPPED = ("bach", "drums", "folk", "piano", "pop", "shakespeare")
 ALL_SHIPPED = [f"checkpoints/{name}" for name in SHIPPED]
-SLOW = ("checkpoints/drums", "checkpoints/folk")
+SLOW = ("checkpoints/drums", "checkpoints/folk", "checkpoints/pop")
 """Those that only the slow tests of all models have: another one is of the same kind, or a quick fake."""
 
 

@@ -16,11 +16,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import callers, harmony, length, limit, listeners, measuring, memory, rivals, step
+from benchmarks import accompaniment, callers, harmony, length, limit, listeners, measuring, memory, rivals, step
+from generator.foundation.errors import CarouselError
 from generator.model.backends import BACKENDS
 from generator.model.config import ModelConfig
 from generator.model.lstm import LanguageModel
 from generator.music import midi
+from generator.music.score import Note, Score, Voice
 from tests.conftest import ROOT, four_voices, tiny
 
 INSTALL = "python -m pip install -r requirements-bench.txt"
@@ -289,6 +291,23 @@ def test_the_readme_names_every_benchmark() -> None:
     said = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     commands = [path.stem for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text("utf-8")]
     assert [name for name in commands if f"benchmarks.{name}" not in said] == []
+
+
+def test_accompaniment() -> None:
+    """On the strong beats of two bars the melody fits, does not fit, has nothing under it, and is silent."""
+    notes = (
+        Note(0, 12, 72, voice=0),
+        Note(12, 12, 61, voice=0),  # not on a strong beat
+        Note(24, 12, 74, voice=0),
+        Note(96, 12, 76, voice=0),
+        *(Note(0, 30, pitch, voice=1) for pitch in (48, 52, 55)),
+    )
+    score = Score(12, (Voice("Melody"), Voice("Piano")), notes)
+    assert accompaniment.strong_beats(score)[:2] == [({0}, {0, 4, 7}), ({2}, {0, 4, 7})]
+    found = accompaniment.figures([score])
+    assert (found["notes"], found["fits"], found["classes"], found["silent"]) == (2, 0.5, 3, 0.3333)
+    with pytest.raises(CarouselError, match="no melody"):
+        accompaniment.figures([Score(12, score.voices, ())])
 
 
 @pytest.mark.slow

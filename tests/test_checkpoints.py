@@ -72,7 +72,13 @@ def test_shakespeare_on_the_validation_tenth(mirror: Path) -> None:
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("name", "corpus"),
-    [("bach", "bach-chorales"), ("drums", "groove-drums"), ("folk", "folk-tunes"), ("piano", "asap-piano")],
+    [
+        ("bach", "bach-chorales"),
+        ("drums", "groove-drums"),
+        ("folk", "folk-tunes"),
+        ("piano", "asap-piano"),
+        ("pop", "pop909"),
+    ],
 )
 def test_music_scores_are_reproduced(name: str, corpus: str, mirror: Path) -> None:
     checkpoint = Checkpoint.load(CHECKPOINTS / name)

@@ -14,13 +14,13 @@ from generator.music.keys import KEYS, SCALES, read_key
 from generator.music.score import Bar, Note, Score, Tempo, TimeSignature, Voice
 from generator.streaming.engine import Model, load
 from generator.streaming.score_constraints import is_parallel
-from generator.tokenizers import score_grammar
+from generator.tokenizers import score_memory
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.score import ScoreTokenizer
 from tests.conftest import ROOT, SHIPPED, random_checkpoint, tiny
 from tests.test_grammar import ensemble
 
-MODELS = ("char", "score", "performance", "ensemble", *SHIPPED)
+MODELS = ("char", "score", "performance", "ensemble", *(name for name in SHIPPED if name != "pop"))
 
 
 @cache
@@ -135,7 +135,7 @@ def test_a_key_asked_for_in_the_midst_of_a_piece_yields_to_none_of_its_bar_lines
     """They name the key in which it is written."""
     stream = model_of("bach").stream(seed=3, at_end="never")
     stream.pull(150)
-    key = KEYS[int(stream._decoder.memory[score_grammar.IN_KEY])]
+    key = KEYS[int(stream._decoder.memory[score_memory.IN_KEY])]
     stream.set(key="E major" if key == "B♭ major" else "B♭ major")
     assert any(isinstance(event, Bar) for event in stream.pull(300))
     assert "key" not in stream.relaxed
@@ -246,8 +246,8 @@ def test_voices_that_move_together_from_a_fifth_to_a_fifth_are_parallel(
     for token in tokenizer.encode(replace(piece, time_signatures=(TimeSignature(0, 4, 4),))).tolist():
         memory = decoder.memory
         if table.kinds[token] == kinds.PITCH:
-            pitch = table.values[token] + int(score_grammar.transposition(tokenizer.grammar.rules, memory))
-            found.append((int(memory[score_grammar.IN_VOICE]), pitch, memory.copy()))
+            pitch = table.values[token] + int(score_memory.transposition(tokenizer.grammar.rules, memory))
+            found.append((int(memory[score_memory.IN_VOICE]), pitch, memory.copy()))
         decoder.feed(token)
     # The voice that is said last at a tick is the one that can see the other's move.
     judged = [is_parallel(tokenizer.grammar.rules, memory, voice, pitch) for voice, pitch, memory in found[2:]]

@@ -23,6 +23,7 @@ def test_every_entry_says_what_it_must() -> None:
         "maestro-v3",
         "jsb-chorales",
         "groove-drums",
+        "pop909",
     } <= set(table)
     for name, entry in table.items():
         for field in ("title", "licence", "source", "loader"):

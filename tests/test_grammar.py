@@ -27,7 +27,8 @@ from tests.conftest import ROOT, tiny
 
 
 def ensemble() -> ScoreTokenizer:
-    """Few pitches and long notes, so that every voice is full now and then: chords, one drum, a melody; two styles."""
+    """Few pitches and long notes, so that every voice is full now and then: chords, one drum, a melody;
+    two styles, soft and loud."""
     parts = [
         Part("Piano", 0, drum=False, monophonic=False, low=60, high=63),
         Part("Drum", 0, drum=True, monophonic=False, low=62, high=62),
@@ -41,6 +42,7 @@ def ensemble() -> ScoreTokenizer:
         "voice": range(3),
         "pitch": range(54, 70),
         "duration": (1, 12, 100, 500),
+        "loudness": (33, 80),
         "style": ("reel", "slip jig"),
     }
     return ScoreTokenizer(Table(["end", *(f"{kind} {value}" for kind in values for value in values[kind])], parts))

@@ -167,6 +167,7 @@ GOLDEN = {
     "drums": "d69bb4c85697053699d52524663ae4904819eabb5f0982d952940ff45437bd88",
     "folk": "6aae1fad4a66139de27482bfd62cc66ed458ba262a45a4ed62267404603e232e",
     "piano": "3281d1cab0f3fd130bb349230b23c18d8b0ecdc98b189d015989f7fe925f0eea",
+    "pop": "518a64c342aa8c8cd48789c813cc9f85c5f37c7908d11357e6410b0562e731e3",
     "shakespeare": "bb0f49a6c7449592f3b5795f9b691c51aba9c9c4088fb0397d1216e5056c3cca",
 }
 """Of the text or the MIDI files of four streams, 300 tokens each. A take made today plays tomorrow: a change here is a

@@ -28,9 +28,11 @@ def bach(chorales: list[Score]) -> ScoreTokenizer:
 
 
 def piano() -> ScoreTokenizer:
-    """Chords, drums, two programs and odd metres."""
+    """Chords, drums, two programs, odd metres and two degrees of loudness."""
     voices = (Voice("Piano", 0), Voice("Drums", 0, True), Voice("Bass", 33))
-    notes = [Note(at, 6 + at % 18, 60 + at % 25 + third, voice=0) for at in range(0, 300, 6) for third in (0, 4, 7)]
+    notes = [
+        Note(at, 6 + at % 18, 60 + at % 25 + third, 50 + third * 5) for at in range(0, 300, 6) for third in (0, 4, 7)
+    ]
     notes += [Note(at, 3, 36 + at % 5, voice=1) for at in range(0, 300, 12)]
     notes += [Note(at, 12, 30 + at % 12, voice=2) for at in range(0, 300, 12)]
     metres = (TimeSignature(0, 4, 4), TimeSignature(96, 7, 8), TimeSignature(180, 3, 4))

@@ -14,6 +14,7 @@ from generator.corpora.download import MIRROR, fetch, mirror_folder
 from generator.corpora.folder import FolderCorpus
 from generator.corpora.groove import GrooveCorpus
 from generator.corpora.paths import all_files, named, open_path
+from generator.corpora.pop909 import Pop909Corpus
 from generator.corpora.text import TextCorpus
 from generator.foundation.errors import CarouselError
 from generator.foundation.places import shipped
@@ -74,6 +75,8 @@ def _named(name: str, entry: dict[str, Any]) -> Corpus:
         case "groove":
             keys = {int(key): instead for key, instead in entry["keys"].items()}
             return GrooveCorpus(facts, _mirrored_folder(name, entry), keys)
+        case "pop909":
+            return Pop909Corpus(facts, _mirrored_folder(name, entry))
         case loader:
             raise CarouselError(f"{TABLE}: {name} has an unknown loader {loader!r}; correct the table")
 

@@ -18,7 +18,7 @@ from generator.music.score import Note
 from generator.streaming.violations import MELODY
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import Mask, Rows
-from generator.tokenizers.score_grammar import (
+from generator.tokenizers.score_memory import (
     BAR_START,
     BAR_TICKS,
     FREE,
@@ -38,7 +38,7 @@ NEVER = 2**62
 
 # A melody is encoded for compiled code as these fields and then, from `WINDOW` on, its next `EVENTS` events: (tick,
 # pitch, duration) for a note and (tick, -1, index) for a metre. One job, which has `CHUNK` = 64 tokens, cannot get past
-# them: a note takes four tokens, a metre with its bar line two.
+# them: a note takes four or five tokens, a metre with its bar line two.
 HAS_MELODY, MELODY_VOICE, MELODY_KEY, FIRST_ONSET, END_TICK, CURRENT_METRE, WINDOW = range(7)
 EVENTS = 36
 SIZE = WINDOW + 3 * EVENTS
@@ -114,7 +114,7 @@ def add_melody_violations(rules: Rows, tune: Rows, row: Rows, mask: Mask, violat
             if onset == row[NOW] and value == own:
                 violations[token] = 0
             departs = value > own if onset == row[NOW] else value == own
-        elif row[IN_VOICE] == own:
+        elif row[IN_VOICE] == own and kind != kinds.LOUDNESS:
             right = pitch == value + transposition(rules, row) if kind == kinds.PITCH else duration == value
             departs = onset != row[NOW] or not right
         if departs:

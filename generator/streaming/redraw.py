@@ -21,9 +21,11 @@ from generator.streaming.jobs import Cursor, Job
 from generator.streaming.rng import uniform
 from generator.streaming.stream import Stream
 from generator.tokenizers import score_grammar as grammar
+from generator.tokenizers import score_memory as known
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.score import ScoreTokenizer
+from generator.tokenizers.score_loudness import refitted
 
 BETWEEN_NOTES = (kinds.BAR, kinds.TIME_SIGNATURE, kinds.TEMPO, kinds.STYLE, kinds.END)
 """The kinds of the tokens that are not of a note."""
@@ -79,6 +81,7 @@ def redraw(stream: Stream, start: int, stop: int, voices: Collection[int], count
     bars = kept_bars(tokenizer, span, voices)
     if not bars or len(span) > MOST_TOKENS:
         raise CarouselError("bars of one piece can be drawn again, and not too many at once; choose others")
+    meant = loudness_at(tokenizer, stream, stop)
     fork = stream.fork()
     fork.rewind(fork.position - start)
     found = []
@@ -89,13 +92,14 @@ def redraw(stream: Stream, start: int, stop: int, voices: Collection[int], count
             for bar in bars:
                 writer.write_bar(bar, voices)
             drawn = list(writer.tokens)
-            writer.give(tail[:RATED])
+            following = refitted(tokenizer.table, tail, meant, writer.loudness)
+            writer.give(following[:RATED])
         except _Stuck:
             continue
-        found.append((writer.nats / max(1, writer.notes), candidate, drawn))
+        found.append((writer.nats / max(1, writer.notes), candidate, [*drawn, *following]))
     if not found:
         raise CarouselError("nothing fits between what stays; choose more bars or more voices")
-    return [*min(found)[2], *tail]
+    return min(found)[2]
 
 
 def kept_bars(tokenizer: ScoreTokenizer, span: Sequence[int], voices: Collection[int]) -> list[KeptBar]:
@@ -116,9 +120,18 @@ def kept_bars(tokenizer: ScoreTokenizer, span: Sequence[int], voices: Collection
         elif kind == kinds.POSITION:
             offset = value
         elif kind == kinds.VOICE and value not in voices:
-            bars[-1][1].append(Kept(offset, value, tuple(span[index : index + 3])))
+            louder = index + 1 < len(span) and table.kinds[span[index + 1]] == kinds.LOUDNESS
+            bars[-1][1].append(Kept(offset, value, tuple(span[index : index + 3 + louder])))
         in_head = kind in BETWEEN_NOTES
     return [KeptBar(tuple(head), tuple(notes)) for head, notes in bars]
+
+
+def loudness_at(tokenizer: ScoreTokenizer, stream: Stream, position: int) -> list[int]:
+    """The velocity of each voice that is in force at a position, or -1."""
+    fork = stream.fork()
+    fork.rewind(fork.position - position)
+    memory = tokenizer.decoder(fork.snapshot().decoder).memory
+    return [int(velocity) for velocity in memory[known.loudness_of(tokenizer.grammar.rules, 0) :]]
 
 
 def first_onsets(tokenizer: ScoreTokenizer, stream: Stream, start: int, stop: int) -> dict[int, int]:
@@ -130,7 +143,7 @@ def first_onsets(tokenizer: ScoreTokenizer, stream: Stream, start: int, stop: in
     for position, token in enumerate(stream.tokens()[start:].tolist(), start):
         grammar.advance(tokenizer.grammar.rules, memory, np.array([token]))
         if position >= stop and tokenizer.table.kinds[token] == kinds.VOICE:
-            found.setdefault(tokenizer.table.values[token], int(memory[0, grammar.NOW]))
+            found.setdefault(tokenizer.table.values[token], int(memory[0, known.NOW]))
         if len(found) == len(tokenizer.voices):
             break
     return found
@@ -155,6 +168,11 @@ class Writer:
     @property
     def _row(self) -> Rows:
         return self._cursor.grammar
+
+    @property
+    def loudness(self) -> list[int]:
+        """The velocity of each voice that is in force, or -1."""
+        return [int(velocity) for velocity in self._row[known.loudness_of(self._rules, 0) :]]
 
     def give(self, tokens: Iterable[int]) -> None:
         """Write these tokens."""
@@ -195,21 +213,21 @@ class Writer:
     def _fitting(self, following: Kept | None, voices: Collection[int]) -> Mask:
         """The tokens of notes that leave room for the note that stays and follows."""
         row, values = self._row, self._values
-        last, here = row[grammar.LAST], row[grammar.AT_POSITION]
+        last, here = row[known.LAST], row[known.AT_POSITION]
         offset, voice = (following.offset, following.voice) if following else (NEVER, -1)
-        if last == kinds.VOICE:
-            return np.asarray(self._kinds == kinds.PITCH)
+        if last in (kinds.VOICE, kinds.LOUDNESS):
+            return np.isin(self._kinds, (kinds.LOUDNESS, kinds.PITCH))
         if last == kinds.PITCH:
-            limit = self.limits.get(int(row[grammar.IN_VOICE]), NEVER)
-            return np.asarray((self._kinds == kinds.DURATION) & (row[grammar.NOW] + values <= limit))
-        ticks = values + row[grammar.BAR_START]
+            limit = self.limits.get(int(row[known.IN_VOICE]), NEVER)
+            return np.asarray((self._kinds == kinds.DURATION) & (row[known.NOW] + values <= limit))
+        ticks = values + row[known.BAR_START]
         shortest = min(self._table.columns[kinds.DURATION])
         is_room = np.zeros(len(values), bool)  # for a note of a drawn voice, were this a position
         is_own = np.zeros(len(values), bool)
         for one in voices:
             latest = self.limits.get(one, NEVER) - shortest
-            is_room |= (row[grammar.FREE + one] <= ticks) & (ticks <= latest)
-            is_own |= (values == one) & (row[grammar.NOW] <= latest)
+            is_room |= (row[known.FREE + one] <= ticks) & (ticks <= latest)
+            is_own |= (values == one) & (row[known.NOW] <= latest)
         positions = (values == offset) | ((here < values) & (values < offset) & is_room)
         own_now = (is_own & (values < voice)) | (values == voice) if here == offset else is_own
         kind = self._kinds

@@ -39,7 +39,7 @@ from generator.streaming.violations import (
     key_violation,
     style_violation,
 )
-from generator.tokenizers import score_grammar as grammar
+from generator.tokenizers import score_memory as grammar
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.score import ScoreTokenizer
@@ -106,7 +106,8 @@ def full_until(rules: Rows, encoded: Rows, row: Rows) -> int:
     """The first tick at which fewer notes sound than `voices_at_once` allows."""
     if encoded[MOST_AT_ONCE] == 0:
         return 0
-    ends = row[grammar.end_of(rules, 0, rules[grammar.VALUE, rules[grammar.FIRST, kinds.PITCH]]) :]
+    first = grammar.end_of(rules, 0, rules[grammar.VALUE, rules[grammar.FIRST, kinds.PITCH]])
+    ends = row[first : grammar.loudness_of(rules, 0)]
     for place in range(len(ends)):
         if ends[place] > row[grammar.NOW]:
             later = 0
@@ -183,6 +184,18 @@ def write_violations(
 
 
 @compiled
+def level_loudness(rules: Rows, mask: Mask, violations: Rows) -> None:
+    """Give the allowed tokens of loudness the smallest violation among the pitches that may follow, if these are open
+    themselves."""
+    least = NEVER
+    for token in range(rules[grammar.FIRST, kinds.PITCH], rules[grammar.PAST, kinds.PITCH]):
+        if mask[token]:
+            least = min(least, violations[token])
+    if least < NEVER:
+        violations[rules[grammar.FIRST, kinds.LOUDNESS] : rules[grammar.PAST, kinds.LOUDNESS]] = least
+
+
+@compiled
 def restrict(
     rules: Rows, end: int, constraints: Rows, given: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
 ) -> None:
@@ -196,6 +209,7 @@ def restrict(
             tune = encoded[len(encoded) - melody_constraint.SIZE :]
             write_violations(rules, encoded, tune, memory[stream], mask, violations, free)
             add_melody_violations(rules, tune, memory[stream], mask, violations)
+            level_loudness(rules, mask, violations)
             relaxed[stream] |= close_violating(mask, violations)
 
 

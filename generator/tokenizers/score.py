@@ -3,7 +3,8 @@
 Bar lines and positions are tokens, so the model reads the position in the bar instead of counting. Each bar line
 contains the key of the piece, and pitches are written relative to its tonic, so a cadence has the same tokens in all
 keys. A note begins with its duration, so no note can hang. The vocabulary contains the values that occur in the
-training split; other values of a score go to the nearest one, and `quantise` reports how far.
+training split, but only note values where durations were played; other values of a score go to the nearest one, and
+`quantise` reports how far. If the training split is played louder and softer, the vocabulary has loudness, too.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from generator.tokenizers.labels import Labels
 from generator.tokenizers.score_decoder import ScoreDecoder
 from generator.tokenizers.score_grammar import ScoreGrammar
 from generator.tokenizers.score_grid import ScoreReport, bars_of, quantise, to_grid, whole_tempo
+from generator.tokenizers.score_loudness import velocities
 from generator.tokenizers.score_vocabulary import (
     BAR,
     DURATION,
     END,
+    LOUDNESS,
     MOST_VOICES,
     MOVES,
     PITCH,
@@ -52,6 +55,10 @@ LONGEST_TICKS = 16 * TICKS_PER_QUARTER
 """The longest bar and the longest note that a vocabulary may contain."""
 TRANSPOSITIONS = range(-11, 12)
 """In semitones."""
+MOST_DURATIONS = 64
+"""A corpus with more different durations was played. Its vocabulary has those of `NOTE_VALUES`."""
+NOTE_VALUES = (1, 2, 3, 4, 6, 8, 9, 12, 15, 18, 24, 30, 36, 42, 48, 60, 72, 96, 144, 192)
+"""In ticks."""
 MONOPHONIC_SHARE = 0.98
 """A voice is monophonic if at least this share of its notes ends before the next one begins."""
 
@@ -101,10 +108,9 @@ class ScoreTokenizer:
                 whole_tempo(tempo.quarters_per_minute) for tempo in piece.tempos or (Tempo(0, DEFAULT_TEMPO),)
             )
             starts = np.array([start for start, _ in bars])
-            for note in piece.notes:
-                bar = int(np.searchsorted(starts, note.start_ticks, side="right")) - 1
-                positions.add(note.start_ticks - int(starts[bar]))
-                durations.add(min(note.duration_ticks, LONGEST_TICKS))
+            onsets = np.array([note.start_ticks for note in piece.notes])
+            positions.update((onsets - starts[np.searchsorted(starts, onsets, side="right") - 1]).tolist())
+            durations.update(min(note.duration_ticks, LONGEST_TICKS) for note in piece.notes)
         for metre in list(metres):
             if not is_metre(*metre) or not 0 < TimeSignature(0, *metre).bar_ticks(TICKS_PER_QUARTER) <= LONGEST_TICKS:
                 del metres[metre]
@@ -117,7 +123,10 @@ class ScoreTokenizer:
         rows += [f"position {ticks}" for ticks in sorted(positions) if ticks < LONGEST_TICKS]
         rows += [f"voice {index}" for index in range(len(parts))]
         rows += [f"pitch {pitch}" for pitch in range(low, high + 1)]
-        rows += [f"duration {ticks}" for ticks in sorted(durations)]
+        rows += [
+            f"duration {ticks}" for ticks in sorted(durations if len(durations) <= MOST_DURATIONS else NOTE_VALUES)
+        ]
+        rows += [f"loudness {velocity}" for velocity in velocities(pieces)]
         rows += [f"style {style}" for style in common(piece.style for piece in pieces)]
         return ScoreTokenizer(Table(rows, parts))
 
@@ -157,6 +166,7 @@ class ScoreTokenizer:
             tokens.append(table.first[STYLE] + table.styles.index(score.style))
         notes = iter(grid.notes)
         note = next(notes, None)
+        loudness: dict[int, int] = {}
         for start, metre in grid.bar_starts():
             if start in metres:
                 tokens.append(table.first[TIME_SIGNATURE] + metres[start])
@@ -169,6 +179,9 @@ class ScoreTokenizer:
                     position = note.start_ticks - start
                     tokens.append(table.ids[POSITION, position])
                 tokens.append(table.ids[VOICE, note.voice])
+                if table.velocities.size and loudness.get(note.voice) != note.velocity:
+                    loudness[note.voice] = note.velocity
+                    tokens.append(table.ids[LOUDNESS, note.velocity])
                 tokens.append(table.ids[PITCH, note.pitch - (0 if table.parts[note.voice].drum else above_c(key))])
                 tokens.append(table.ids[DURATION, note.duration_ticks])
                 note = next(notes, None)
@@ -194,7 +207,7 @@ class ScoreTokenizer:
         """Transpose all voices but drums by a random interval that keeps each of them in its range."""
         table = self.table
         at = np.flatnonzero((tokens >= table.first[PITCH]) & (tokens < table.past[PITCH]))
-        voice = tokens[at - 1].astype(np.int64) - table.first[VOICE]
+        voice = table.voices_at(tokens, at)
         bars = (tokens >= table.first[BAR]) & (tokens < table.past[BAR])
         keys = tokens[bars].astype(np.int64) - table.first[BAR]
         pitch = tokens[at].astype(np.int64) - table.first[PITCH] + table.lowest_pitch + above_c(keys[0])

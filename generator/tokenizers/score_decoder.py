@@ -9,10 +9,12 @@ import numpy as np
 
 from generator.music.keys import KEYS, SHARPS
 from generator.music.names import note_name, value_name
-from generator.music.score import Bar, Note, PieceEnd, Tempo, TimeSignature
+from generator.music.score import DEFAULT_VELOCITY, Bar, Note, PieceEnd, Tempo, TimeSignature
 from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Rows, whole
 from generator.tokenizers.recent import ONSETS
-from generator.tokenizers.score_grammar import (
+from generator.tokenizers.score_grammar import ScoreGrammar
+from generator.tokenizers.score_loudness import DYNAMICS
+from generator.tokenizers.score_memory import (
     ABOVE_ALL,
     AT_PITCH,
     CLOCK,
@@ -25,8 +27,8 @@ from generator.tokenizers.score_grammar import (
     NOW,
     RECENT,
     SECOND,
-    ScoreGrammar,
     hold_note,
+    loudness_of,
     transposition,
 )
 from generator.tokenizers.score_vocabulary import (
@@ -35,6 +37,7 @@ from generator.tokenizers.score_vocabulary import (
     END,
     KINDS,
     LARGEST_VALUE,
+    LOUDNESS,
     PITCH,
     POSITION,
     STYLE,
@@ -49,8 +52,8 @@ class ScoreDecoder(GrammarDecoder):
     """Decodes tokens to events. A note is complete with its duration.
 
     The state has the fields of the memory; `[voice, pitch, end tick]` of each note that sounds; for each voice `[start
-    tick, pitch, pitch of the note before]` of its last note; and the last second's onsets in microseconds, the newest
-    first.
+    tick, pitch, pitch of the note before]` of its last note; the last second's onsets in microseconds, the newest
+    first; and, if the vocabulary has loudness, the velocity of each voice.
     """
 
     def __init__(self, grammar: ScoreGrammar, state: dict[str, Any] | None = None) -> None:
@@ -64,7 +67,8 @@ class ScoreDecoder(GrammarDecoder):
         lowest, highest = max(0, table.lowest_pitch), min(127, table.values[table.past[PITCH] - 1])
         in_bar = last not in (END, STYLE, TIME_SIGNATURE, TEMPO)
         valid = (
-            0 <= last < (len(KINDS) if table.styles else STYLE)
+            0 <= last < len(KINDS)
+            and (last < STYLE or table.first[last] < table.past[last])
             and bar_start >= 0
             and notes >= 0
             and clock >= 0
@@ -78,7 +82,7 @@ class ScoreDecoder(GrammarDecoder):
             and bar_ticks == (table.bar_ticks(metre) if in_bar else 0)
             and (position < bar_ticks or not in_bar)
             and now == bar_start + (max(0, position) if in_bar else 0)
-            and (last not in (VOICE, PITCH, DURATION) or voice >= 0)
+            and (last not in (VOICE, LOUDNESS, PITCH, DURATION) or voice >= 0)
             and (last not in (PITCH, DURATION) or lowest <= pitch <= highest)
         )
         if not valid:
@@ -94,16 +98,25 @@ class ScoreDecoder(GrammarDecoder):
         self._last_notes(row)[:] = np.array(last_notes).reshape(len(table.parts), LAST_NOTE_SIZE)
         onsets = [whole(onset, max(0, clock - SECOND), clock) for onset in state["recent"]]
         row[RECENT : RECENT + ONSETS][: len(onsets)] = onsets
+        if table.velocities.size:
+            velocities = [whole(velocity, -1, 127) for velocity in state["loudness"]]
+            if not set(velocities) <= {-1, *table.velocities.tolist()}:
+                raise ValueError("a decoder's state has a loudness that its vocabulary lacks")
+            self._loudness(row)[:] = np.array(velocities).reshape(len(table.parts))
 
     def _last_notes(self, row: Rows) -> Rows:
         """Each voice's last note, shape (voices, 3)."""
         voices = len(self._table.parts)
         return row[FREE + voices : FREE + voices * (1 + LAST_NOTE_SIZE)].reshape(voices, LAST_NOTE_SIZE)
 
+    def _loudness(self, row: Rows) -> Rows:
+        """Each voice's velocity or -1, shape (voices,)."""
+        return row[loudness_of(self._rules, 0) :]
+
     def state(self) -> dict[str, Any]:
         table, memory = self._table, self.memory
         voices = len(table.parts)
-        ends = memory[FREE + voices * (1 + LAST_NOTE_SIZE) :].reshape(voices, -1)
+        ends = memory[FREE + voices * (1 + LAST_NOTE_SIZE) : -voices].reshape(voices, -1)
         onsets = memory[RECENT : RECENT + ONSETS]
         return {
             "memory": dict(zip(FIELDS, memory[: len(FIELDS)].tolist(), strict=True)),
@@ -113,6 +126,7 @@ class ScoreDecoder(GrammarDecoder):
             ],
             "latest": self._last_notes(memory).tolist(),
             "recent": onsets[onsets > memory[CLOCK] - SECOND].tolist(),
+            **({"loudness": self._loudness(memory).tolist()} if table.velocities.size else {}),
         }
 
     @property
@@ -141,6 +155,8 @@ class ScoreDecoder(GrammarDecoder):
             return "{}/{} time".format(*table.metres[value])
         if kind == TEMPO:
             return f"{value} quarters a minute"
+        if kind == LOUDNESS:
+            return DYNAMICS.get(value, f"velocity {value}")
         return (
             table.parts[value].name if kind == VOICE else table.styles[value] if kind == STYLE else "end of the piece"
         )
@@ -148,13 +164,16 @@ class ScoreDecoder(GrammarDecoder):
     def decisions(self, tokens: Sequence[int], note: Note) -> dict[str, int]:
         here = self.memory[[NOW, IN_VOICE, AT_PITCH]].tolist()
         begins = self._table.kinds[tokens[-1]] == DURATION and here == [note.start_ticks, note.voice, note.pitch]
-        return {"Pitch": 1, "Length": 0, "Voice": 2} if begins else {}
+        is_set = len(tokens) > 2 and self._table.kinds[tokens[-3]] == LOUDNESS
+        return {"Pitch": 1, "Length": 0, **({"Loudness": 2} if is_set else {}), "Voice": 2 + is_set} if begins else {}
 
     def feed(self, token: int) -> list[Event]:
         self._advance(token)
         kind, value, now = self._table.kinds[token], self._table.values[token], int(self.memory[NOW])
         if kind == DURATION:
-            return [Note(now, value, int(self.memory[AT_PITCH]), voice=int(self.memory[IN_VOICE]))]
+            voice = int(self.memory[IN_VOICE])
+            velocity = int(self._loudness(self.memory)[voice])
+            return [Note(now, value, int(self.memory[AT_PITCH]), velocity if velocity > 0 else DEFAULT_VELOCITY, voice)]
         if kind == TIME_SIGNATURE:
             return [TimeSignature(now, *self._table.metres[value])]
         if kind == TEMPO:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +14,12 @@ from generator.music.voices import cut_overlaps, from_the_top
 from generator.tokenizers.score_vocabulary import DURATION, POSITION, TEMPO, TICKS_PER_QUARTER, Table
 from generator.tokenizers.score_voices import assigned
 
+Ints = npt.NDArray[np.int64]
 PLAYED = "performance, if it is for the piano"
 """The kind of tokenizer to advise when exact times or velocities are lost."""
 ONE_AT_A_TIME = "a voice plays each pitch once at a time, and a monophonic voice one pitch"
-NO_TOUCH = "this vocabulary has neither velocities nor a pedal"
+NO_VELOCITIES = "this vocabulary has no velocities"
+NO_PEDAL = "this vocabulary has no pedal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class ScoreReport(Report):
     tempos: int = 0
     bars: int = 0
     max_tempo_change_percent: float = 0.0
+    max_velocity_error: int = 0
+    mean_velocity_error: float = 0.0
     drums: int = cause("drum note", "left out", "no voice of this vocabulary is for drums", of="notes", gone=True)
     unplayed: int = cause("note", "left out", "this vocabulary has nothing but drums", of="notes", gone=True)
     out_of_range: int = cause(
@@ -70,8 +72,14 @@ class ScoreReport(Report):
         better=PLAYED,
         of="notes",
     )
-    levelled: int = cause("note", "made as loud as the others", NO_TOUCH, better=PLAYED, of="notes")
-    pedals_dropped: int = cause("pedal change", "left out", NO_TOUCH, better=PLAYED, of="pedals")
+    levelled: int = cause("note", "made as loud as the others", NO_VELOCITIES, better=PLAYED, of="notes")
+    velocities_changed: int = cause(
+        "note",
+        "made louder or softer, by up to {max_velocity_error} of 127",
+        "this vocabulary has no nearer velocity",
+        better=PLAYED,
+    )
+    pedals_dropped: int = cause("pedal change", "left out", NO_PEDAL, better=PLAYED, of="pedals")
     tempos_changed: int = cause(
         "tempo",
         "changed, by up to {max_tempo_change_percent:.0f} %",
@@ -97,31 +105,39 @@ def quantise(score: Score, table: Table, sounding: Sequence[Voice]) -> tuple[lis
     owners: dict[int | None, int] = {}
     for index in sorted({note.voice for note in grid.notes}):
         owners.setdefault(parts[index], index)
-    lost: Counter[str] = Counter()
-    placed: list[Note] = []
-    onset_errors: list[float] = []
-    duration_errors = [0.0]
-    for before, note in zip(score.notes, grid.notes, strict=True):
-        voice, own = parts[note.voice], score.voices[note.voice]
-        if voice is None:
-            lost["drums" if own.drum else "unplayed"] += 1
-            continue
-        if not table.can_write(note.pitch, table.parts[voice]):
-            lost["out_of_range"] += 1
-            continue
-        bar = int(np.searchsorted(starts, note.start_ticks, side="right")) - 1
-        room = positions[positions < table.bar_ticks(bars[bar][1])]
-        start = int(starts[bar]) + _nearest(room, note.start_ticks - int(starts[bar]))
-        duration = _nearest(durations, note.duration_ticks)
-        onset_errors.append(
-            abs(before.start_ticks * TICKS_PER_QUARTER / score.ticks_per_quarter - start) / TICKS_PER_QUARTER
-        )
-        duration_errors.append(
-            abs(before.duration_ticks * TICKS_PER_QUARTER / score.ticks_per_quarter - duration) / TICKS_PER_QUARTER
-        )
-        lost["shared"] += owners[voice] != note.voice
-        lost["replaced"] += not own.drum and own.program not in (table.parts[voice].program, sounding[voice].program)
-        placed.append(replace(note, start_ticks=start, duration_ticks=duration, voice=voice, velocity=DEFAULT_VELOCITY))
+    start, duration, pitch, velocity, voice = _columns(grid)
+    exact = _columns(score)[:2] * TICKS_PER_QUARTER / score.ticks_per_quarter
+    part = np.array([-1 if at is None else at for at in parts], dtype=np.int64)[voice]
+    drum = np.array([own.drum for own in score.voices], dtype=np.bool_)[voice]
+    low, high = np.array([(0, 0) if at is None else table.reach(table.parts[at]) for at in parts]).reshape(-1, 2).T
+    played = part >= 0
+    kept = played & (low[voice] <= pitch) & (pitch <= high[voice])
+    lost = {
+        "drums": int((~played & drum).sum()),
+        "unplayed": int((~played & ~drum).sum()),
+        "out_of_range": int((played & ~kept).sum()),
+    }
+    start, duration, pitch, velocity, voice, part = (
+        column[kept] for column in (start, duration, pitch, velocity, voice, part)
+    )
+    bar = np.searchsorted(starts, start, side="right") - 1
+    metres, offsets = np.array([metre for _, metre in bars])[bar], start - starts[bar]
+    for metre in np.unique(metres):
+        here = metres == metre
+        offsets[here] = nearest(positions[positions < table.bar_ticks(int(metre))], offsets[here])
+    placed_at, lengths = starts[bar] + offsets, nearest(durations, duration)
+    onset_errors = np.abs(exact[0, kept] - placed_at) / TICKS_PER_QUARTER
+    duration_errors = np.abs(exact[1, kept] - lengths) / TICKS_PER_QUARTER
+    loud = nearest(table.velocities, velocity) if table.velocities.size else np.full(len(velocity), DEFAULT_VELOCITY)
+    velocity_errors = np.abs(loud - velocity) * bool(table.velocities.size)
+    lost["shared"] = int((np.array([owners.get(at, -1) for at in parts], dtype=np.int64)[voice] != voice).sum())
+    replaced = [
+        at is not None and not own.drum and own.program not in (table.parts[at].program, sounding[at].program)
+        for own, at in zip(score.voices, parts, strict=True)
+    ]
+    lost["replaced"] = int(np.array(replaced, dtype=np.bool_)[voice].sum())
+    rows = (column.tolist() for column in (placed_at, lengths, pitch, loud, part))
+    placed = [Note(*row) for row in zip(*rows, strict=True)]
     notes, lost["cut"] = cut_overlaps(
         from_the_top(placed),
         lambda note: (note.voice, -1 if table.parts[note.voice].monophonic else note.pitch),
@@ -130,16 +146,19 @@ def quantise(score: Score, table: Table, sounding: Sequence[Voice]) -> tuple[lis
     tempos, dropped, changes = _tempos(table, grid, starts)
     report = ScoreReport(
         notes=len(notes),
-        max_onset_error_quarters=max(onset_errors, default=0.0),
-        mean_onset_error_quarters=float(np.mean(onset_errors)) if onset_errors else 0.0,
-        max_duration_error_quarters=max(duration_errors),
+        max_onset_error_quarters=float(onset_errors.max(initial=0.0)),
+        mean_onset_error_quarters=float(onset_errors.mean()) if len(placed) else 0.0,
+        max_duration_error_quarters=float(duration_errors.max(initial=0.0)),
         pedals=len(score.pedals),
         tempos=len(score.tempos),
         bars=len(bars),
         max_tempo_change_percent=max(changes, default=0.0),
+        max_velocity_error=int(velocity_errors.max(initial=0)),
+        mean_velocity_error=float(velocity_errors.mean()) if len(placed) else 0.0,
         merged=len(placed) - len(notes),
-        moved=sum(error > 0 for error in onset_errors),
-        levelled=score.louder_or_softer(),
+        moved=int((onset_errors > 0).sum()),
+        levelled=0 if table.velocities.size else score.louder_or_softer(),
+        velocities_changed=int((velocity_errors > 0).sum()),
         pedals_dropped=len(score.pedals),
         tempos_changed=len(changes),
         tempos_dropped=dropped,
@@ -169,7 +188,7 @@ def _metred_bars(table: Table, grid: Score) -> tuple[list[tuple[int, int]], int]
             length = max(1, metre.bar_ticks(TICKS_PER_QUARTER))
             lengths = np.array([table.bar_ticks(index) for index in range(len(table.metres))])
             whole = np.where(lengths % length == 0, lengths, lengths.max() + 1)  # several bars as one keep the beat
-            index = int(whole.argmin()) if (lengths % length == 0).any() else _nearest_index(lengths, length)
+            index = int((whole if (lengths % length == 0).any() else np.abs(lengths - length)).argmin())
             changed += 1
         until = start if not bars else bars[-1][0] + table.bar_ticks(bars[-1][1])
         bars.append((until, index))
@@ -180,7 +199,7 @@ def _metred_bars(table: Table, grid: Score) -> tuple[list[tuple[int, int]], int]
     return bars, changed
 
 
-def _tempos(table: Table, grid: Score, starts: npt.NDArray[np.int64]) -> tuple[list[Tempo], int, list[float]]:
+def _tempos(table: Table, grid: Score, starts: Ints) -> tuple[list[Tempo], int, list[float]]:
     """The tempo changes at bar lines, each to the nearest tempo of the vocabulary.
 
     Also how many tempos were dropped because their bar has a later one, and for each tempo that was changed by how many
@@ -194,11 +213,11 @@ def _tempos(table: Table, grid: Score, starts: npt.NDArray[np.int64]) -> tuple[l
     changes: list[float] = []
     tempos: list[Tempo] = []
     for start, quarters_per_minute in sorted(wanted.items()):
-        nearest = _nearest(values, whole_tempo(quarters_per_minute))
-        if grid.tempos and nearest != whole_tempo(quarters_per_minute):
-            changes.append(100 * abs(nearest / quarters_per_minute - 1))
-        if not tempos or tempos[-1].quarters_per_minute != nearest:
-            tempos.append(Tempo(start, float(nearest)))
+        known = int(nearest(values, np.array(whole_tempo(quarters_per_minute))))
+        if grid.tempos and known != whole_tempo(quarters_per_minute):
+            changes.append(100 * abs(known / quarters_per_minute - 1))
+        if not tempos or tempos[-1].quarters_per_minute != known:
+            tempos.append(Tempo(start, float(known)))
     return tempos, max(0, len(grid.tempos) - len(wanted)), changes
 
 
@@ -208,12 +227,10 @@ def to_grid(score: Score) -> Score:
     def at(ticks: int) -> int:
         return round(ticks * TICKS_PER_QUARTER / score.ticks_per_quarter)
 
-    notes = tuple(
-        replace(
-            note, start_ticks=at(note.start_ticks), duration_ticks=max(1, at(note.end_ticks) - at(note.start_ticks))
-        )
-        for note in score.notes
-    )
+    start, duration, *rest = _columns(score)
+    starts, ends = (np.rint(ticks * TICKS_PER_QUARTER / score.ticks_per_quarter) for ticks in (start, start + duration))
+    columns = (starts, np.maximum(ends - starts, 1), *rest)
+    notes = tuple(Note(*row) for row in zip(*(column.astype(np.int64).tolist() for column in columns), strict=True))
     metres = tuple(replace(metre, start_ticks=at(metre.start_ticks)) for metre in score.time_signatures)
     tempos = tuple(replace(tempo, start_ticks=at(tempo.start_ticks)) for tempo in score.tempos)
     return Score(TICKS_PER_QUARTER, score.voices, notes, metres, tempos, title=score.title, style=score.style)
@@ -231,9 +248,14 @@ def whole_tempo(quarters_per_minute: float) -> int:
     return int(np.clip(round(quarters_per_minute), 10, 400))
 
 
-def _nearest_index(values: npt.NDArray[Any], wanted: float) -> int:
-    return int(np.abs(values - wanted).argmin())
+def nearest(values: Ints, wanted: Ints) -> Ints:
+    """The nearest of rising values to each of the wanted ones; the lower one of two."""
+    at = np.searchsorted(values, wanted)
+    below, above = values[np.maximum(at - 1, 0)], values[np.minimum(at, len(values) - 1)]
+    return np.where(wanted - below <= above - wanted, below, above)
 
 
-def _nearest(values: npt.NDArray[np.int64], wanted: int) -> int:
-    return int(values[_nearest_index(values, wanted)])
+def _columns(score: Score) -> Ints:
+    """The starts, durations, pitches, velocities and voices of the notes, shape (5, notes)."""
+    rows = [(note.start_ticks, note.duration_ticks, note.pitch, note.velocity, note.voice) for note in score.notes]
+    return np.array(rows, dtype=np.int64).reshape(-1, 5).T

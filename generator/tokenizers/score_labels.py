@@ -7,7 +7,8 @@ import numpy as np
 from generator.music.keys import above_c
 from generator.tokenizers.base import Rows, Tokens
 from generator.tokenizers.labels import Flags, Labels, ahead, before, counted, kept, styles
-from generator.tokenizers.score_grammar import (
+from generator.tokenizers.score_grammar import ScoreGrammar
+from generator.tokenizers.score_memory import (
     AT_PITCH,
     BAR_START,
     FREE,
@@ -18,12 +19,12 @@ from generator.tokenizers.score_grammar import (
     LAST_NOTE_SIZE,
     NOTES,
     NOW,
-    ScoreGrammar,
 )
 from generator.tokenizers.score_vocabulary import (
     BAR,
     DURATION,
     END,
+    LOUDNESS,
     PITCH,
     POSITION,
     STYLE,
@@ -41,11 +42,13 @@ def labels(grammar: ScoreGrammar, tokens: Tokens) -> Labels:
     """As `Tokenizer.labels`."""
     table, parts = grammar.table, grammar.table.parts
     voices, first_end = len(parts), FREE + len(parts) * (1 + LAST_NOTE_SIZE)
-    fields, latest, sounding = [], [], []
+    fields, latest, sounding, loudness = [], [], [], []
     for rows in grammar.memories(tokens):
         fields.append(rows[:, :FREE].copy())
         latest.append(rows[:, FREE + voices : first_end].reshape(len(rows), voices, LAST_NOTE_SIZE).copy())
-        sounding.append((rows[:, first_end:].reshape(len(rows), voices, -1) > rows[:, NOW, None, None]).sum((1, 2)))
+        ends = rows[:, first_end:-voices].reshape(len(rows), voices, -1)
+        sounding.append((ends > rows[:, NOW, None, None]).sum((1, 2)))
+        loudness.append(rows[np.arange(len(rows)), rows[:, IN_VOICE] - voices])  # of no voice, -1, any
     memory, notes = np.concatenate(fields), np.concatenate(latest)
     last, in_key, written = memory[:, LAST], memory[:, IN_KEY], np.asarray(tokens, np.int64)
     metres = np.array(table.metres)[memory[:, IN_METRE]]
@@ -59,7 +62,7 @@ def labels(grammar: ScoreGrammar, tokens: Tokens) -> Labels:
     degree = kept(last == PITCH, memory[:, AT_PITCH] - tonic) % 12
     found: Labels = {
         "position in the bar": ticks / (beat_ticks * metres[:, 0]),
-        "on the downbeat": (ticks == 0) & np.isin(last, (POSITION, VOICE, PITCH, DURATION)),
+        "on the downbeat": (ticks == 0) & np.isin(last, (POSITION, VOICE, LOUDNESS, PITCH, DURATION)),
         "between the beats": ticks % beat_ticks > 0,
     }
     beats = min(MOST_BEATS, max(numerator for numerator, _ in table.metres))
@@ -82,6 +85,11 @@ def labels(grammar: ScoreGrammar, tokens: Tokens) -> Labels:
         "semitones above the tonic": degree,
     }
     found |= {f"the last note is the {name}": np.isin(degree, steps) for name, steps in DEGREES.items()}
+    if table.velocities.size:
+        found["a loudness was read"] = last == LOUDNESS
+        found["loudness of the last note"] = kept(last == DURATION, np.concatenate(loudness))
+        loud = np.arange(table.first[LOUDNESS], table.past[LOUDNESS])
+        found["a loudness comes next (looks ahead)"] = np.isin(written, loud)
     for voice, part in enumerate(parts[:MOST_VOICES] if voices > 1 else ()):
         found[f"{part.name} is being written"] = (memory[:, IN_VOICE] == voice) & (last != POSITION) & (last != BAR)
         found |= _line(part.name, notes[:, voice], tonic)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from generator.foundation.errors import CarouselError
 from generator.music.keys import KEYS
@@ -14,10 +15,18 @@ from generator.music.score import TimeSignature, Voice
 from generator.tokenizers.styles import check
 
 TICKS_PER_QUARTER = 12
-KINDS = ("end", "bar", "time-signature", "tempo", "position", "voice", "pitch", "duration", "style")
+KINDS = (
+    *("end", "bar", "time-signature", "tempo", "position", "voice", "pitch", "duration", "style"),
+    "loudness",
+)
 LARGEST_VALUE = 2**16
 """The largest value of a row. It is far longer than the longest bar, 64 whole notes, in ticks."""
-END, BAR, TIME_SIGNATURE, TEMPO, POSITION, VOICE, PITCH, DURATION, STYLE = range(len(KINDS))
+END, BAR, TIME_SIGNATURE, TEMPO, POSITION, VOICE, PITCH, DURATION, STYLE, LOUDNESS = range(len(KINDS))
+LARGEST_VALUE = 2**16
+"""The largest value of a row. It is far longer than the longest bar, 64 whole notes, in ticks."""
+END, BAR, TIME_SIGNATURE, TEMPO, POSITION, VOICE, PITCH, DURATION, STYLE, LOUDNESS = range(len(KINDS))
+DYNAMICS = {16: "ppp", 33: "pp", 49: "p", 64: "mp", 80: "mf", 96: "f", 112: "ff", 126: "fff"}
+"""The velocities that a vocabulary with loudness may be fitted to, with the marks that notation has for them."""
 
 MOVES = {False: (-6, 5), True: (0, 0)}
 """How many semitones down and up pitches are transposed at most so that the tonic is C; for drums under `True`."""
@@ -47,12 +56,17 @@ def is_metre(numerator: int, denominator: int) -> bool:
     return 1 <= numerator <= 64 and denominator in (1, 2, 4, 8, 16, 32, 64)
 
 
+def _place(kind: int) -> int:
+    """Where the rows of a kind stand among the others: styles come last."""
+    return len(KINDS) if kind == STYLE else kind
+
+
 class Table:
     """A vocabulary: one row for each token, with its kind and value, grouped by kind.
 
     A row is written as `kind value`: `position 36`, `pitch 60`, `time-signature 3/4`, `bar D minor`. Values rise within
-    a kind, and pitches have no gaps. Styles, which are optional, come last: `style reel`. In `values`, a metre, key or
-    style is its index in `metres`, `KEYS` or `styles`.
+    a kind, and pitches have no gaps. Two kinds are optional: `loudness 80`, a MIDI velocity, and styles, which come
+    last: `style reel`. In `values`, a metre, key or style is its index in `metres`, `KEYS` or `styles`.
 
     Raises:
         CarouselError: the rows are not a vocabulary of the score tokenizer, or the parts do not fit them.
@@ -85,10 +99,10 @@ class Table:
             self.values.append(int(text) if text else 0)
         self.styles = tuple(styles)
         check(self.styles)
-        kinds = np.array(self.kinds)
-        self.first = [int(np.searchsorted(kinds, kind)) for kind in range(len(KINDS))]
+        places = np.array([_place(kind) for kind in self.kinds])
+        self.first = [int(np.searchsorted(places, _place(kind))) for kind in range(len(KINDS))]
         """The first token of each kind."""
-        self.past = [int(np.searchsorted(kinds, kind, side="right")) for kind in range(len(KINDS))]
+        self.past = [int(np.searchsorted(places, _place(kind), side="right")) for kind in range(len(KINDS))]
         """The token after the last one of each kind."""
         self.columns = [np.array(self.values[first:past]) for first, past in zip(self.first, self.past, strict=True)]
         """The values of each kind, as arrays."""
@@ -96,13 +110,15 @@ class Table:
         """The token of each (kind, value)."""
         self.tempos = self.columns[TEMPO].tolist()
         """In quarters a minute."""
-        self._check(kinds)
+        self.velocities = self.columns[LOUDNESS]
+        """Those of the classes of loudness, rising; empty if the vocabulary has no loudness."""
+        self._check(places)
         self.lowest_pitch = self.values[self.first[PITCH]]
 
-    def _check(self, kinds: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+    def _check(self, places: np.ndarray[Any, np.dtype[np.int64]]) -> None:
         """Raise a CarouselError if the rows or the parts are not valid."""
         missing = any(first == past for first, past in zip(self.first[:STYLE], self.past[:STYLE], strict=True))
-        if (np.diff(kinds) < 0).any() or missing:
+        if (np.diff(places) < 0).any() or missing:
             raise CarouselError("the vocabulary's rows are out of order or a kind is missing")
         for kind in (POSITION, PITCH, DURATION, VOICE, TEMPO):
             values = self.columns[kind]
@@ -110,6 +126,8 @@ class Table:
             gaps = (steps < 1).any() or (kind in (PITCH, VOICE) and (steps != 1).any())
             if gaps or (kind != PITCH and values.min() < 0) or values.max() > LARGEST_VALUE:
                 raise CarouselError(f"the vocabulary's {KINDS[kind]} rows are out of order or out of range")
+        if (np.diff(self.velocities) < 1).any() or not all(1 <= velocity <= 127 for velocity in self.velocities):
+            raise CarouselError("the vocabulary's loudness rows are out of order or no velocities")
         if list(self.columns[BAR]) != list(range(len(KEYS))):
             raise CarouselError("the vocabulary's bars do not name every key")
         if (
@@ -128,8 +146,20 @@ class Table:
 
     def can_write(self, pitch: int, part: Part) -> bool:
         """Whether the vocabulary has this pitch of a part after the transposition from any key."""
+        low, high = self.reach(part)
+        return low <= pitch <= high
+
+    def reach(self, part: Part) -> tuple[int, int]:
+        """The lowest and the highest pitch of a part that the vocabulary has after the transposition from any key."""
         below, above = MOVES[part.drum]
-        return bool(self.columns[PITCH][0] <= pitch + below and pitch + above <= self.columns[PITCH][-1])
+        return int(self.columns[PITCH][0]) - below, int(self.columns[PITCH][-1]) - above
+
+    def voices_at(self, tokens: npt.NDArray[Any], pitches: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The voices of the pitches that stand at these places among tokens."""
+        before = tokens[pitches - 1].astype(np.int64)
+        loud = (self.first[LOUDNESS] <= before) & (before < self.past[LOUDNESS])
+        voices: npt.NDArray[np.int64] = np.where(loud, tokens[pitches - 2], before).astype(np.int64)
+        return voices - self.first[VOICE]
 
     def bar_ticks(self, metre: int) -> int:
         """The length in ticks of a bar, given its metre as an index into `metres`."""

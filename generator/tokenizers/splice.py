@@ -17,13 +17,14 @@ from generator.music.keys import above_c
 from generator.music.score import Note, Score, Tempo, TimeSignature
 from generator.music.voices import distinct
 from generator.tokenizers import performance_grammar as performance
-from generator.tokenizers import score_grammar as score
+from generator.tokenizers import score_memory as score
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import SILENT, Decoder, Tokenizer
 from generator.tokenizers.char import CharTokenizer
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
 from generator.tokenizers.score_grid import to_grid
+from generator.tokenizers.score_loudness import refitted
 from generator.tokenizers.score_vocabulary import Part
 
 LONGEST_PHRASE = 1000
@@ -77,7 +78,7 @@ def is_mid_note(tokenizer: Tokenizer, decoder: Decoder) -> bool:
         last, _ = tokenizer.table.entries[memory[performance.LAST]]
         no_notes = int(memory[performance.VELOCITY_TOKEN]) < 0
         return last == performance.VELOCITY or (last == performance.PEDAL and no_notes)
-    incomplete = (kinds.POSITION, kinds.VOICE, kinds.PITCH)
+    incomplete = (kinds.POSITION, kinds.VOICE, kinds.LOUDNESS, kinds.PITCH)
     return isinstance(tokenizer, ScoreTokenizer) and int(memory[score.LAST]) in incomplete
 
 
@@ -154,7 +155,7 @@ def _bar_lines(tokenizer: ScoreTokenizer, decoder: Decoder) -> list[int]:
 
 def _encode_on_grid(tokenizer: ScoreTokenizer, decoder: Decoder, piece: Score) -> list[int]:
     """The tokens of a phrase from a bar line to a bar line, in the current metre, tempo and key."""
-    table, memory = tokenizer.table, decoder.memory
+    table, rules, memory = tokenizer.table, tokenizer.grammar.rules, decoder.memory
     metre, tempo, key = (int(memory[at]) for at in (score.IN_METRE, score.AT_TEMPO, score.IN_KEY))
     grid = to_grid(piece)
     metres = (TimeSignature(0, *table.metres[metre]),) if metre >= 0 else grid.time_signatures[:1]
@@ -169,13 +170,15 @@ def _encode_on_grid(tokenizer: ScoreTokenizer, decoder: Decoder, piece: Score) -
     bars, pitches = token_kinds == kinds.BAR, np.flatnonzero(token_kinds == kinds.PITCH)
     phrase_key = table.values[tokens[bars][0]]
     if key >= 0:
-        drums = np.array([part.drum for part in table.parts])[tokens[pitches - 1] - table.first[kinds.VOICE]]
+        drums = np.array([part.drum for part in table.parts])[table.voices_at(tokens, pitches)]
         tokens[pitches[~drums]] += above_c(phrase_key) - above_c(key)
         tokens[bars] = table.ids[kinds.BAR, key]
     kept = ~((token_kinds == kinds.TIME_SIGNATURE) & (metre >= 0) | (token_kinds == kinds.TEMPO) & (tempo >= 0))
     if memory[score.LAST] == kinds.BAR and memory[score.LAST_END] <= memory[score.NOW]:
         kept[np.argmax(bars)] = False  # the stream is already at the start of a bar
-    return [*tokens[kept].tolist(), int(tokens[bars][0])]
+    silent_voices = [-1] * len(table.parts)
+    phrase = refitted(table, tokens[kept].tolist(), silent_voices, memory[score.loudness_of(rules, 0) :].tolist())
+    return [*phrase, int(tokens[bars][0])]
 
 
 def _with_parts(piece: Score, parts: Sequence[Part], name: str | None) -> Score:
