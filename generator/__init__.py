@@ -13,8 +13,8 @@ generator.write(stream.history(), "out.mid")
 `load` gives a `Model`, which starts streams. A `Stream` yields events: of music `Note`, `Bar`, `TimeSignature`,
 `Tempo`, `Pedal` and `PieceEnd`, of text single characters. A `Band` is a stream with a drummer beside it. An `Engine`
 advances many streams together. A `Snapshot` is a moment of a stream, which can be saved and resumed. A `Trace` is what
-its cells and gates did. `read` and `write` turn files into a `Score` and back; `lead_sheet` keeps of a score the melody,
-with chord symbols. Whatever is wrong with what they are given raises a `CarouselError`.
+its cells and gates did. `read` and `write` turn files into a `Score` and back; `lead_sheet` keeps of a score the
+melody, with chord symbols. Whatever is wrong with what they are given raises a `CarouselError`.
 """
 
 import importlib
