@@ -11,10 +11,10 @@ generator.write(stream.history(), "out.mid")
 ```
 
 `load` gives a `Model`, which starts streams. A `Stream` yields events: of music `Note`, `Bar`, `TimeSignature`,
-`Tempo`, `Pedal` and `PieceEnd`, of text single characters. An `Engine` advances many streams together. A `Snapshot` is
-a moment of a stream, which can be saved and resumed. A `Trace` is what its cells and gates did. `read` and `write` turn
-files into a `Score` and back; `lead_sheet` keeps of a score the melody, with chord symbols. Whatever is wrong with what
-they are given raises a `CarouselError`.
+`Tempo`, `Pedal` and `PieceEnd`, of text single characters. A `Band` is a stream with a drummer beside it. An `Engine`
+advances many streams together. A `Snapshot` is a moment of a stream, which can be saved and resumed. A `Trace` is what
+its cells and gates did. `read` and `write` turn files into a `Score` and back; `lead_sheet` keeps of a score the
+melody, with chord symbols. Whatever is wrong with what they are given raises a `CarouselError`.
 """
 
 import importlib
@@ -22,6 +22,7 @@ import typing
 
 __version__ = "0.1.0"
 __all__ = [
+    "Band",
     "Bar",
     "CarouselError",
     "Engine",
@@ -51,12 +52,14 @@ if typing.TYPE_CHECKING:
     from generator.music.lead_sheet import lead_sheet
     from generator.music.score import Bar, Note, Pedal, PieceEnd, Score, Tempo, TimeSignature, Voice
     from generator.sinks import write
+    from generator.streaming.band import Band
     from generator.streaming.engine import Engine, Model, load
     from generator.streaming.snapshot import Snapshot
     from generator.streaming.stream import Stream
 else:
     # Each name is imported when it is first asked for (PEP 562): numba takes a second, and not every command needs it.
     _HOMES = {
+        "Band": "streaming.band",
         "Bar": "music.score",
         "CarouselError": "foundation.errors",
         "Engine": "streaming.engine",

@@ -9,6 +9,7 @@ r"""Stream from a checkpoint: text to standard output as it is made, music into 
     python -m generator.sample checkpoints/bach --melody tune.mid --best-of 8 -o harmony.mid
     python -m generator.sample checkpoints/bach --prime song.mid --bars 16 -o longer.mid
     python -m generator.sample checkpoints/bach --prime song.mid --keep Lead -o other.mid
+    python -m generator.sample folk --style jig --drums drums --drums-style rock --bars 32 -o band.mid
     python -m generator.sample --replay chorales.mid
     python -m generator.sample --resume evening.take --why 120
 
@@ -47,10 +48,11 @@ from generator.foundation.errors import CarouselError
 from generator.foundation.terminal import printable, say, tell
 from generator.music.lead_sheet import lead_sheet
 from generator.music.score import Clock, Note, Score, Tempo, Voice, pitch_name
+from generator.streaming.band import Band, Source
 from generator.streaming.best import candidates
 from generator.streaming.course import Progress
 from generator.streaming.engine import Model, load
-from generator.streaming.lengths import last_end, last_tick, until_bars, until_seconds, until_tokens
+from generator.streaming.lengths import in_order, last_end, last_tick, until_bars, until_seconds, until_tokens
 from generator.streaming.origin import Cut
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
@@ -92,9 +94,10 @@ def sample(args: argparse.Namespace, progress: Progress) -> None:
     tokenizer, path = model.tokenizer, args.output
     check(args, tokenizer)
     if saved is None:
-        stream = streams.new_stream(args, model, progress)
+        source = streams.new_source(args, model, progress)
     else:
-        stream = streams.saved_stream(args, model, saved, progress)
+        source = streams.saved_source(args, model, saved, progress)
+    band, stream = source if isinstance(source, Band) else None, source.leader
     begun = 0 if saved is None else stream.position
     tokens = args.tokens
     ends_with_melody = stream.options.melody and stream.options.at_end == "stop"
@@ -106,8 +109,8 @@ def sample(args: argparse.Namespace, progress: Progress) -> None:
     if saved is None and tokenizer.medium == "text":
         say(tokenizer.collect(list(stream.past())))
     # The past belongs into the file, and its last tempo still holds.
-    kept: list[Event] = list(stream.past()) if path is not None or tokenizer.medium == "music" else []
-    clock = Clock(tokenizer.ticks_per_quarter)
+    kept: list[Event] = list(source.past()) if path is not None or tokenizer.medium == "music" else []
+    clock = Clock(source.ticks_per_quarter)
     for event in kept:
         if isinstance(event, Tempo):
             clock.set(event)
@@ -116,17 +119,17 @@ def sample(args: argparse.Namespace, progress: Progress) -> None:
     begin = 0.0  # of the new music, in seconds from the start of the stream; needed with --seconds only
     if args.seconds is not None:
         # A primer ends with its last note. In a saved stream, notes that still sound overlap with the new ones.
-        begin = clock.seconds(max(stream.now_ticks, 0 if saved else last_end(kept)))
-    events = events_of(args, stream, tokens, clock, begin, progress)
+        begin = clock.seconds(max(source.now_ticks, 0 if saved else last_end(kept)))
+    events = events_of(args, source, tokens, clock, begin, progress)
     cut: Cut | None = None
     try:
         if args.midi_out is not None:
             from generator.live import duet  # imports mido
 
-            duet.perform(stream, events, clock, args.midi_out, args.midi_in, click=bool(args.click))
-            kept = list(stream.past()) if path is not None else []
+            duet.perform(source, events, clock, args.midi_out, args.midi_in, click=bool(args.click))
+            kept = list(source.past()) if path is not None else []
         elif path is None:
-            show(events, clock, tokenizer.voices)
+            show(in_order(events, source) if band else events, clock, source.voices)
         else:
             for event in events:
                 if isinstance(event, str):
@@ -140,14 +143,14 @@ def sample(args: argparse.Namespace, progress: Progress) -> None:
             say("\n" if sys.stdout.isatty() else "")
             raise
         tell("stopped; keeping what there is")
-        stream.rewind(0)  # completes the step that Ctrl-C has interrupted
-        kept = list(stream.past()) if path is not None else []
+        source.rewind(0)  # completes the step that Ctrl-C has interrupted
+        kept = list(source.past()) if path is not None else []
     if args.save is not None:  # before the file: if that cannot be written, it can be drawn again from the take
-        stream.snapshot().save(args.save)
+        source.snapshot().save(args.save)
     if tokenizer.medium == "text" and sys.stdout.isatty():
         print()
     if path is not None:
-        piece = takes.piece_of(tokenizer, kept, stream.snapshot(), cut)
+        piece = takes.piece_of(tokenizer, kept, source.snapshot(), cut, band=band)
         if args.lead_sheet and isinstance(piece, Score):
             piece = lead_sheet(piece)
         write(piece, path, stream.options.seed, progress)
@@ -169,7 +172,7 @@ def explain(args: argparse.Namespace) -> None:
     refuse_all_but(args, "why", "checkpoint", "resume", "originality")
     saved = Snapshot.load(args.resume)
     with when_slow() as progress:
-        stream = streams.saved_stream(args, model_of(args, saved), saved, progress)
+        stream = streams.saved_source(args, model_of(args, saved), saved, progress).leader
         found = stream.reasons(args.why)
         print(f"What could have come at token {args.why:,}, with its probability (* came):")
         for one in stream.alternatives(args.why):
@@ -206,17 +209,18 @@ def choose(stream: Stream, model: Model, count: int, tokens: int | None, bars: i
 
 
 def events_of(
-    args: argparse.Namespace, stream: Stream, tokens: int | None, clock: Clock, begin: float, progress: Progress
+    args: argparse.Namespace, source: Source, tokens: int | None, clock: Clock, begin: float, progress: Progress
 ) -> Iterator[Event]:
     """The events to draw, up to the length that the command line gives. While they are drawn, the progress and copies
     from a corpus are reported on standard error."""
     chunk = args.chunk or 0
     if args.bars is not None:
-        events, wanted, unit = until_bars(stream, args.bars, chunk), args.bars, "bars"
+        events, wanted, unit = until_bars(source, args.bars, chunk), args.bars, "bars"
     elif args.seconds is not None:
-        events, wanted, unit = until_seconds(stream, begin + args.seconds, clock, chunk), args.seconds, "seconds"
+        events, wanted, unit = until_seconds(source, begin + args.seconds, clock, chunk), args.seconds, "seconds"
     else:
-        events, wanted, unit = until_tokens(stream, tokens, chunk), tokens, "tokens"
+        events, wanted, unit = until_tokens(source, tokens, chunk), tokens, "tokens"
+    stream = source.leader
     if draws_file(args) and stream.engine.tokenizer.medium == "music" and wanted is not None:  # text shows its progress
         events = showing_progress(events, stream, lambda ticks: clock.seconds(ticks) - begin, progress, wanted, unit)
     if args.originality is not None and (args.output is not None or not sys.stdout.isatty()):

@@ -48,6 +48,13 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--voice", metavar="NAME", help="the voice that gets the melody (default: the first)")
     parser.add_argument("--transpose", type=int, metavar="N", help="transpose the melody by N semitones")
     parser.add_argument(
+        "--drums",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="a drummer for music with bars: a checkpoint, such as drums",
+    )
+    parser.add_argument("--drums-style", metavar="STYLE", help="the drummer's style, such as rock or jazz")
+    parser.add_argument(
         "--best-of", type=command.positive, metavar="N", help="draw N continuations, and keep the most probable one"
     )
     parser.add_argument(
@@ -169,6 +176,8 @@ def check(args: argparse.Namespace, tokenizer: Tokenizer) -> None:
         raise CarouselError("--best-of compares stretches of --tokens or --bars; leave --seconds out")
     if args.keep is not None and (args.prime is None or "melody" in args or not music):
         raise CarouselError("--keep is for the tracks of a song; name its file with --prime, without --melody")
+    if args.drums_style is not None and args.drums is None and args.resume is None:
+        raise CarouselError("--drums-style is for a drummer; name one with --drums, such as --drums drums")
     if "melody" not in args and (args.transpose is not None or (args.voice is not None and args.keep is None)):
         raise CarouselError("--voice and --transpose are for a melody; name its file with --melody")
     if args.midi_out is None and (args.midi_in is not None or args.click):

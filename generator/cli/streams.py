@@ -9,17 +9,27 @@ from typing import Any
 from generator.cli import song, takes
 from generator.cli.reporting import melody_omissions, primer_omissions
 from generator.corpora.primer import read_primer
-from generator.foundation.errors import CarouselError
+from generator.foundation.errors import CarouselError, Option
 from generator.foundation.options import SamplingOptions, given
 from generator.foundation.terminal import tell
 from generator.model.backends import AUTO
 from generator.music import files
 from generator.music.score import Score
+from generator.streaming.band import Band, Source
 from generator.streaming.course import Progress
-from generator.streaming.engine import Engine, Model
+from generator.streaming.engine import Engine, Model, load
 from generator.streaming.melody import brought
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
+
+STYLE, DRUMS_STYLE = Option("style"), Option("drums_style")
+
+
+def new_source(args: argparse.Namespace, model: Model, progress: Progress) -> Source:
+    """A new stream as `new_stream`, with a drummer if one is asked for; raises as that, or if the two do not go
+    together."""
+    stream = new_stream(args, model, progress)
+    return stream if args.drums is None else Band(stream, _drums(args, stream.options.seed))
 
 
 def new_stream(args: argparse.Namespace, model: Model, progress: Progress) -> Stream:
@@ -50,8 +60,9 @@ def new_stream(args: argparse.Namespace, model: Model, progress: Progress) -> St
     return stream
 
 
-def saved_stream(args: argparse.Namespace, model: Model, snapshot: Snapshot, progress: Progress) -> Stream:
-    """The stream of a take, rewound if the command line says so, with the options that the command line changes.
+def saved_source(args: argparse.Namespace, model: Model, snapshot: Snapshot, progress: Progress) -> Source:
+    """The stream or band of a take, rewound if the command line says so, with the options that the command line
+    changes. A drummer who is new to it plays from there on.
 
     Raises:
         CarouselError: the take does not fit the checkpoint or the corpus, or an option does not go with a saved stream.
@@ -63,13 +74,30 @@ def saved_stream(args: argparse.Namespace, model: Model, snapshot: Snapshot, pro
     try:
         engine = takes.engine_of(model, args.backend or snapshot.backend, args.originality)
         stream = engine.resume(snapshot, progress=progress)
-        stream.rewind(args.rewind or 0, bars=args.rewind_bars or 0)
+        source = takes.band_again(stream, snapshot, args.resume, progress) or stream
+        source.rewind(args.rewind or 0, bars=args.rewind_bars or 0)
         if (args.rewind or args.rewind_bars) and stream.position == len(snapshot.primer):
             tell("went back to the beginning")
         stream.set(**given(args, SamplingOptions))
     except CarouselError as error:
         raise CarouselError(f"{args.resume}: ", *error.args) from error
-    return stream
+    if isinstance(source, Band):
+        if args.drums is not None:
+            raise CarouselError("this take has a drummer already; leave --drums out")
+        if args.drums_style is not None:
+            source.drums.set(style=args.drums_style)
+    elif args.drums is not None:
+        source = Band(stream, _drums(args, stream.options.seed), (stream.now_ticks,))
+    return source
+
+
+def _drums(args: argparse.Namespace, seed: int) -> Stream:
+    """The new stream of the drummer that the command line asks for."""
+    style = {} if args.drums_style is None else {"style": args.drums_style}
+    try:
+        return load(args.drums).stream(seed=seed, **style)
+    except CarouselError as error:
+        raise CarouselError(*(DRUMS_STYLE if part == STYLE else part for part in error.args)) from error
 
 
 def _stream_of_song(

@@ -25,9 +25,12 @@ from generator.music import origin as provenance
 from generator.music.marks import with_landmarks
 from generator.music.score import Score
 from generator.streaming import songs
+from generator.streaming.band import Band
+from generator.streaming.course import Progress
 from generator.streaming.engine import Engine, Model, load
 from generator.streaming.origin import Change, Cut, Injection, Origin, read_text
 from generator.streaming.snapshot import Snapshot
+from generator.streaming.stream import Stream
 from generator.tokenizers import from_json, instruments_of, with_instruments
 from generator.tokenizers.base import Event, Tokenizer
 
@@ -93,6 +96,20 @@ def engine_of(model: Model, backend: str, corpus: str | None = None) -> Engine:
     return Engine(model, backend, index=open_index(prepare(open_corpus(corpus), model.tokenizer)))
 
 
+def band_again(leader: Stream, origin: Origin, path: Path, progress: Progress) -> Band | None:
+    """The band of a leader that was drawn again, or resumed from a take, with its drummer; None if it has none.
+
+    Raises:
+        CarouselError: the drummer's checkpoint is not there, or its part is damaged.
+    """
+    if origin.drums is None:
+        return None
+    engine = find(origin.drums, path).engine(origin.drums.backend)
+    if isinstance(origin.drums, Snapshot):
+        return Band(leader, engine.resume(origin.drums, progress=progress), origin.entries)
+    return Band(leader, engine.replay(origin.drums, progress=progress), origin.entries)
+
+
 def check_take(path: Path) -> None:
     """Find out before the work whether a take can be saved there.
 
@@ -106,10 +123,15 @@ def check_take(path: Path) -> None:
 
 
 def piece_of(
-    tokenizer: Tokenizer, events: Iterable[Event], origin: Origin, cut: Cut | None, landmarks: bool = True
+    tokenizer: Tokenizer,
+    events: Iterable[Event],
+    origin: Origin,
+    cut: Cut | None,
+    landmarks: bool = True,
+    band: Band | None = None,
 ) -> str | Score:
-    """What a file holds: a stream's events, of music those before the cut, with their origin. Where that has a song,
-    the file holds the song and the events that were drawn.
+    """What a file holds: a stream's events, or those of a band, of music those before the cut, with their origin. Where
+    that has a song, the file holds the song and the events that were drawn.
 
     Args:
         landmarks: whether a marker and a key stand where a piece begins; a song has its own.
@@ -121,7 +143,7 @@ def piece_of(
     text = origin.text(cut, instruments_of(tokenizer), landmarks and tokenizer.medium == "music" and not origin.song)
     if origin.song is not None:
         return songs.piece_of(tokenizer, kept, origin, cut, text)
-    piece: str | Score = tokenizer.collect(kept)
+    piece: str | Score = tokenizer.collect(kept) if band is None else band.collect(kept, tokenizer.voices)
     if isinstance(piece, str):
         return piece
     if cut is not None and not cut.overhangs:
@@ -157,17 +179,22 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
     with when_slow() as progress:
         try:
             stream = engine.replay(origin, progress=progress)
+            band = band_again(stream, origin, path, progress)
         except CarouselError as error:
             raise CarouselError(f"{path}: ", *error.args) from error
     with TemporaryDirectory() as folder:
         target = output or Path(folder) / path.name
         if as_take:
-            replace(stream.snapshot(), checkpoint=origin.checkpoint).save(target)  # its folder may have a new name
+            again = replace((band or stream).snapshot(), checkpoint=origin.checkpoint)  # its folder may have a new name
+            if again.drums and origin.drums:
+                again = replace(again, drums=replace(again.drums, checkpoint=origin.drums.checkpoint))
+            again.save(target)
         else:
             tokenizer = model.tokenizer
             if not isinstance(origin, Snapshot):  # a file keeps its instruments, whatever the checkpoint's are now
                 tokenizer = with_instruments(from_json(tokenizer.to_json()), instruments)
-            sinks.write(piece_of(tokenizer, stream.past(), origin, cut, landmarks), target, progress=progress)
+            piece = piece_of(tokenizer, (band or stream).past(), origin, cut, landmarks, band)
+            sinks.write(piece, target, progress=progress)
         after = target.read_bytes()
     if output is not None:
         tell(f"{output}: {origin.position:,} tokens of {model.checkpoint.name}")

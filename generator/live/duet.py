@@ -14,12 +14,12 @@ from generator.live.player import Player
 from generator.live.port import Port
 from generator.music.midi import channels
 from generator.music.score import Clock
-from generator.streaming.stream import Stream
+from generator.streaming.band import Source
 from generator.tokenizers.base import Event
 
 
 def perform(
-    stream: Stream,
+    stream: Source,
     events: Iterator[Event],
     clock: Clock,
     output: str,
@@ -37,10 +37,9 @@ def perform(
     Raises:
         CarouselError: there is no such port, or python-rtmidi is missing.
     """
-    tokenizer = stream.engine.tokenizer
-    if tokenizer.medium != "music":
-        raise CarouselError(f"this checkpoint generates {tokenizer.medium}; --midi-out is for music")
-    pairs = zip(tokenizer.voices, channels(tokenizer.voices), strict=True)
+    if not stream.voices:
+        raise CarouselError("this checkpoint generates text; --midi-out is for music")
+    pairs = zip(stream.voices, channels(stream.voices), strict=True)
     setup = [mido.Message("program_change", program=voice.program, channel=channel) for voice, channel in pairs]
     port = Port("output", output, setup)
     with handled(signal.SIGTERM, signal.default_int_handler):  # as Ctrl-C, so that no note is left sounding

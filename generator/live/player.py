@@ -22,7 +22,7 @@ from generator.live.phrase import phrase_score
 from generator.live.port import SUSTAIN, Port
 from generator.music.midi import DRUM_CHANNEL, channels
 from generator.music.score import DEFAULT_TEMPO, Bar, Clock, Note, Pedal, Tempo, TimeSignature
-from generator.streaming.stream import Stream
+from generator.streaming.band import Source
 from generator.tokenizers.base import Event
 
 AHEAD_SECONDS = 1.5
@@ -48,7 +48,7 @@ class Player:
 
     def __init__(
         self,
-        stream: Stream,
+        stream: Source,
         clock: Clock,
         output: Port,
         input_: Port | None = None,
@@ -64,11 +64,10 @@ class Player:
             now: the time in seconds.
             sleep: waits for some seconds.
         """
-        tokenizer = stream.engine.tokenizer
         self.stream, self._clock, self._output, self._input, self._click = stream, clock, output, input_, click
         self._now, self._sleep = now, sleep
-        self._channels = channels(tokenizer.voices)
-        self._has_bars = len(tokenizer.bar_lines) > 0
+        self._channels = channels(stream.voices)
+        self._has_bars = stream.has_bars
         past = list(stream.past())
         self._tempos = [event for event in past if isinstance(event, Tempo)]
         self._metres = [event for event in past if isinstance(event, TimeSignature)]

@@ -270,8 +270,8 @@ class Clock:
             self._seconds.append(seconds)
             self._seconds_per_tick.append(rate)
 
-    def seconds(self, ticks: int) -> float:
-        """The time of a tick in seconds from the start."""
+    def seconds(self, ticks: float) -> float:
+        """The time of a tick, or of a moment between two, in seconds from the start."""
         index = max(0, bisect_right(self._ticks, ticks) - 1)
         return self._seconds[index] + (ticks - self._ticks[index]) * self._seconds_per_tick[index]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
 
-from generator.music.score import Bar, Clock, Note, Tempo
-from generator.streaming.stream import Stream
+from generator.music.score import Bar, Clock, MusicEvent, Note, Tempo
+from generator.streaming.band import Source
 from generator.tokenizers.base import Event
 
 ROUNDING_SECONDS = 1e-9
@@ -24,7 +26,7 @@ class Step:
     events: list[Event]
 
 
-def in_chunks(stream: Stream, size: int) -> Iterator[Step]:
+def in_chunks(stream: Source, size: int) -> Iterator[Step]:
     """Step through a stream until it ends. Tokens are drawn `size` at a time (0: see `Stream.step`)."""
     while not stream.ended:
         position = stream.position
@@ -32,13 +34,13 @@ def in_chunks(stream: Stream, size: int) -> Iterator[Step]:
         yield Step(position, stream.horizon_ticks, events)
 
 
-def until_tokens(stream: Stream, count: int | None, size: int) -> Iterator[Event]:
+def until_tokens(stream: Source, count: int | None, size: int) -> Iterator[Event]:
     """The events of the next `count` tokens, or all events if it is None."""
     for drawn in islice(in_chunks(stream, size), count):
         yield from drawn.events
 
 
-def until_bars(stream: Stream, count: int, size: int) -> Iterator[Event]:
+def until_bars(stream: Source, count: int, size: int) -> Iterator[Event]:
     """The events of the next `count` bars. The bar line after them is undone, so the stream will repeat it."""
     for drawn in in_chunks(stream, size):
         count -= any(isinstance(event, Bar) for event in drawn.events)
@@ -48,7 +50,7 @@ def until_bars(stream: Stream, count: int, size: int) -> Iterator[Event]:
         yield from drawn.events
 
 
-def until_seconds(stream: Stream, limit: float, clock: Clock, size: int) -> Iterator[Event]:
+def until_seconds(stream: Source, limit: float, clock: Clock, size: int) -> Iterator[Event]:
     """The events that start before `limit`, in seconds from the start of the stream by `clock`, which is told every new
     tempo. The stream stops just after the token that reached the limit."""
     for drawn in in_chunks(stream, size):
@@ -61,6 +63,17 @@ def until_seconds(stream: Stream, limit: float, clock: Clock, size: int) -> Iter
         if clock.seconds(drawn.horizon_ticks) >= limit:
             stream.rewind(stream.position - drawn.position - 1)
             return
+
+
+def in_order(events: Iterator[Event], source: Source) -> Iterator[Event]:
+    """Events of music in the order of their start, each as soon as no earlier one can follow."""
+    waiting: list[MusicEvent] = []
+    for event in events:
+        assert not isinstance(event, str)
+        insort(waiting, event, key=attrgetter("start_ticks"))
+        while waiting and waiting[0].start_ticks < source.horizon_ticks:
+            yield waiting.pop(0)
+    yield from waiting
 
 
 def last_end(events: Iterable[Event]) -> int:

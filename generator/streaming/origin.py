@@ -24,8 +24,8 @@ from generator.tokenizers.base import LARGEST_COUNT, whole
 
 VERSION = 5
 """The newest version of the format. Writers use the oldest version that suffices, so that older readers understand it:
-5 for a stream with a song and for a music file with landmarks, 4 for one with other instruments than the vocabulary's,
-3 for one that was cut, 2 with injected tokens, else 1."""
+5 for a stream with a song or a drummer and for a music file with landmarks, 4 for one with other instruments than the
+vocabulary's, 3 for one that was cut, 2 with injected tokens, else 1."""
 CUTS_NOTES, NAMES_INSTRUMENTS = 3, 4
 """From the first of these versions on a cut ends the notes that sound there; the second has instruments."""
 LARGEST_TOKEN = 2**16 - 1
@@ -42,6 +42,9 @@ Change = tuple[int, SamplingOptions]
 """A position, and the options that hold from there on."""
 Injection = tuple[int, tuple[int, ...]]
 """A position, and the tokens from there on that were given to the stream (`Stream.listen`) instead of drawn."""
+
+MOST_ENTRIES = 10_000
+"""The maximum number of times that a drummer enters or leaves."""
 
 READ_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """The exceptions that reading malformed data may raise."""
@@ -65,7 +68,8 @@ class Origin:
     """`fingerprint` identifies the checkpoint; `checkpoint` is the name of its folder, which helps to find it.
     `position` counts the tokens, the primer's included. `timeline` has every change of options in order, from position
     0 on, and `injected` the injected tokens in order. `corpus` is the key of the index for `max_copy`, empty without
-    one."""
+    one. `drums` is the origin of the stream that plays drums beside this one (`band.Band`), which enters and leaves in
+    turn at the ticks `entries` of this one."""
 
     checkpoint: str
     fingerprint: str
@@ -77,6 +81,8 @@ class Origin:
     injected: tuple[Injection, ...] = field(default=(), kw_only=True)
     song: Song | None = field(default=None, kw_only=True)
     """The song in whose tracks the music is written."""
+    drums: Origin | None = field(default=None, kw_only=True)
+    entries: tuple[int, ...] = field(default=(), kw_only=True)
 
     @property
     def limited(self) -> bool:
@@ -99,7 +105,8 @@ class Origin:
         return f"{self.checkpoint or 'without a name'} (fingerprint {self.fingerprint[:16]}…)"
 
     def facts(self) -> dict[str, Any]:
-        """All but the primer as a JSON object, in which a change of the timeline has only the options that differ."""
+        """All but the primer and the drums as a JSON object, in which a change of the timeline has only the options
+        that differ."""
         changes: list[tuple[int, dict[str, Any]]] = []
         before: dict[str, Any] = dict(LATER_OPTIONS)
         for position, options in self.timeline:
@@ -108,7 +115,7 @@ class Origin:
             before = now
         injected = [(position, _packed(tokens)) for position, tokens in self.injected]
         return {
-            "version": VERSION if self.song else 2 if injected else 1,
+            "version": VERSION if self.song or self.drums else 2 if injected else 1,
             "checkpoint": self.checkpoint,
             "fingerprint": self.fingerprint,
             "backend": self.backend,
@@ -117,6 +124,7 @@ class Origin:
             **({"corpus": self.corpus} if self.limited else {}),
             **({"heard": injected} if injected else {}),
             **({"song": [_compressed(self.song.midi), self.song.tracks]} if self.song else {}),
+            **({"entries": list(self.entries)} if self.drums else {}),
         }
 
     def text(self, cut: Cut | None = None, instruments: Mapping[str, int] = {}, landmarks: bool = False) -> str:
@@ -129,6 +137,8 @@ class Origin:
             facts |= {"version": max(facts["version"], NAMES_INSTRUMENTS), "instruments": dict(instruments)}
         if landmarks:
             facts |= {"version": VERSION, "landmarks": True}
+        if self.drums:
+            facts["drums"] = self.drums.text()
         return json.dumps({**facts, "digest": _digest(facts)})
 
 
@@ -150,7 +160,8 @@ def read_text(text: str, most: int = LARGEST_PRIMER) -> tuple[Origin, Cut | None
             cut = Cut(whole(until_ticks, 0, LARGEST_COUNT), overhangs=facts["version"] < CUTS_NOTES)
         instruments = {str(name): whole(program, 0, 127) for name, program in facts.pop("instruments", {}).items()}
         landmarks = facts.pop("landmarks", False) is True
-        return Origin(**checked(facts, _unpacked(primer, most))), cut, instruments, landmarks
+        drums = read_text(facts.pop("drums"), most)[0] if "drums" in facts else None
+        return Origin(**checked(facts, _unpacked(primer, most), drums)), cut, instruments, landmarks
     except READ_ERRORS as error:
         raise CarouselError("its provenance is damaged; without it nothing can be drawn again") from error
 
@@ -161,8 +172,8 @@ def refuse_newer(facts: Any) -> None:
         raise CarouselError("made by a newer Carousel; update this one")
 
 
-def checked(facts: dict[str, Any], primer: Sequence[int]) -> dict[str, Any]:
-    """Validate the result of `Origin.facts` and a primer, and return the fields of an `Origin`.
+def checked(facts: dict[str, Any], primer: Sequence[int], drums: Origin | None = None) -> dict[str, Any]:
+    """Validate the result of `Origin.facts`, a primer and drums, and return the fields of an `Origin`.
 
     Raises:
         CarouselError: an option or backend is unknown, or an option is out of its bounds.
@@ -203,7 +214,17 @@ def checked(facts: dict[str, Any], primer: Sequence[int]) -> dict[str, Any]:
         "corpus": corpus,
         "injected": _injected(facts.get("heard", []), len(primer), position),
         "song": _song(facts["song"]) if "song" in facts else None,
+        "drums": drums,
+        "entries": () if drums is None else _entries(facts["entries"], drums),
     }
+
+
+def _entries(ticks: Any, drums: Origin) -> tuple[int, ...]:
+    """Validate the ticks at which drums enter and leave; they have no drums of their own."""
+    entries = tuple(whole(tick, 0, LARGEST_COUNT) for tick in ticks)
+    if drums.drums or len(entries) > MOST_ENTRIES or list(entries) != sorted(set(entries)):
+        raise ValueError("entries")
+    return entries
 
 
 def _song(packed: Any) -> Song:

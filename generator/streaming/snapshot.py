@@ -33,6 +33,8 @@ PERMANENT_EVERY = 32
 """Every keyframe at a multiple of this is permanent: it is kept as long as its stream."""
 NO_DIGEST = "0" * 64
 """The placeholder for the digest while it is computed."""
+DRUMS = "drums"
+"""The tensor that holds the bytes of the drummer's take."""
 TENSORS = {"h": np.dtype(np.float32), "c": np.dtype(np.float32), "primer": np.dtype(np.int32)}
 
 
@@ -43,7 +45,7 @@ class Snapshot(Origin):
     `token` is the last token, which the model has not read yet. `decoder` is the decoder's state, including the
     grammar's memory, the clock and the sounding notes. `relaxed` counts how often each constraint was relaxed. `match`
     is the memory of the search for copies; a file contains it only if `max_copy` was ever set. `detector` is the
-    governor's loop detector, None in takes older than the governor.
+    governor's loop detector, None in takes older than the governor. `drums` is the state of the drummer.
     """
 
     state: State
@@ -52,6 +54,7 @@ class Snapshot(Origin):
     relaxed: dict[str, int] = field(default_factory=dict)
     match: Rows | None = None
     detector: LoopDetector | None = None
+    drums: Snapshot | None = field(default=None, kw_only=True)
 
     def __repr__(self) -> str:
         return f"<Snapshot of {self.wanted} at token {self.position:,}>"
@@ -66,6 +69,8 @@ class Snapshot(Origin):
     def to_bytes(self) -> bytes:
         """The bytes of the take; equal snapshots give equal bytes."""
         tensors = {"h": self.state.h, "c": self.state.c, "primer": np.array(self.primer, TENSORS["primer"])}
+        if self.drums is not None:
+            tensors[DRUMS] = np.frombuffer(self.drums.to_bytes(), np.uint8)
         fields = {
             "digest": NO_DIGEST,
             **self.facts(),
@@ -116,7 +121,7 @@ class Snapshot(Origin):
             raise CarouselError("cut off or not a take; choose another file") from error
 
 
-def _read(data: bytes) -> Snapshot:
+def _read(data: bytes, has_drums: bool = True) -> Snapshot:
     tensors = load(data)
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     fields = json.loads(header["__metadata__"]["carousel"])
@@ -124,6 +129,10 @@ def _read(data: bytes) -> Snapshot:
     blank = data.replace(fields["digest"].encode(), NO_DIGEST.encode(), 1)
     if hashlib.sha256(blank).hexdigest() != fields["digest"]:
         raise CarouselError("changed since it was saved; take an unharmed copy")
+    packed = tensors.pop(DRUMS, None)
+    if packed is not None and (packed.dtype != np.uint8 or packed.ndim != 1 or not has_drums):
+        raise ValueError(DRUMS)
+    drums = None if packed is None else _read(packed.tobytes(), has_drums=False)
     if {name: tensor.dtype for name, tensor in tensors.items()} != TENSORS or tensors["primer"].ndim != 1:
         raise ValueError("tensors")
     h, c = tensors["h"], tensors["c"]
@@ -137,7 +146,7 @@ def _read(data: bytes) -> Snapshot:
         match = np.array([whole(value, -LARGEST_COUNT, LARGEST_COUNT) for value in match], np.int64)
     detector = fields.get("watch")
     return Snapshot(
-        **checked(fields, tensors["primer"].tolist()),
+        **checked(fields, tensors["primer"].tolist(), drums),
         state=State(h, c),
         token=whole(fields["token"], 0, LARGEST_TOKEN),
         decoder=dict(fields["decoder"]),

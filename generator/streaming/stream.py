@@ -12,7 +12,7 @@ import numpy as np
 from generator.foundation.errors import CarouselError
 from generator.foundation.options import changed
 from generator.music.marks import with_landmarks
-from generator.music.score import Score
+from generator.music.score import Score, Voice
 from generator.music.song import Song
 from generator.streaming import songs
 from generator.streaming.course import exclusive
@@ -47,6 +47,26 @@ class Stream(Inspecting):
         last = buffer.tokens[buffer.used - 1] if buffer.used else buffer.start.token
         at_end = last == self.engine.tokenizer.end and buffer.position > len(self._primer)
         return at_end and self.options.at_end == "stop"
+
+    @property
+    def voices(self) -> tuple[Voice, ...]:
+        """The voices of its music; empty for text."""
+        return self.engine.tokenizer.voices
+
+    @property
+    def ticks_per_quarter(self) -> int:
+        """The resolution of its music; 1 for text, where a character counts as a tick."""
+        return self.engine.tokenizer.ticks_per_quarter
+
+    @property
+    def leader(self) -> Stream:
+        """This stream, which leads itself, as the leader of a `Band` leads the band."""
+        return self
+
+    @property
+    def has_bars(self) -> bool:
+        """Whether its music has bar lines."""
+        return len(self.engine.tokenizer.bar_lines) > 0
 
     @property
     def horizon_ticks(self) -> int:
@@ -135,6 +155,20 @@ class Stream(Inspecting):
         if self._buffer.is_used_up:
             self._draw(self._job(ahead) if ahead else self._job_ahead(1))
         return self._hand_out(1)[1]
+
+    @exclusive
+    def peek(self) -> int:
+        """The token that comes next with the present options; the stream does not advance.
+
+        Raises:
+            CarouselError: the stream has ended.
+        """
+        self._repair()
+        if self.ended:
+            raise CarouselError("this stream has ended, so nothing comes next")
+        if self._buffer.is_used_up:
+            self._draw(self._job_ahead(1))
+        return self._buffer.tokens[self._buffer.used]
 
     @exclusive
     def set(self, **changes: Any) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
@@ -234,6 +235,17 @@ class DrumsTokenizer:
             metres_changed=len(metres - {table.metres[at]}),
         )
         return Grid(ticks[kept], drums[kept], CLASSES[velocities[kept]], at, quarters_per_minute, report)
+
+    def metre_for(self, metre: tuple[int, int]) -> tuple[int, int]:
+        """The metre of the vocabulary in which drums accompany a metre: the same one, or one whose bar is as long, or
+        fills the other bar several times, or has the same unit; the commonest of several."""
+        length = Fraction(*metre)
+
+        def unlikeness(known: tuple[int, int]) -> tuple[bool, bool, bool, bool]:
+            bars = length / Fraction(*known)
+            return known != metre, bars != 1, bars.denominator != 1, known[1] != metre[1]
+
+        return min(self.table.metres, key=unlikeness)
 
     def decode(self, tokens: Tokens) -> Score:
         decoder = self.decoder()

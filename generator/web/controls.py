@@ -34,6 +34,7 @@ from generator.web.constraints import (
     persistent_key,
     widget_value,
 )
+from generator.web.drummer_widget import drummer_widget, show_drummer
 from generator.web.live_music import BACK_BARS, BACK_SECONDS
 from generator.web.live_text import BACK_CHARACTERS
 from generator.web.markdown import plain
@@ -100,6 +101,8 @@ def controls(medium: str, model: Model, reseed: Callable[[int], None]) -> dict[s
     )
     st.slider(WORDS["top_p"], step=0.01, key=keys["top_p"], **bounds("top_p"))
     st.toggle(WORDS["governor"], key=keys["governor"], help=HELP["governor"])
+    if medium == "music":
+        drummer_widget(model)
     if medium == "text":
         key = persistent_key("text-typed", "")
         st.text_area("Begin with", key=key, height=90, placeholder="ROMEO:", max_chars=primers.MAX_CHARACTERS)
@@ -131,6 +134,8 @@ def adopt(medium: str, model: Model, piece: str | Score | Snapshot | None) -> No
     if isinstance(piece, Snapshot) and st.session_state.get(f"{medium}-adopted") is not piece:
         st.session_state[f"{medium}-adopted"] = piece
         set_widgets_to(medium, model, piece.options)
+        if medium == "music":
+            show_drummer(piece)
 
 
 def set_widgets_to(medium: str, model: Model, options: SamplingOptions) -> None:

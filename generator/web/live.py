@@ -171,7 +171,7 @@ class Live(Events):
         if options == self._applied and self._stream.position < position + ORIGIN_TOKENS:
             return {}
         self._origin_sent = self._stream.position, self._applied
-        return {"origin": self._stream.snapshot().text()}
+        return {"origin": self._taken(self._stream).text()}
 
     def _advance(self, until: float, tokens: int = TOKENS) -> None:
         """Draw up to a position, to the end of the stream or for `BUDGET_SECONDS`, so many tokens at a time."""
@@ -293,7 +293,7 @@ class Live(Events):
     def snapshot(self, position: float) -> Snapshot:
         """The stream at a position."""
         with self._lock:
-            return self._trail.fork(self._stream, self._ticks(position))[0].snapshot()
+            return self._taken(self._trail.fork(self._stream, self._ticks(position))[0])
 
     def saved(self, position: float) -> bytes:
         """The stream at a position, as the bytes of a take."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.web.listening import Phrase
 
@@ -34,10 +35,18 @@ class Events(ABC):
 
     def _horizon(self) -> float:
         """The position before which nothing can be added any more."""
-        return self._position(self._stream.horizon_ticks)
+        return self._position(self._drawn_ticks())
+
+    def _drawn_ticks(self) -> int:
+        """The tick before which nothing can be added any more."""
+        return self._stream.horizon_ticks
+
+    def _taken(self, stream: Stream) -> Snapshot:
+        """The take of a moment, at which a fork of the stream is."""
+        return stream.snapshot()
 
     @abstractmethod
-    def _position(self, ticks: int) -> float:
+    def _position(self, ticks: float) -> float:
         """The position of a tick of the stream."""
 
     @abstractmethod

@@ -88,7 +88,7 @@ class LiveMusic(Live):
         number = sum(isinstance(event, Bar) for event in before) - len(shown["bars"])
         return {"voices": [asdict(voice) for voice in self._tokenizer.voices], "before": shown, "bars": number}
 
-    def _position(self, ticks: int) -> float:
+    def _position(self, ticks: float) -> float:
         return self._clock.seconds(ticks) - self._begin_seconds
 
     def _ticks(self, position: float) -> int:
@@ -165,7 +165,7 @@ class LiveMusic(Live):
     def _chunk(self) -> dict[str, Any]:
         since = self._sent_ticks
         until = max(self._ticks(self._position(since) + self.ahead), self._phrase_ticks)
-        horizon = min(until, self._stream.horizon_ticks)
+        horizon = min(until, self._drawn_ticks())
         self._sent_ticks = horizon
         known = sorted((event for event in self._waiting if event.start_ticks < horizon), key=lambda e: e.start_ticks)
         self._waiting = [event for event in self._waiting if event.start_ticks >= horizon]

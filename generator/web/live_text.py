@@ -40,7 +40,7 @@ class LiveText(Live):
         before = "".join(self._characters[max(0, until - SHOWN_CHARACTERS) : until])
         return {"voices": [], "primer": self._primer_text[-SHOWN_CHARACTERS:], "before": before}
 
-    def _position(self, ticks: int) -> float:
+    def _position(self, ticks: float) -> float:
         return ticks - self._begin_ticks
 
     def _ticks(self, position: float) -> int:

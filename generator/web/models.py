@@ -14,7 +14,8 @@ from generator.foundation.places import CONFIG
 from generator.model.checkpoint import FINGERPRINT, TOKENIZER
 from generator.streaming.engine import Model, load
 from generator.streaming.origin import Origin
-from generator.tokenizers import KINDS
+from generator.tokenizers import KINDS, from_json
+from generator.tokenizers.drums import DrumsTokenizer
 
 
 def checkpoints(medium: str) -> dict[str, Path]:
@@ -31,6 +32,19 @@ def checkpoints(medium: str) -> dict[str, Path]:
             found[name] = path
     shipped = places.shipped(places.CHECKPOINTS)
     return dict(sorted(found.items(), key=lambda item: item[1].parent != shipped))
+
+
+def kit() -> tuple[Path, DrumsTokenizer] | None:
+    """The drummer who may play beside others: the first checkpoint of drums, its folder and its tokenizer; None if
+    there is none."""
+    for path in checkpoints("music").values():
+        try:
+            tokenizer = from_json(json.loads((path / TOKENIZER).read_bytes()))
+        except (OSError, ValueError, CarouselError):  # broken, or gone by now
+            continue
+        if isinstance(tokenizer, DrumsTokenizer):
+            return path, tokenizer
+    return None
 
 
 def place_for_new() -> Path:

@@ -31,6 +31,7 @@ from generator.web.controls import (
     setting,
 )
 from generator.web.downloads import FORMATS, FURTHER
+from generator.web.drummer_widget import apply_drummer
 from generator.web.models import checkpoints, loaded
 from generator.web.routes import STATIC
 from generator.web.session import playing, this_visitor
@@ -106,6 +107,7 @@ def apply_options(medium: str, model: Model, options: dict[str, Any]) -> None:
         if options.get("key") == PRIMER and not begun:  # this is the key of the upload, for the next start
             options = {name: value for name, value in options.items() if name not in ("key", "scale")}
         live.set(**options)
+        apply_drummer(live)
     else:
         if live and isinstance(upload, Snapshot):
             st.caption("The widgets wait for the next start, which goes on from the uploaded take.")

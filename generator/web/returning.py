@@ -6,16 +6,17 @@ from functools import partial
 from typing import Any
 
 from generator.foundation.errors import CarouselError
-from generator.streaming.origin import read_text
+from generator.streaming.origin import Origin, read_text
+from generator.streaming.snapshot import Snapshot
+from generator.streaming.stream import Stream
 from generator.web import primers
 from generator.web.fields import number, text
 from generator.web.live import Live
-from generator.web.live_music import LiveMusic
+from generator.web.live_band import LiveBand
 from generator.web.live_text import LiveText
 from generator.web.models import find
 from generator.web.visitors import KEPT, Kept
 
-LIVE: dict[str, type[Live]] = {"music": LiveMusic, "text": LiveText}
 LONGEST_ORIGIN = 2**20
 """The most characters of an origin."""
 LONGEST_TITLE = 200
@@ -33,7 +34,22 @@ def drawn_again(medium: str, origin: str, position: float) -> Live:
     found, *_ = read_text(origin, primers.MAX_PAST)
     primers.refuse_too_long(found, "this take")
     name, model = find(medium, found)
-    return LIVE[medium](model.engine(found.backend).replay(found), name, position)
+    return live_take(model.engine(found.backend).replay(found), name, position, found)
+
+
+def live_take(stream: Stream, name: str, at: float | None = None, origin: Origin | None = None) -> Live:
+    """A live take of a stream, with the drummer of its origin or take.
+
+    Raises:
+        CarouselError: the drummer's checkpoint is not here, or the two do not belong together.
+    """
+    if stream.engine.tokenizer.medium == "text":
+        return LiveText(stream, name, at)
+    if origin is None or origin.drums is None:
+        return LiveBand(stream, name, at)
+    engine = find("music", origin.drums)[1].engine(origin.drums.backend)
+    drums = engine.resume(origin.drums) if isinstance(origin.drums, Snapshot) else engine.replay(origin.drums)
+    return LiveBand(stream, name, at, drums, origin.entries)
 
 
 def kept_again(medium: str, entries: Any) -> list[Kept]:

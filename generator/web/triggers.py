@@ -16,11 +16,12 @@ from generator.web.controls import (
     setting,
     uploaded,
 )
+from generator.web.drummer_widget import apply_drummer, show_drummer
 from generator.web.fields import fields, number, text, whole, wholes
 from generator.web.listening import begin_with_phrase
 from generator.web.live import Live
 from generator.web.models import checkpoints, loaded
-from generator.web.returning import LIVE, drawn_again, kept_again
+from generator.web.returning import drawn_again, kept_again, live_take
 from generator.web.routes import registry
 from generator.web.session import admitted, errors_shown, known, playing, show_message, this_visitor, visitor_here
 
@@ -43,7 +44,8 @@ def start(medium: str, model: Model, options: dict[str, Any]) -> None:
             # what nobody chose is the melody's, and not the checkpoint's own default
             stream = model.stream(piece, **{**options, **tune, **wanted})
         begin_with_phrase(stream, st.session_state[f"{medium}-stage"].start)
-        live = LIVE[medium](stream, setting(medium, "checkpoint"))
+        live = live_take(stream, setting(medium, "checkpoint"), origin=piece if isinstance(piece, Snapshot) else None)
+        apply_drummer(live)
         live.upload = upload
         live.given = {name: tune[name] for name in tune if name == "tempo"}
         admitted().start(live)
@@ -102,6 +104,7 @@ def go_on_with(live: Live) -> None:
     medium, model = live.medium, loaded(checkpoints(live.medium)[live.name])
     st.session_state[f"{medium}-checkpoint"] = live.name
     set_widgets_to(medium, model, live.options)
+    show_drummer(live)
     st.session_state["changed widgets"] = True
 
 

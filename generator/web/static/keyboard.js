@@ -80,8 +80,9 @@ export class Keyboard {
     this.duet.tick();
   }
 
-  /* The voices of a checkpoint, to choose from. */
-  offer(voices) {
+  /* The voices of a checkpoint, to choose from. Nobody plays what the drummer is to go on from. */
+  offer(all) {
+    const voices = all.filter(({ beside }) => !beside);
     const select = this.find(".voice");
     const names = ["Any", ...voices.map(({ name }) => name)].join("\n");
     if (select.dataset.names === names) return;

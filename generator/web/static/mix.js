@@ -19,7 +19,9 @@ export class Mix {
   /* Be that of a checkpoint: what is remembered, or what the checkpoint brings. */
   open(name, voices) {
     const kept = remembered()[name] ?? {};
-    const own = Array.isArray(kept.voices) && kept.voices.length === voices.length ? kept.voices : [];
+    const isOwn = Array.isArray(kept.voices) && Math.abs(kept.voices.length - voices.length) < 2;
+    const own = isOwn ? kept.voices : [];
+    this.absent = own.slice(voices.length); // the drummer, who does not play now
     this.name = name;
     this.brought = voices;
     this.transpose = whole(kept.transpose, -RANGE, RANGE, 0);
@@ -40,7 +42,8 @@ export class Mix {
   }
 
   save(forget = false) {
-    const { name, transpose, rate, metronome, voices } = this;
+    const { name, transpose, rate, metronome } = this;
+    const voices = [...this.voices, ...this.absent];
     const all = Object.entries(remembered()).filter(([other]) => other !== name).slice(1 - MOST);
     if (!forget) all.push([name, { transpose, rate, metronome, voices }]);
     remember(BROWSER, KEY, Object.fromEntries(all));

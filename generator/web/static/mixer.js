@@ -62,6 +62,7 @@ export class Mixer {
     this.show();
     this.level();
     this.applied = this.sound;
+    music.output.programs();
     return music.load(music.mix.all);
   }
 

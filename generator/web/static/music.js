@@ -146,6 +146,7 @@ class Music {
   }
 
   async accept(chunk) {
+    if (chunk.voices) this.ready = this.mixer.open(this.stage.data, chunk.voices); // a drummer has come
     const ready = this.ready;
     await ready;
     // Stopped, or begun anew, while the instruments were on their way.

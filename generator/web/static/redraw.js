@@ -130,10 +130,15 @@ export class Redraw {
     return until - from > MOST_SECONDS ? "These are too many bars at once; select fewer." : "";
   }
 
+  /* The voices that can be drawn again: all but the drummer's, who comes last. */
+  get drawn() {
+    return this.view.voices.filter(({ beside }) => !beside);
+  }
+
   /* A box for each voice: what is ticked is drawn again. */
   voices(again, refused) {
     const box = element("div", "who");
-    const names = this.view.voices.map(({ name }) => name);
+    const names = this.drawn.map(({ name }) => name);
     box.hidden = names.length < 2;
     box.setAttribute("role", "group");
     box.setAttribute("aria-label", "Voices to draw again");
@@ -166,7 +171,7 @@ export class Redraw {
 
   ask(words, from, until) {
     const { stage, view, candidates } = this;
-    const voices = view.voices.map((_, index) => index).filter((index) => !this.left.has(view.voices[index].name));
+    const voices = this.drawn.map((_, index) => index).filter((index) => !this.left.has(view.voices[index].name));
     const at = Math.max(0, Math.min(view.position, from - LEAD));
     const seed = Math.floor(Math.random() * 2 ** 32);
     this.card.hidePopover();
