@@ -14,6 +14,7 @@ import generator
 from tests.conftest import ROOT
 
 NAMES = [
+    "Band",
     "Bar",
     "CarouselError",
     "Engine",
