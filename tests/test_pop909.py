@@ -172,7 +172,7 @@ def test_real_songs_lie_on_their_beats(mirror: Path) -> None:
     """One song in 160, against the times that another reader finds."""
     corpus = open_corpus("pop909")
     assert isinstance(corpus, Pop909Corpus)
-    names = corpus._songs()[::160]
+    names = corpus.songs()[::160]
     scores = [read_song(corpus.folder / name) for name in names]
     tokenizer = ScoreTokenizer.fit(scores)
     assert [part.name for part in tokenizer.table.parts] == ["MELODY", "BRIDGE", "PIANO"]

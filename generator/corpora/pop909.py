@@ -35,7 +35,7 @@ class Pop909Corpus(Corpus):
         super().__init__(facts)
         self.folder = folder
 
-    def _songs(self) -> list[str]:
+    def songs(self) -> list[str]:
         """The names of the songs, which are numbers of three digits."""
         names = sorted(path.name for path in self.folder.iterdir() if path.name.isdecimal() and path.is_dir())
         if not names:
@@ -43,12 +43,12 @@ class Pop909Corpus(Corpus):
         return names
 
     def fingerprint(self) -> str:
-        files = [f"{name}/{file}" for name in self._songs() for file in (f"{name}.mid", BEATS)]
+        files = [f"{name}/{file}" for name in self.songs() for file in (f"{name}.mid", BEATS)]
         return fingerprint([(file, self.folder / file) for file in files], version("symusic"))
 
     def read(self, progress: Progress | None = None) -> Iterator[tuple[str, Piece]]:
         self.skipped = []
-        names = self._songs()
+        names = self.songs()
         for number, name in enumerate(names, 1):
             try:
                 yield split_of(name), Piece(name, read_song(self.folder / name))
