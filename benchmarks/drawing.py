@@ -11,8 +11,8 @@ from typing import Any
 from benchmarks.measuring import optional
 from generator.foundation.atomic import atomic_write
 
-COLOURS = ("#2a7fb8", "#d55e00", "#009e73", "#c0689a", "#e69f00")
-"""Blue, vermilion, green, purple and orange, after Okabe and Ito (2008); the colour-blind can tell them apart too."""
+COLOURS = ("#2a7fb8", "#d55e00", "#009e73", "#c0689a", "#e69f00", "#56b4e9")
+"""Blue, vermilion, green, purple, orange and light blue, after Okabe and Ito (2008): for the colour-blind too."""
 GREY = "#7a7a7a"
 _STYLE = {
     "svg.hashsalt": "carousel",
