@@ -25,7 +25,6 @@ from benchmarks import (
     listeners,
     measuring,
     memory,
-    reading,
     rivals,
     step,
 )
@@ -36,7 +35,6 @@ from generator.model.lstm import LanguageModel
 from generator.music import midi
 from generator.music.score import Note, Score, Voice
 from tests.conftest import ROOT, four_voices, tiny
-from tests.test_pop909 import lines, song
 
 INSTALL = "python -m pip install -r requirements-bench.txt"
 MODEL = ["--units", "1x16", "--embedding", "8"]
@@ -321,13 +319,6 @@ def test_accompaniment() -> None:
     assert (found["notes"], found["fits"], found["classes"], found["silent"]) == (2, 0.5, 3, 0.3333)
     with pytest.raises(CarouselError, match="no melody"):
         accompaniment.figures([Score(12, score.voices, ())])
-
-
-def test_reading(tmp_path: Path) -> None:
-    """Every reader reads the same songs."""
-    song(tmp_path, "001", lines(20))
-    found = reading.compare([tmp_path / "001"] * 2)
-    assert list(found) == ["symusic", "notes", "song", "pretty_midi"] and found["pretty_midi"]["faster"] == 1.0
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import reading
 from generator.corpora import open_corpus
 from generator.corpora.base import Facts
 from generator.corpora.pop909 import BEATS, Pop909Corpus, read_beats, read_song
@@ -161,6 +162,12 @@ def test_what_has_no_usable_beats_is_left_out_with_the_reason(tmp_path: Path) ->
     before = corpus.fingerprint()
     (tmp_path / "001" / BEATS).write_text(lines(24))
     assert corpus.fingerprint() != before
+
+
+def test_every_reader_of_the_benchmark_reads_the_same_songs(tmp_path: Path) -> None:
+    song(tmp_path, "001", lines(20))
+    found = reading.compare([tmp_path / "001"] * 2)
+    assert list(found) == ["symusic", "notes", "song", "pretty_midi"] and found["pretty_midi"]["faster"] == 1.0
 
 
 def test_a_folder_without_songs_is_refused(tmp_path: Path) -> None:
