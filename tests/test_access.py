@@ -32,6 +32,7 @@ def focused(visit: Visit) -> str:
     return found
 
 
+@pytest.mark.slow
 def test_the_app_works_under_a_base_path(browser: Browser, folder: Path, tmp_path: Path) -> None:
     """On both pages, and after one of them is loaded anew."""
     with server(folder, tmp_path / "log.txt", base="/carousel-demo") as url:

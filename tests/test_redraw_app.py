@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser import Visit
@@ -14,6 +15,7 @@ SEED = "15"
 """With this one the fake's first piece has six bars of two seconds each."""
 
 
+@pytest.mark.slow
 def test_bars_are_selected_and_drawn_again(visit: Visit) -> None:
     page, keys = visit.page, visit.page.keyboard
     page.get_by_label("Seed", exact=True).fill(SEED)

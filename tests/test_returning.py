@@ -92,6 +92,7 @@ def test_another_page_and_back_goes_on(visit: Visit) -> None:
     visit.until("c.state === 'playing' && c.typed > 30")
 
 
+@pytest.mark.slow
 def test_a_kept_take_is_played_again(visit: Visit) -> None:
     visit.start()
     listen(visit, 3)

@@ -45,6 +45,8 @@ class Trainee(Visit):
 
     def begin(self, name: str) -> None:
         self.page.get_by_role("textbox", name="Name of the model").fill(name)
+        self.page.get_by_role("textbox", name="Name of the model").press("Tab")
+        self.page.locator("[data-test-script-state=notRunning]").wait_for()  # a click while the page runs may be lost
         self.page.get_by_role("button", name="Train", exact=True).click()
 
 

@@ -18,7 +18,7 @@ from tests.browser import PATIENCE_MS, answers, free_port
 from tests.conftest import ROOT, SHIPPED
 from tests.test_architecture import pins
 
-SAMPLE = ["sample", "shakespeare", "--seed", "7", "--tokens", "8"]
+SAMPLE = ["sample", "shakespeare", "--seed", "7", "--tokens", "3"]
 
 
 def pip(*arguments: object) -> None:
