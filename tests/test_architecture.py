@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = [ROOT / "app.py", *sorted((ROOT / "generator").rglob("*.py"))]
 MAX_LINES = 350
 MAX_LINES_OF_THE_PACKAGE = 300
-TOOLS = {"hatchling", "import-linter", "mypy", "pdoc", "pytest-timeout", "pytest-xdist", "ruff"}
+TOOLS = {"hatchling", "import-linter", "musicxml", "mypy", "pdoc", "pytest-timeout", "pytest-xdist", "ruff"}
 """What the tests and `make docs` need but no test imports."""
 
 

@@ -60,6 +60,17 @@ def hits(events: Sequence[Event], band: Band) -> list[Note]:
     return [event for event in events if isinstance(event, Note) and event.voice == len(band.leader.voices)]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_drummers_options_may_change_between_two_bars(seed: int) -> None:
+    """Where another token than a bar line comes then, the drummer begins a new piece; nothing of the past changes."""
+    band = band_of(seed)
+    before = list(band.take(120))
+    band.drums.set(seed=seed + 9, temperature=1.5)
+    assert list(band.past()) == before
+    after = [*before, *band.take(200)]
+    assert list(band.past()) == after == list(resumed(band.snapshot()).past())
+
+
 @settings(max_examples=3, deadline=None)
 @given(st.data())
 def test_one_take(data: st.DataObject) -> None:

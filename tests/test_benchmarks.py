@@ -78,7 +78,9 @@ RIVALS = {
 }
 
 
-@pytest.mark.parametrize("rival", RIVALS)
+@pytest.mark.parametrize(
+    "rival", [pytest.param(name, marks=pytest.mark.slow) if name == "gpt2" else name for name in RIVALS]
+)
 def test_step(rival: str, capsys: pytest.CaptureFixture[str]) -> None:
     modules, names = RIVALS[rival]
     flags = ["--rivals", rival, "--contexts", "8", "4096", "--cache-gigabytes", "0.0001"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from playwright.sync_api import Route
 
 from tests.browser import Visit
@@ -76,6 +77,7 @@ def test_another_note_is_chosen_and_branches_come_back(visit: Visit) -> None:
     visit.page.evaluate("sessionStorage.setItem('carousel-branches-Music', '{\"branches\": [{}, 5, null]}')")
 
 
+@pytest.mark.slow
 def test_text_in_all_scripts_and_its_surprises(visit: Visit) -> None:
     visit.turn_to("text")
     asked: list[str] = []

@@ -50,6 +50,7 @@ def test_a_guide_runs_from_top_to_bottom(
             assert "relaxed" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_guide_to_originality_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -107,6 +107,7 @@ def test_a_kept_take_is_played_again(visit: Visit) -> None:
     assert begins_with(kept, heard(visit))
 
 
+@pytest.mark.slow
 def test_a_link_brings_the_same_music(browser: Browser, url: str, visit: Visit) -> None:
     visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
     visit.start()

@@ -42,6 +42,7 @@ def environment(path: Path, **more: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(path)} | more
 
 
+@pytest.mark.slow
 def test_a_shipped_checkpoint_is_found_by_name_from_any_folder(site: Path, tmp_path: Path) -> None:
     uncompiled = environment(site, NUMBA_DISABLE_JIT="1")
     command = [sys.executable, site / "bin" / "carousel", *SAMPLE]

@@ -48,7 +48,8 @@ def chords(score: Score) -> tuple[ChordSymbol, ...]:
     """The chords of a score with notes, each where another one began before. Drums do not count."""
     ticks, downbeats = _beats(score)
     sounding, bass = _sounding(score, ticks)
-    if len({note.start_ticks for note in score.notes}) == len(score.notes):
+    starts = [note.start_ticks for note in score.notes if not score.voices[note.voice].drum]
+    if len(set(starts)) == len(starts):
         bass[:] = 0  # in a single line no note is a bass
     found = _likeliest(_likelihood(sounding, bass), downbeats)
     symbols: list[ChordSymbol] = []

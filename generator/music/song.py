@@ -188,6 +188,8 @@ def with_new_notes(song: Song, new: Score, origin: str, follows: bool) -> bytes:
     file = _opened(song.midi)
     if len(song.tracks) != len(new.voices) or any(track >= len(file.tracks) for track, *_ in song.tracks):
         raise CarouselError(DAMAGED)
+    if not file.tracks or file.ticks_per_beat <= 0:
+        raise CarouselError(DAMAGED)
     tracks = [_with_ticks(track) for track in file.tracks]
     ends = _ends(tracks)
 

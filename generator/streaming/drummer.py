@@ -92,7 +92,7 @@ class Drummer:
             raise CarouselError(f"a checkpoint of kind {tokenizer.kind} cannot drum; take one of kind drums")
         if not can_lead(leading):
             raise CarouselError(f"a drummer follows the bars of written music; {leading.kind} has none for it")
-        if leader.snapshot().song is not None:
+        if leader.song is not None:
             raise CarouselError("a song goes on in its own tracks; leave the drummer out")
         self.stream, self.entries = stream, entries
         self._tokenizer = tokenizer
@@ -185,7 +185,7 @@ class Drummer:
         stream, tokenizer, begun = self.stream, self._tokenizer, self.stream.position
         wanted = "{}/{}".format(*metre), float(nearest_tempo(tokenizer.table.tempos, self._beat.tempo))
         changed = wanted != (stream.options.metre, stream.options.tempo)
-        if begun and (self._beat.begins or changed or not self._has_style()):
+        if begun and (self._beat.begins or changed or not self._is_between_bars() or not self._has_style()):
             stream.choose(tokenizer.end)
         stream.set(metre=wanted[0], tempo=wanted[1], at_end="never")
         start, hits = -1, list[Note]()
@@ -221,7 +221,8 @@ class Drummer:
                     opens = False
                 elif isinstance(event, Note) and bars:
                     bars[-1].hits.append(event)
-        if bars and not opens and not (bars[-1].hits and self._is_between_bars()):
+        was_changed = stream.snapshot().timeline[-1][0] == stream.position  # so another token may come than before
+        if bars and not opens and not (bars[-1].hits and (was_changed or self._is_between_bars())):
             bars.pop()
             opens = True
         if opens:

@@ -26,8 +26,9 @@ VERSION = 5
 """The newest version of the format. Writers use the oldest version that suffices, so that older readers understand it:
 5 for a stream with a song or a drummer and for a music file with landmarks, 4 for one with other instruments than the
 vocabulary's, 3 for one that was cut, 2 with injected tokens, else 1."""
-CUTS_NOTES, NAMES_INSTRUMENTS = 3, 4
-"""From the first of these versions on a cut ends the notes that sound there; the second has instruments."""
+CUTS_NOTES, NAMES_INSTRUMENTS, HAS_MORE = 3, 4, 5
+"""From the first of these versions on a cut ends the notes that sound there; the second has instruments, and the third
+songs, drummers and landmarks."""
 LARGEST_TOKEN = 2**16 - 1
 LARGEST_PRIMER = 2**24
 """The maximum number of tokens in a primer."""
@@ -115,7 +116,7 @@ class Origin:
             before = now
         injected = [(position, _packed(tokens)) for position, tokens in self.injected]
         return {
-            "version": VERSION if self.song or self.drums else 2 if injected else 1,
+            "version": HAS_MORE if self.song or self.drums else 2 if injected else 1,
             "checkpoint": self.checkpoint,
             "fingerprint": self.fingerprint,
             "backend": self.backend,
@@ -136,7 +137,7 @@ class Origin:
         if instruments:
             facts |= {"version": max(facts["version"], NAMES_INSTRUMENTS), "instruments": dict(instruments)}
         if landmarks:
-            facts |= {"version": VERSION, "landmarks": True}
+            facts |= {"version": max(facts["version"], HAS_MORE), "landmarks": True}
         if self.drums:
             facts["drums"] = self.drums.text()
         return json.dumps({**facts, "digest": _digest(facts)})

@@ -22,11 +22,6 @@ KINDS = (
 LARGEST_VALUE = 2**16
 """The largest value of a row. It is far longer than the longest bar, 64 whole notes, in ticks."""
 END, BAR, TIME_SIGNATURE, TEMPO, POSITION, VOICE, PITCH, DURATION, STYLE, LOUDNESS = range(len(KINDS))
-LARGEST_VALUE = 2**16
-"""The largest value of a row. It is far longer than the longest bar, 64 whole notes, in ticks."""
-END, BAR, TIME_SIGNATURE, TEMPO, POSITION, VOICE, PITCH, DURATION, STYLE, LOUDNESS = range(len(KINDS))
-DYNAMICS = {16: "ppp", 33: "pp", 49: "p", 64: "mp", 80: "mf", 96: "f", 112: "ff", 126: "fff"}
-"""The velocities that a vocabulary with loudness may be fitted to, with the marks that notation has for them."""
 
 MOVES = {False: (-6, 5), True: (0, 0)}
 """How many semitones down and up pitches are transposed at most so that the tonic is C; for drums under `True`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -56,7 +57,8 @@ def counted(score: Score, found: Score, plays: Sequence[int | None]) -> Counter[
         if sharing[note.voice] == 1:
             kept[near[0][1]] += 1
         elif near:
-            closest = min(near, key=lambda one: abs(one[0] - note.start_ticks))
-            near.remove(closest)
-            kept[closest[1]] += 1
+            later = bisect_left(near, (note.start_ticks, -1))  # notes rise in time
+            around = range(max(0, later - 1), min(later + 1, len(near)))
+            closest = min(around, key=lambda place: abs(near[place][0] - note.start_ticks))
+            kept[near.pop(closest)[1]] += 1
     return kept

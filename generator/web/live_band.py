@@ -64,7 +64,7 @@ class LiveBand(LiveMusic):
     @property
     def can_have_drummer(self) -> bool:
         """Whether the stream has bars that one can drum to."""
-        return can_lead(self._tokenizer) and self._stream.snapshot().song is None
+        return can_lead(self._tokenizer) and self._stream.song is None
 
     def drum(self, kit: Engine, style: str | None) -> None:
         """Let a drummer of this engine play in a style, or `ANY`, or nobody for None, from the next pull on.
@@ -87,7 +87,7 @@ class LiveBand(LiveMusic):
         for event in events:
             hits = self._drummer.follow([event])
             self._hits += [(self._drummer.cues, hit) for hit in hits]
-            self._hits_waiting += hits
+            self._hits_waiting = [*self._hits_waiting, *hits]
 
     def _go_back(self, cues: int) -> None:
         """Let the drummer forget its last cues, and what it played to them."""

@@ -63,6 +63,8 @@ def refuse_too_long(origin: Origin, name: str) -> None:
                 f"{name}: a take of {count:,} {unit}; the app goes on from {most:,} at most, and "
                 f"sample --resume from any"
             )
+    if origin.drums is not None:
+        refuse_too_long(origin.drums, name)
 
 
 def last_part(piece: str | Score | Snapshot) -> str | Score | Snapshot:
