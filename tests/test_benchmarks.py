@@ -221,6 +221,7 @@ def test_onnx_runtime_computes_the_same_model(threads: int) -> None:
         np.testing.assert_allclose(logits, expected[:, 0].numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["2x256", "3x512", "2x1024"])
 def test_the_transformer_has_as_many_parameters(size: str) -> None:
     model = measuring.untrained(measuring.units(size), measuring.characters(256), 128)

@@ -28,6 +28,7 @@ def card(visit: Visit) -> Any:
     return found
 
 
+@pytest.mark.slow
 def test_another_note_is_chosen_and_branches_come_back(visit: Visit) -> None:
     keys = visit.page.keyboard
     visit.start()

@@ -56,6 +56,7 @@ def test_a_shipped_checkpoint_is_found_by_name_from_any_folder(site: Path, tmp_p
     assert all(name in said.stderr for name in SHIPPED) and said.stderr.startswith("carousel sample: mozart")
 
 
+@pytest.mark.slow
 def test_the_app_opens_from_any_folder(site: Path, tmp_path: Path) -> None:
     settings = {"STREAMLIT_SERVER_PORT": str(free_port()), "STREAMLIT_SERVER_HEADLESS": "true"}
     command = [sys.executable, site / "bin" / "carousel", "app"]
