@@ -23,7 +23,7 @@ BEATS = "beat_midi.txt"
 MELODY = "MELODY"
 """The voice that is sung. It has one note at a time; the ends of its notes were played a little late."""
 MAX_BYTES = 2**20
-"""Of a file of beats; a song has some 20 kB."""
+"""The largest file of beats that is read; a song's has some 20 kB."""
 
 
 class Pop909Corpus(Corpus):

@@ -48,8 +48,11 @@ class Trace:
         return Trace(*(value[steps] for value in vars(self).values()))
 
     def time_constants(self) -> npt.NDArray[np.float64]:
-        """Of each unit, (layers, units), in tokens: -1 / mean(log f), where f is its forget gate. What was written into
-        a cell fades to 1/e in that time: 0 if the gate was ever at 0, infinite if it was always at 1."""
+        """The time constant of each unit in tokens, (layers, units): -1 / mean(log f), where f is its forget gate.
+
+        What was written into a cell fades to 1/e in that time: 0 if the gate was ever at 0, infinite if it was always
+        at 1.
+        """
         with np.errstate(divide="ignore"):
             found: npt.NDArray[np.float64] = 1 / np.abs(np.log(self.forget_gate).mean(axis=0, dtype=np.float64))
         return found

@@ -43,7 +43,7 @@ SIGN = re.compile(
 )
 IN_CHORD = re.compile(rf'(?P<note>{NOTE})(?P<length>{LENGTH})(?P<tie>-?)|"[^"]*"|![^!]*!|[\s().~H-Wh-w]')
 IN_THE_TIME_OF = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
-"""Of how many notes a tuplet of so many takes the time; others that of 2, or of 3 in a compound metre."""
+"""How many notes last as long as a tuplet of this many; other tuplets last as 2 do, or as 3 in a compound metre."""
 JUMPS = re.compile(r"!(D\.?[CS]|dacapo|dalsegno)", re.IGNORECASE)
 
 

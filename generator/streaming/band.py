@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from generator.foundation.errors import CarouselError
 from generator.music.marks import with_landmarks
-from generator.music.score import MusicEvent, Note, Score, Voice
+from generator.music.score import MusicEvent, Score, Voice
 from generator.streaming.drummer import CUES, Drummer
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
@@ -161,11 +161,7 @@ class Band:
         """Events of the leader in the band's ticks, and after each bar line its hits."""
         for event in events:
             assert not isinstance(event, str)
-            start = event.start_ticks * drummer.scale
-            if isinstance(event, Note):
-                yield replace(event, start_ticks=start, duration_ticks=event.duration_ticks * drummer.scale)
-            else:
-                yield replace(event, start_ticks=start)
+            yield drummer.scaled(event)
             yield from drummer.follow([event])
 
 

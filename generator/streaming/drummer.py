@@ -56,7 +56,7 @@ class Cue(NamedTuple):
     """Where the drummer was before it heard an event."""
 
     position: int
-    """Of its stream, in tokens."""
+    """The position in its stream, in tokens."""
     beat: Beat
 
 
@@ -64,7 +64,7 @@ class DrumBar(NamedTuple):
     """A bar that the drummer has played."""
 
     position: int
-    """Of its stream before the bar, in tokens."""
+    """The position in its stream before the bar, in tokens."""
     start_ticks: int
     hits: list[Note]
 
@@ -149,20 +149,18 @@ class Drummer:
         other.stream, other._cues = self.stream.fork(), self._cues[:]
         return other
 
+    def scaled(self, event: MusicEvent) -> MusicEvent:
+        """An event of the leader in the ticks of the hits."""
+        start = event.start_ticks * self.scale
+        if isinstance(event, Note):
+            return replace(event, start_ticks=start, duration_ticks=event.duration_ticks * self.scale)
+        return replace(event, start_ticks=start)
+
     def joined(self, score: Score, hits: Iterable[Note]) -> Score:
         """The leader's score with hits in it, in ticks that are fine enough for both."""
-
-        def scaled(events: Iterable[MusicEvent]) -> Iterator[MusicEvent]:
-            for event in events:
-                start = event.start_ticks * self.scale
-                if isinstance(event, Note):
-                    yield replace(event, start_ticks=start, duration_ticks=event.duration_ticks * self.scale)
-                else:
-                    yield replace(event, start_ticks=start)
-
         events = (score.notes, score.time_signatures, score.tempos, score.pedals, score.bars, score.piece_ends)
         joined = Score.from_events(
-            [*scaled(event for kind in events for event in kind), *hits],
+            [*(self.scaled(event) for kind in events for event in kind), *hits],
             ticks_per_quarter=self.ticks_per_quarter,
             voices=(*score.voices, self.voice),
         )

@@ -30,7 +30,7 @@ from generator.tokenizers.score_loudness import refitted
 BETWEEN_NOTES = (kinds.BAR, kinds.TIME_SIGNATURE, kinds.TEMPO, kinds.STYLE, kinds.END)
 """The kinds of the tokens that are not of a note."""
 RATED = 128
-"""So many tokens of what follows count when candidates are compared."""
+"""The number of tokens of what follows that count when candidates are compared."""
 MOST_TOKENS = 1024
 """The most tokens of the bars, before and after."""
 NEVER = 2**62

@@ -103,7 +103,7 @@ def _rises(notes: Rows) -> Flags:
 
 
 def _line(name: str, notes: Rows, tonic: Rows) -> Labels:
-    """Of one voice's last note: its start, pitch and the pitch before."""
+    """The labels of one voice, from its last note: the start, the pitch and the pitch before, (tokens, 3)."""
     degree = np.where(notes[:, 1] < 0, 1, notes[:, 1] - tonic) % 12
     return {
         f"{name} has the tonic": degree == 0,

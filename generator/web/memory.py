@@ -33,7 +33,7 @@ FOLLOWED = ("input_gate", "forget_gate", "output_gate", "cell")
 """What is told of the unit that is followed, in this order, with three decimals."""
 GATES = ("input_gate", "forget_gate", "output_gate")
 REASONS = 6
-"""So many gates are named as reasons for a token."""
+"""The number of gates that are named as reasons for a token."""
 MEASURED_TOKENS = 512
 """From so many tokens of a stream with seed 0 time constants are measured where `units.json` has none."""
 
