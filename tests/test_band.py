@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
@@ -205,6 +206,17 @@ def test_an_interrupt_between_the_two(monkeypatch: pytest.MonkeyPatch) -> None:
         assert list(band.past()) == expected
 
 
+def test_an_interrupt_of_going_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C when the leader has gone back and the drummer has not: the drummer follows."""
+    band, expected = band_of(6), list(band_of(6).take(150))
+    list(band.take(200))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(band.drums, "rewind", Mock(side_effect=KeyboardInterrupt))
+        band.rewind(150)
+    list(band.take(100))
+    assert list(band.past()) == expected
+
+
 def test_drawn_again_from_its_origin() -> None:
     band = band_of(8)
     list(band.take(400))
@@ -293,6 +305,10 @@ def test_the_commands_refusals(folder: Path, tmp_path: Path, capsys: pytest.Capt
         assert run(*arguments, "--tokens", 5) == 2
         said = capsys.readouterr().err.splitlines()[-1]
         assert words in said
+    assert run(tune, "--drums", kit, "--tokens", 5, "--save", tmp_path / "a.take") == 0
+    capsys.readouterr()
+    assert run(tune, "--resume", tmp_path / "a.take", "--tokens", 5) == 2
+    assert f"sample: {tmp_path}/a.take: it needs the checkpoint kit" in capsys.readouterr().err
 
 
 @pytest.mark.slow

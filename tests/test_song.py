@@ -182,7 +182,7 @@ def test_a_kept_track_in_another_voice(here: Path, capsys: pytest.CaptureFixture
         ("kit", None, "takes one pitched track, .* here is none"),
         ("Solo", None, "no track 'solo'; the song has 1 Lead, 2 Strings"),
         ("7", None, "no track '7'"),
-        ("1", "Viola", "no voice for 1 Lead; the voices here are Soprano, Alto"),
+        ("1", "Viola", "--voice: no voice 'Viola'; choose one of Soprano, Alto"),
     ],
 )
 def test_what_cannot_be_kept(here: Path, names: str, voice: str | None, words: str) -> None:
@@ -222,6 +222,14 @@ def test_a_file_of_one_track_stays_one(tmp_path: Path) -> None:
     wider = song_of(data, score, [0, None, None, None, None, None], (Voice("Solo"), Voice("Ålto", 68)), 7)
     file = mido.MidiFile(file=io.BytesIO(wider.midi), charset="utf-8")
     assert (file.type, file.ticks_per_beat, len(file.tracks), file.tracks[-1].name) == (1, 672, 2, "Ålto")
+
+
+def test_a_coarse_file_that_mido_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is written again in finer ticks, and each voice keeps its track."""
+    score = Score(24, (Voice("Lead"), Voice("Bass", 33)), (Note(0, 24, 70), Note(24, 24, 40, voice=1)))
+    monkeypatch.setattr("generator.music.song._open", lambda data: None)
+    found = song_of(b"", score, [0, 1], (Voice("Solo"), Voice("Low")), 12)
+    assert [track for track, *_ in found.tracks] == [1, 2]
 
 
 def test_a_song_that_cannot_go_on_is_a_primer(

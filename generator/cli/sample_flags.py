@@ -45,7 +45,9 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
         metavar="TRACK",
         help="with --prime FILE: this track of the song stays, by name or number, and the model writes the others",
     )
-    parser.add_argument("--voice", metavar="NAME", help="the voice that gets the melody (default: the first)")
+    parser.add_argument(
+        "--voice", metavar="NAME", help="the voice that gets the melody (default: the first), or the track of --keep"
+    )
     parser.add_argument("--transpose", type=int, metavar="N", help="transpose the melody by N semitones")
     parser.add_argument(
         "--drums",

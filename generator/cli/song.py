@@ -171,11 +171,13 @@ def accompanied(path: Path, score: Score, names: Sequence[str], model: Model, vo
         raise CarouselError(f"--keep takes one pitched track, which the other voices follow, and {having}; name one")
     (own,) = pitched
     part = plays[own]
+    voices = [one.name for one in tokenizer.voices]
     if voice is not None:
-        parts = [one.name.lower() for one in tokenizer.voices]
-        part = parts.index(voice.lower()) if voice.lower() in parts else None
+        part = next((at for at, name in enumerate(voices) if name.lower() == voice.lower()), None)
+        if part is None:
+            raise CarouselError(f"--voice: no voice {voice!r}; choose one of {', '.join(voices)}")
     if part is None:
-        raise CarouselError(f"--keep: no voice for {labels[own]}; the voices here are {', '.join(_names(tokenizer))}")
+        raise CarouselError(f"--keep: no voice plays {labels[own]}; choose one with --voice: {', '.join(voices)}")
     plays = [plays[own] if player == part else player for player in plays]  # who had this voice gets the other one
     plays[own] = part
     line = one_at_a_time([note for note in score.notes if note.voice == own], "highest")
@@ -213,7 +215,3 @@ def accompanied(path: Path, score: Score, names: Sequence[str], model: Model, vo
     new = [voice.name for at, voice in enumerate(tokenizer.voices) if at not in plays]
     said += [f"in new tracks: {', '.join(new)}"] if new else []
     return Beginning(None, options, song, said)
-
-
-def _names(tokenizer: Tokenizer) -> list[str]:
-    return [voice.name for voice in tokenizer.voices]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,7 @@ def saved_source(args: argparse.Namespace, model: Model, snapshot: Snapshot, pro
     try:
         engine = takes.engine_of(model, args.backend or snapshot.backend, args.originality)
         stream = engine.resume(snapshot, progress=progress)
-        source = takes.band_again(stream, snapshot, args.resume, progress) or stream
+        source = takes.band_again(stream, snapshot, progress) or stream
         source.rewind(args.rewind or 0, bars=args.rewind_bars or 0)
         if (args.rewind or args.rewind_bars) and stream.position == len(snapshot.primer):
             tell("went back to the beginning")
@@ -85,7 +87,8 @@ def saved_source(args: argparse.Namespace, model: Model, snapshot: Snapshot, pro
         if args.drums is not None:
             raise CarouselError("this take has a drummer already; leave --drums out")
         if args.drums_style is not None:
-            source.drums.set(style=args.drums_style)
+            with _of_drummer():
+                source.drums.set(style=args.drums_style)
     elif args.drums is not None:
         source = Band(stream, _drums(args, stream.options.seed), (stream.now_ticks,))
     return source
@@ -94,8 +97,16 @@ def saved_source(args: argparse.Namespace, model: Model, snapshot: Snapshot, pro
 def _drums(args: argparse.Namespace, seed: int) -> Stream:
     """The new stream of the drummer that the command line asks for."""
     style = {} if args.drums_style is None else {"style": args.drums_style}
+    engine = takes.engine_of(load(args.drums), args.backend or AUTO)
+    with _of_drummer():
+        return engine.stream(seed=seed, **style)
+
+
+@contextmanager
+def _of_drummer() -> Iterator[None]:
+    """Let errors call the drummer's style by its own name."""
     try:
-        return load(args.drums).stream(seed=seed, **style)
+        yield
     except CarouselError as error:
         raise CarouselError(*(DRUMS_STYLE if part == STYLE else part for part in error.args)) from error
 

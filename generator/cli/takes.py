@@ -65,8 +65,11 @@ def origin_of(path: Path) -> tuple[Origin, Cut | None, dict[str, int], bool]:
         raise CarouselError(f"{path}: ", *error.args) from error
 
 
-def find(origin: Origin, path: Path) -> Model:
-    """The checkpoint that made what is at `path`, by its fingerprint, among those that need no path.
+def find(origin: Origin, path: Path | None = None) -> Model:
+    """The checkpoint that an origin names, by its fingerprint, among those that need no path.
+
+    Args:
+        path: the file that has the origin, where one can name the folder of its checkpoint instead.
 
     Raises:
         CarouselError: it is not among them.
@@ -79,10 +82,8 @@ def find(origin: Origin, path: Path) -> Model:
             continue
         if checkpoint.fingerprint == origin.fingerprint:
             return Model(checkpoint)
-    raise CarouselError(
-        f"{path}: it needs the checkpoint {origin.wanted}, which is not there; put it into "
-        f"{places.CHECKPOINTS}/ or name its folder"
-    )
+    missing = f"it needs the checkpoint {origin.wanted}, which is not there; put it into {places.CHECKPOINTS}/"
+    raise CarouselError(missing if path is None else f"{path}: {missing} or name its folder")
 
 
 def engine_of(model: Model, backend: str, corpus: str | None = None) -> Engine:
@@ -96,7 +97,7 @@ def engine_of(model: Model, backend: str, corpus: str | None = None) -> Engine:
     return Engine(model, backend, index=open_index(prepare(open_corpus(corpus), model.tokenizer)))
 
 
-def band_again(leader: Stream, origin: Origin, path: Path, progress: Progress) -> Band | None:
+def band_again(leader: Stream, origin: Origin, progress: Progress) -> Band | None:
     """The band of a leader that was drawn again, or resumed from a take, with its drummer; None if it has none.
 
     Raises:
@@ -104,7 +105,7 @@ def band_again(leader: Stream, origin: Origin, path: Path, progress: Progress) -
     """
     if origin.drums is None:
         return None
-    engine = find(origin.drums, path).engine(origin.drums.backend)
+    engine = find(origin.drums).engine(origin.drums.backend)
     if isinstance(origin.drums, Snapshot):
         return Band(leader, engine.resume(origin.drums, progress=progress), origin.entries)
     return Band(leader, engine.replay(origin.drums, progress=progress), origin.entries)
@@ -179,7 +180,7 @@ def replay(path: Path, output: Path | None = None, checkpoint: Path | None = Non
     with when_slow() as progress:
         try:
             stream = engine.replay(origin, progress=progress)
-            band = band_again(stream, origin, path, progress)
+            band = band_again(stream, origin, progress)
         except CarouselError as error:
             raise CarouselError(f"{path}: ", *error.args) from error
     with TemporaryDirectory() as folder:

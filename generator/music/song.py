@@ -67,11 +67,11 @@ def song_of(
     if len(data) > MAX_BYTES:
         raise CarouselError(f"{len(data) >> 10:,} KB are too much for a song; the limit is {MAX_BYTES >> 10:,} KB")
     file = _open(data) or _opened(midi.to_bytes(replace(score, origin="")))
+    at = _places(file, score)
     scale = lcm(file.ticks_per_beat, ticks_per_quarter) // file.ticks_per_beat
     if file.ticks_per_beat * scale > MOST_TICKS:
         scale = 1
     file.ticks_per_beat *= scale
-    at = _places(file, score)
     replaced = [] if kept is None else [index for index in range(len(at)) if plays[index] is not None]
     replaced = [index for index in replaced if kept is not None and index not in kept]
     silenced = {at[index] for index in replaced} - {at[index] for index in kept or ()}
@@ -146,9 +146,10 @@ def _places(file: Any, score: Score) -> list[tuple[int, int]]:
                 begun[now, message.note].append((number, message.channel))
     found: list[Counter[tuple[int, int]]] = [Counter() for _ in score.voices]
     for note in score.notes:
+        start = note.start_ticks * file.ticks_per_beat // score.ticks_per_quarter
         found[note.voice].update(
             place
-            for place in begun[note.start_ticks, note.pitch]
+            for place in begun[start, note.pitch]
             if (place[1] == midi.DRUM_CHANNEL) == score.voices[note.voice].drum
         )
     return [max(counts, key=lambda place: (counts[place], place), default=(0, 0)) for counts in found]

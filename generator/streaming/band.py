@@ -41,6 +41,8 @@ class Band:
         """
         self.leader, self.drums, self.entries = leader, drums, entries
         self._hear_past()
+        self._drummer.check()
+        self._followed = self.position
 
     def __repr__(self) -> str:
         return f"<Band of {self.leader!r} and {self.drums!r}>"
@@ -146,16 +148,16 @@ class Band:
         return replace(self.leader.snapshot(), drums=self.drums.snapshot(), entries=self.entries)
 
     def _repair(self) -> None:
-        """Let the drummer catch up, if an interrupt came between the two streams."""
+        """Let the drummer catch up or go back, if an interrupt came between the two streams."""
         if self._followed != self.position:
             self._hear_past()
+            self._drummer.drop_rest()
+            self._followed = self.position
 
     def _hear_past(self) -> None:
         """Let the drummer play to the leader's past, up to the present."""
         self._drummer = Drummer(self.drums, self.leader, self.entries)
         self._drummer.follow(self.leader.past())
-        self._drummer.check()
-        self._followed = self.position
 
     def _with_hits(self, drummer: Drummer, events: Iterable[Event]) -> Iterator[Event]:
         """Events of the leader in the band's ticks, and after each bar line its hits."""

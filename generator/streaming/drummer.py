@@ -117,6 +117,12 @@ class Drummer:
         if self._recorded:
             raise CarouselError("the drummer has played more bars than there are; this take was damaged or edited")
 
+    def drop_rest(self) -> None:
+        """Take back the bars that the stream has played beyond what was heard of the leader."""
+        if self._recorded:
+            self.stream.rewind(self.stream.position - self._recorded[0].position)
+            self._recorded.clear()
+
     def follow(self, events: Iterable[Event]) -> list[Note]:
         """Hear the leader's next events; returns the hits of the bars that begin among them."""
         hits: list[Note] = []
