@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from generator.corpora.dataset import Split
 from generator.model.backends import Backend, Memory, prepare
-from generator.model.backends.cell import CELL, FORGET, HIDDEN
 from generator.model.backends.memory import H_SCALE
 from generator.model.checkpoint import Checkpoint
-from generator.model.state import Floats, State
+from generator.model.state import CELL, FORGET, HIDDEN, Floats, State
 from generator.streaming.course import Progress, quiet
 from generator.tokenizers.base import Tokens
 
@@ -101,12 +100,12 @@ def watch(
     stretches = Stretches(tokens, checkpoint.tokenizer.start, 0, len(tokens))
     count, length = stretches.count, stretches.length
     memory = prepared.memory(count)
-    memory.grow_trace(count * PART)
-    slots, traced = 1 + PART * np.arange(count), memory.rows.traced
-    recorded = memory.rows.trace[1:].reshape(count, PART, *memory.rows.trace.shape[1:])[..., : config.hidden_size]
+    trace = memory.new_trace(count, PART)
+    recorded = trace[..., : config.hidden_size]
     shape = count, length, config.num_layers, config.hidden_size
     cell, hidden, logs = np.empty(shape, np.float16), np.empty(shape, np.int8), np.zeros(shape[2:])
-    traced[:] = slots
+    for row in range(count):
+        memory.record(row, trace[row])
     for step in stretches.read(prepared, memory):
         done = step % PART + 1
         if done == PART or step + 1 == length:
@@ -115,6 +114,7 @@ def watch(
             hidden[:, kept] = np.rint(recorded[:, :done, HIDDEN] * H_SCALE)
             logs += np.log(recorded[:, :done, FORGET]).sum((0, 1), dtype=np.float64)
             progress("watching the units", min(count * (step + 1), len(tokens)), len(tokens))
-        traced[:] = slots + (step + 1) % PART
+        for row in range(count):
+            memory.record(row, trace[row, (step + 1) % PART])
     cell, hidden = cell.reshape(-1, *shape[2:])[: len(tokens)], hidden.reshape(-1, *shape[2:])[: len(tokens)]
     return Watched(checkpoint, split, cell, hidden, count * length / np.maximum(-logs, 1e-9))

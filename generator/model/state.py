@@ -11,6 +11,7 @@ Floats = npt.NDArray[np.float32]
 
 PARTS = ("input_gate", "forget_gate", "candidate", "output_gate", "cell", "hidden")
 """What a unit consists of: its gates and its candidate in the order of torch's `nn.LSTM`, then c and h."""
+INPUT, FORGET, CANDIDATE, OUTPUT, CELL, HIDDEN = range(len(PARTS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

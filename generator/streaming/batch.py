@@ -24,6 +24,7 @@ from generator.foundation.jit import compiled, specialised
 from generator.foundation.options import AT_END
 from generator.model.backends import Backend
 from generator.model.backends.memory import Network, StateArrays
+from generator.model.backends.recording import next_step
 from generator.model.state import Floats
 from generator.streaming import clamps
 from generator.streaming.constraints import Constraints
@@ -118,8 +119,8 @@ class Batch:
         rules, end = grammar.rules, tokenizer.end
         self._config, self._network = backend.config, backend.network
         self._arguments = self._arrays, self.work, rules, end, *corpus
-        self._free_traces: list[int] = []
-        """Where in the memory's `trace` there is room for the trace of a job."""
+        self._traces: list[Floats | None] = []
+        """What is recorded of each job."""
         self._run = compiled_for(backend, tokenizer, constraints, index is not None)
 
     def add(self, job: Job) -> None:
@@ -141,16 +142,9 @@ class Batch:
             arrays.match[row] = start.match
         arrays.limits[row] = options.max_copy or 0
         self._memory.clamp(row, clamps.encode(options.clamp, self._config))
-        self._memory.rows.traced[row] = self._room_for_trace() if job.traced else 0
+        self._traces.append(self._memory.new_trace(job.count) if job.traced else None)
+        self._memory.record(row, self._traces[row])
         self.jobs.append(job)
-
-    def _room_for_trace(self) -> int:
-        """Where the trace of a job may be written, for which room is made if there is none."""
-        if not self._free_traces:
-            used = len(self._memory.rows.trace) - 1
-            self._memory.grow_trace(max(CHUNK, 2 * used))
-            self._free_traces = list(range(1 + used, len(self._memory.rows.trace), CHUNK))
-        return self._free_traces.pop()
 
     def step(self) -> list[tuple[Job, Result]]:
         """Draw tokens for all jobs until at least one has finished; remove and return the finished ones."""
@@ -166,18 +160,17 @@ class Batch:
         position, _, emitted = arrays.counters[row, :GIVEN].tolist()
         match = None if job.start.match is None else arrays.match[row].copy()
         end = Cursor(self._memory.save(row), int(arrays.tokens[row]), position, arrays.grammar[row].copy(), match)
-        trace = None
-        if job.traced:
-            first = int(self._memory.rows.traced[row]) - emitted
-            trace = self._memory.recorded(first, emitted)
-            self._free_traces.append(first)
+        trace = self._traces[row]
+        if trace is not None:
+            trace = trace[:emitted, ..., : self._config.hidden_size]
         result = Result(arrays.emitted[row, :emitted].tolist(), arrays.relaxed[row, :emitted].tolist(), end, trace)
         if row < last:
             self._memory.move(last, row)
             for array in arrays:
                 array[row] = array[last]
-            self.jobs[row] = self.jobs[last]
+            self.jobs[row], self._traces[row] = self.jobs[last], self._traces[last]
         self.jobs.pop()
+        self._traces.pop()
         return job, result
 
 
@@ -233,7 +226,7 @@ def _advance(
                 restrict(rules, end, jobs.constraints[:count], given, grammar, masks, work.violations, relaxed)
         for row in range(count):
             finished |= _emit(row, jobs, work, end)
-            memory.traced[row] += memory.traced[row] > 0
+            next_step(memory, row)
         advance(rules, grammar, tokens)
         if MATCHED:
             advance_match(copied, symbols, suffixes, buckets, match, tokens)

@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from generator.foundation.jit import compiled
 from generator.model.backends.layout import BLOCK, GATES, PANEL
-from generator.model.backends.memory import Network, StateArrays, as_float, write_h, write_new_h
+from generator.model.backends.memory import Network, StateArrays, write_h, write_new_h
 from generator.model.backends.products import plain
-from generator.model.state import PARTS, Floats
+from generator.model.backends.recording import record
+from generator.model.state import CANDIDATE, CELL, FORGET, HIDDEN, INPUT, OUTPUT, Floats
 
-INPUT, FORGET, CANDIDATE, OUTPUT, CELL, HIDDEN = range(len(PARTS))
 _HALF, _BOUND = np.float32(0.5), np.float32(6.2)
 _ONE = np.float32(1)
 _P1, _P2, _P3, _P4 = (np.float32(term / 34459425) for term in (4729725, 135135, 990, 1))
@@ -78,70 +78,57 @@ def _cell(row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Fl
 
 
 @compiled
-def _activate(row: npt.NDArray[np.float32], scales: Floats, added: Floats, is_tanh: bool, gate: Floats) -> None:
-    """Write tanh or sigmoid of `row` · `scales` + `added` to `gate`, each of shape (units,)."""
-    if is_tanh:
-        for unit in range(len(gate)):
-            x = _clamp(np.float32(row[unit]) * scales[unit] + added[unit])
-            gate[unit] = _numerator(x) / _denominator(x)
-    else:
-        for unit in range(len(gate)):
-            x = _clamp(_HALF * (np.float32(row[unit]) * scales[unit] + added[unit]))
-            under = _denominator(x)
-            gate[unit] = _HALF * (under + _numerator(x)) / under
+def _write_gates(
+    row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Floats, h: Floats, found: Floats
+) -> None:
+    """Write what `_cell` will find to `found`, (PARTS · BLOCK,): the gates and, in the place of c, the old one.
+
+    The arguments are those of `_cell`. The result is flat, because loops over flat arrays vectorise.
+    """
+    units = len(cells)
+    for unit in range(units):
+        i = _clamp(_HALF * (np.float32(row[unit]) * scales[unit] + added[unit]))
+        at = unit + units
+        f = _clamp(_HALF * (np.float32(row[at]) * scales[at] + added[at]))
+        at += units
+        g = _clamp(np.float32(row[at]) * scales[at] + added[at])
+        at += units
+        o = _clamp(_HALF * (np.float32(row[at]) * scales[at] + added[at]))
+        i_under, f_under, o_under = _denominator(i), _denominator(f), _denominator(o)
+        found[INPUT * BLOCK + unit] = _HALF * (i_under + _numerator(i)) / i_under
+        found[FORGET * BLOCK + unit] = _HALF * (f_under + _numerator(f)) / f_under
+        found[CANDIDATE * BLOCK + unit] = _numerator(g) / _denominator(g)
+        found[OUTPUT * BLOCK + unit] = _HALF * (o_under + _numerator(o)) / o_under
+        found[CELL * BLOCK + unit] = cells[unit]
 
 
 @compiled
-def _trace_gates(rows: StateArrays, stream: int, layer: int, begin: int, scales: Floats, added: Floats) -> None:
-    """Write what the step finds in a block to `rows.trace`: the gates, whose inputs are as in `_cell`, and the cell of
-    the step before."""
-    step, units = rows.traced[stream], min(BLOCK, rows.c.shape[2] - begin)
-    for gate in range(GATES):
-        first = gate * units
-        _activate(
-            rows.sums[stream, first : first + units],
-            scales[first : first + units],
-            added[first : first + units],
-            gate == CANDIDATE,
-            rows.trace[step, gate, layer, begin : begin + units],
-        )
-    rows.trace[step, CELL, layer, begin : begin + units] = rows.c[layer, stream, begin : begin + units]
+def _apply_clamps(found: Floats, clamps: Floats, cells: Floats, h: Floats) -> None:
+    """Clamp units of a block: change their gates in `found`, where `_write_gates` wrote them, their c and their h, and
+    compute anew what follows from a clamped gate or cell.
 
-
-@compiled
-def _trace_state(rows: StateArrays, stream: int, layer: int, begin: int) -> None:
-    """Write the new cells and h of a block to `rows.trace`."""
-    step = rows.traced[stream]
-    for unit in range(begin, min(begin + BLOCK, rows.c.shape[2])):
-        rows.trace[step, CELL, layer, unit] = rows.c[layer, stream, unit]
-        rows.trace[step, HIDDEN, layer, unit] = as_float(rows.new[stream, unit], rows.h_scale)
-
-
-@compiled
-def _apply_clamps(rows: StateArrays, stream: int, layer: int, begin: int, h: Floats) -> None:
-    """Clamp units of a block: change their gates in `rows.trace`, where `_trace_gates` wrote them, their c and their h,
-    and compute anew what follows from a clamped gate or cell."""
-    step = rows.traced[stream]
-    for number in range(len(h)):
-        unit, changed = begin + number, False
+    Args:
+        clamps: the values, NaN where there is none, (PARTS, units).
+        cells: the new c, (units,).
+        h: (units,).
+    """
+    for unit in range(len(cells)):
+        changed = False
         for gate in range(GATES):
-            value = rows.clamps[stream, gate, layer, unit]
-            if not np.isnan(value):
-                rows.trace[step, gate, layer, unit] = value
+            if not np.isnan(clamps[gate, unit]):
+                found[gate * BLOCK + unit] = clamps[gate, unit]
                 changed = True
         if changed:
-            kept = rows.trace[step, FORGET, layer, unit] * rows.trace[step, CELL, layer, unit]
-            new = rows.trace[step, INPUT, layer, unit] * rows.trace[step, CANDIDATE, layer, unit]
-            rows.c[layer, stream, unit] = kept + new
-        cell, hidden = rows.clamps[stream, CELL, layer, unit], rows.clamps[stream, HIDDEN, layer, unit]
-        if not np.isnan(cell):
-            rows.c[layer, stream, unit] = cell
+            kept = found[FORGET * BLOCK + unit] * found[CELL * BLOCK + unit]
+            cells[unit] = kept + found[INPUT * BLOCK + unit] * found[CANDIDATE * BLOCK + unit]
+        if not np.isnan(clamps[CELL, unit]):
+            cells[unit] = clamps[CELL, unit]
             changed = True
         if changed:
-            now = _clamp(rows.c[layer, stream, unit])
-            h[number] = rows.trace[step, OUTPUT, layer, unit] * _numerator(now) / _denominator(now)
-        if not np.isnan(hidden):
-            h[number] = hidden
+            now = _clamp(cells[unit])
+            h[unit] = found[OUTPUT * BLOCK + unit] * _numerator(now) / _denominator(now)
+        if not np.isnan(clamps[HIDDEN, unit]):
+            h[unit] = clamps[HIDDEN, unit]
 
 
 product: Any = plain
@@ -167,15 +154,18 @@ def forward(
             product(rows.h[layer], count, network.packed, at, terms, network.starts[first:], outputs, rows.sums)
             for stream in range(count):
                 added = network.biases[layer] if layer else network.table[tokens[stream]]
-                cells, h = rows.c[layer, stream, begin : begin + size], rows.block[:size]
-                if rows.traced[stream] > 0 or rows.clamped[stream]:
-                    _trace_gates(rows, stream, layer, begin, network.scales[first:], added[GATES * begin :])
-                _cell(rows.sums[stream], network.scales[first:], added[GATES * begin :], cells, h)
-                if rows.clamped[stream]:
-                    _apply_clamps(rows, stream, layer, begin, h)
-                write_h(h, rows.h_scale, rows.new[stream, begin:])
-                if rows.traced[stream] > 0:
-                    _trace_state(rows, stream, layer, begin)
+                end = begin + size
+                cells, h = rows.c[layer, stream, begin:end], rows.block[:size]
+                arguments = rows.sums[stream], network.scales[first:], added[GATES * begin :], cells, h
+                is_recorded, is_clamped = rows.recorded[stream] != 0, rows.clamped[stream, layer, begin // BLOCK]
+                if is_recorded or is_clamped:
+                    _write_gates(*arguments, rows.found)
+                _cell(*arguments)
+                if is_clamped:
+                    _apply_clamps(rows.found, rows.clamps[stream, :, layer, begin:end], cells, h)
+                write_h(h, rows.h_scale, rows.new[stream, begin:end])
+                if is_recorded:
+                    record(rows, stream, layer, begin, end)
             at += outputs * terms
             first += outputs
         for stream in range(count):

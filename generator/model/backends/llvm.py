@@ -55,6 +55,17 @@ class Emitter:
         return results
 
 
+def _pointer(_: Any, address: Any) -> Any:
+    def convert(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(address), convert
+
+
+pointer: Any = intrinsic(_pointer)
+"""`pointer(address)` in compiled code: an integer as a pointer, for `carray`."""
+
+
 def as_intrinsic(write: Callable[[Emitter, list[Any]], None]) -> Any:
     """A tile as a function for compiled code, `multiply(h, row, packed, at, groups, starts, column, sums)`.
 

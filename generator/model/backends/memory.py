@@ -60,12 +60,11 @@ class StateArrays(NamedTuple):
     clamps: Floats
     """What is clamped to which value, NaN where nothing is, (rows, `PARTS`, layers, units)."""
     clamped: npt.NDArray[np.bool_]
-    """Whether anything is clamped, (rows,)."""
-    trace: Floats
-    """Recorded steps, (1 + recorded steps, `PARTS`, layers, units); the first one is overwritten by steps that are not
-    to be recorded."""
-    traced: npt.NDArray[np.int64]
-    """Where in `trace` the next step of each stream is written, (rows,)."""
+    """In which blocks of units anything is clamped, (rows, layers, blocks)."""
+    found: Floats
+    """The gates and the old c of one stream in one block, where they are recorded or clamped, (`PARTS` · `BLOCK`,)."""
+    recorded: npt.NDArray[np.int64]
+    """The address at which the next step of each stream is recorded, 0 for none, (rows,)."""
 
 
 class Memory:
@@ -83,8 +82,8 @@ class Memory:
             aligned((rows, units), h_type),
             H_SCALE if h_type is np.uint8 else np.float32(0),
             np.empty((rows, parts, layers, units), np.float32),
-            np.zeros(rows, np.bool_),
-            np.zeros((1, parts, layers, units), np.float32),
+            np.zeros((rows, layers, -(-units // BLOCK)), np.bool_),
+            aligned(parts * BLOCK, np.float32),
             np.zeros(rows, np.int64),
         )
         self.rows.h[:] = self.rows.new[:] = SHIFT if h_type is np.uint8 else 0
@@ -102,28 +101,29 @@ class Memory:
 
     def clamp(self, row: int, clamps: Floats | None) -> None:
         """Clamp a row in the next steps as `clamps` says, (`PARTS`, layers, hidden); with None, nothing is clamped."""
-        self.rows.clamped[row] = clamps is not None
+        self.rows.clamped[row] = False
         if clamps is not None:
             self.rows.clamps[row] = np.nan
             self.rows.clamps[row, :, :, : self._hidden] = clamps
+            units = ~np.isnan(self.rows.clamps[row]).all(axis=0)
+            np.logical_or.reduceat(units, range(0, units.shape[1], BLOCK), axis=1, out=self.rows.clamped[row])
 
-    def grow_trace(self, steps: int) -> None:
-        """Make room for so many recorded steps in all, and keep those that are recorded."""
-        before = self.rows.trace
-        trace = np.zeros((1 + steps, *before.shape[1:]), np.float32)
-        trace[: len(before)] = before
-        self.rows = self.rows._replace(trace=trace)
+    def new_trace(self, *steps: int) -> Floats:
+        """An array for so many recorded steps, (*steps, `PARTS`, layers, units)."""
+        layers, _, units = self.rows.c.shape
+        return np.empty((*steps, len(PARTS), layers, units), np.float32)
 
-    def recorded(self, first: int, steps: int) -> Floats:
-        """A copy of recorded steps, (steps, `PARTS`, layers, hidden)."""
-        return self.rows.trace[first : first + steps, :, :, : self._hidden].copy()
+    def record(self, row: int, trace: Floats | None) -> None:
+        """Record the next steps of a row in `trace`, of `new_trace`, which must have room for all of them and be kept
+        until then; with None, record none."""
+        self.rows.recorded[row] = 0 if trace is None else trace.ctypes.data
 
     def move(self, source: int, target: int) -> None:
         """Copy one row over another."""
         rows = self.rows
         rows.h[:, target], rows.c[:, target] = rows.h[:, source], rows.c[:, source]
-        rows.traced[target], rows.clamped[target] = rows.traced[source], rows.clamped[source]
-        if rows.clamped[source]:
+        rows.recorded[target], rows.clamped[target] = rows.recorded[source], rows.clamped[source]
+        if rows.clamped[source].any():
             rows.clamps[target] = rows.clamps[source]
 
 
@@ -146,9 +146,11 @@ def write_h(h: Floats, h_scale: np.float32, target: npt.NDArray[Any]) -> None:
 
 
 @compiled
-def as_float(h: Any, h_scale: np.float32) -> Any:
-    """An element of `StateArrays.h` as fp32."""
-    return (np.float32(h) - SHIFT) / h_scale if h_scale > 0 else np.float32(h)
+def read_h(source: npt.NDArray[Any], h_scale: np.float32, h: Floats) -> None:
+    """Write elements of `StateArrays.h`, (units,), as fp32 to h, (units,)."""
+    shift, scale = (np.float32(SHIFT), h_scale) if h_scale > 0 else (np.float32(0), np.float32(1))
+    for unit in range(len(h)):
+        h[unit] = (np.float32(source[unit]) - shift) / scale
 
 
 @compiled
@@ -178,6 +180,6 @@ def save(rows: StateArrays, row: int, h: Floats, c: Floats) -> None:
     layers, hidden = h.shape
     for layer in range(layers):
         at = own_h_offset(layer, rows.h.shape[2])
+        read_h(rows.h[layer, row, at : at + hidden], rows.h_scale, h[layer])
         for unit in range(hidden):
-            h[layer, unit] = as_float(rows.h[layer, row, at + unit], rows.h_scale)
             c[layer, unit] = rows.c[layer, row, unit]
