@@ -12,11 +12,13 @@
 from __future__ import annotations
 
 import argparse
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import (
     add_streams,
+    add_threads,
     add_turns,
     load,
     microseconds,
@@ -43,8 +45,8 @@ def streams(engine: Engine, count: int, clamp: str | None = None) -> list[Stream
 def traces(given: argparse.Namespace) -> None:
     """Do what the command line asks."""
     rows: list[dict[str, Any]] = []
-    for folder in watched(given.checkpoints, "checkpoints"):
-        engine = load(folder).engine()
+    for folder, threads in watched(product(given.checkpoints, given.threads), "checkpoints"):
+        engine = Engine(load(folder), threads=threads)
         for count in given.streams:
             recorded = streams(engine, count)
             for stream in recorded:
@@ -59,7 +61,7 @@ def traces(given: argparse.Namespace) -> None:
                 given.seconds,
             )
             for who, seconds in found.items():
-                row: dict[str, Any] = {"checkpoint": folder.name, "streams": count, "who": who}
+                row: dict[str, Any] = {"checkpoint": folder.name, "threads": threads, "streams": count, "who": who}
                 rows.append(row | {"microseconds": microseconds(seconds), "slower": ratio(seconds, found["plain"])})
     report("traces", given, rows=rows)
 
@@ -71,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         "checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="a folder, such as checkpoints/bach"
     )
     add_streams(made, 1, 8)
+    add_threads(made)
     add_turns(made, 0.3)
     return command.run(made, traces, arguments)
 
