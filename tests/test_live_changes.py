@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generator import load
 from generator.music import midi
 from generator.streaming.engine import Model
 from generator.web.live import ORIGIN_TOKENS, TOKENS
 from generator.web.live_music import LiveMusic, ended
 from generator.web.live_text import LiveText
-from tests.conftest import tiny
+from generator.web.trail import SOON
+from tests.conftest import four_voices, tiny
 
 pytestmark = pytest.mark.usefixtures("no_hurry")
 
@@ -62,7 +65,7 @@ def test_what_is_heard_is_one_stream(model: Model, data: st.DataObject) -> None:
         page.pull(heard + data.draw(st.floats(1, 20)), heard)
         heard = data.draw(st.floats(heard, max(heard, page.horizon)))
         take.set(temperature=data.draw(st.sampled_from([0.3, 0.7, 1.0, 1.5])), seed=data.draw(st.integers(0, 3)))
-        before = [note for note in page.notes if note[0] < heard]
+        before = [note for note in page.notes if note[0] < heard - 1e-3]
         chunk = page.pull(heard + 5, heard)
         if "from" in chunk:
             assert chunk["from"] >= round(heard, 4) - 1e-3
@@ -85,6 +88,7 @@ def test_what_is_heard_is_one_stream(model: Model, data: st.DataObject) -> None:
     assert page.bars == [seconds(bar.start_ticks) for bar in score.bars if bar.start_ticks < replay.horizon_ticks]
 
 
+@pytest.mark.parametrize("model", ["performance", "frames"], indirect=True)
 def test_a_change_holds_at_the_next_token_after_the_listener(model: Model) -> None:
     """It need not wait for what was drawn ahead, nor for the end of a note that sounds."""
     take = LiveMusic(model.stream(seed=5), "a")
@@ -101,6 +105,35 @@ def test_a_change_holds_at_the_next_token_after_the_listener(model: Model) -> No
     assert take._position(straight.now_ticks) < 3.0
     assert take.set(temperature=0.4) is None and take.describe()["changes"] == 1
     assert "from" not in page.pull(13.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["bach", pytest.param("folk", marks=pytest.mark.slow), pytest.param("pop", marks=pytest.mark.slow)]
+)
+def test_a_change_of_written_music_is_heard_soon(name: str) -> None:
+    """Whatever sounds: in 95 of 100 changes there is an onset within `SOON`, and at it the change holds."""
+    model, chance, waits = load(name), Random(1), []
+    for seed in range(4):
+        page, heard = Browser(LiveMusic(model.stream(seed=seed), "a")), 0.0
+        page.pull(8, 0)
+        for change in range(10):
+            heard += chance.uniform(1, 4)
+            page.pull(heard + 8, heard)
+            page.take.set(temperature=0.5 + change / 20)
+            since = page.pull(heard + 8, heard)["from"]
+            waits.append(min(note[0] for note in page.notes if note[0] >= since - 1e-3) - heard)
+    assert sorted(waits)[int(0.95 * len(waits))] <= SOON + 1e-3
+
+
+def test_a_melody_keeps_its_lengths(music: Model) -> None:
+    melody = music.melody(four_voices(4), "Soprano")
+    take = LiveMusic(music.stream(seed=1, melody=melody), "a")
+    page = Browser(take)
+    page.pull(7, 0)
+    before = [note for note in page.notes if note[4] == 0]
+    take.set(temperature=0.5)
+    page.pull(7, 2.1)
+    assert [note for note in page.notes if note[4] == 0] == before and not take._stream.snapshot().injected
 
 
 def test_a_change_in_text_replaces_what_was_not_typed(text: Model) -> None:

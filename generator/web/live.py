@@ -24,7 +24,7 @@ from generator.streaming.stream import Stream, draw
 from generator.tokenizers.base import Event
 from generator.web.listening import Phrase
 from generator.web.live_events import Events
-from generator.web.trail import Trail, Watched
+from generator.web.trail import SOON, Trail, Watched
 
 TOKENS = 8
 """The number of tokens that are drawn between two looks at the clock."""
@@ -150,7 +150,9 @@ class Live(Events):
         if heard >= self._horizon() and phrase is None:
             self._stream.set(**self._changed_options(self._stream))
             return {}
-        fork, step, drawn = self._trail.fork(self._stream, self._ticks(min(heard, self._sent_until())), "now_ticks")
+        now = min(heard, self._sent_until())
+        soon = self._horizon() if phrase else now + SOON
+        fork, step, drawn = self._trail.fork_soon(self._stream, self._ticks(now), self._ticks(soon))
         fork.set(**self._changed_options(fork))
         self._go_on_with(fork, step, drawn)
         self._send_from(fork.now_ticks)
@@ -251,8 +253,7 @@ class Live(Events):
         return other
 
     def draw(self, until: float) -> float:
-        """Draw up to a position, for `BUDGET_SECONDS` at most; returns how far everything is drawn, `until` also at the
-        end of the stream."""
+        """Draw up to a position, for `BUDGET_SECONDS` at most; returns how far all is drawn, `until` at the end."""
         with self._lock:
             self._advance(until, TOKENS_ASIDE)
             return until if self._stream.ended else min(until, self._horizon())
@@ -281,8 +282,7 @@ class Live(Events):
         return f"{self.name}, seed {self.options.seed}"
 
     def describe(self) -> dict[str, Any]:
-        """What the browser needs to know before the first chunk, as a JSON object, and the number of changes of the
-        options so far."""
+        """What the browser needs before the first chunk, as a JSON object, and how often the options were changed."""
         return {"title": self.title, "changes": self._changes, **self._opening}
 
     def heard(self, position: float) -> Any:

@@ -148,9 +148,8 @@ class LiveMusic(Live):
             return {"refused": str(error)}
         self._stream = stream
         self._trail.add(position, horizon, now)
-        cut = [event for event in events if isinstance(event, Note) and event.end_ticks == begun > event.start_ticks]
         self._add_events(position, events)
-        self._waiting = [*cut, *(event for event in self._waiting if not ended(event, begun))]  # ended by the phrase
+        self._send_from(begun)  # with the notes that the phrase has ended
         self._phrase_ticks = stream.now_ticks
         facts = {"begin": self._position(first), "end": self._position(stream.now_ticks), "bar": bar}
         return {name: round(seconds, 4) for name, seconds in facts.items()}
@@ -160,6 +159,10 @@ class LiveMusic(Live):
 
     def _send_from(self, ticks: int) -> None:
         self._waiting = [event for _, event in self._events if not ended(event, ticks)]
+        if self._sequence:  # a note that ends here may have been longer when it was sent
+            self._waiting += [
+                event for _, event in self._events if isinstance(event, Note) and event.end_ticks == ticks
+            ]
         self._sent_ticks = ticks
 
     def _chunk(self) -> dict[str, Any]:

@@ -14,9 +14,13 @@ from generator.music.score import Note
 from generator.streaming.origin import injected_until
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import Event
+from generator.tokenizers.score import ScoreTokenizer
+from generator.tokenizers.sooner import longest_ticks, sooner
 
 LENGTH = 4096
 """The number of steps that one can go back: of 8 tokens, a quarter of an hour of music or 30,000 characters."""
+SOON = 0.25
+"""Seconds within which a change of options is heard, where the notes that sound can end for it."""
 
 TOO_FAR = "this was given and not drawn, or is too long ago; choose something later"
 
@@ -72,6 +76,21 @@ class Trail:
             decoder.feed(token)
             target += 1
         return fork, step, _drawn_again(fork, stream, target)
+
+    def fork_soon(self, stream: Stream, ticks: int, soon: int) -> tuple[Stream, int, list[Event]]:
+        """As `fork` with "now_ticks"; but in written music whose next onset is later than `soon`, notes that sound at
+        `ticks` end sooner for another onset, if they can and are not given by a melody."""
+        forked, tokenizer = self.fork(stream, ticks, "now_ticks"), stream.engine.tokenizer
+        if forked[0].now_ticks < soon or not isinstance(tokenizer, ScoreTokenizer) or stream.options.melody:
+            return forked
+        begun = self.fork(stream, max(0, ticks - longest_ticks(tokenizer)), "now_ticks")[0]
+        memory = tokenizer.decoder(begun.snapshot().decoder).memory
+        tokens = stream.tokens()[begun.position : forked[0].position - 1].tolist()
+        found = sooner(tokenizer, memory, tokens, range(ticks, soon))
+        if found is None:
+            return forked
+        fork, step, drawn = self.fork_at(stream, begun.position + found[0])
+        return fork, step, [*drawn, *fork.inject(found[1])]
 
     def check(self, stream: Stream, position: int) -> None:
         """Check that the stream can be forked at a position in tokens.

@@ -1,0 +1,78 @@
+"""The next onset of written music, brought forward.
+
+Where notes sound on for long, a change of options would be heard late, because it is heard with the next onset. So the
+notes that would end first end sooner, and the next position stands there. The tokens of the stream are given again from
+the first of these notes on, with other durations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from generator.tokenizers import score_grammar as grammar
+from generator.tokenizers.base import Rows
+from generator.tokenizers.score import ScoreTokenizer
+from generator.tokenizers.score_memory import BAR_START, BAR_TICKS, IN_KEY, NOW
+from generator.tokenizers.score_vocabulary import BAR, DURATION, POSITION, TICKS_PER_QUARTER
+
+GRID = (TICKS_PER_QUARTER, TICKS_PER_QUARTER // 2, TICKS_PER_QUARTER // 4)
+"""Where an onset may come, the best first: at a multiple of so many ticks from the bar line."""
+
+
+def longest_ticks(tokenizer: ScoreTokenizer) -> int:
+    """The length of the longest note of a vocabulary."""
+    return int(tokenizer.table.columns[DURATION][-1])
+
+
+def sooner(
+    tokenizer: ScoreTokenizer, memory: Rows, tokens: Sequence[int], ticks: range
+) -> tuple[int, list[int]] | None:
+    """How the next onset comes at one of `ticks`.
+
+    Args:
+        memory: the grammar's where `tokens` begin.
+        tokens: those of a stream, up to where the next onset is to be.
+        ticks: where it may be.
+
+    Returns:
+        The index of the first token that changes, and what comes from there on, with the position of the onset, all of
+        which the grammar allows. None if there is no way.
+    """
+    table, row = tokenizer.table, memory.copy()
+    notes: list[tuple[int, int, int]] = []
+    for index, token in enumerate(tokens):
+        if table.kinds[token] == DURATION:
+            notes.append((index, int(row[NOW]), int(row[NOW]) + table.values[token]))
+        grammar.advance(tokenizer.grammar.rules, row[None], np.array([token]))
+    begun, past = int(row[BAR_START]), int(row[BAR_START] + row[BAR_TICKS])
+    if begun == past:  # a piece begins or ends
+        return None
+    for step in GRID:
+        for tick in ticks:
+            position = table.ids.get((POSITION, tick - begun if tick < past else tick - past))
+            if (tick - begun) % step or position is None or tick > past:
+                continue
+            onset = [position] if tick < past else [table.ids[BAR, int(row[IN_KEY])], position]
+            sounding = [note for note in notes if note[1] < tick < note[2]]
+            first = min((end for _, _, end in sounding), default=0)
+            lengths = {index: (DURATION, tick - start) for index, start, end in sounding if end == first}
+            shorter = {index: table.ids[length] for index, length in lengths.items() if length in table.ids}
+            since = min(shorter, default=len(tokens))
+            given = [shorter.get(index, token) for index, token in enumerate(tokens)][since:] + onset
+            if _allows(tokenizer, memory, [*tokens[:since], *given]):
+                return since, given
+    return None
+
+
+def _allows(tokenizer: ScoreTokenizer, memory: Rows, tokens: Sequence[int]) -> bool:
+    """Whether the grammar allows these tokens, and a note after them."""
+    rules, rows = tokenizer.grammar.rules, memory.copy()[None]
+    masks = np.zeros((1, tokenizer.vocab_size), bool)
+    for token in tokens:
+        grammar.allowed(rules, rows, masks)
+        if not masks[0, token]:
+            return False
+        grammar.advance(rules, rows, np.array([token]))
+    return True
