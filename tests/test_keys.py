@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from generator.corpora import open_corpus
-from generator.music.keys import KEYS, SCALES, SHARPS, likely
+from generator.music.keys import KEYS, PROFILES, SCALES, SHARPS, likely
 from generator.music.score import Note, Score
 
 m21: Any = music21
@@ -34,6 +34,11 @@ def test_other_scales_are_modes_with_notes_raised_or_left_out() -> None:
     assert set(SCALES["minor"]) - set(SCALES["minor pentatonic"]) == {2, 8}
     assert set(SCALES["blues"]) - set(SCALES["minor pentatonic"]) == {6}
     assert SCALES["chromatic"] == (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+
+
+def test_the_profiles_are_those_of_music21() -> None:
+    weights = m21.analysis.discrete.AardenEssen()
+    assert {mode: tuple(weights.getWeights(mode)) for mode in PROFILES} == PROFILES
 
 
 def by_music21(notes: Sequence[Note]) -> Any:

@@ -257,13 +257,6 @@ def test_what_cannot_be_sung_is_told_in_one_line(
     assert not (tmp_path / "out.mid").exists()
 
 
-def test_a_metre_that_changes_within_a_bar_is_told() -> None:
-    metres = (TimeSignature(0, 4, 4), TimeSignature(36, 3, 4))
-    score = Score(12, (Voice("A"),), (Note(0, 12, 67), Note(48, 12, 67)), metres)
-    with pytest.raises(CarouselError, match="bar 1, beat 4: the metre changes before the bar is full"):
-        model_of("bach").melody(score)
-
-
 def test_other_checkpoints_and_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "tune.mid", tune())
     with pytest.raises(CarouselError, match="not for a checkpoint of kind performance"):

@@ -241,10 +241,11 @@ def test_every_changed_byte_and_every_cut_is_found(tmp_path: Path) -> None:
     assert Snapshot.load(path).to_bytes() == data
 
 
-def forged(take: bytes, **fields: Any) -> bytes:
+def forged(take: bytes, primer_shape: Sequence[int] = (), **fields: Any) -> bytes:
     """A take with other fields and a digest that fits."""
     length = int.from_bytes(take[:8], "little")
     header = json.loads(take[8 : 8 + length])
+    header["primer"]["shape"] = primer_shape or header["primer"]["shape"]
     facts = {**json.loads(header["__metadata__"]["carousel"]), **fields, "digest": NO_DIGEST}
     header["__metadata__"]["carousel"] = json.dumps(facts)
     text = json.dumps(header).encode()
@@ -259,6 +260,7 @@ FORGED: list[tuple[dict[str, Any], str]] = [
     ({"timeline": [[0, {"seed": 1, "swing": 0.5}]]}, "'swing' is of a newer Carousel"),
     ({"timeline": [[0, {"temperature": -1.0}]]}, "temperature is -1.0"),
     ({"timeline": []}, "not a take"),
+    ({"primer_shape": [1, 5]}, "not a take"),
     ({"yielded": {"key": 0}}, "not a take"),
     ({"timeline": [[1, {}]]}, "not a take"),
     ({"timeline": [[0, {}], [9, {}], [9, {}]]}, "not a take"),

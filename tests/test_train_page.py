@@ -89,6 +89,7 @@ def test_what_was_understood_is_shown_before_anything_is_trained(browser: Browse
     visit.upload(*tmp_path.iterdir())
     page = visit.page
     expect(page.get_by_text("2 pieces to learn from, as text, character by character")).to_be_visible()
+    expect(page.get_by_text("This is little")).to_be_visible()
     left_out = page.get_by_role("listitem").filter(has_text="not UTF-8")
     expect(left_out).to_have_text(re.compile(re.escape("[a](javascript_x) $x$ _smile_ _b_.txt: not UTF-8 at byte 0")))
     assert left_out.locator("a, b, .katex").count() == 0

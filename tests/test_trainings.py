@@ -291,4 +291,5 @@ def test_a_training_to_its_end_leaves_the_checkpoint_alone(tmp_path: Path, monke
 
 def test_a_name_that_is_offered_is_free() -> None:
     assert trainings.free_name(["bach"]) == "my-model"
+    assert trainings.free_name(["my-model"]) == "my-model-2"
     assert trainings.free_name(["my-model", "my-model-2"]) == "my-model-3"

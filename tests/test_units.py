@@ -23,6 +23,7 @@ from generator.foundation.errors import CarouselError
 from generator.model.checkpoint import UNITS, Checkpoint
 from generator.streaming.engine import Model
 from generator.tokenizers.char import CharTokenizer
+from generator.tokenizers.score_vocabulary import TICKS_PER_QUARTER
 from generator.training import card
 from tests.conftest import random_checkpoint, tiny
 from tests.test_evaluate import command
@@ -105,6 +106,8 @@ def test_labels_of_a_score_are_what_its_decoder_says(music: Model) -> None:
         if memory["bar_ticks"]:
             here = (memory["now"] - memory["bar_start"]) / memory["bar_ticks"]
             assert found["position in the bar"][row] == pytest.approx(here)
+            beat = 4 * TICKS_PER_QUARTER // music.tokenizer.table.metres[memory["metre"]][1]
+            assert found["between the beats"][row] == ((memory["now"] - memory["bar_start"]) % beat > 0)
         assert found["notes that sound"][row] == len(decoder.state()["sounding"])
         decoder.feed(token)
 
