@@ -136,16 +136,6 @@ def test_a_melody_keeps_its_lengths(music: Model) -> None:
     assert [note for note in page.notes if note[4] == 0] == before and not take._stream.snapshot().injected
 
 
-def test_a_change_leaves_the_governors_lift(text: Model) -> None:
-    take = LiveText(text.stream(seed=2, governor=False), "a")
-    take._stream.set(lift=0.3)
-    take.pull(0, 10)
-    take.set(temperature=0.5)
-    take.pull(1, 30)
-    start = take._stream.snapshot().timeline[-1]
-    assert (start[1].temperature, start[1].lift) == (0.5, 0.3)
-
-
 def test_a_change_in_text_replaces_what_was_not_typed(text: Model) -> None:
     page = Browser(LiveText(text.stream(seed=2), "a"))
     page.pull(400, 0)
