@@ -195,6 +195,14 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     assert len(second.notes) == 3, "an ending that is never played keeps the repeats as they are"
 
 
+@pytest.mark.parametrize(
+    ("metre", "quarters"), [("2/4", "1/4"), ("5/8", "1/4"), ("6/8", "1/2"), ("3/4", "1/2"), ("4/4", "1/2")]
+)
+def test_the_unit_of_a_tune_that_states_none(metre: str, quarters: str) -> None:
+    [(_, _, length)] = played(from_abc.read(f"X:1\nM:{metre}\nK:C\nC4|\n"))
+    assert length == 4 * Fraction(quarters)
+
+
 def test_a_title_begins_with_its_article() -> None:
     assert from_abc.read(tune("C4|", T="Hag with the Money, The")).title == "The Hag with the Money"
 

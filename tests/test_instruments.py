@@ -138,6 +138,12 @@ def test_a_mode_says_whether_and_how_long_a_sample_is_looped(zones, mode, looped
     assert (zone.loop is not None, zone.loop_until_release) == (looped, until_release)
 
 
+def test_addresses_beyond_16_bits(zones) -> None:
+    amounts = {G.START_COARSE: 1, G.START_OFFSET: 10 - 32768, G.END_COARSE: -1, G.END_OFFSET: 32767}
+    (zone,) = zones([{G.INSTRUMENT: 0}], [{**amounts, G.SAMPLE: 0}])
+    assert zone.samples.tolist() == list(range(110, 299))
+
+
 def test_envelopes_and_filter(zones) -> None:
     (zone,) = zones(
         [{G.INSTRUMENT: 0}],

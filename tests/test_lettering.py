@@ -72,6 +72,13 @@ def test_runs_follow_one_another() -> None:
     assert part.runs[1].width == pytest.approx(2 * lettering.Run("d", lettering.WORDS, "", 10).width)
 
 
+def test_signs_follow_one_another() -> None:
+    flat = lettering.Run("\ue260", lettering.MUSIC, "", 720)
+    first, second = lettering._outlines(flat._replace(text=2 * flat.text), 100, 0)
+    places = [float(re.findall(r"[\d.]+", path.get("transform", ""))[0]) for path in (first, second)]
+    assert places == [100, round(100 + flat.width)]
+
+
 def test_text_is_aligned_at_its_place() -> None:
     [part] = text_of('x="100" y="7" text-anchor="end" font-size="10px">abc')
     [(left, run)] = part.placed()

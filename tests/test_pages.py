@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from generator.foundation.errors import CarouselError
 from generator.music import midi
-from generator.streaming.engine import load
+from generator.streaming.engine import Model, load
 from generator.web import constraints, primers
 from generator.web.constraints import choices, widget_value
+from generator.web.controls import follow_tempo
 from generator.web.live_music import LiveMusic
 from generator.web.routes import registry
 from tests.conftest import ROOT, four_voices, tiny
@@ -23,6 +26,20 @@ def script(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The pages without a browser, for a folder of checkpoints."""
     monkeypatch.setattr("sys.argv", ["app.py", str(folder)])
     return AppTest.from_file(str(ROOT / "generator" / "web" / "pages.py"), default_timeout=60).run()
+
+
+def test_the_tempo_of_a_clock_is_the_nearest_that_the_checkpoint_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, wild, stage = Model(tiny("score")), Model(tiny("performance")), SimpleNamespace(tempo=97)
+    state: dict[str, Any] = {"music-stage": stage}
+    monkeypatch.setattr("streamlit.session_state", state)
+    follow_tempo("music", wild)
+    for tempo in (None, 0, "fast"):
+        stage.tempo = tempo
+        follow_tempo("music", model)
+    assert state == {"music-stage": stage}
+    stage.tempo = 97.0
+    follow_tempo("music", model)
+    assert state[f"music-{model.checkpoint.name}-tempo"] == choices("tempo", model)[0] and state["changed widgets"]
 
 
 def shown(page: AppTest) -> set[str]:
