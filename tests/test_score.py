@@ -311,3 +311,13 @@ def test_a_moment_before_the_beginning_is_no_state() -> None:
         wrong = {**state, "memory": {**state["memory"], **fields}}
         with pytest.raises(ValueError, match="contradicts"):
             ScoreTokenizer.fit([four_voices()]).decoder(wrong)
+
+
+def test_bars_behind_one_that_became_shorter_have_its_metre() -> None:
+    known = [TimeSignature(0, 3, 4)], [TimeSignature(0, 4, 4)]
+    notes = tuple(Note(12 * at, 12, 60) for at in range(8))
+    pieces = [Score(12, (Voice("A"),), notes, tuple(metres)) for metres in known]
+    odd = replace(pieces[0], time_signatures=(TimeSignature(0, 3, 4), TimeSignature(36, 5, 4)))
+    found, _ = ScoreTokenizer.fit(pieces).quantise(odd)
+    assert found.time_signatures == (TimeSignature(0, 3, 4), TimeSignature(36, 4, 4))
+    assert [note.start_ticks for note in found.notes] == [note.start_ticks for note in notes]
