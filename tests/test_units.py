@@ -23,7 +23,6 @@ from generator.foundation.errors import CarouselError
 from generator.model.checkpoint import UNITS, Checkpoint
 from generator.streaming.engine import Model
 from generator.tokenizers.char import CharTokenizer
-from generator.tokenizers.score_vocabulary import TICKS_PER_QUARTER
 from generator.training import card
 from tests.conftest import random_checkpoint, tiny
 from tests.test_evaluate import command
@@ -78,53 +77,6 @@ def found(checkpoint: Checkpoint, dataset: TokenDataset) -> Units:
 
 def best(found: Units, label: str) -> UnitLabel:
     return next(row for row in found.best() if row.label == label)
-
-
-# Labels
-
-
-def test_labels_are_of_the_moment_before_a_token(fake: Model) -> None:
-    """What is cut off later changes none of them, unless their names say that they look ahead."""
-    stream = fake.stream(seed=3)
-    stream.pull(240)
-    tokens = np.array(stream.tokens(), np.uint16)
-    whole, part = fake.tokenizer.labels(tokens), fake.tokenizer.labels(tokens[:150])
-    assert len(whole) > 8
-    for name, label in part.items():
-        assert label.shape == (150,) and label.dtype in (np.bool_, np.float64), name
-        if "looks ahead" not in name:
-            assert np.array_equal(label, whole[name][:150]), name
-
-
-def test_labels_of_a_score_are_what_its_decoder_says(music: Model) -> None:
-    stream = music.stream(seed=5)
-    stream.pull(300)
-    tokens, decoder = stream.tokens(), music.tokenizer.decoder()
-    found = music.tokenizer.labels(np.array(tokens, np.uint16))
-    for row, token in enumerate(tokens):
-        memory = decoder.state()["memory"]
-        if memory["bar_ticks"]:
-            here = (memory["now"] - memory["bar_start"]) / memory["bar_ticks"]
-            assert found["position in the bar"][row] == pytest.approx(here)
-            beat = 4 * TICKS_PER_QUARTER // music.tokenizer.table.metres[memory["metre"]][1]
-            assert found["between the beats"][row] == ((memory["now"] - memory["bar_start"]) % beat > 0)
-        assert found["notes that sound"][row] == len(decoder.state()["sounding"])
-        decoder.feed(token)
-
-
-def test_labels_of_a_text() -> None:
-    text = "\n\nROMEO:\nAy me! (So sad.)\nand so\n\nJULIET:\nO Romeo?\n"
-    found = CharTokenizer.fit([text]).labels(CharTokenizer.fit([text]).encode(text)[:-1])
-
-    def where(name: str) -> str:
-        return "".join(character for character, holds in zip(text, found[name], strict=True) if holds)
-
-    assert where("inside brackets") == "So sad.)"
-    assert where("in the heading of a speech (looks ahead)") == "ROMEO:JULIET:"
-    assert where("ROMEO speaks") == "Ay me! (So sad.)\nand so\n\n"
-    assert where("JULIET speaks") == "O Romeo?\n"
-    assert where("in a speech in prose (looks ahead)") == where("ROMEO speaks")
-    assert found["characters since the line began"][:14].tolist() == [0, 0, 0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4]
 
 
 # Scores
