@@ -274,3 +274,11 @@ def test_musicxml_that_loses_notes_is_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(from_music21, "_sounds", lambda part, left_out: [])
     with pytest.raises(CarouselError, match="finds 0 of its 1 notes"):
         notation.read(path)
+
+
+def test_a_title_is_read(tmp_path: Path) -> None:
+    """A piece without one has the name of its file."""
+    path = tmp_path / "a.musicxml"
+    for title, found in (("<movement-title>Air</movement-title>", "Air"), ("", path.name)):
+        path.write_text(partwise(sounding("G", 4)).replace("<part-list>", f"{title}<part-list>"))
+        assert notation.read(path)[0].title == found

@@ -19,7 +19,7 @@ from generator.foundation.errors import CarouselError
 from generator.music import midi
 from generator.music.marks import with_landmarks
 from generator.music.score import Note, PieceEnd, Score, Tempo, Voice
-from generator.music.song import CONTINUATION, SUNG, Song, song_of, with_new_notes
+from generator.music.song import CONTINUATION, SUNG, Song, _restored, song_of, with_new_notes
 from generator.streaming.snapshot import Snapshot
 from tests.conftest import ROOT, four_voices, run, tiny
 from tests.test_constraints import model_of
@@ -290,6 +290,20 @@ def test_a_damaged_song_is_refused_in_a_line() -> None:
         with_new_notes(Song(midi.to_bytes(new), ()), new, "{}", follows=False)
     silent = with_new_notes(Song(midi.to_bytes(new), ((SUNG, 0, 80),)), new, "{}", follows=False)
     assert len(midi.read(silent).notes) == 1
+
+
+def test_what_a_song_leaves_is_undone() -> None:
+    """A pedal that is down, a bend and a fade: after them, new notes would sound wrong or not at all."""
+
+    def control(number: int, value: int) -> mido.Message:
+        return mido.Message("control_change", channel=3, control=number, value=value)
+
+    bend = mido.Message("pitchwheel", channel=3, pitch=900)
+    track = [(0, control(7, 100)), (9, control(64, 127)), (40, control(7, 90)), (41, control(7, 5)), (44, bend)]
+    other = [(0, control(11, 80).copy(channel=4))]
+    assert _restored([track, other], 3) == [bend.copy(pitch=0), control(7, 100), control(64, 0)]
+    ends = [(45, bend.copy(pitch=0)), (45, control(64, 0)), (45, control(7, 110))]
+    assert _restored([[*track, *ends], other], 3) == []
 
 
 def test_the_main_tempo_is_the_one_that_holds_longest() -> None:
