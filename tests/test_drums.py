@@ -145,6 +145,14 @@ def test_what_the_grammar_allows_is_what_encoding_spells(seed: int) -> None:
         start = end.start_ticks
 
 
+def test_no_time_is_before_the_piece() -> None:
+    decoder = TOKENIZER.decoder()
+    state = decoder.state()
+    assert TOKENIZER.decoder(state).state() == state
+    with pytest.raises(ValueError, match="contradicts"):
+        TOKENIZER.decoder({**state, "memory": {**state["memory"], "piece_clock": -1}})
+
+
 def test_the_clock_of_a_decoder_is_that_of_its_score() -> None:
     decoder, score = TOKENIZER.decoder(), TOKENIZER.quantise(a_beat())[0]
     for token in TOKENIZER.encode(a_beat()).tolist():

@@ -203,6 +203,11 @@ def test_the_unit_of_a_tune_that_states_none(metre: str, quarters: str) -> None:
     assert length == 4 * Fraction(quarters)
 
 
+def test_a_tune_without_bar_lines_has_bars() -> None:
+    found = from_abc.read("X:1\nM:2/4\nL:1/4\nK:C\nCDEFG\n").measures
+    assert [(measure.start, measure.length) for measure in found] == [(0, 2), (2, 2), (4, 1)]
+
+
 def test_a_title_begins_with_its_article() -> None:
     assert from_abc.read(tune("C4|", T="Hag with the Money, The")).title == "The Hag with the Money"
 

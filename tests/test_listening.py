@@ -32,6 +32,15 @@ def played(at: float, *pitches: int, gap: float = 0.5, voice: str = "") -> dict[
     return {"at": at, "voice": voice, "messages": [row for pair in messages for row in pair]}
 
 
+def test_the_softest_note_begins_a_phrase() -> None:
+    phrase = played(0.0, 60)
+    phrase["messages"][0][3] = 1
+    assert read(phrase).messages[0][1].velocity == 1
+    phrase["messages"][0][3] = 0
+    with pytest.raises(CarouselError, match="begins with a note"):
+        read(phrase)
+
+
 class Player(Browser):
     """A page whose visitor plays."""
 

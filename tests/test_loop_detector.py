@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from random import Random
 
@@ -42,6 +43,18 @@ def test_what_was_heard_is_a_value(before: list[tuple[int, int]], after: list[tu
         assert two.nearness(now) == three.nearness(now)
     assert one.state() == here
     assert two.state() == three.state()
+
+
+def test_counts_below_zero_are_no_state() -> None:
+    one = LoopDetector()
+    for step in range(1, 60):
+        one.add_note(100 * step, 60 + step % 3)
+    for place in (0, 1):
+        state = copy.deepcopy(one.state())
+        assert LoopDetector.from_state(state).state() == one.state()
+        state["moments"][-1][place] = -1
+        with pytest.raises(ValueError, match="no whole number from 0"):
+            LoopDetector.from_state(state)
 
 
 def test_a_text_that_says_itself_again_and_again() -> None:

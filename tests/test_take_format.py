@@ -121,6 +121,10 @@ def test_a_drummer_is_in_its_fields() -> None:
     assert facts["version"] == 5 and facts["entries"] == [0]
     inner, _ = read(tensors["drums"].tobytes())
     assert inner["position"] == drums.position
+    take = band.snapshot()
+    nested = replace(take, drums=take)
+    with pytest.raises(CarouselError, match="not a take"):
+        Snapshot.from_bytes(nested.to_bytes())
     origin_facts = json.loads(band.snapshot().text())
     assert json.loads(origin_facts["drums"])["position"] == drums.position
 
