@@ -132,6 +132,13 @@ def test_a_tempo_lies_between_1_and_1000(asked: float, taken: float) -> None:
     assert FramesTokenizer.fit([piece]).quarters_per_minute == taken
 
 
+def test_other_tempos_are_changed() -> None:
+    piece = Score(2, (Voice("Piano"),), (Note(0, 8, 60),), tempos=(Tempo(0, 120.0),))
+    tokenizer = FramesTokenizer.fit([piece])
+    asked = Score(2, piece.voices, piece.notes, tempos=(Tempo(0, 120.0), Tempo(2, 60.0), Tempo(4, 140.0)))
+    assert tokenizer.quantise(asked)[1].tempos_changed == 2
+
+
 def test_a_tokenizer_takes_grid_tempo_and_program_from_the_pieces() -> None:
     pieces = [
         Score.from_events([Tempo(0, 72.0), Note(0, 480, 60)], ticks_per_quarter=grid, voices=(Voice("Organ", 19),))

@@ -36,6 +36,11 @@ def named(piece: Score, sharps: int = 0) -> str:
     return " ".join(words)
 
 
+def test_the_bass_of_a_chord_is_spelt_from_its_root() -> None:
+    basses = [names.chord_spelling(ChordSymbol(0, 0, "minor", bass), 0)[1] for bass in range(12)]
+    assert " ".join(letter + "♭♮♯"[1 + sign] for letter, sign in basses) == "C♮ C♯ D♮ E♭ E♮ F♮ G♭ G♮ G♯ A♮ B♭ B♮"
+
+
 def block(*chord_of_each_bar: str) -> Score:
     """A bar of four quarters for each chord, whose pitches are given."""
     notes = [

@@ -15,7 +15,7 @@ import pytest
 
 from generator.foundation.errors import CarouselError
 from generator.music.beats import beats
-from generator.music.excerpt import Excerpt, engrave
+from generator.music.excerpt import Excerpt, Picture, engrave
 from generator.music.score import Bar, Note, Tempo, TimeSignature
 from generator.streaming.engine import Model, load
 from generator.tokenizers.score import ScoreTokenizer
@@ -123,6 +123,18 @@ def test_an_excerpt_survives_its_way_to_the_process(bach: Any) -> None:
     excerpt: Excerpt = take.excerpt(bars[2], bars[4])[0]
     again = engraver._excerpt(json.loads(json.dumps(engraver._plain(excerpt))))
     assert engrave(again, 400) == engrave(excerpt, 400)
+
+
+def test_what_the_process_answers(bach: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    take, bars, *_ = bach
+    excerpt: Excerpt = take.excerpt(bars[2], bars[3])[0]
+    answers = ['{"svg": "<svg/>", "notes": [["a", 0, 1.5]], "voices": [0]}', '{"error": "too wide"}', ""]
+    monkeypatch.setattr(engraver.Engraver, "_answer", lambda self, line: answers.pop(0))
+    process = engraver.Engraver()
+    assert process.engraved(excerpt, 400) == Picture("<svg/>", [("a", 0, 1.5)], [0])
+    for width, words in ((500, "^too wide$"), (600, "could not be drawn; it is tried again")):
+        with pytest.raises(CarouselError, match=words):
+            process.engraved(excerpt, width)
 
 
 @pytest.mark.slow
