@@ -332,3 +332,13 @@ def test_the_picture_shows_every_note_on_one_page_or_on_pages_one_below_another(
     assert len(pages) > 1
     assert all(top + height == following for (top, height), (following, _) in pairwise(pages))
     assert ET.fromstring(stacked).get("height") == str(sum(pages[-1]))
+
+
+def test_one_of_two_voices_that_rests_is_written() -> None:
+    """Also where the other one comes back: all its notes are there, and a bar of rest is a sign of its own."""
+    upper, lower = line("72:1 74:1 76:1 77:1 0:4 79:4 72:4"), line("60:4 0:4 0:4 0:2 64:2")
+    piece = score(*upper, *lower, TimeSignature(0, 4, 4), programs=(0,))
+    found = m21.converter.parse(engraving.to_musicxml(piece).decode(), format="musicxml")
+    heard = sorted(pitch.midi for note in found.flatten().notes for pitch in note.pitches)
+    assert heard == sorted(note.pitch for note in piece.notes)
+    assert engraving.to_musicxml(piece).count(b'<rest measure="yes"') == 1

@@ -134,6 +134,11 @@ def test_what_stands_before_the_music() -> None:
     assert len(piece.notes) == 8, "the repeat is written out"
 
 
+def test_only_a_title_is_the_title() -> None:
+    rows = ("!!!COM:_Bach", "**kern", "!!!OTL:_Air", "4c", "!!!OTL@DE:_Luft", "*-")
+    assert read(kern(*rows).replace("_", " ")).title == "Air"
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [

@@ -279,6 +279,14 @@ def test_musicxml_that_loses_notes_is_refused(tmp_path: Path, monkeypatch: pytes
 def test_a_title_is_read(tmp_path: Path) -> None:
     """A piece without one has the name of its file."""
     path = tmp_path / "a.musicxml"
-    for title, found in (("<movement-title>Air</movement-title>", "Air"), ("", path.name)):
+    for title, found in (("<movement-title>Air</movement-title>", "Air"), ("", "a")):
         path.write_text(partwise(sounding("G", 4)).replace("<part-list>", f"{title}<part-list>"))
         assert notation.read(path)[0].title == found
+
+
+def test_a_bar_without_music_leaves_the_repeat_before_it(tmp_path: Path) -> None:
+    sign = '<barline location="right"><repeat direction="backward"/></barline>'
+    path = tmp_path / "a.musicxml"
+    path.write_text(partwise(sounding("G", 4) + sign).replace("</part>", '<measure number="2"/></part>'))
+    [score] = notation.read(path, expand_repeats=True)
+    assert [note.start_ticks for note in score.notes] == [0, 2 * Q]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as some
 from generator.foundation.errors import CarouselError
 from generator.foundation.terminal import CONTROLS
 from generator.music import midi
-from generator.web import understood, uploads
+from generator.web import reading, understood, uploads
 from generator.web.markdown import plain
 from generator.web.understood import Understood, understand
 from generator.web.uploads import LONGEST_NAME, Skipped, harmless, store
@@ -57,6 +58,10 @@ def test_a_hostile_name_becomes_a_harmless_one(name: str, found: str) -> None:
     assert harmless(name) == found
 
 
+def test_equal_names_are_numbered() -> None:
+    assert harmless("A.mid", ["a.mid", "a (2).mid"]) == "A (3).mid"
+
+
 @given(some.text(max_size=300), some.sets(some.text(max_size=5)))
 def test_every_name_is_one_file_in_its_folder(name: str, others: set[str]) -> None:
     taken = [harmless(other) for other in others]
@@ -82,6 +87,16 @@ def test_what_does_not_fit_is_left_out_by_name(tmp_path: Path, monkeypatch: pyte
     assert sorted(path.name for path in tmp_path.iterdir()) == ["A (2).mid", "a.mid"]
     assert [one.name for one in skipped] == ["a.exe", "big.mid", "b.mid", "words.txt"]
     assert [why.split(" ")[0] for _, why in skipped] == ["neither", "more", "more", "text"]
+
+
+def test_a_title_is_shown_if_the_file_has_one(tmp_path: Path) -> None:
+    said: list[dict[str, Any]] = []
+    for name, content in (("a.abc", "X:1\nT:Air\nK:C\nC4|\n"), ("b.abc", "X:1\nK:C\nC4|\n")):
+        (tmp_path / name).write_text(content)
+        reading.describe(tmp_path / name, lambda **what: said.append(what["piece"]))
+    (tmp_path / "c.mid").write_bytes(midi.to_bytes(four_voices()))
+    reading.describe(tmp_path / "c.mid", lambda **what: said.append(what["piece"]))
+    assert [piece["Title"] for piece in said] == ["Air", "", ""]
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:

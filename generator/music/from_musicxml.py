@@ -30,7 +30,7 @@ def read(path: Path) -> Written:
     importer: Any = MusicXMLImporter()  # type: ignore[no-untyped-call]
     importer.xmlRootToScore(root, importer.stream)
     if importer.stream.metadata.movementName is None:
-        importer.stream.metadata.movementName = path.name
+        importer.stream.metadata.movementName = path.stem
     written = from_music21.written(importer.stream)
     written.left_out["cue note", "left out"] = cues
     found = sum(len(sounds) for _, sounds in written.parts) + written.left_out["note without a length", "left out"]
