@@ -10,9 +10,10 @@ import pytest
 from generator.foundation.errors import CarouselError
 from generator.music.score import Bar, Note
 from generator.streaming.engine import Model, load
-from generator.streaming.redraw import Writer, opening, redraw
+from generator.streaming.redraw import Writer, first_onsets, opening, redraw
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
+from generator.tokenizers.score import ScoreTokenizer
 from generator.tokenizers.score_vocabulary import BAR, END
 from tests.conftest import ROOT, tiny
 
@@ -72,6 +73,18 @@ def test_what_stays_stays_note_for_note(name: str, voices: tuple[int, ...]) -> N
     fork.pull(60)
     origin = Snapshot.from_bytes(fork.snapshot().to_bytes())
     assert stream.engine.replay(origin).tokens() == fork.tokens()  # type: ignore[attr-defined]
+
+
+def test_the_first_onsets_behind_bars() -> None:
+    stream, bars = with_bars("bach")
+    tokenizer, tokens = stream.engine.tokenizer, stream.tokens().tolist()
+    assert isinstance(tokenizer, ScoreTokenizer)
+    first = {voice: 2**62 for voice in range(4)}
+    behind = tick_after(stream, tokens[: bars[3] + 1])
+    for note in events_of(stream, tokens, Note):
+        if note.start_ticks >= behind:
+            first[note.voice] = min(first[note.voice], note.start_ticks)
+    assert first_onsets(tokenizer, stream, bars[1], bars[3]) == first
 
 
 def test_the_best_of_several_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
