@@ -135,7 +135,7 @@ def test_a_tempo_lies_between_1_and_1000(asked: float, taken: float) -> None:
 def test_other_tempos_are_changed() -> None:
     piece = Score(2, (Voice("Piano"),), (Note(0, 8, 60),), tempos=(Tempo(0, 120.0),))
     tokenizer = FramesTokenizer.fit([piece])
-    asked = Score(2, piece.voices, piece.notes, tempos=(Tempo(0, 120.0), Tempo(2, 60.0), Tempo(4, 140.0)))
+    asked = Score(2, piece.voices, piece.notes, tempos=(Tempo(0, 120.0), Tempo(2, 60.0), Tempo(4, 90.0)))
     assert tokenizer.quantise(asked)[1].tempos_changed == 2
 
 
