@@ -6,8 +6,7 @@ import io
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import mido
 import pretty_midi
@@ -17,13 +16,11 @@ from hypothesis import strategies as st
 
 from generator.cli.song import accompanied, chosen, main_tempo
 from generator.foundation.errors import CarouselError
-from generator.foundation.options import SamplingOptions
 from generator.music import midi
 from generator.music.marks import with_landmarks
-from generator.music.score import Bar, Note, PieceEnd, Score, Tempo, TimeSignature, Voice
+from generator.music.score import Note, PieceEnd, Score, Tempo, Voice
 from generator.music.song import CONTINUATION, SUNG, Song, _restored, song_of, with_new_notes
 from generator.streaming.snapshot import Snapshot
-from generator.streaming.songs import _changes
 from tests.conftest import ROOT, four_voices, run, tiny
 from tests.test_constraints import model_of
 
@@ -293,15 +290,6 @@ def test_a_damaged_song_is_refused_in_a_line() -> None:
         with_new_notes(Song(midi.to_bytes(new), ()), new, "{}", follows=False)
     silent = with_new_notes(Song(midi.to_bytes(new), ((SUNG, 0, 80),)), new, "{}", follows=False)
     assert len(midi.read(silent).notes) == 1
-
-
-@pytest.mark.parametrize(("metre", "changes"), [((6, 8), False), ((6, 4), False), ((4, 4), True), ((5, 4), True)])
-def test_a_metre_of_whole_bars_of_the_song_changes_nothing(metre: tuple[int, int], changes: bool) -> None:
-    new, origin = TimeSignature(36, *metre), SimpleNamespace(timeline=((0, SamplingOptions()),), primer=())
-    song = Score(12, (Voice("A"),), (Note(0, 36, 60),), (TimeSignature(0, 3, 4),))
-    assert (
-        _changes([Bar(36), new, Note(36, 12, 60)], [Note(36, 12, 60)], [], cast(Any, origin), song) == [new] * changes
-    )
 
 
 def test_what_a_song_leaves_is_undone() -> None:
