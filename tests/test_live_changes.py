@@ -125,6 +125,37 @@ def test_a_change_of_written_music_is_heard_soon(name: str) -> None:
     assert sorted(waits)[int(0.95 * len(waits))] <= SOON + 1e-3
 
 
+@pytest.mark.parametrize(("at_end", "goes_on"), [("stop", False), ("next", True)])
+def test_the_last_chord_of_a_stream_that_ends_sounds_on(at_end: str, goes_on: bool) -> None:
+    model = load("bach")
+    stream = model.stream(seed=7, at_end="stop")
+    stream.pull(10_000)
+    assert stream.ended
+    take = LiveMusic(stream, "a", at=0.0)
+    page = Browser(take)
+    while page.horizon < take._horizon():
+        page.pull(1e6, 0)
+    last = max(note[0] for note in page.notes)
+    take.set(temperature=0.6, at_end=at_end)
+    page.pull(1e6, last + 0.1)
+    assert (max(note[0] for note in page.notes) > last) is goes_on and take._stream.ended is not goes_on
+
+
+def test_a_limit_of_notes_a_second_holds_for_an_onset_that_comes_sooner() -> None:
+    """Of four notes that begin together and sound for two seconds, in C major at 60 quarters a minute."""
+    model, changed = load("bach"), 0
+    for seed in range(6):
+        take = LiveMusic(model.stream(seed=seed, density=4), "a")
+        page, heard = Browser(take), 0.0
+        for change in range(6):
+            heard += 1.3
+            page.pull(heard + 6, heard)
+            take.set(temperature=0.5 + change / 20, density=4)
+            changed += "from" in page.pull(heard + 6, heard)
+        assert not take._stream.relaxed
+    assert changed > 20
+
+
 def test_a_melody_keeps_its_lengths(music: Model) -> None:
     melody = music.melody(four_voices(4), "Soprano")
     take = LiveMusic(music.stream(seed=1, melody=melody), "a")

@@ -53,6 +53,30 @@ def test_what_breaks_a_batch_is_told_to_those_whose_jobs_it_held(
         assert stream.pull(100) == list(Engine(model).stream(seed=seed).take(100))
 
 
+def test_what_is_recorded_survives_a_job_that_cannot_be_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another one is in the batch: none of its traces is taken for that of a later job."""
+    model = Model(tiny("char"))
+    engine = Engine(model, threads=1)
+    one, other = (engine.stream(seed=seed) for seed in (1, 2))
+    one.record(CHUNK)
+    encode, calls = engine.constraints.encode, iter((False, True))
+
+    def broken(options: Any) -> Any:
+        if next(calls):
+            raise MemoryError
+        return encode(options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.constraints, "encode", broken)
+        with pytest.raises(MemoryError):
+            engine.pull([one, other], 1)
+    other.record(CHUNK)
+    other.pull(CHUNK)
+    again = Engine(model).stream(seed=2)
+    again.pull(CHUNK)
+    assert np.array_equal(other.recorded().cell, again.trace().cell)
+
+
 @pytest.mark.parametrize("broken", ["a batch cannot be made", "a job cannot be taken up"])
 def test_nobody_waits_for_ever_for_what_cannot_be_done(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that were in the line are told, whoever called first; and the next call is served."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from generator.foundation.options import SamplingOptions
 from generator.music.score import Note, Score, TimeSignature, Voice
 from generator.tokenizers.score import ScoreTokenizer
 from generator.tokenizers.score_vocabulary import DURATION
@@ -45,7 +46,7 @@ def test_an_onset_is_brought_forward(
     durations = [at for at, token in enumerate(tokens) if tokenizer.table.kinds[token] == DURATION]
     tokens = tokens[: durations[kept - 1] + 1]
     memory = tokenizer.decoder().memory
-    found = sooner(tokenizer, memory, tokens, ticks)
+    found = sooner(tokenizer, memory, tokens, ticks, SamplingOptions())
     if notes is None:
         assert found is None
         return
@@ -60,4 +61,14 @@ def test_an_onset_is_brought_forward(
 def test_between_pieces_there_is_none() -> None:
     tokenizer = ScoreTokenizer.fit([HELD, LENGTHS, STEPS])
     tokens = tokenizer.encode(HELD).tolist()
-    assert sooner(tokenizer, tokenizer.decoder().memory, tokens, range(48, 60)) is None
+    assert sooner(tokenizer, tokenizer.decoder().memory, tokens, range(48, 60), SamplingOptions()) is None
+
+
+def test_limits_hold_at_the_onset() -> None:
+    """Two notes began at once: within a second of them, three may."""
+    chord = score((0, 24, 72, 0), (0, 24, 60, 1))
+    tokenizer = ScoreTokenizer.fit([chord, LENGTHS, STEPS])
+    tokens = tokenizer.encode(chord)[:-1].tolist()
+    for density, found in ((3, True), (2, False), (1, False)):
+        options = SamplingOptions(density=density)
+        assert (sooner(tokenizer, tokenizer.decoder().memory, tokens, range(6, 16), options) is not None) is found

@@ -119,8 +119,8 @@ class Batch:
         rules, end = grammar.rules, tokenizer.end
         self._config, self._network = backend.config, backend.network
         self._arguments = self._arrays, self.work, rules, end, *corpus
-        self._traces: list[Floats | None] = []
-        """What is recorded of each job."""
+        self._traces: list[Floats | None] = [None] * rows
+        """What is recorded of each job; compiled code writes into it."""
         self._run = compiled_for(backend, tokenizer, constraints, index is not None)
 
     def add(self, job: Job) -> None:
@@ -142,7 +142,7 @@ class Batch:
             arrays.match[row] = start.match
         arrays.limits[row] = options.max_copy or 0
         self._memory.clamp(row, clamps.encode(options.clamp, self._config))
-        self._traces.append(self._memory.new_trace(job.count) if job.traced else None)
+        self._traces[row] = self._memory.new_trace(job.count) if job.traced else None
         self._memory.record(row, self._traces[row])
         self.jobs.append(job)
 
@@ -170,7 +170,7 @@ class Batch:
                 array[row] = array[last]
             self.jobs[row], self._traces[row] = self.jobs[last], self._traces[last]
         self.jobs.pop()
-        self._traces.pop()
+        self._traces[last] = None
         return job, result
 
 

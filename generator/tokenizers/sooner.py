@@ -11,10 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from generator.foundation.options import SamplingOptions
 from generator.tokenizers import score_grammar as grammar
 from generator.tokenizers.base import Rows
 from generator.tokenizers.score import ScoreTokenizer
-from generator.tokenizers.score_memory import BAR_START, BAR_TICKS, IN_KEY, NOW
+from generator.tokenizers.score_memory import BAR_START, BAR_TICKS, IN_KEY, NOW, RECENT, SECOND, clock_at
 from generator.tokenizers.score_vocabulary import BAR, DURATION, POSITION, TICKS_PER_QUARTER
 
 GRID = (TICKS_PER_QUARTER, TICKS_PER_QUARTER // 2, TICKS_PER_QUARTER // 4)
@@ -27,7 +28,7 @@ def longest_ticks(tokenizer: ScoreTokenizer) -> int:
 
 
 def sooner(
-    tokenizer: ScoreTokenizer, memory: Rows, tokens: Sequence[int], ticks: range
+    tokenizer: ScoreTokenizer, memory: Rows, tokens: Sequence[int], ticks: range, options: SamplingOptions
 ) -> tuple[int, list[int]] | None:
     """How the next onset comes at one of `ticks`.
 
@@ -35,6 +36,7 @@ def sooner(
         memory: the grammar's where `tokens` begin.
         tokens: those of a stream, up to where the next onset is to be.
         ticks: where it may be.
+        options: those that hold for the onset. It obeys their `density` and `voices_at_once`.
 
     Returns:
         The index of the first token that changes, and what comes from there on, with the position of the onset, all of
@@ -54,11 +56,15 @@ def sooner(
             position = table.ids.get((POSITION, tick - begun if tick < past else tick - past))
             if (tick - begun) % step or position is None or tick > past:
                 continue
+            if options.density and clock_at(row, tick) - row[RECENT + options.density - 1] < SECOND:
+                continue
             onset = [position] if tick < past else [table.ids[BAR, int(row[IN_KEY])], position]
             sounding = [note for note in notes if note[1] < tick < note[2]]
             first = min((end for _, _, end in sounding), default=0)
             lengths = {index: (DURATION, tick - start) for index, start, end in sounding if end == first}
             shorter = {index: table.ids[length] for index, length in lengths.items() if length in table.ids}
+            if options.voices_at_once and sounding and not shorter:
+                continue
             since = min(shorter, default=len(tokens))
             given = [shorter.get(index, token) for index, token in enumerate(tokens)][since:] + onset
             if _allows(tokenizer, memory, [*tokens[:since], *given]):
@@ -67,7 +73,7 @@ def sooner(
 
 
 def _allows(tokenizer: ScoreTokenizer, memory: Rows, tokens: Sequence[int]) -> bool:
-    """Whether the grammar allows these tokens, and a note after them."""
+    """Whether the grammar allows these tokens. It allows a position only where a voice may begin a note."""
     rules, rows = tokenizer.grammar.rules, memory.copy()[None]
     masks = np.zeros((1, tokenizer.vocab_size), bool)
     for token in tokens:

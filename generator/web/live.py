@@ -151,8 +151,8 @@ class Live(Events):
             self._stream.set(**self._changed_options(self._stream))
             return {}
         now = min(heard, self._sent_until())
-        soon = self._horizon() if phrase else now + SOON
-        fork, step, drawn = self._trail.fork_soon(self._stream, self._ticks(now), self._ticks(soon))
+        soon = None if phrase else self._ticks(now + SOON)
+        fork, step, drawn = self._trail.fork_soon(self._stream, self._ticks(now), soon, self.options)
         fork.set(**self._changed_options(fork))
         self._go_on_with(fork, step, drawn)
         self._send_from(fork.now_ticks)

@@ -149,7 +149,7 @@ class LiveMusic(Live):
         self._stream = stream
         self._trail.add(position, horizon, now)
         self._add_events(position, events)
-        self._send_from(begun)  # with the notes that the phrase has ended
+        self._send_from(begun)
         self._phrase_ticks = stream.now_ticks
         facts = {"begin": self._position(first), "end": self._position(stream.now_ticks), "bar": bar}
         return {name: round(seconds, 4) for name, seconds in facts.items()}
@@ -159,11 +159,13 @@ class LiveMusic(Live):
 
     def _send_from(self, ticks: int) -> None:
         self._waiting = [event for _, event in self._events if not ended(event, ticks)]
-        if self._sequence:  # a note that ends here may have been longer when it was sent
-            self._waiting += [
-                event for _, event in self._events if isinstance(event, Note) and event.end_ticks == ticks
-            ]
         self._sent_ticks = ticks
+
+    def _apply_changes(self, heard: float, phrase: Phrase | None) -> dict[str, Any]:
+        if replaced := super()._apply_changes(heard, phrase):  # notes that end there may have been longer
+            notes = (event for _, event in self._events if isinstance(event, Note))
+            self._waiting += [note for note in notes if note.end_ticks == self._sent_ticks]
+        return replaced
 
     def _chunk(self) -> dict[str, Any]:
         since = self._sent_ticks

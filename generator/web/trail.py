@@ -5,10 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from operator import attrgetter
 from typing import NamedTuple
 
 from generator.foundation.errors import CarouselError
+from generator.foundation.options import SamplingOptions
 from generator.model.trace import Trace
 from generator.music.score import Note
 from generator.streaming.origin import injected_until
@@ -20,7 +22,7 @@ from generator.tokenizers.sooner import longest_ticks, sooner
 LENGTH = 4096
 """The number of steps that one can go back: of 8 tokens, a quarter of an hour of music or 30,000 characters."""
 SOON = 0.25
-"""Seconds within which a change of options is heard, where the notes that sound can end for it."""
+"""Seconds within which a change of options of music is heard, where the notes that sound can end for it."""
 
 TOO_FAR = "this was given and not drawn, or is too long ago; choose something later"
 
@@ -77,20 +79,34 @@ class Trail:
             target += 1
         return fork, step, _drawn_again(fork, stream, target)
 
-    def fork_soon(self, stream: Stream, ticks: int, soon: int) -> tuple[Stream, int, list[Event]]:
+    def fork_soon(
+        self, stream: Stream, ticks: int, soon: int | None, options: SamplingOptions
+    ) -> tuple[Stream, int, list[Event]]:
         """As `fork` with "now_ticks"; but in written music whose next onset is later than `soon`, notes that sound at
-        `ticks` end sooner for another onset, if they can and are not given by a melody."""
+        `ticks` end sooner for another onset, if they can, are not given by a melody and do not end the stream.
+
+        Args:
+            soon: None to let all notes sound on.
+            options: those that are to hold from the onset on.
+        """
         forked, tokenizer = self.fork(stream, ticks, "now_ticks"), stream.engine.tokenizer
-        if forked[0].now_ticks < soon or not isinstance(tokenizer, ScoreTokenizer) or stream.options.melody:
+        position = forked[0].position
+        onset = forked[0].now_ticks
+        if soon is None or onset < soon or onset == soon == stream.horizon_ticks:
+            return forked
+        if not isinstance(tokenizer, ScoreTokenizer) or options.melody:
+            return forked
+        if options.at_end == "stop" and stream.tokens()[position - 1] == tokenizer.end:
             return forked
         begun = self.fork(stream, max(0, ticks - longest_ticks(tokenizer)), "now_ticks")[0]
         memory = tokenizer.decoder(begun.snapshot().decoder).memory
-        tokens = stream.tokens()[begun.position : forked[0].position - 1].tolist()
-        found = sooner(tokenizer, memory, tokens, range(ticks, soon))
-        if found is None:
-            return forked
-        fork, step, drawn = self.fork_at(stream, begun.position + found[0])
-        return fork, step, [*drawn, *fork.inject(found[1])]
+        tokens = stream.tokens()[begun.position : position - 1].tolist()
+        found = sooner(tokenizer, memory, tokens, range(ticks, soon), options)
+        if found is not None:
+            fork, step, drawn = self.fork_at(stream, begun.position + found[0])
+            with suppress(CarouselError):  # so much may have been injected that no more may be
+                return fork, step, [*drawn, *fork.inject(found[1])]
+        return forked
 
     def check(self, stream: Stream, position: int) -> None:
         """Check that the stream can be forked at a position in tokens.

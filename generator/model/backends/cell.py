@@ -78,12 +78,10 @@ def _cell(row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Fl
 
 
 @compiled
-def _write_gates(
-    row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Floats, h: Floats, found: Floats
-) -> None:
+def _write_gates(row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Floats, found: Floats) -> None:
     """Write what `_cell` will find to `found`, (PARTS · BLOCK,): the gates and, in the place of c, the old one.
 
-    The arguments are those of `_cell`. The result is flat, because loops over flat arrays vectorise.
+    The other arguments are those of `_cell`. The result is flat, because loops over flat arrays vectorise.
     """
     units = len(cells)
     for unit in range(units):
@@ -156,11 +154,11 @@ def forward(
                 added = network.biases[layer] if layer else network.table[tokens[stream]]
                 end = begin + size
                 cells, h = rows.c[layer, stream, begin:end], rows.block[:size]
-                arguments = rows.sums[stream], network.scales[first:], added[GATES * begin :], cells, h
+                inputs = rows.sums[stream], network.scales[first:], added[GATES * begin :], cells
                 is_recorded, is_clamped = rows.recorded[stream] != 0, rows.clamped[stream, layer, begin // BLOCK]
                 if is_recorded or is_clamped:
-                    _write_gates(*arguments, rows.found)
-                _cell(*arguments)
+                    _write_gates(*inputs, rows.found)
+                _cell(*inputs, h)
                 if is_clamped:
                     _apply_clamps(rows.found, rows.clamps[stream, :, layer, begin:end], cells, h)
                 write_h(h, rows.h_scale, rows.new[stream, begin:end])
