@@ -88,7 +88,7 @@ def test_what_is_heard_is_one_stream(model: Model, data: st.DataObject) -> None:
     assert page.bars == [seconds(bar.start_ticks) for bar in score.bars if bar.start_ticks < replay.horizon_ticks]
 
 
-@pytest.mark.parametrize("model", ["performance", "frames"], indirect=True)
+@pytest.mark.parametrize("model", ["frames"], indirect=True)
 def test_a_change_holds_at_the_next_token_after_the_listener(model: Model) -> None:
     """It need not wait for what was drawn ahead, nor for the end of a note that sounds."""
     take = LiveMusic(model.stream(seed=5), "a")
@@ -165,6 +165,21 @@ def test_a_melody_keeps_its_lengths(music: Model) -> None:
     take.set(temperature=0.5)
     page.pull(7, 2.1)
     assert [note for note in page.notes if note[4] == 0] == before and not take._stream.snapshot().injected
+
+
+def test_a_change_of_a_performance_holds_at_once() -> None:
+    """Also within a wait."""
+    model, waits = Model(tiny("performance")), 0
+    for seed in range(8):
+        page = Browser(LiveMusic(model.stream(seed=seed), "a"))
+        page.pull(9, 0)
+        page.take.set(temperature=0.4)
+        since = page.pull(9, 3.333)["from"]
+        assert 3.333 <= since < 4.35
+        waits += since == 3.34
+        at = [position for position, options in page.take._stream.snapshot().timeline if options.temperature == 0.4]
+        assert len(at) == 1
+    assert waits > 4
 
 
 def test_a_change_in_text_replaces_what_was_not_typed(text: Model) -> None:

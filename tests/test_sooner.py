@@ -6,9 +6,11 @@ import pytest
 
 from generator.foundation.options import SamplingOptions
 from generator.music.score import Note, Score, TimeSignature, Voice
+from generator.tokenizers.performance import PerformanceTokenizer
+from generator.tokenizers.performance_grammar import NOTE_ON, TIME_SHIFT
 from generator.tokenizers.score import ScoreTokenizer
 from generator.tokenizers.score_vocabulary import DURATION
-from generator.tokenizers.sooner import longest_ticks, sooner
+from generator.tokenizers.sooner import longest_ticks, shorter_wait, sooner
 
 VOICES = Voice("High"), Voice("Low")
 
@@ -51,8 +53,8 @@ def test_an_onset_is_brought_forward(
         assert found is None
         return
     assert found is not None
-    decoder = tokenizer.decoder()
-    events = decoder.feed_all([*tokens[: found[0]], *found[1]])
+    decoder, changed = tokenizer.decoder(), found[0]
+    events = decoder.feed_all([*tokens[: len(tokens) - changed], *found[1]])
     ends = [(e.start_ticks, e.duration_ticks, e.pitch) for e in events if isinstance(e, Note)]
     assert sorted(ends) == sorted(notes) and decoder.now_ticks in ticks
     assert decoder.allowed().any() and longest_ticks(tokenizer) == 48
@@ -72,3 +74,12 @@ def test_limits_hold_at_the_onset() -> None:
     for density, found in ((3, True), (2, False), (1, False)):
         options = SamplingOptions(density=density)
         assert (sooner(tokenizer, tokenizer.decoder().memory, tokens, range(6, 16), options) is not None) is found
+
+
+def test_a_wait_ends_sooner() -> None:
+    tokenizer = PerformanceTokenizer()
+    wait = tokenizer.table.spans[TIME_SHIFT].start + 29  # 30 ticks
+    assert shorter_wait(tokenizer, wait, 10) == (0, [wait - 10])
+    assert shorter_wait(tokenizer, wait, 29) == (0, [wait - 29])
+    for token, ticks in ((wait, 0), (wait, 30), (tokenizer.end, 1), (tokenizer.table.spans[NOTE_ON].start, 1)):
+        assert shorter_wait(tokenizer, token, ticks) is None

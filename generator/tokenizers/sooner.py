@@ -1,4 +1,4 @@
-"""The next onset of written music, brought forward.
+"""What comes next, brought forward: the next onset of written music, and the end of a wait of a performance.
 
 Where notes sound on for long, a change of options would be heard late, because it is heard with the next onset. So the
 notes that would end first end sooner, and the next position stands there. The tokens of the stream are given again from
@@ -14,12 +14,21 @@ import numpy as np
 from generator.foundation.options import SamplingOptions
 from generator.tokenizers import score_grammar as grammar
 from generator.tokenizers.base import Rows
+from generator.tokenizers.performance import PerformanceTokenizer
+from generator.tokenizers.performance_grammar import TIME_SHIFT
 from generator.tokenizers.score import ScoreTokenizer
 from generator.tokenizers.score_memory import BAR_START, BAR_TICKS, IN_KEY, NOW, RECENT, SECOND, clock_at
 from generator.tokenizers.score_vocabulary import BAR, DURATION, POSITION, TICKS_PER_QUARTER
 
 GRID = (TICKS_PER_QUARTER, TICKS_PER_QUARTER // 2, TICKS_PER_QUARTER // 4)
 """Where an onset may come, the best first: at a multiple of so many ticks from the bar line."""
+
+
+def shorter_wait(tokenizer: PerformanceTokenizer, token: int, ticks: int) -> tuple[int, list[int]] | None:
+    """How a wait, of which `token` is the last one, ends so many ticks sooner: as from `sooner`, where the wait itself
+    is not among the tokens. None if it is no wait, or no longer than that."""
+    waits = tokenizer.table.spans[TIME_SHIFT]
+    return (0, [token - ticks]) if ticks > 0 and token in waits and token - ticks in waits else None
 
 
 def longest_ticks(tokenizer: ScoreTokenizer) -> int:
@@ -39,8 +48,8 @@ def sooner(
         options: those that hold for the onset. It obeys their `density` and `voices_at_once`.
 
     Returns:
-        The index of the first token that changes, and what comes from there on, with the position of the onset, all of
-        which the grammar allows. None if there is no way.
+        How many of the last tokens change, and what comes in their place, with the position of the onset, all of which
+        the grammar allows. None if there is no way.
     """
     table, row = tokenizer.table, memory.copy()
     notes: list[tuple[int, int, int]] = []
@@ -68,7 +77,7 @@ def sooner(
             since = min(shorter, default=len(tokens))
             given = [shorter.get(index, token) for index, token in enumerate(tokens)][since:] + onset
             if _allows(tokenizer, memory, [*tokens[:since], *given]):
-                return since, given
+                return len(tokens) - since, given
     return None
 
 

@@ -16,8 +16,9 @@ from generator.music.score import Note
 from generator.streaming.origin import injected_until
 from generator.streaming.stream import Stream
 from generator.tokenizers.base import Event
+from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.score import ScoreTokenizer
-from generator.tokenizers.sooner import longest_ticks, sooner
+from generator.tokenizers.sooner import longest_ticks, shorter_wait, sooner
 
 LENGTH = 4096
 """The number of steps that one can go back: of 8 tokens, a quarter of an hour of music or 30,000 characters."""
@@ -82,31 +83,41 @@ class Trail:
     def fork_soon(
         self, stream: Stream, ticks: int, soon: int | None, options: SamplingOptions
     ) -> tuple[Stream, int, list[Event]]:
-        """As `fork` with "now_ticks"; but in written music whose next onset is later than `soon`, notes that sound at
-        `ticks` end sooner for another onset, if they can, are not given by a melody and do not end the stream.
+        """As `fork` with "now_ticks"; but a wait of a performance ends at `ticks`, and in written music whose next
+        onset is later than `soon`, notes that sound at `ticks` end sooner for another onset, if they can, are not given
+        by a melody and do not end the stream.
 
         Args:
-            soon: None to let all notes sound on.
-            options: those that are to hold from the onset on.
+            soon: None to leave all as it is.
+            options: those that are to hold from there on.
         """
         forked, tokenizer = self.fork(stream, ticks, "now_ticks"), stream.engine.tokenizer
-        position = forked[0].position
-        onset = forked[0].now_ticks
-        if soon is None or onset < soon or onset == soon == stream.horizon_ticks:
+        position, onset = forked[0].position, forked[0].now_ticks
+        if soon is None or position == 0:
             return forked
-        if not isinstance(tokenizer, ScoreTokenizer) or options.melody:
-            return forked
-        if options.at_end == "stop" and stream.tokens()[position - 1] == tokenizer.end:
-            return forked
-        begun = self.fork(stream, max(0, ticks - longest_ticks(tokenizer)), "now_ticks")[0]
-        memory = tokenizer.decoder(begun.snapshot().decoder).memory
-        tokens = stream.tokens()[begun.position : position - 1].tolist()
-        found = sooner(tokenizer, memory, tokens, range(ticks, soon), options)
+        last, found = stream.tokens()[position - 1], None
+        if isinstance(tokenizer, PerformanceTokenizer):
+            found = shorter_wait(tokenizer, last, onset - ticks)
+        elif isinstance(tokenizer, ScoreTokenizer) and not options.melody:
+            is_soon = onset < soon or onset == soon == stream.horizon_ticks
+            ends = options.at_end == "stop" and last == tokenizer.end
+            found = None if is_soon or ends else self._sooner(stream, position - 1, range(ticks, soon), options)
         if found is not None:
-            fork, step, drawn = self.fork_at(stream, begun.position + found[0])
+            changed, tokens = found
+            fork, step, drawn = self.fork_at(stream, position - 1 - changed)
             with suppress(CarouselError):  # so much may have been injected that no more may be
-                return fork, step, [*drawn, *fork.inject(found[1])]
+                return fork, step, [*drawn, *fork.inject(tokens)]
         return forked
+
+    def _sooner(
+        self, stream: Stream, position: int, ticks: range, options: SamplingOptions
+    ) -> tuple[int, list[int]] | None:
+        """As `sooner.sooner`, for the tokens of a stream up to a position."""
+        tokenizer = stream.engine.tokenizer
+        assert isinstance(tokenizer, ScoreTokenizer)
+        begun = self.fork(stream, max(0, ticks.start - longest_ticks(tokenizer)), "now_ticks")[0]
+        memory = tokenizer.decoder(begun.snapshot().decoder).memory
+        return sooner(tokenizer, memory, stream.tokens()[begun.position : position].tolist(), ticks, options)
 
     def check(self, stream: Stream, position: int) -> None:
         """Check that the stream can be forked at a position in tokens.
