@@ -48,7 +48,9 @@ def _denominator(x: np.float32) -> np.float32:
 
 
 @compiled
-def _cell(row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Floats, h: Floats) -> None:
+def _cell(
+    row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Floats, h: Floats, found: Floats | None = None
+) -> None:
     """Step some units of a layer for one stream. The input of a gate is `row` · `scales` + `added`.
 
     Args:
@@ -57,6 +59,8 @@ def _cell(row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Fl
         added: the bias or the input, (4·units or more,).
         cells: c, (units,), changed in place.
         h: (units,), written.
+        found: if it is given, the gates are written to it and, in the place of c, the old one, (PARTS · BLOCK,). It is
+            flat, because loops over flat arrays vectorise.
     """
     units = len(cells)
     for unit in range(units):
@@ -67,43 +71,28 @@ def _cell(row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Fl
         g = _clamp(np.float32(row[at]) * scales[at] + added[at])
         at += units
         o = _clamp(_HALF * (np.float32(row[at]) * scales[at] + added[at]))
-        i_under, f_under, o_under = _denominator(i), _denominator(f), _denominator(o)
-        new_under = i_under * _denominator(g)
-        kept = (f_under + _numerator(f)) * cells[unit] * new_under
-        new = (i_under + _numerator(i)) * _numerator(g) * f_under
+        i_under, f_under, g_under, o_under = _denominator(i), _denominator(f), _denominator(g), _denominator(o)
+        i_over, f_over = i_under + _numerator(i), f_under + _numerator(f)
+        g_over, o_over = _numerator(g), o_under + _numerator(o)
+        if found is not None:
+            found[INPUT * BLOCK + unit] = _HALF * i_over / i_under
+            found[FORGET * BLOCK + unit] = _HALF * f_over / f_under
+            found[CANDIDATE * BLOCK + unit] = g_over / g_under
+            found[OUTPUT * BLOCK + unit] = _HALF * o_over / o_under
+            found[CELL * BLOCK + unit] = cells[unit]
+        new_under = i_under * g_under
+        kept = f_over * cells[unit] * new_under
+        new = i_over * g_over * f_under
         now = _HALF * (kept + new) / (f_under * new_under)
         cells[unit] = now
         now = _clamp(now)
-        h[unit] = _HALF * (o_under + _numerator(o)) * _numerator(now) / (o_under * _denominator(now))
-
-
-@compiled
-def _write_gates(row: npt.NDArray[np.float32], scales: Floats, added: Floats, cells: Floats, found: Floats) -> None:
-    """Write what `_cell` will find to `found`, (PARTS · BLOCK,): the gates and, in the place of c, the old one.
-
-    The other arguments are those of `_cell`. The result is flat, because loops over flat arrays vectorise.
-    """
-    units = len(cells)
-    for unit in range(units):
-        i = _clamp(_HALF * (np.float32(row[unit]) * scales[unit] + added[unit]))
-        at = unit + units
-        f = _clamp(_HALF * (np.float32(row[at]) * scales[at] + added[at]))
-        at += units
-        g = _clamp(np.float32(row[at]) * scales[at] + added[at])
-        at += units
-        o = _clamp(_HALF * (np.float32(row[at]) * scales[at] + added[at]))
-        i_under, f_under, o_under = _denominator(i), _denominator(f), _denominator(o)
-        found[INPUT * BLOCK + unit] = _HALF * (i_under + _numerator(i)) / i_under
-        found[FORGET * BLOCK + unit] = _HALF * (f_under + _numerator(f)) / f_under
-        found[CANDIDATE * BLOCK + unit] = _numerator(g) / _denominator(g)
-        found[OUTPUT * BLOCK + unit] = _HALF * (o_under + _numerator(o)) / o_under
-        found[CELL * BLOCK + unit] = cells[unit]
+        h[unit] = _HALF * o_over * _numerator(now) / (o_under * _denominator(now))
 
 
 @compiled
 def _apply_clamps(found: Floats, clamps: Floats, cells: Floats, h: Floats) -> None:
-    """Clamp units of a block: change their gates in `found`, where `_write_gates` wrote them, their c and their h, and
-    compute anew what follows from a clamped gate or cell.
+    """Clamp units of a block: change their gates in `found`, where `_cell` wrote them, their c and their h, and compute
+    anew what follows from a clamped gate or cell.
 
     Args:
         clamps: the values, NaN where there is none, (PARTS, units).
@@ -157,8 +146,9 @@ def forward(
                 inputs = rows.sums[stream], network.scales[first:], added[GATES * begin :], cells
                 is_recorded, is_clamped = rows.recorded[stream] != 0, rows.clamped[stream, layer, begin // BLOCK]
                 if is_recorded or is_clamped:
-                    _write_gates(*inputs, rows.found)
-                _cell(*inputs, h)
+                    _cell(*inputs, h, rows.found)
+                else:
+                    _cell(*inputs, h)
                 if is_clamped:
                     _apply_clamps(rows.found, rows.clamps[stream, :, layer, begin:end], cells, h)
                 write_h(h, rows.h_scale, rows.new[stream, begin:end])
