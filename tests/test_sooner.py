@@ -47,8 +47,7 @@ def test_an_onset_is_brought_forward(
     tokens = tokenizer.encode(piece).tolist()
     durations = [at for at, token in enumerate(tokens) if tokenizer.table.kinds[token] == DURATION]
     tokens = tokens[: durations[kept - 1] + 1]
-    memory = tokenizer.decoder().memory
-    found = sooner(tokenizer, memory, tokens, ticks, SamplingOptions())
+    found = sooner(tokenizer, tokenizer.decoder().state(), tokens, ticks, SamplingOptions())
     if notes is None:
         assert found is None
         return
@@ -63,7 +62,7 @@ def test_an_onset_is_brought_forward(
 def test_between_pieces_there_is_none() -> None:
     tokenizer = ScoreTokenizer.fit([HELD, LENGTHS, STEPS])
     tokens = tokenizer.encode(HELD).tolist()
-    assert sooner(tokenizer, tokenizer.decoder().memory, tokens, range(48, 60), SamplingOptions()) is None
+    assert sooner(tokenizer, tokenizer.decoder().state(), tokens, range(48, 60), SamplingOptions()) is None
 
 
 def test_limits_hold_at_the_onset() -> None:
@@ -73,7 +72,7 @@ def test_limits_hold_at_the_onset() -> None:
     tokens = tokenizer.encode(chord)[:-1].tolist()
     for density, found in ((3, True), (2, False), (1, False)):
         options = SamplingOptions(density=density)
-        assert (sooner(tokenizer, tokenizer.decoder().memory, tokens, range(6, 16), options) is not None) is found
+        assert (sooner(tokenizer, tokenizer.decoder().state(), tokens, range(6, 16), options) is not None) is found
 
 
 def test_a_wait_ends_sooner() -> None:

@@ -8,16 +8,16 @@ the first of these notes on, with other durations.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
-import numpy as np
-
+from generator.foundation.errors import CarouselError
 from generator.foundation.options import SamplingOptions
-from generator.tokenizers import score_grammar as grammar
-from generator.tokenizers.base import Rows
+from generator.tokenizers import splice
 from generator.tokenizers.performance import PerformanceTokenizer
 from generator.tokenizers.performance_grammar import TIME_SHIFT
 from generator.tokenizers.score import ScoreTokenizer
-from generator.tokenizers.score_memory import BAR_START, BAR_TICKS, IN_KEY, NOW, RECENT, SECOND, clock_at
+from generator.tokenizers.score_memory import BAR_START, BAR_TICKS, IN_KEY, RECENT, SECOND, clock_at
 from generator.tokenizers.score_vocabulary import BAR, DURATION, POSITION, TICKS_PER_QUARTER
 
 GRID = (TICKS_PER_QUARTER, TICKS_PER_QUARTER // 2, TICKS_PER_QUARTER // 4)
@@ -37,12 +37,12 @@ def longest_ticks(tokenizer: ScoreTokenizer) -> int:
 
 
 def sooner(
-    tokenizer: ScoreTokenizer, memory: Rows, tokens: Sequence[int], ticks: range, options: SamplingOptions
+    tokenizer: ScoreTokenizer, state: dict[str, Any], tokens: Sequence[int], ticks: range, options: SamplingOptions
 ) -> tuple[int, list[int]] | None:
     """How the next onset comes at one of `ticks`.
 
     Args:
-        memory: the grammar's where `tokens` begin.
+        state: the decoder's where `tokens` begin.
         tokens: those of a stream, up to where the next onset is to be.
         ticks: where it may be.
         options: those that hold for the onset. It obeys their `density` and `voices_at_once`.
@@ -51,12 +51,13 @@ def sooner(
         How many of the last tokens change, and what comes in their place, with the position of the onset, all of which
         the grammar allows. None if there is no way.
     """
-    table, row = tokenizer.table, memory.copy()
+    table, decoder = tokenizer.table, tokenizer.decoder(state)
     notes: list[tuple[int, int, int]] = []
     for index, token in enumerate(tokens):
         if table.kinds[token] == DURATION:
-            notes.append((index, int(row[NOW]), int(row[NOW]) + table.values[token]))
-        grammar.advance(tokenizer.grammar.rules, row[None], np.array([token]))
+            notes.append((index, decoder.now_ticks, decoder.now_ticks + table.values[token]))
+        decoder.feed(token)
+    row = decoder.memory
     begun, past = int(row[BAR_START]), int(row[BAR_START] + row[BAR_TICKS])
     if begun == past:  # a piece begins or ends
         return None
@@ -76,18 +77,7 @@ def sooner(
                 continue
             since = min(shorter, default=len(tokens))
             given = [shorter.get(index, token) for index, token in enumerate(tokens)][since:] + onset
-            if _allows(tokenizer, memory, [*tokens[:since], *given]):
+            with suppress(CarouselError):  # no voice may begin a note there
+                splice.check(tokenizer, tokenizer.decoder(state), [*tokens[:since], *given])
                 return len(tokens) - since, given
     return None
-
-
-def _allows(tokenizer: ScoreTokenizer, memory: Rows, tokens: Sequence[int]) -> bool:
-    """Whether the grammar allows these tokens. It allows a position only where a voice may begin a note."""
-    rules, rows = tokenizer.grammar.rules, memory.copy()[None]
-    masks = np.zeros((1, tokenizer.vocab_size), bool)
-    for token in tokens:
-        grammar.allowed(rules, rows, masks)
-        if not masks[0, token]:
-            return False
-        grammar.advance(rules, rows, np.array([token]))
-    return True

@@ -107,7 +107,7 @@ def quantised(values: Floats, part: str) -> npt.NDArray[np.uint8]:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _time_constants(_engine: Runtime, fingerprint: str) -> list[list[float]]:
-    """Of each unit of each layer, in a short stream; see `Trace.time_constants`."""
+    """The time constant of each unit of each layer in tokens, as `Trace.time_constants` finds it in a short stream."""
     stream = Stream.begin(_engine, (), ((0, _engine.settle(SamplingOptions(), ())),))
     stream.record(MEASURED_TOKENS)
     stream.pull(MEASURED_TOKENS)

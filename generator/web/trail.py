@@ -101,23 +101,16 @@ class Trail:
         elif isinstance(tokenizer, ScoreTokenizer) and not options.melody:
             is_soon = onset < soon or onset == soon == stream.horizon_ticks
             ends = options.at_end == "stop" and last == tokenizer.end
-            found = None if is_soon or ends else self._sooner(stream, position - 1, range(ticks, soon), options)
+            if not (is_soon or ends):
+                begun = self.fork(stream, max(0, ticks - longest_ticks(tokenizer)), "now_ticks")[0]
+                before = stream.tokens()[begun.position : position - 1].tolist()
+                found = sooner(tokenizer, begun.snapshot().decoder, before, range(ticks, soon), options)
         if found is not None:
             changed, tokens = found
             fork, step, drawn = self.fork_at(stream, position - 1 - changed)
             with suppress(CarouselError):  # so much may have been injected that no more may be
                 return fork, step, [*drawn, *fork.inject(tokens)]
         return forked
-
-    def _sooner(
-        self, stream: Stream, position: int, ticks: range, options: SamplingOptions
-    ) -> tuple[int, list[int]] | None:
-        """As `sooner.sooner`, for the tokens of a stream up to a position."""
-        tokenizer = stream.engine.tokenizer
-        assert isinstance(tokenizer, ScoreTokenizer)
-        begun = self.fork(stream, max(0, ticks.start - longest_ticks(tokenizer)), "now_ticks")[0]
-        memory = tokenizer.decoder(begun.snapshot().decoder).memory
-        return sooner(tokenizer, memory, stream.tokens()[begun.position : position].tolist(), ticks, options)
 
     def check(self, stream: Stream, position: int) -> None:
         """Check that the stream can be forked at a position in tokens.
