@@ -142,7 +142,7 @@ def test_a_change_in_one_file_is_compiled_into_another(tmp_path: Path) -> None:
 CLOCK = """
 import sys
 from generator.model.checkpoint import Checkpoint
-from generator.tokenizers.score_grammar import CLOCK
+from generator.tokenizers.score_memory import CLOCK
 
 tokenizer = Checkpoint.load(sys.argv[1]).tokenizer
 rows = [name.partition(" ")[0] for name in tokenizer.table.rows]
