@@ -94,6 +94,9 @@ def evaluate(
     part = whole if reading is None else whole.beginning(reading)
     tokenizer = checkpoint.tokenizer
     grammar = tokenizer.grammar if masked else None
+    features = tokenizer.grammar.features_before(part.tokens)
+    if window and checkpoint.config.feature_rows:
+        raise CarouselError(f"{checkpoint.name} reads features of what came before a window; leave --window out")
     with bar("scoring", TaskProgressColumn(), TimeRemainingColumn(), visible=visible) as show:
 
         def progress(done: int, total: int) -> None:
@@ -109,7 +112,7 @@ def evaluate(
             )
             training = dataset.split("train").tokens
             found = dynamic.negative_log_likelihood(
-                checkpoint.model(), part.tokens, tokenizer.start, training, adapting, progress
+                checkpoint.model(), part.tokens, tokenizer.start, training, tokenizer.grammar, adapting, progress
             )
         elif window:
             words = (
@@ -122,12 +125,12 @@ def evaluate(
         elif backend:
             words = MASKED if masked else CARRIED
             read = prepare_backend(backend, checkpoint)
-            found = negative_log_likelihood(read, part.tokens, tokenizer.start, grammar)
+            found = negative_log_likelihood(read, part.tokens, tokenizer.start, grammar, features)
         else:
             lanes = min(lanes, len(part.tokens))
             words = SIDE_BY_SIDE.format(lanes=lanes) if lanes > 1 else MASKED if masked else CARRIED
             found = checkpoint.model().negative_log_likelihood(
-                part.tokens, tokenizer.start, lanes=lanes, grammar=grammar, progress=progress
+                part.tokens, tokenizer.start, features=features, lanes=lanes, grammar=grammar, progress=progress
             )
     if len(part.tokens) < len(whole.tokens):
         words = BEGINNING.format(words=words, whole=len(whole.tokens), part=len(part.tokens))

@@ -105,7 +105,9 @@ def novel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TokenDataset:
 def random_checkpoint(tokenizer: Tokenizer, seed: int = 0, hidden_size: int = 24) -> Checkpoint:
     """The tiny fake: an untrained model that still speaks, instantly. Its logits are spread so that options matter."""
     torch.manual_seed(seed)
-    model = LanguageModel(ModelConfig(tokenizer.vocab_size, 8, hidden_size, 2))
+    rows = tokenizer.grammar.feature_rows
+    config = ModelConfig(tokenizer.vocab_size, 8, hidden_size, 2, feature_rows=rows, feature_dim=8 if rows else 0)
+    model = LanguageModel(config)
     model.output.weight.data *= 8
     return Checkpoint.of(model, tokenizer, card="# tiny\n", name="tiny")
 

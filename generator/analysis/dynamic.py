@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from generator.foundation.errors import CarouselError, Option
 from generator.foundation.options import DynamicOptions
 from generator.model.lstm import Dropout, LanguageModel
+from generator.tokenizers.base import FeatureIds, Grammar
 
 STRETCHES, SEGMENTS = 10, 30
 """The RMS gradients are measured on this many stretches of the training split, evenly spaced, of this many segments."""
@@ -33,6 +34,7 @@ def negative_log_likelihood(
     tokens: Ints,
     start: int,
     training: Ints,
+    grammar: Grammar,
     options: DynamicOptions,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> npt.NDArray[np.float64]:
@@ -50,6 +52,7 @@ def negative_log_likelihood(
         tokens: the tokens to score, shape (tokens,).
         start: the input before the first token.
         training: tokens that the model was trained on, for the RMS gradients; shape (training tokens,).
+        grammar: that of the tokens, from which the model may read features.
         progress: called with the tokens read and the tokens in all, those of `training` that are read included.
 
     Raises:
@@ -60,14 +63,16 @@ def negative_log_likelihood(
     if model.config.tied:
         learner.output.weight = learner.embedding.weight
     weights = list(learner.parameters())
-    stretches = [part[: SEGMENTS * options.segment] for part in np.array_split(training, STRETCHES) if len(part)]
+    told = grammar.features_before(training)
+    starts = [part[: SEGMENTS * options.segment] for part in np.array_split(np.arange(len(training)), STRETCHES)]
+    stretches = [part for part in starts if len(part)]
     measured = sum(map(len, stretches))
     total = measured + len(tokens)
 
     squares = [torch.zeros_like(weight) for weight in weights]
     count = done = 0
     for part in stretches:
-        for losses in _segments(learner, part, start, options.segment):
+        for losses in _segments(learner, training[part], told[part], start, options.segment):
             gradients = torch.autograd.grad(losses.mean(), weights)
             for square, gradient in zip(squares, gradients, strict=True):
                 square.addcmul_(gradient, gradient)
@@ -80,7 +85,7 @@ def negative_log_likelihood(
 
     origin = [weight.detach().clone() for weight in weights]
     found = []
-    for losses in _segments(learner, tokens, start, options.segment):
+    for losses in _segments(learner, tokens, grammar.features_before(tokens), start, options.segment):
         found.append(losses.detach())
         gradients = torch.autograd.grad(losses.mean(), weights)
         with torch.no_grad():
@@ -94,14 +99,15 @@ def negative_log_likelihood(
     return nats
 
 
-def _segments(model: LanguageModel, tokens: Ints, start: int, length: int) -> Iterator[Tensor]:
+def _segments(model: LanguageModel, tokens: Ints, features: FeatureIds, start: int, length: int) -> Iterator[Tensor]:
     """For each segment the negative log-likelihood of its tokens, shape (at most `length`,), under the weights at the
     moment when the iterator reaches it. The state is carried to the next segment, without its gradients."""
     targets = torch.from_numpy(tokens.astype(np.int64))
     inputs = torch.cat([torch.tensor([start]), targets[:-1]])
+    told = torch.from_numpy(features.astype(np.int64))
     state = model.zero_state(1)
     for left in range(0, len(targets), length):
         part = slice(left, left + length)
-        logits, after = model(inputs[None, part], state)
+        logits, after = model(inputs[None, part], state, told[None, part])
         yield F.cross_entropy(logits[0], targets[part], reduction="none")
         state = [(h.detach(), c.detach()) for h, c in after]

@@ -17,7 +17,7 @@ from generator.model.backends.memory import H_SCALE
 from generator.model.checkpoint import Checkpoint
 from generator.model.state import CELL, FORGET, HIDDEN, Floats, State
 from generator.streaming.course import Progress, quiet
-from generator.tokenizers.base import Tokens
+from generator.tokenizers.base import FeatureIds, Tokens
 
 SHORTEST, WARM_UP = 1024, 256
 """The least tokens of a stretch that is not alone, and the tokens that are read before it."""
@@ -34,6 +34,8 @@ class Stretches:
     tokens: Tokens
     start: int
     """What is read before the first token of all."""
+    features: FeatureIds
+    """The ids of the features before each of the tokens, (tokens, columns)."""
     first: int
     past: int
     most: int = STRETCHES
@@ -60,7 +62,8 @@ class Stretches:
                 memory.load(0, zero)  # nothing was before it
             before = np.minimum(firsts + step, self.past - 1) - 1
             inputs = np.where(before < 0, self.start, tokens[np.maximum(before, 0)]).astype(np.int64)
-            backend.forward(backend.network, memory.rows, inputs, self.count, logits, False)
+            told = self.features[before + 1].astype(np.int64)
+            backend.forward(backend.network, memory.rows, inputs, told, self.count, logits, False)
             if step >= 0:
                 yield step
 
@@ -97,7 +100,8 @@ def watch(
     """Read a split, or its first `most` tokens, and keep what the units did. 2 × 512 units take about 25 µs a token."""
     split = split.beginning(most)
     tokens, config, prepared = np.asarray(split.tokens), checkpoint.config, prepare(backend, checkpoint)
-    stretches = Stretches(tokens, checkpoint.tokenizer.start, 0, len(tokens))
+    features = checkpoint.tokenizer.grammar.features_before(tokens)
+    stretches = Stretches(tokens, checkpoint.tokenizer.start, features, 0, len(tokens))
     count, length = stretches.count, stretches.length
     memory = prepared.memory(count)
     trace = memory.new_trace(count, PART)

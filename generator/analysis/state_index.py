@@ -164,7 +164,9 @@ def _build(
     for left in folder.parent.glob(f".{folder.name}.????????"):  # of a killed process
         shutil.rmtree(left, ignore_errors=True)
     backend = prepare("int8", checkpoint)
-    thresholds = _thresholds(backend, checkpoint, tokens)
+    features = checkpoint.tokenizer.grammar.features_before(tokens)
+    stretches_of = partial(Stretches, tokens, checkpoint.tokenizer.start, features)
+    thresholds = _thresholds(backend, stretches_of(0, len(tokens)))
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         made = Path(temporary) / folder.name
         made.mkdir()
@@ -174,7 +176,7 @@ def _build(
 
         def fill(number: int) -> None:
             first, past = starts[number], min(starts[number] + SLICE, len(tokens))
-            stretches = Stretches(tokens, checkpoint.tokenizer.start, first, past, STRETCHES)
+            stretches = stretches_of(first, past, STRETCHES)
             found = np.empty((stretches.count, stretches.length, shape[0]), np.uint64)
             for step, cells in _top_cells(backend, stretches):
                 found[:, step] = _packed(cells > thresholds)
@@ -210,10 +212,10 @@ def _top_cells(backend: Backend, stretches: Stretches) -> Iterator[tuple[int, Fl
         yield step, memory.rows.c[-1, :, : backend.config.hidden_size]
 
 
-def _thresholds(backend: Backend, checkpoint: Checkpoint, tokens: Tokens) -> Floats:
+def _thresholds(backend: Backend, stretches: Stretches) -> Floats:
     """The percentiles in short parts from all over the split."""
     some = []
-    for step, cells in _top_cells(backend, Stretches(tokens, checkpoint.tokenizer.start, 0, len(tokens), STRETCHES)):
+    for step, cells in _top_cells(backend, stretches):
         some.append(cells.copy())
         if step + 1 == SAMPLED:
             break

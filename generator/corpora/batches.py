@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from generator.tokenizers.base import Tokenizer, Tokens
+from generator.tokenizers.base import FeatureIds, Tokenizer, Tokens
 
 IGNORED = -100
 """A target that does not count (torch's `ignore_index`)."""
@@ -39,6 +39,8 @@ class Batches:
     """Shape (windows, lanes, steps): the token after each input, or `IGNORED`."""
     cold: npt.NDArray[np.bool_]
     """Shape (windows, lanes): whether the row's state is set to zero before the window."""
+    features: FeatureIds
+    """Shape (windows, lanes, steps, columns): the ids of the features after each input."""
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -67,6 +69,7 @@ def one_pass(
     """
     random = np.random.default_rng([seed, number])
     stream: list[Tokens] = []
+    told: list[FeatureIds] = []
     starts: list[npt.NDArray[np.int64]] = []
     length = 0
     first_style = tokenizer.vocab_size - len(tokenizer.styles)
@@ -82,26 +85,36 @@ def one_pass(
         chosen = candidates[random.random(len(candidates)) < share]
         starts.append(chosen + length)
         stream.append(piece)
+        told.append(tokenizer.grammar.features_before(piece))
         length += len(piece)
     tokens = np.concatenate(stream)
     # The tokens are rotated by another amount in each pass, so that windows begin at other tokens.
     shift = int(random.integers(length))
-    tokens = np.roll(tokens, -shift)
+    tokens, features = np.roll(tokens, -shift), np.roll(np.concatenate(told), -shift, axis=0)
     cuts = np.unique((np.concatenate(starts) - shift) % length)
     cuts = cuts[cuts > 0]
-    return _cut_into_rows(tokens, cuts, tokenizer.start, lanes, steps)
+    return _cut_into_rows(tokens, features, cuts, tokenizer.start, lanes, steps)
 
 
-def _cut_into_rows(tokens: Tokens, cuts: npt.NDArray[np.int64], start: int, lanes: int, steps: int) -> Batches:
+def _cut_into_rows(
+    tokens: Tokens,
+    features: FeatureIds,
+    cuts: npt.NDArray[np.int64],
+    start: int,
+    lanes: int,
+    steps: int,
+) -> Batches:
     """Cut a sequence of tokens into windows, and these into rows.
 
     Args:
+        features: the ids of the features before each token, (tokens, columns).
         cuts: where windows begin with a zero state, ascending, without 0.
         start: the input before the first token of a stream.
     """
     inputs: list[Tokens] = []
     targets: list[npt.NDArray[np.int32]] = []
     cold: list[npt.NDArray[np.bool_]] = []
+    told: list[FeatureIds] = []
     edges = [0, *cuts.tolist(), len(tokens)]
     for left, right in pairwise(edges):
         windows = -(-(right - left) // steps)
@@ -113,7 +126,10 @@ def _cut_into_rows(tokens: Tokens, cuts: npt.NDArray[np.int64], start: int, lane
         inputs.append(before.reshape(windows, steps))
         targets.append(after.reshape(windows, steps))
         cold.append(np.arange(windows) == (0 if left else -1))
-    x, y, z = np.concatenate(inputs), np.concatenate(targets), np.concatenate(cold)
+        known = np.zeros((windows * steps, features.shape[1]), np.uint16)
+        known[: right - left] = features[left:right]
+        told.append(known.reshape(windows, steps, -1))
+    x, y, z, ids = np.concatenate(inputs), np.concatenate(targets), np.concatenate(cold), np.concatenate(told)
     lanes = min(lanes, len(x))
     windows = len(x) // lanes
     keep = lanes * windows
@@ -121,4 +137,5 @@ def _cut_into_rows(tokens: Tokens, cuts: npt.NDArray[np.int64], start: int, lane
         x[:keep].reshape(lanes, windows, steps).swapaxes(0, 1),
         y[:keep].reshape(lanes, windows, steps).swapaxes(0, 1),
         z[:keep].reshape(lanes, windows).swapaxes(0, 1),
+        ids[:keep].reshape(lanes, windows, steps, -1).swapaxes(0, 1),
     )

@@ -229,6 +229,7 @@ class TrainingOptions:
     embedding_dim: int = option(128, "units of the embedding", minimum=1, maximum=8192)
     hidden_size: int = option(512, "units of each LSTM layer", minimum=1, maximum=8192)
     num_layers: int = option(2, "LSTM layers", minimum=1, maximum=16)
+    feature_dim: int = option(128, "units for the features of a tokenizer that has some", minimum=0, maximum=8192)
     steps: int | None = option(None, "updates at most", minimum=1, maximum=10**9)
     minutes: float | None = option(
         None, "minutes at most, from the corpus's tokens to the card", minimum=0.01, maximum=100_000

@@ -143,6 +143,11 @@ class Checkpoint:
                 f"{folder / TOKENIZER}: {tokenizer.vocab_size} tokens, but the model has {config.vocab_size}; "
                 "restore the tokenizer that the model was trained with"
             )
+        if config.feature_rows not in (0, tokenizer.grammar.feature_rows):
+            raise CarouselError(
+                f"{folder / TOKENIZER}: its features have {tokenizer.grammar.feature_rows} values, but the model reads "
+                f"{config.feature_rows}; restore the tokenizer that the model was trained with"
+            )
         weights = _read_weights(folder / WEIGHTS, config, _made_for(config, tokenizer))
         card, units = _read_text(folder / CARD), _read_text(folder / UNITS)
         options, tokenizer = read_defaults(folder, tokenizer)

@@ -27,7 +27,8 @@ def join(members: Sequence[Checkpoint]) -> Checkpoint:
     same.
 
     Raises:
-        CarouselError: there are none, or they differ in their tokenizer or their number of layers.
+        CarouselError: there are none, or they differ in their tokenizer, their number of layers or whether they read
+            features.
     """
     if not members:
         raise CarouselError("nothing to join; give checkpoints")
@@ -39,11 +40,15 @@ def join(members: Sequence[Checkpoint]) -> Checkpoint:
             )
         if member.config.num_layers != first.config.num_layers:
             raise CarouselError(f"{member.name} and {first.name} differ in their number of layers; train them alike")
+        if member.config.feature_rows != first.config.feature_rows:
+            raise CarouselError(f"only one of {member.name} and {first.name} reads features; train them alike")
     config = ModelConfig(
         first.config.vocab_size,
         sum(member.config.embedding_dim for member in members),
         sum(member.config.hidden_size for member in members),
         first.config.num_layers,
+        feature_rows=first.config.feature_rows,
+        feature_dim=sum(member.config.feature_dim for member in members),
     )
 
     def all_of(tensor: str) -> list[Floats]:
@@ -52,18 +57,26 @@ def join(members: Sequence[Checkpoint]) -> Checkpoint:
     own = to_json(first.defaults, first.tokenizer)
     weights: dict[str, Floats] = {}
     for tensor in first.weights:
-        if tensor == "embedding.weight":
+        if tensor in ("embedding.weight", "features.weight"):
             weights[tensor] = np.concatenate(all_of(tensor), axis=1)
         elif tensor == "output.weight":
             weights[tensor] = np.concatenate(all_of(tensor), axis=1) / np.float32(len(members))
         elif tensor == "output.bias":
             weights[tensor] = np.mean(all_of(tensor), axis=0)
+        elif tensor == "lstm.weight_ih_l0":
+            cut = [np.split(member.weights[tensor], [member.config.embedding_dim], axis=1) for member in members]
+            weights[tensor] = np.concatenate([_by_gates(side) for side in zip(*cut, strict=True)], axis=1)
         else:
-            gates = zip(*(np.split(part, GATES) for part in all_of(tensor)), strict=True)
-            weights[tensor] = np.concatenate([_block_diagonal(gate) for gate in gates])
+            weights[tensor] = _by_gates(all_of(tensor))
     alike = all(to_json(member.defaults, member.tokenizer) == own for member in members)
     options, tokenizer = from_json(own if alike else {}, tokenizers.from_json(first.tokenizer.to_json()))
     return Checkpoint(config, weights, tokenizer, defaults=options)
+
+
+def _by_gates(parts: Sequence[Floats]) -> Floats:
+    """The members' weights of a layer as one: block-diagonal for each gate."""
+    gates = zip(*(np.split(part, GATES) for part in parts), strict=True)
+    return np.concatenate([_block_diagonal(gate) for gate in gates])
 
 
 def _block_diagonal(parts: Sequence[Floats]) -> Floats:

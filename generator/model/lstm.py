@@ -18,8 +18,10 @@ from torch.nn import functional as F
 
 from generator.model.config import ModelConfig
 from generator.model.state import State
-from generator.tokenizers.base import Grammar, Mask
+from generator.tokenizers.base import FeatureIds, Grammar, Mask
 
+FEATURE_SPREAD = 0.05
+"""The standard deviation of the features' vectors at first. Some dozens of them add up to less than 1, mostly."""
 LayerStates = list[tuple[Tensor, Tensor]]
 """(h, c) of each layer, each of shape (lanes, hidden_size)."""
 STEPS_AT_ONCE = 256
@@ -84,8 +86,11 @@ class LanguageModel(nn.Module):
                 if weights
                 else nn.Embedding(config.vocab_size, config.embedding_dim)
             )
-            self.lstm = nn.LSTM(config.embedding_dim, config.hidden_size, config.num_layers, batch_first=True)
+            inputs = config.embedding_dim + config.feature_dim
+            self.lstm = nn.LSTM(inputs, config.hidden_size, config.num_layers, batch_first=True)
             self.output = nn.Linear(config.hidden_size, config.vocab_size)
+            if config.feature_rows:
+                self.features = nn.EmbeddingBag(config.feature_rows, config.feature_dim, mode="sum")
         if config.tied:
             self.output.weight = self.embedding.weight
         if weights:
@@ -95,6 +100,8 @@ class LanguageModel(nn.Module):
 
     def reset_parameters(self, time_scale: int = 0) -> None:
         nn.init.normal_(self.embedding.weight, std=self.config.embedding_dim**-0.5)
+        if self.config.feature_rows:
+            nn.init.normal_(self.features.weight, std=FEATURE_SPREAD)
         nn.init.zeros_(self.output.bias)
         if not self.config.tied:
             nn.init.xavier_uniform_(self.output.weight)
@@ -108,18 +115,28 @@ class LanguageModel(nn.Module):
         shape = (lanes, self.config.hidden_size)
         return [(torch.zeros(shape), torch.zeros(shape)) for _ in range(self.config.num_layers)]
 
-    def forward(self, tokens: Tensor, state: LayerStates) -> tuple[Tensor, LayerStates]:
-        """Read tokens (lanes, steps) from a state; return logits (lanes, steps, vocab_size) and the state after."""
-        hidden, after = self.read(tokens, state)
+    def forward(self, tokens: Tensor, state: LayerStates, features: Tensor | None = None) -> tuple[Tensor, LayerStates]:
+        """Read tokens (lanes, steps) from a state; return logits (lanes, steps, vocab_size) and the state after.
+
+        Args:
+            features: the ids of the features after each token, (lanes, steps, columns), if the model reads features.
+        """
+        hidden, after = self.read(tokens, state, features)
         return self.logits(hidden), after
 
     def logits(self, hidden: Tensor) -> Tensor:
         """The logits for outputs of the last LSTM layer, (lanes, steps, hidden_size)."""
         return self.output(self._drop(hidden, self.dropout.output))  # type: ignore[no-any-return]
 
-    def read(self, tokens: Tensor, state: LayerStates) -> tuple[Tensor, LayerStates]:
+    def read(self, tokens: Tensor, state: LayerStates, features: Tensor | None = None) -> tuple[Tensor, LayerStates]:
         """As `forward`, but return the last layer's h at each step, (lanes, steps, hidden_size), instead of logits."""
-        x = self._drop(self.embedding(tokens), self.dropout.embedding)
+        x = self.embedding(tokens)
+        if self.config.feature_rows:
+            if features is None:
+                raise ValueError("this model reads features besides tokens")
+            sums = self.features(features.flatten(0, 1)).view(*tokens.shape, -1)
+            x = torch.cat([x, sums.clamp(-1, 1)], dim=2)
+        x = self._drop(x, self.dropout.embedding)
         after: LayerStates = []
         for layer in range(self.config.num_layers):
             if layer:
@@ -138,6 +155,7 @@ class LanguageModel(nn.Module):
         tokens: npt.NDArray[np.integer[Any]],
         start: int,
         *,
+        features: FeatureIds | None = None,
         state: State | None = None,
         lanes: int = 1,
         grammar: Grammar | None = None,
@@ -147,6 +165,7 @@ class LanguageModel(nn.Module):
 
         Args:
             start: the token before the first one.
+            features: the ids of the features before each token, (tokens, columns), if the model reads features.
             state: the state before `start` is read, by default zero; only with one lane.
             lanes: cut the tokens into so many sequences of equal length that are read in parallel, which is faster.
                 Each starts from a zero state and the token before it. Up to lanes - 1 tokens at the end are left out.
@@ -162,7 +181,10 @@ class LanguageModel(nn.Module):
         if state is not None:
             begun = [(torch.tensor(h)[None], torch.tensor(c)[None]) for h, c in zip(state.h, state.c, strict=True)]
         masks = None if grammar is None else grammar.masks(tokens, self.config.vocab_size, STEPS_AT_ONCE)
-        return self._read(first, targets, progress, begun, masks).flatten().numpy()
+        told = None
+        if features is not None:
+            told = torch.from_numpy(features[: lanes * steps].astype(np.int64)).view(lanes, steps, features.shape[1])
+        return self._read(first, targets, progress, begun, masks, told).flatten().numpy()
 
     @torch.no_grad()
     def negative_log_likelihood_in_windows(
@@ -191,15 +213,17 @@ class LanguageModel(nn.Module):
         progress: Callable[[int, int], None] | None = None,
         state: LayerStates | None = None,
         masks: Iterator[Mask] | None = None,
+        features: Tensor | None = None,
     ) -> Tensor:
         """The negative log-likelihood of `targets`, (lanes, steps), if each lane reads its `first` token, (lanes, 1),
-        and then the targets, from `state`, by default zero; `masks` are those of `Grammar.masks`."""
+        and then the targets, from `state`, by default zero; `masks` are those of `Grammar.masks`, `features` are the
+        ids before each target, (lanes, steps, columns)."""
         inputs = torch.cat([first, targets[:, :-1]], dim=1)
         state = state or self.zero_state(len(targets))
         found = []
         for left in range(0, targets.shape[1], STEPS_AT_ONCE):
             part = slice(left, left + STEPS_AT_ONCE)
-            logits, state = self(inputs[:, part], state)
+            logits, state = self(inputs[:, part], state, None if features is None else features[:, part])
             if masks is not None:
                 logits = logits.masked_fill(~torch.from_numpy(next(masks)), -torch.inf)
             found.append(F.cross_entropy(logits.transpose(1, 2).float(), targets[:, part], reduction="none"))

@@ -32,7 +32,7 @@ from generator.streaming.jobs import CHUNK, Cursor, Job, Result
 from generator.streaming.rng import uniform
 from generator.streaming.sampling import draw, weigh
 from generator.streaming.violations import CONSTRAINED, close_copies
-from generator.tokenizers.base import Mask, Rows, Tokenizer
+from generator.tokenizers.base import Loops, Mask, Rows, Tokenizer
 
 POSITION, LEFT, EMITTED, GIVEN, SEED, TOP_K, ENDING = range(7)
 NEXT, NEVER, STOP = range(len(AT_END))
@@ -76,6 +76,8 @@ class Workspace(NamedTuple):
     """Whether the stream has `at_end="never"`, (rows,)."""
     relaxed: Rows
     """The constraints that are relaxed in this step, as bits, (rows,)."""
+    features: Rows
+    """The ids of the features before the next token, (rows, columns); no columns if the model reads none."""
     weights: npt.NDArray[np.float64]
     order: Rows
     violations: Rows
@@ -111,6 +113,7 @@ class Batch:
             np.zeros(rows, np.bool_),
             np.zeros(rows, np.bool_),
             np.zeros(rows, np.int64),
+            np.zeros((rows, grammar.columns if backend.config.feature_rows else 0), np.int64),
             np.zeros(vocab_size, np.float64),
             np.zeros(vocab_size, np.int64),
             np.zeros(vocab_size, np.int64),
@@ -180,10 +183,11 @@ EMPTY = np.zeros((3, 5), np.int64), np.frombuffer(b"", np.uint16), np.frombuffer
 forward: Any
 allowed: Any
 advance: Any
+features: Any
 restrict: Any
-forward = allowed = advance = restrict = None
+forward = allowed = advance = features = restrict = None
 MATCHED = False
-"""Whether there is a search for copies. `specialised` replaces this and the four functions above in `_advance`."""
+"""Whether there is a search for copies. `specialised` replaces this and the five functions above in `_advance`."""
 
 
 def _advance(
@@ -214,7 +218,9 @@ def _advance(
         for row in range(count):
             given[row] = jobs.counters[row, EMITTED] < jobs.counters[row, GIVEN]
             drawing |= not given[row]
-        forward(network, memory, tokens, count, work.logits, drawing)
+        if work.features.shape[1]:
+            features(rules, grammar, work.features[:count])
+        forward(network, memory, tokens, work.features, count, work.logits, drawing)
         relaxed[:] = 0
         if drawing:
             allowed(rules, grammar, masks)
@@ -257,13 +263,12 @@ def _emit(row: int, jobs: JobArrays, work: Workspace, end: int) -> bool:
 
 
 @cache
-def _compiled_for(product: str, kind: str, matched: bool, *functions: Any) -> Any:
-    forward, allowed, advance, restrict = functions
-    names = {"forward": forward, "allowed": allowed, "advance": advance, "restrict": restrict, "MATCHED": matched}
+def _compiled_for(product: str, kind: str, matched: bool, forward: Any, loops: Loops, restrict: Any) -> Any:
+    names = {"forward": forward, **loops._asdict(), "restrict": restrict, "MATCHED": matched}
     return specialised(_advance, f"{product}_{kind}{'_matched' if matched else ''}", **names)
 
 
 def compiled_for(backend: Backend, tokenizer: Tokenizer, constraints: Constraints, matched: bool) -> Any:
     """`_advance`, compiled for this combination."""
-    rest = backend.forward, *tokenizer.grammar.loops, constraints.restrict
+    rest = backend.forward, tokenizer.grammar.loops, constraints.restrict
     return _compiled_for(backend.product, tokenizer.kind, matched, *rest)

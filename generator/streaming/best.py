@@ -78,7 +78,7 @@ def candidates(
             drawn[index] += more
     reader = model.checkpoint.model()
     found = [
-        rate(reader, here, seed, *cut_at_bars(model.tokenizer, here, continuation, bars))
+        rate(reader, model.tokenizer, here, seed, *cut_at_bars(model.tokenizer, here, continuation, bars))
         for seed, continuation in zip(seeds, drawn, strict=True)
     ]
     return sorted(found, key=lambda candidate: (candidate.nats_per_unit, candidate.seed))
@@ -97,7 +97,10 @@ def cut_at_bars(tokenizer: Tokenizer, here: Snapshot, tokens: Sequence[int], bar
     return list(tokens), units
 
 
-def rate(reader: LanguageModel, here: Snapshot, seed: int, tokens: Sequence[int], units: int) -> Candidate:
+def rate(
+    reader: LanguageModel, tokenizer: Tokenizer, here: Snapshot, seed: int, tokens: Sequence[int], units: int
+) -> Candidate:
     """The candidate for tokens that continue a snapshot."""
-    nats = reader.negative_log_likelihood(np.array(tokens), here.token, state=here.state)
+    features = tokenizer.grammar.features_before(np.array(tokens), tokenizer.decoder(here.decoder).memory)
+    nats = reader.negative_log_likelihood(np.array(tokens), here.token, features=features, state=here.state)
     return Candidate(seed, len(tokens), units, float(nats.sum()))

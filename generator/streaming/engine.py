@@ -109,7 +109,8 @@ class Model:
             CarouselError: the piece is of the wrong kind, or the vocabulary cannot express it.
         """
         tokens = self._tokens_of(piece)
-        return self.checkpoint.model().negative_log_likelihood(tokens, self.tokenizer.start)
+        features = self.tokenizer.grammar.features_before(tokens)
+        return self.checkpoint.model().negative_log_likelihood(tokens, self.tokenizer.start, features=features)
 
     def _tokens_of(self, piece: str | Score | list[Event]) -> npt.NDArray[np.uint16]:
         if isinstance(piece, list):

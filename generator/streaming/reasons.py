@@ -40,6 +40,9 @@ def reasons(engine: Runtime, before: Snapshot, token: int, count: int) -> list[R
     shape = len(GATES), config.num_layers, config.hidden_size
     clamped = clamps.encode(before.options.clamp, config)
     free = np.full((len(PARTS), *shape[1:]), np.nan, np.float32) if clamped is None else clamped
+    features = np.zeros((ROWS, engine.tokenizer.grammar.columns), np.int64)
+    remembered = engine.tokenizer.decoder(before.decoder).memory
+    engine.tokenizer.grammar.features(np.tile(remembered, (ROWS, 1)), features)
     memory, logits = backend.memory(ROWS), np.empty((ROWS, config.vocab_size), np.float32)
     ablations: list[tuple[int, ...] | None] = [None, *np.ndindex(shape)]
     nats = []
@@ -51,7 +54,7 @@ def reasons(engine: Runtime, before: Snapshot, token: int, count: int) -> list[R
                 values[PARTS.index(GATES[place[0]]), place[1], place[2]] = 0
             memory.load(row, before.state)
             memory.clamp(row, values)
-        backend.step(np.full(len(part), before.token), memory, logits)
+        backend.step(np.full(len(part), before.token), memory, logits, features[: len(part)])
         nats.append(nats_of(logits[: len(part)], np.full(len(part), token)))
     plain, *without = np.concatenate(nats).tolist()
     found = [

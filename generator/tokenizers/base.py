@@ -8,11 +8,13 @@ time and returns the events that are now complete. Its whole state is a small JS
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Protocol
+from functools import cache
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from generator.foundation.jit import compiled, specialised
 from generator.foundation.omissions import Report
 from generator.music.score import MusicEvent, Note, Voice
 from generator.tokenizers.labels import Labels
@@ -21,12 +23,26 @@ Tokens = npt.NDArray[np.uint16]
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 Event = str | MusicEvent
+FeatureIds = npt.NDArray[np.uint16]
 
 LARGEST_COUNT = 2**53
 """The largest number of ticks, notes or characters that is accepted in a state from outside. Every JSON reader keeps it
 exact, and sums with it do not overflow an int64."""
 SILENT = 2**62
 """Stands for the start of a note where no note sounds. It is later than every tick."""
+
+
+@compiled
+def no_features(rules: Rows, memory: Rows, ids: Rows) -> None:
+    """`Grammar.features` of a grammar without features."""
+
+
+class Loops(NamedTuple):
+    """The methods of a grammar as compiled functions, which take `rules` before their other arguments."""
+
+    allowed: Callable[[Rows, Rows, Mask], None]
+    advance: Callable[[Rows, Rows, Rows], None]
+    features: Callable[[Rows, Rows, Rows], None] = no_features
 
 
 class Grammar:
@@ -36,8 +52,11 @@ class Grammar:
     """The length of a row of memory."""
     rules: Rows
     """The vocabulary, as an array for the compiled loops."""
-    loops: tuple[Callable[[Rows, Rows, Mask], None], Callable[[Rows, Rows, Rows], None]]
-    """`allowed` and `advance` as compiled functions, which take `rules` before their other arguments."""
+    loops: Loops
+    columns: int = 0
+    """The number of features, which a model may read besides each token; 0 if there are none."""
+    feature_rows: int = 0
+    """The number of values of all features together; the ids of one feature follow those of another."""
 
     def begin(self) -> Rows:
         """The memory of a stream without any tokens, shape (size,)."""
@@ -48,12 +67,27 @@ class Grammar:
 
         A row of the mask has at least one `True` if every token so far was allowed.
         """
-        self.loops[0](self.rules, memory, masks)
+        self.loops.allowed(self.rules, memory, masks)
 
     def advance(self, memory: Rows, tokens: Rows) -> None:
         """Add one token to each stream. `tokens`, shape (n,), are below vocab_size; `memory`, shape (n, size), changes
         in place."""
-        self.loops[1](self.rules, memory, tokens)
+        self.loops.advance(self.rules, memory, tokens)
+
+    def features(self, memory: Rows, ids: Rows) -> None:
+        """Write into `ids`, shape (n, columns), the ids of the features before the next token, each below
+        `feature_rows`; `memory` has shape (n, size)."""
+        self.loops.features(self.rules, memory, ids)
+
+    def features_before(self, tokens: npt.NDArray[np.integer[Any]], memory: Rows | None = None) -> FeatureIds:
+        """The ids of the features before each token of one stream, (tokens, columns), which goes on from a row of
+        memory, by default from its start."""
+        ids = np.empty((len(tokens), self.columns), np.uint16)
+        if self.columns:
+            rows = (self.begin() if memory is None else memory)[np.newaxis].copy()
+            found = np.empty((1, self.columns), np.int64)
+            _compiled_for(self.loops)(self.rules, rows, np.asarray(tokens, np.int64), found, ids)
+        return ids
 
     def memories(self, tokens: npt.NDArray[np.integer[Any]], part: int = 4096) -> Iterator[Rows]:
         """The memory of one stream before each token of `tokens`, (tokens, size), in parts, of which the next one
@@ -73,6 +107,26 @@ class Grammar:
             masks = np.empty((len(rows), vocab_size), np.bool_)
             self.allowed(rows, masks)
             yield masks
+
+
+features: Any
+advance: Any
+features = advance = None
+"""What `specialised` replaces in `_features_before`."""
+
+
+def _features_before(rules: Rows, memory: Rows, tokens: Rows, found: Rows, ids: FeatureIds) -> None:
+    for step in range(len(tokens)):
+        features(rules, memory, found)
+        for column in range(ids.shape[1]):
+            ids[step, column] = found[0, column]
+        advance(rules, memory, tokens[step : step + 1])
+
+
+@cache
+def _compiled_for(loops: Loops) -> Any:
+    names = {"advance": loops.advance, "features": loops.features}
+    return specialised(_features_before, loops.features.__module__.rpartition(".")[2], **names)
 
 
 class Decoder(Protocol):

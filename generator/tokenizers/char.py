@@ -15,7 +15,7 @@ from generator.foundation.jit import compiled
 from generator.foundation.omissions import Report, cause
 from generator.music.score import Voice
 from generator.tokenizers import char_labels
-from generator.tokenizers.base import LARGEST_COUNT, Event, Grammar, GrammarDecoder, Mask, Rows, Tokens, whole
+from generator.tokenizers.base import LARGEST_COUNT, Event, Grammar, GrammarDecoder, Loops, Mask, Rows, Tokens, whole
 from generator.tokenizers.labels import Labels
 
 UNKNOWN = 0
@@ -54,7 +54,7 @@ class CharGrammar(Grammar):
     """Any token may follow any other, except that the unknown token is never sampled."""
 
     size: int = 0
-    loops = allowed, advance
+    loops = Loops(allowed, advance)
 
     def __init__(self, allowed: Mask) -> None:
         """Make the grammar that allows the tokens in `allowed`, shape (vocab_size,)."""

@@ -21,7 +21,7 @@ import numpy as np
 from generator.foundation.errors import CarouselError
 from generator.foundation.jit import compiled
 from generator.music.score import TimeSignature
-from generator.tokenizers.base import Grammar, Mask, Rows
+from generator.tokenizers.base import Grammar, Loops, Mask, Rows
 from generator.tokenizers.styles import check
 
 KINDS = ("end", "bar", "time-signature", "tempo", "position", "offset", "drum", "velocity", "style")
@@ -229,7 +229,7 @@ def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
 class DrumsGrammar(Grammar):
     """The grammar of one vocabulary."""
 
-    loops = allowed, advance
+    loops = Loops(allowed, advance)
     size = len(FIELDS)
 
     def __init__(self, table: Table) -> None:

@@ -18,7 +18,17 @@ import numpy as np
 from generator.foundation.jit import compiled
 from generator.music.names import note_name
 from generator.music.score import Note, PieceEnd, Tempo
-from generator.tokenizers.base import LARGEST_COUNT, SILENT, Event, Grammar, Mask, Rows, SoundingNotesDecoder, whole
+from generator.tokenizers.base import (
+    LARGEST_COUNT,
+    SILENT,
+    Event,
+    Grammar,
+    Loops,
+    Mask,
+    Rows,
+    SoundingNotesDecoder,
+    whole,
+)
 
 LOWEST, HIGHEST = 21, 108
 """The pitches of a piano's 88 keys."""
@@ -86,7 +96,7 @@ def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
 class FramesGrammar(Grammar):
     """The grammar of the frames tokenizer, whose vocabulary is fixed."""
 
-    loops = allowed, advance
+    loops = Loops(allowed, advance)
     rules: Rows = np.zeros((1, 1), dtype=np.int64)
     """Unused: the loops have the vocabulary as constants."""
 

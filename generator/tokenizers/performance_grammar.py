@@ -18,7 +18,7 @@ import numpy as np
 from generator.foundation.errors import CarouselError
 from generator.foundation.jit import compiled
 from generator.music.keys import KEYS, above_plain
-from generator.tokenizers.base import SILENT, Grammar, Mask, Rows
+from generator.tokenizers.base import SILENT, Grammar, Loops, Mask, Rows
 from generator.tokenizers.recent import ONSETS, push
 from generator.tokenizers.styles import check
 
@@ -241,7 +241,7 @@ def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
 class PerformanceGrammar(Grammar):
     """The grammar of one vocabulary."""
 
-    loops = allowed, advance
+    loops = Loops(allowed, advance)
 
     def __init__(self, table: Table) -> None:
         self.table = table

@@ -51,6 +51,8 @@ from generator.tokenizers.score_vocabulary import (
 from generator.tokenizers.score_voices import assigned
 from generator.tokenizers.styles import common
 
+FEATURES = 1
+"""The version of `score_features`. Tokenizers of before had none."""
 LONGEST_TICKS = 16 * TICKS_PER_QUARTER
 """The longest bar and the longest note that a vocabulary may contain."""
 TRANSPOSITIONS = range(-11, 12)
@@ -71,10 +73,10 @@ class ScoreTokenizer:
     ticks_per_quarter: ClassVar[int] = TICKS_PER_QUARTER
     report: ClassVar[type[Report]] = ScoreReport
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, has_features: bool = False) -> None:
         self.table = table
         self.bar_lines = range(table.first[BAR], table.past[BAR])
-        self.grammar = ScoreGrammar(table)
+        self.grammar = ScoreGrammar(table, has_features)
         self.vocab_size = len(table.rows)
         self.end = self.start = table.first[END]
         self.voices: tuple[Voice, ...] = tuple(part.voice for part in table.parts)
@@ -128,15 +130,21 @@ class ScoreTokenizer:
         ]
         rows += [f"loudness {velocity}" for velocity in velocities(pieces)]
         rows += [f"style {style}" for style in common(piece.style for piece in pieces)]
-        return ScoreTokenizer(Table(rows, parts))
+        return ScoreTokenizer(Table(rows, parts), has_features=True)
 
     def to_json(self) -> dict[str, Any]:
         parts = [asdict(part) for part in self.table.parts]
-        return {"kind": self.kind, "voices": parts, "vocabulary": list(self.table.rows)}
+        features = {"features": FEATURES} if self.grammar.columns else {}
+        return {"kind": self.kind, "voices": parts, "vocabulary": list(self.table.rows), **features}
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> ScoreTokenizer:
-        return ScoreTokenizer(Table(data["vocabulary"], [Part(**part) for part in data["voices"]]))
+        features = data.get("features")
+        if features not in (None, FEATURES):
+            raise CarouselError(f"its features are {features!r}; this Carousel knows {FEATURES}")
+        return ScoreTokenizer(
+            Table(data["vocabulary"], [Part(**part) for part in data["voices"]]), features is not None
+        )
 
     # Encoding
 

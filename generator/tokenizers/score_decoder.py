@@ -10,6 +10,7 @@ import numpy as np
 from generator.music.keys import KEYS, SHARPS
 from generator.music.names import note_name, value_name
 from generator.music.score import DEFAULT_VELOCITY, Bar, Note, PieceEnd, Tempo, TimeSignature
+from generator.tokenizers import score_history as history
 from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Rows, whole
 from generator.tokenizers.recent import ONSETS
 from generator.tokenizers.score_grammar import ScoreGrammar
@@ -53,7 +54,7 @@ class ScoreDecoder(GrammarDecoder):
 
     The state has the fields of the memory; `[voice, pitch, end tick]` of each note that sounds; for each voice `[start
     tick, pitch, pitch of the note before]` of its last note; the last second's onsets in microseconds, the newest
-    first; and, if the vocabulary has loudness, the velocity of each voice.
+    first; if the vocabulary has loudness, the velocity of each voice; and, with features, what `score_history` keeps.
     """
 
     def __init__(self, grammar: ScoreGrammar, state: dict[str, Any] | None = None) -> None:
@@ -103,6 +104,8 @@ class ScoreDecoder(GrammarDecoder):
             if not set(velocities) <= {-1, *table.velocities.tolist()}:
                 raise ValueError("a decoder's state has a loudness that its vocabulary lacks")
             self._loudness(row)[:] = np.array(velocities).reshape(len(table.parts))
+        if self._history.size:
+            self._history[:] = history.from_json(state["history"], len(table.rows))
 
     def _last_notes(self, row: Rows) -> Rows:
         """Each voice's last note, shape (voices, 3)."""
@@ -111,12 +114,17 @@ class ScoreDecoder(GrammarDecoder):
 
     def _loudness(self, row: Rows) -> Rows:
         """Each voice's velocity or -1, shape (voices,)."""
-        return row[loudness_of(self._rules, 0) :]
+        return row[loudness_of(self._rules, 0) : history.history_of(self._rules)]
+
+    @property
+    def _history(self) -> Rows:
+        """The memory of the last bars; empty without features."""
+        return self.memory[history.history_of(self._rules) :]
 
     def state(self) -> dict[str, Any]:
         table, memory = self._table, self.memory
         voices = len(table.parts)
-        ends = memory[FREE + voices * (1 + LAST_NOTE_SIZE) : -voices].reshape(voices, -1)
+        ends = memory[FREE + voices * (1 + LAST_NOTE_SIZE) : loudness_of(self._rules, 0)].reshape(voices, -1)
         onsets = memory[RECENT : RECENT + ONSETS]
         return {
             "memory": dict(zip(FIELDS, memory[: len(FIELDS)].tolist(), strict=True)),
@@ -127,6 +135,7 @@ class ScoreDecoder(GrammarDecoder):
             "latest": self._last_notes(memory).tolist(),
             "recent": onsets[onsets > memory[CLOCK] - SECOND].tolist(),
             **({"loudness": self._loudness(memory).tolist()} if table.velocities.size else {}),
+            **({"history": history.to_json(self._history)} if self._history.size else {}),
         }
 
     @property

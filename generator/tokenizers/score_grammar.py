@@ -17,12 +17,15 @@ If the vocabulary has loudness, it stands at the first note of a voice in a piec
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import accumulate
 
 import numpy as np
 
 from generator.foundation.jit import compiled
-from generator.tokenizers.base import Grammar, Mask, Rows
+from generator.tokenizers import score_features
+from generator.tokenizers.base import Grammar, Loops, Mask, Rows
 from generator.tokenizers.recent import ONSETS
+from generator.tokenizers.score_history import SIZE, forget, history_of, remember
 from generator.tokenizers.score_memory import (
     ABOVE_ALL,
     AT_PITCH,
@@ -91,7 +94,7 @@ def finish_piece(rules: Rows, row: Rows) -> None:
     row[BAR_START] = row[NOW]
     row[AT_POSITION : AT_PITCH + 1] = -1
     row[NOTES] = 0
-    row[loudness_of(rules, 0) :] = -1
+    row[loudness_of(rules, 0) : loudness_of(rules, voices(rules))] = -1
 
 
 @compiled
@@ -129,6 +132,8 @@ def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
             row[AT_POSITION], row[IN_KEY] = -1, value
         elif kind == END:
             finish_piece(rules, row)
+        if len(row) > history_of(rules):
+            remember(rules, row, tokens[stream])
 
 
 @compiled
@@ -218,22 +223,26 @@ def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
 
 
 class ScoreGrammar(Grammar):
-    """The grammar of one vocabulary."""
+    """The grammar of one vocabulary, with features or without."""
 
-    loops = allowed, advance
+    loops = Loops(allowed, advance, score_features.features)
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, has_features: bool = False) -> None:
         self.table = table
+        sizes = score_features.sizes(table) if has_features else []
+        self.columns, self.feature_rows = len(sizes), sum(sizes)
         parts = table.parts
         columns: tuple[Iterable[int], ...] = (
             *(table.kinds, table.values, table.first, table.past),
             map(table.bar_ticks, range(len(table.metres))),
             *zip(*((part.low, part.high, part.monophonic, part.drum) for part in parts), strict=True),
+            accumulate(sizes[:-1], initial=0),
         )
-        self.rules: Rows = np.zeros((9, len(table.rows)), dtype=np.int64)
+        self.rules: Rows = np.zeros((len(columns), max(len(table.rows), len(sizes))), dtype=np.int64)
         for row, column in enumerate(map(list, columns)):
             self.rules[row, : len(column)] = column
-        self.size = FREE + len(parts) * (2 + LAST_NOTE_SIZE + table.past[PITCH] - table.first[PITCH])
+        self._history = int(history_of(self.rules))
+        self.size = self._history + (SIZE if has_features else 0)
 
     def begin(self) -> Rows:
         row = np.zeros(self.size, dtype=np.int64)
@@ -241,5 +250,7 @@ class ScoreGrammar(Grammar):
         row[RECENT : RECENT + ONSETS] = -SECOND
         voices = len(self.table.parts)
         row[FREE + voices : FREE + voices * (1 + LAST_NOTE_SIZE)] = -1
-        row[self.size - voices :] = -1
+        row[self._history - voices : self._history] = -1
+        if self.columns:
+            forget(row[self._history :])
         return row

@@ -19,6 +19,7 @@ from generator.tokenizers.score_memory import (
     LAST_NOTE_SIZE,
     NOTES,
     NOW,
+    loudness_of,
 )
 from generator.tokenizers.score_vocabulary import (
     BAR,
@@ -42,13 +43,14 @@ def labels(grammar: ScoreGrammar, tokens: Tokens) -> Labels:
     """As `Tokenizer.labels`."""
     table, parts = grammar.table, grammar.table.parts
     voices, first_end = len(parts), FREE + len(parts) * (1 + LAST_NOTE_SIZE)
+    first_loudness = loudness_of(grammar.rules, 0)
     fields, latest, sounding, loudness = [], [], [], []
     for rows in grammar.memories(tokens):
         fields.append(rows[:, :FREE].copy())
         latest.append(rows[:, FREE + voices : first_end].reshape(len(rows), voices, LAST_NOTE_SIZE).copy())
-        ends = rows[:, first_end:-voices].reshape(len(rows), voices, -1)
+        ends = rows[:, first_end:first_loudness].reshape(len(rows), voices, -1)
         sounding.append((ends > rows[:, NOW, None, None]).sum((1, 2)))
-        loudness.append(rows[np.arange(len(rows)), rows[:, IN_VOICE] - voices])  # of no voice, -1, any
+        loudness.append(rows[np.arange(len(rows)), first_loudness + rows[:, IN_VOICE]])  # of no voice, -1, any
     memory, notes = np.concatenate(fields), np.concatenate(latest)
     last, in_key, written = memory[:, LAST], memory[:, IN_KEY], np.asarray(tokens, np.int64)
     metres = np.array(table.metres)[memory[:, IN_METRE]]

@@ -8,10 +8,10 @@ from generator.tokenizers.base import Rows
 from generator.tokenizers.recent import ONSETS, push
 from generator.tokenizers.score_vocabulary import PITCH, TICKS_PER_QUARTER, VOICE
 
-# The rows of `rules`, shape (9, vocab_size): each token's kind and value; each kind's first token and the one past its
-# last; each metre's ticks a bar; each voice's lowest and highest pitch, whether it is monophonic, and whether it is
-# drums. Rows are padded with 0. It is one array because each array argument makes a call of a compiled loop slower.
-KIND, VALUE, FIRST, PAST, LENGTH, LOW, HIGH, MONOPHONIC, DRUM = range(9)
+# The rows of `rules`: each token's kind and value; each kind's first token and the one past its last; each metre's
+# ticks a bar; each voice's lowest and highest pitch, whether it is monophonic, and whether it is drums; each feature's
+# first id. Rows are padded with 0. It is one array because each array argument makes a call of a compiled loop slower.
+KIND, VALUE, FIRST, PAST, LENGTH, LOW, HIGH, MONOPHONIC, DRUM, FIRST_ID = range(10)
 
 # A row of memory begins with these fields; -1 stands for a value that is not known yet.
 FIELDS = (
@@ -26,7 +26,8 @@ CLOCK = 11
 # Then come, from RECENT on, `CLOCK` at the last onsets; at LAST_END, the tick at which the last note ends; from FREE
 # on, the tick from which each voice may begin a note; for each voice the start of its last note, its pitch and the
 # pitch of the note before, or -1; for each voice and pitch the tick at which its last note ends; and each voice's
-# velocity, or -1 before its first note of this piece and in a vocabulary without loudness.
+# velocity, or -1 before its first note of this piece and in a vocabulary without loudness. If the tokenizer has
+# features, `score_history` describes the rest.
 RECENT = len(FIELDS)
 LAST_END = RECENT + ONSETS
 FREE = LAST_END + 1

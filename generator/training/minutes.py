@@ -73,7 +73,14 @@ def draw(checkpoint: Checkpoint) -> None:
 def _seconds_a_token(model: LanguageModel, dataset: TokenDataset, lanes: int) -> float:
     """The seconds to read one token when `lanes` streams are read side by side."""
     tokens = dataset.split("validation").tokens[: lanes * TRIAL_STEPS]
-    read = partial(model.negative_log_likelihood, tokens, dataset.tokenizer.start, lanes=min(lanes, len(tokens)))
+    features = dataset.tokenizer.grammar.features_before(tokens)
+    read = partial(
+        model.negative_log_likelihood,
+        tokens,
+        dataset.tokenizer.start,
+        features=features,
+        lanes=min(lanes, len(tokens)),
+    )
     return _seconds(read) / len(tokens)
 
 

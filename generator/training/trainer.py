@@ -75,9 +75,15 @@ class Trainer:
         dropout = Dropout(
             options.dropout_embedding, options.dropout_layers, options.dropout_output, options.dropout_weights
         )
-        tied = options.embedding_dim == options.hidden_size
+        rows = self.tokenizer.grammar.feature_rows if options.feature_dim else 0
         config = ModelConfig(
-            self.tokenizer.vocab_size, options.embedding_dim, options.hidden_size, options.num_layers, tied
+            self.tokenizer.vocab_size,
+            options.embedding_dim,
+            options.hidden_size,
+            options.num_layers,
+            tied=options.embedding_dim == options.hidden_size,
+            feature_rows=rows,
+            feature_dim=min(options.feature_dim, options.hidden_size) if rows else 0,
         )
         self.model = LanguageModel(config, dropout, options.time_scale)
         self.optimizer = torch.optim.AdamW(
@@ -142,13 +148,14 @@ class Trainer:
             self.state = self.model.zero_state(self.batches.inputs.shape[1])
         inputs = torch.from_numpy(self.batches.inputs[self.window].astype(np.int64, order="C"))
         targets = torch.from_numpy(self.batches.targets[self.window].astype(np.int64, order="C"))
+        features = torch.from_numpy(self.batches.features[self.window].astype(np.int64, order="C"))
         warm = torch.from_numpy(~self.batches.cold[self.window]).float().unsqueeze(1)
         self.state = [(h * warm, c * warm) for h, c in self.state]
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.options, self.step, self.progress)
         self.model.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-            hidden, state = self.model.read(inputs, self.state)
+            hidden, state = self.model.read(inputs, self.state, features)
             logits = self.model.logits(hidden)
         loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
         self.optimizer.zero_grad(set_to_none=True)
@@ -165,7 +172,9 @@ class Trainer:
         that are read side by side, which is quick; the command `evaluate` reads it as one stream."""
         tokens = self.dataset.split("validation").tokens[: self.reading]
         lanes = max(1, min(VALIDATION_LANES, len(tokens) // 64))
-        return float(self.averaged.negative_log_likelihood(tokens, self.tokenizer.start, lanes=lanes).mean())
+        features = self.tokenizer.grammar.features_before(tokens)
+        nats = self.averaged.negative_log_likelihood(tokens, self.tokenizer.start, features=features, lanes=lanes)
+        return float(nats.mean())
 
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint.of(self.averaged, self.tokenizer, name=self.out.name)

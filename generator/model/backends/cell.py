@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from generator.foundation.jit import compiled
 from generator.model.backends.layout import BLOCK, GATES, PANEL
-from generator.model.backends.memory import Network, StateArrays, write_h, write_new_h
+from generator.model.backends.memory import Network, StateArrays, write_features, write_h, write_new_h
 from generator.model.backends.products import plain
 from generator.model.backends.recording import record
 from generator.model.state import CANDIDATE, CELL, FORGET, HIDDEN, INPUT, OUTPUT, Floats
@@ -123,18 +123,28 @@ product: Any = plain
 
 
 def forward(
-    network: Network, rows: StateArrays, tokens: npt.NDArray[np.int64], count: int, logits: Floats, with_logits: bool
+    network: Network,
+    rows: StateArrays,
+    tokens: npt.NDArray[np.int64],
+    features: npt.NDArray[np.int64],
+    count: int,
+    logits: Floats,
+    with_logits: bool,
 ) -> None:
     """Feed one token to each of the first `count` streams.
 
     Args:
         tokens: (count or more,).
+        features: the ids of the features after each token, (count or more, columns), if the network reads features.
         logits: (count or more, vocab_size), written only if `with_logits`.
     """
-    layers, units, width = len(rows.c), rows.c.shape[2], rows.h.shape[2]
+    layers, units, width, told = len(rows.c), rows.c.shape[2], rows.h.shape[2], network.features.shape[1]
+    if told:
+        for stream in range(count):
+            write_features(network, rows, stream, features[stream])
     at = first = 0
     for layer in range(layers):
-        terms = width if layer else width // 2
+        terms = width if layer else width // 2 + told
         for begin in range(0, units, BLOCK):  # by blocks, so that the cells read the sums from the cache
             size = min(BLOCK, units - begin)
             outputs = GATES * size

@@ -10,11 +10,11 @@ from generator.model.backends.memory import Network
 from generator.model.state import Floats
 
 
-def network(matrices: list[Floats], table: Floats, biases: Floats, bias: Floats) -> Network:
-    """Weights prepared for fp32 products."""
+def network(matrices: list[Floats], *rest: Floats) -> Network:
+    """Weights prepared for fp32 products; `rest` as for int8."""
     outputs = sum(map(len, matrices))
     packed = aligned_copy(np.concatenate([pack(matrix) for matrix in matrices]))
-    return Network(packed, np.zeros(outputs, np.int32), np.ones(outputs, np.float32), table, biases, bias)
+    return Network(packed, np.zeros(outputs, np.int32), np.ones(outputs, np.float32), *rest)
 
 
 def pack(matrix: Floats) -> Floats:

@@ -18,11 +18,11 @@ SMALLEST = 1e-30
 """Rows whose values are all smaller are set to zero, because their scale could underflow in fp32."""
 
 
-def network(matrices: list[Floats], table: Floats, biases: Floats, bias: Floats) -> Network:
-    """Weights prepared for int8 products."""
+def network(matrices: list[Floats], *rest: Floats) -> Network:
+    """Weights prepared for int8 products; `rest` are the last fields of a `Network`, which products do not read."""
     parts = [(*pack(whole), scales) for whole, scales in map(quantise, matrices)]
     packed, starts, scales = (aligned_copy(np.concatenate(part)) for part in zip(*parts, strict=True))
-    return Network(packed, starts, scales, table, biases, bias)
+    return Network(packed, starts, scales, *rest)
 
 
 def quantise(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:

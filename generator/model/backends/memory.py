@@ -1,7 +1,8 @@
 """Arrays for compiled code: the weights of a network, and the states of many streams (row i of each array is stream i).
 
 A layer reads the h of the layer below and its own h of the previous step. The two are stored side by side, so that one
-product suffices. Layer 0 reads only its own h, because its input comes from a table.
+product suffices. Layer 0 reads its own h, and the features where the model has some; the rest of its input comes from a
+table.
 """
 
 from __future__ import annotations
@@ -18,8 +19,13 @@ from generator.model.state import PARTS, Floats, State
 
 H_SCALE = np.float32(127)
 """The int8 h is the fp32 h, which is between -1 and 1, times this."""
+FEATURE_STEP = np.float32(1 / 4096)
+"""The features' vectors are whole multiples of this, so fp32 adds them up without an error, in any order."""
+LARGEST_FEATURE = np.float32(8)
+"""The largest magnitude in a feature's vector. The sum of 512 of them is still exact."""
 ROUND = np.float32(3 << 22)
 """Adding and subtracting this rounds a small fp32 number to an integer, ties to even."""
+ONE = np.float32(1)
 ROW_PADDING = 16
 """Unused sums at the end of each row; rows at distances of whole pages would evict each other from the cache."""
 
@@ -39,6 +45,8 @@ class Network(NamedTuple):
     """The bias of each layer's gates, (layers, 4·units); that of layer 0 is not used, because the table includes it."""
     bias: Floats
     """The bias of the logits, (vocab_size,)."""
+    features: Floats
+    """The vector of each feature's value, in steps of `FEATURE_STEP`, (feature_rows, terms)."""
 
 
 class StateArrays(NamedTuple):
@@ -46,7 +54,7 @@ class StateArrays(NamedTuple):
 
     h: npt.NDArray[Any]
     """The vectors that each layer and the output layer multiply, (layers + 1, rows, width): the h of the layer below,
-    then the layer's own h. Either fp32, or uint8 with h · 127 + 128."""
+    then the layer's own h; in layer 0 its own h, then the features. Either fp32, or uint8 with h · 127 + 128."""
     c: Floats
     """(layers, rows, units)."""
     sums: npt.NDArray[Any]
@@ -143,6 +151,23 @@ def write_h(h: Floats, h_scale: np.float32, target: npt.NDArray[Any]) -> None:
     else:
         for unit in range(len(h)):
             target[unit] = h[unit]
+
+
+@compiled
+def write_features(network: Network, rows: StateArrays, row: int, ids: npt.NDArray[np.int64]) -> None:
+    """Write the sum of the features' vectors, clipped to ±1, to where layer 0 reads it; `ids` are (columns,)."""
+    target = rows.h[0, row, rows.h.shape[2] // 2 :]
+    for begin in range(0, network.features.shape[1], BLOCK):
+        vectors = network.features[:, begin : begin + BLOCK]
+        sums = rows.block[: vectors.shape[1]]
+        sums[:] = 0
+        for column in range(len(ids)):
+            vector = vectors[ids[column]]
+            for term in range(len(sums)):
+                sums[term] += vector[term]
+        for term in range(len(sums)):
+            sums[term] = min(max(sums[term], -ONE), ONE)
+        write_h(sums, rows.h_scale, target[begin : begin + len(sums)])
 
 
 @compiled
