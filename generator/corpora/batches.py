@@ -1,10 +1,10 @@
 """Batches for truncated back-propagation through time.
 
 A pass over the corpus concatenates the pieces in random order (a single text is one piece), each in a random variant
-such as a transposition, and half of them without their style. The result is cut into lanes, the rows of a batch. Each
-row is one contiguous part, which the training loop reads window by window while it carries the recurrent state, across
-the ends of pieces too. At a random share of the places where a stream may begin cold, a new window begins with a zero
-state; the rest of the window before is padded with targets that do not count.
+such as a transposition, half of them without their style, and half with their length. The result is cut into lanes, the
+rows of a batch. Each row is one contiguous part, which the training loop reads window by window while it carries the
+recurrent state, across the ends of pieces too. At a random share of the places where a stream may begin cold, a new
+window begins with a zero state; the rest of the window before is padded with targets that do not count.
 
 A pass is a pure function of (seed, number), so a run that resumes in the middle of a pass makes the same pass again.
 """
@@ -24,6 +24,10 @@ IGNORED = -100
 """A target that does not count (torch's `ignore_index`)."""
 WITHOUT_STYLE = 0.5
 """The share of the pieces that are read without their style token."""
+
+
+WITH_LENGTH = 0.5
+"""The share of the pieces whose number of bars the features tell, where there are features."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def one_pass(
         chosen = candidates[random.random(len(candidates)) < share]
         starts.append(chosen + length)
         stream.append(piece)
-        told.append(tokenizer.grammar.features_before(piece))
+        told.append(_features(piece, tokenizer, random))
         length += len(piece)
     tokens = np.concatenate(stream)
     # The tokens are rotated by another amount in each pass, so that windows begin at other tokens.
@@ -94,6 +98,16 @@ def one_pass(
     cuts = np.unique((np.concatenate(starts) - shift) % length)
     cuts = cuts[cuts > 0]
     return _cut_into_rows(tokens, features, cuts, tokenizer.start, lanes, steps)
+
+
+def _features(piece: Tokens, tokenizer: Tokenizer, random: np.random.Generator) -> FeatureIds:
+    """The ids of the features before each token of a piece, (tokens, columns), whose length is told or not."""
+    grammar = tokenizer.grammar
+    memory = grammar.begin()
+    if grammar.columns and random.random() < WITH_LENGTH:
+        bars = tokenizer.bar_lines
+        grammar.ask_length(memory, int(((piece >= bars.start) & (piece < bars.stop)).sum()))
+    return grammar.features_before(piece, memory)
 
 
 def _cut_into_rows(

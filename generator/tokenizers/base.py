@@ -89,6 +89,9 @@ class Grammar:
             _compiled_for(self.loops)(self.rules, rows, np.asarray(tokens, np.int64), found, ids)
         return ids
 
+    def ask_length(self, memory: Rows, bars: int) -> None:
+        """Tell the features in a row of memory how many bars its pieces are to have; 0 if any number will do."""
+
     def memories(self, tokens: npt.NDArray[np.integer[Any]], part: int = 4096) -> Iterator[Rows]:
         """The memory of one stream before each token of `tokens`, (tokens, size), in parts, of which the next one
         overwrites the last."""

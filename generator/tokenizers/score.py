@@ -53,6 +53,8 @@ from generator.tokenizers.styles import common
 
 FEATURES = 1
 """The version of `score_features`. Tokenizers of before had none."""
+COUNTED_SHARE, MOST_COUNTED = 0.95, 128
+"""Features count as many bars as this share of the pieces have at most, and no more than so many."""
 LONGEST_TICKS = 16 * TICKS_PER_QUARTER
 """The longest bar and the longest note that a vocabulary may contain."""
 TRANSPOSITIONS = range(-11, 12)
@@ -73,10 +75,12 @@ class ScoreTokenizer:
     ticks_per_quarter: ClassVar[int] = TICKS_PER_QUARTER
     report: ClassVar[type[Report]] = ScoreReport
 
-    def __init__(self, table: Table, has_features: bool = False) -> None:
+    def __init__(self, table: Table, counted_bars: int = 0) -> None:
         self.table = table
         self.bar_lines = range(table.first[BAR], table.past[BAR])
-        self.grammar = ScoreGrammar(table, has_features)
+        self.counted_bars = counted_bars
+        """The number of bars that its features count up to; 0 if it has no features."""
+        self.grammar = ScoreGrammar(table, counted_bars)
         self.vocab_size = len(table.rows)
         self.end = self.start = table.first[END]
         self.voices: tuple[Voice, ...] = tuple(part.voice for part in table.parts)
@@ -130,21 +134,25 @@ class ScoreTokenizer:
         ]
         rows += [f"loudness {velocity}" for velocity in velocities(pieces)]
         rows += [f"style {style}" for style in common(piece.style for piece in pieces)]
-        return ScoreTokenizer(Table(rows, parts), has_features=True)
+        lengths = sorted(len(bars_of(piece)) for piece in pieces)
+        return ScoreTokenizer(Table(rows, parts), min(lengths[int(COUNTED_SHARE * (len(lengths) - 1))], MOST_COUNTED))
 
     def to_json(self) -> dict[str, Any]:
         parts = [asdict(part) for part in self.table.parts]
-        features = {"features": FEATURES} if self.grammar.columns else {}
+        features = {"features": FEATURES, "counted_bars": self.counted_bars} if self.counted_bars else {}
         return {"kind": self.kind, "voices": parts, "vocabulary": list(self.table.rows), **features}
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> ScoreTokenizer:
-        features = data.get("features")
-        if features not in (None, FEATURES):
-            raise CarouselError(f"its features are {features!r}; this Carousel knows {FEATURES}")
-        return ScoreTokenizer(
-            Table(data["vocabulary"], [Part(**part) for part in data["voices"]]), features is not None
-        )
+        table = Table(data["vocabulary"], [Part(**part) for part in data["voices"]])
+        if "features" not in data:
+            return ScoreTokenizer(table)
+        if data["features"] != FEATURES:
+            raise CarouselError(f"its features are {data['features']!r}; this Carousel knows {FEATURES}")
+        bars = data["counted_bars"]
+        if type(bars) is not int or not 1 <= bars <= MOST_COUNTED:
+            raise CarouselError(f"counted_bars is {bars!r}; it must be a whole number from 1 to {MOST_COUNTED}")
+        return ScoreTokenizer(table, bars)
 
     # Encoding
 

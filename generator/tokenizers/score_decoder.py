@@ -105,7 +105,7 @@ class ScoreDecoder(GrammarDecoder):
                 raise ValueError("a decoder's state has a loudness that its vocabulary lacks")
             self._loudness(row)[:] = np.array(velocities).reshape(len(table.parts))
         if self._history.size:
-            self._history[:] = history.from_json(state["history"], len(table.rows))
+            self._history[:] = history.from_json(state["history"], table)
 
     def _last_notes(self, row: Rows) -> Rows:
         """Each voice's last note, shape (voices, 3)."""

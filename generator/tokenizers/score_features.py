@@ -10,9 +10,9 @@ That a model reads what stood some bars before is from E. Waite, Lookback RNN (M
 from __future__ import annotations
 
 from generator.foundation.jit import compiled
-from generator.music.keys import above_c
+from generator.music.keys import MAJOR, above_c
 from generator.tokenizers.base import Rows
-from generator.tokenizers.score_history import BARS, DISTANCES, RUNS, history_of, pointed_to
+from generator.tokenizers.score_history import BARS, DISTANCES, IN_STYLE, LENGTH_ASKED, RUNS, history_of, pointed_to
 from generator.tokenizers.score_memory import (
     BAR_START,
     BAR_TICKS,
@@ -31,6 +31,7 @@ from generator.tokenizers.score_memory import (
     VALUE,
     end_of,
     latest_of,
+    loudness_of,
     voices,
 )
 from generator.tokenizers.score_vocabulary import (
@@ -47,22 +48,24 @@ LONGEST = 48
 """Times until a note ends are clipped to so many ticks."""
 BEATS = 192
 """Positions in the bar are clipped to so many ticks."""
-MOST_BARS = 64
-"""Bars are counted up to here."""
 RUN_CLASSES = 8
 FIFTH, OCTAVE = 7, 12
 BY_VOICE = 4
 """Columns for each voice: the pitch that sounds, its interval to the last pitch of `current`, the time until it ends,
 and the pitch that would make a parallel with it."""
-REST = 6
+REST = 10
 """Columns that stand alone, after those of the pitch classes."""
 
 
-def sizes(table: Table) -> list[int]:
-    """How many values each column has."""
+def sizes(table: Table, counted_bars: int) -> list[int]:
+    """How many values each column has. Bars are counted up to `counted_bars`, which many pieces have to reach."""
     count, pitches = len(table.parts), table.past[PITCH] - table.first[PITCH] + 1
     by_voice = (pitches, 2 * WIDEST + 2, LONGEST + 1, pitches) * count
-    alone = (len(KINDS) * (count + 1), pitches, pitches, BEATS + 1, MOST_BARS + 1, len(table.metres) + 1)
+    bars = counted_bars + 1
+    alone = (
+        *(len(KINDS) * (count + 1), pitches, pitches, BEATS + 1, len(table.metres) + 1, bars, bars),
+        *(3, len(table.styles) + 1, len(table.velocities) + 1),
+    )
     return [*by_voice, *([2] * OCTAVE), *alone, *([len(table.rows) + 1, RUN_CLASSES] * DISTANCES)]
 
 
@@ -112,7 +115,7 @@ def features(rules: Rows, memory: Rows, ids: Rows) -> None:
             left = row[end_of(rules, voice, pitch)] - now
             if left > 0:
                 found[at] = _written(rules, pitch, above)
-                found[at + 2] = min(left, LONGEST)
+                found[at + 2] = left
                 if own >= 0:
                     found[at + 1] = 1 + WIDEST + min(max(pitch - own, -WIDEST), WIDEST)
             if comes and voice != current and start == now and own >= 0 and before >= 0 and before != pitch:
@@ -132,13 +135,25 @@ def features(rules: Rows, memory: Rows, ids: Rows) -> None:
             found[alone + 1] = _written(rules, own, above)
             found[alone + 2] = _written(rules, own_before, above) if own_before >= 0 else 0
         if row[BAR_TICKS] > 0:
-            found[alone + 3] = 1 + min(now - row[BAR_START], BEATS - 1)
+            found[alone + 3] = 1 + now - row[BAR_START]
         history = row[history_of(rules) :]
-        found[alone + 4] = min(history[BARS], MOST_BARS)
-        found[alone + 5] = row[IN_METRE] + 1 if history[BARS] > 0 else 0
+        if history[BARS] > 0:
+            found[alone + 4] = row[IN_METRE] + 1
+        found[alone + 5] = history[BARS]
+        if history[LENGTH_ASKED] > 0:
+            found[alone + 6] = 1 + max(0, history[LENGTH_ASKED] - history[BARS])
+        if row[IN_KEY] >= 0:
+            found[alone + 7] = 1 + row[IN_KEY] // len(MAJOR)
+        found[alone + 8] = history[IN_STYLE] + 1
+        if row[LAST] == VOICE:
+            velocity = row[loudness_of(rules, current)]
+            for token in range(rules[FIRST, LOUDNESS], rules[PAST, LOUDNESS]):
+                if rules[VALUE, token] == velocity:
+                    found[alone + 9] = 1 + token - rules[FIRST, LOUDNESS]
         for distance in range(DISTANCES):
             at = alone + REST + 2 * distance
             found[at] = pointed_to(history, distance) + 1
             found[at + 1] = _run_class(history[RUNS + distance])
         for column in range(len(found)):
-            found[column] += rules[FIRST_ID, column]
+            first, past = rules[FIRST_ID, column], rules[FIRST_ID, column + 1]
+            found[column] = min(first + found[column], past - 1)

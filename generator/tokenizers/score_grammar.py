@@ -25,7 +25,7 @@ from generator.foundation.jit import compiled
 from generator.tokenizers import score_features
 from generator.tokenizers.base import Grammar, Loops, Mask, Rows
 from generator.tokenizers.recent import ONSETS
-from generator.tokenizers.score_history import SIZE, forget, history_of, remember
+from generator.tokenizers.score_history import LENGTH_ASKED, SIZE, forget, history_of, remember
 from generator.tokenizers.score_memory import (
     ABOVE_ALL,
     AT_PITCH,
@@ -223,26 +223,26 @@ def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
 
 
 class ScoreGrammar(Grammar):
-    """The grammar of one vocabulary, with features or without."""
+    """The grammar of one vocabulary, with features that count bars up to `counted_bars`, or without features."""
 
     loops = Loops(allowed, advance, score_features.features)
 
-    def __init__(self, table: Table, has_features: bool = False) -> None:
+    def __init__(self, table: Table, counted_bars: int = 0) -> None:
         self.table = table
-        sizes = score_features.sizes(table) if has_features else []
+        sizes = score_features.sizes(table, counted_bars) if counted_bars else []
         self.columns, self.feature_rows = len(sizes), sum(sizes)
         parts = table.parts
         columns: tuple[Iterable[int], ...] = (
             *(table.kinds, table.values, table.first, table.past),
             map(table.bar_ticks, range(len(table.metres))),
             *zip(*((part.low, part.high, part.monophonic, part.drum) for part in parts), strict=True),
-            accumulate(sizes[:-1], initial=0),
+            accumulate(sizes, initial=0),
         )
-        self.rules: Rows = np.zeros((len(columns), max(len(table.rows), len(sizes))), dtype=np.int64)
+        self.rules: Rows = np.zeros((len(columns), max(len(table.rows), len(sizes) + 1)), dtype=np.int64)
         for row, column in enumerate(map(list, columns)):
             self.rules[row, : len(column)] = column
         self._history = int(history_of(self.rules))
-        self.size = self._history + (SIZE if has_features else 0)
+        self.size = self._history + (SIZE if counted_bars else 0)
 
     def begin(self) -> Rows:
         row = np.zeros(self.size, dtype=np.int64)
@@ -254,3 +254,7 @@ class ScoreGrammar(Grammar):
         if self.columns:
             forget(row[self._history :])
         return row
+
+    def ask_length(self, memory: Rows, bars: int) -> None:
+        if self.columns:
+            memory[self._history + LENGTH_ASKED] = bars

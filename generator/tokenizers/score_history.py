@@ -14,7 +14,7 @@ import numpy as np
 from generator.foundation.jit import compiled
 from generator.tokenizers.base import LARGEST_COUNT, Rows, whole
 from generator.tokenizers.score_memory import KIND, VALUE, latest_of, loudness_of, voices
-from generator.tokenizers.score_vocabulary import BAR, DURATION, END, LOUDNESS, PITCH, POSITION, VOICE
+from generator.tokenizers.score_vocabulary import BAR, DURATION, END, LOUDNESS, PITCH, POSITION, STYLE, VOICE, Table
 
 BARS_BEFORE = np.array([1, 2, 4, 8, 16])
 DISTANCES = len(BARS_BEFORE)
@@ -23,11 +23,11 @@ MOST_BARS = 17
 MOST_TOKENS = 1024
 """Tokens that are remembered; of dense music these are fewer than 16 bars."""
 
-# The fields, from `history_of` on: bars begun in this piece, tokens of this piece; the pointers and for each the number
-# of tokens in a row that came as it pointed to; the first token of each bar; the tokens. Tokens are counted from the
-# start of the piece, and so are bars, from 1; both have their places modulo the number of those that are remembered. A
-# pointer is -1 if the piece has no such bar.
-BARS, WRITTEN, POINTERS = 0, 1, 2
+# The fields, from `history_of` on: bars begun in this piece, tokens of this piece, its style or -1, the number of bars that
+# it is to have or 0; the pointers, and for each the number of tokens in a row that came as it pointed to; the first token of
+# each bar; the tokens. Tokens are counted from the start of the piece, and so are bars, from 1; both have their places
+# modulo the number of those that are remembered. A pointer is -1 if the piece has no such bar.
+BARS, WRITTEN, IN_STYLE, LENGTH_ASKED, POINTERS = range(5)
 RUNS = POINTERS + DISTANCES
 STARTS = RUNS + DISTANCES
 TOKENS = STARTS + MOST_BARS
@@ -81,7 +81,9 @@ def remember(rules: Rows, row: Rows, token: int) -> None:
         history[RUNS + distance] = history[RUNS + distance] + 1 if pointed_to(history, distance) == token else 0
     history[TOKENS + history[WRITTEN] % MOST_TOKENS] = token
     history[WRITTEN] += 1
-    if kind == BAR:
+    if kind == STYLE:
+        history[IN_STYLE] = value
+    elif kind == BAR:
         history[BARS] += 1
         history[STARTS + history[BARS] % MOST_BARS] = history[WRITTEN]
         for distance in range(DISTANCES):
@@ -94,8 +96,10 @@ def remember(rules: Rows, row: Rows, token: int) -> None:
 
 @compiled
 def forget(history: Rows) -> None:
-    """Begin a piece."""
-    history[:] = 0
+    """Begin a piece, for which the same length is asked."""
+    history[BARS] = history[WRITTEN] = 0
+    history[IN_STYLE] = -1
+    history[POINTERS:] = 0
     history[POINTERS:RUNS] = -1
 
 
@@ -106,6 +110,7 @@ def to_json(history: Rows) -> dict[str, Any]:
     return {
         "bars": int(history[BARS]),
         "written": written,
+        "style": int(history[IN_STYLE]),
         "pointers": history[POINTERS:RUNS].tolist(),
         "runs": history[RUNS:STARTS].tolist(),
         "starts": history[STARTS:TOKENS].tolist(),
@@ -113,7 +118,7 @@ def to_json(history: Rows) -> dict[str, Any]:
     }
 
 
-def from_json(data: dict[str, Any], vocab_size: int) -> Rows:
+def from_json(data: dict[str, Any], table: Table) -> Rows:
     """The history of which `to_json` made a JSON value, shape (SIZE,).
 
     Raises:
@@ -121,9 +126,12 @@ def from_json(data: dict[str, Any], vocab_size: int) -> Rows:
     """
     history = np.zeros(SIZE, np.int64)
     written = whole(data["written"], 0, LARGEST_COUNT)
-    history[:POINTERS] = whole(data["bars"], 0, written), written
+    style = whole(data["style"], -1, len(table.styles) - 1)
+    history[:LENGTH_ASKED] = whole(data["bars"], 0, written), written, style
     for first, past, name in ((POINTERS, RUNS, "pointers"), (RUNS, STARTS, "runs"), (STARTS, TOKENS, "starts")):
         history[first:past] = np.array([whole(value, -1, written) for value in data[name]]).reshape(past - first)
     kept = np.arange(max(0, written - MOST_TOKENS), written) % MOST_TOKENS
-    history[TOKENS + kept] = np.array([whole(token, 0, vocab_size - 1) for token in data["tokens"]]).reshape(len(kept))
+    history[TOKENS + kept] = np.array([whole(token, 0, len(table.rows) - 1) for token in data["tokens"]]).reshape(
+        len(kept)
+    )
     return history

@@ -10,7 +10,8 @@ from generator.tokenizers.score_vocabulary import PITCH, TICKS_PER_QUARTER, VOIC
 
 # The rows of `rules`: each token's kind and value; each kind's first token and the one past its last; each metre's
 # ticks a bar; each voice's lowest and highest pitch, whether it is monophonic, and whether it is drums; each feature's
-# first id. Rows are padded with 0. It is one array because each array argument makes a call of a compiled loop slower.
+# first id, and the number of all ids. Rows are padded with 0. It is one array because each array argument makes a call
+# of a compiled loop slower.
 KIND, VALUE, FIRST, PAST, LENGTH, LOW, HIGH, MONOPHONIC, DRUM, FIRST_ID = range(10)
 
 # A row of memory begins with these fields; -1 stands for a value that is not known yet.
