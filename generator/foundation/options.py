@@ -174,6 +174,7 @@ class SamplingOptions:
         None, "quarter notes a minute: the nearest tempo that the checkpoint knows", minimum=1, maximum=1000
     )
     metre: str | None = option(None, "only this metre, such as 3/4", metavar="N/D")
+    length: int | None = option(None, "bars of each piece, exactly so many", minimum=1, maximum=10_000)
     style: str | None = option(
         None,
         "begin each piece in this style, such as 'slip jig': one that the checkpoint's card lists",
@@ -196,8 +197,7 @@ class SamplingOptions:
         None, "hold parts of units: 'forget_gate 0.37=1' is unit 37 of layer 0, open", metavar="PART LAYER.UNIT=VALUE"
     )
     governor: bool = option(True, "raise the temperature for a while where the stream falls into a loop or silence")
-    # How far the governor lifts the temperature. No flag: whoever wants another temperature says so.
-    lift: float = field(default=0.0, metadata={"minimum": 0.0, "maximum": 10.0})
+    lift: float = field(default=0.0, metadata={"minimum": 0.0, "maximum": 10.0})  # by the governor, so without a flag
 
     def __post_init__(self) -> None:
         validate(self)

@@ -94,7 +94,7 @@ class Batch:
         self.rows = rows
         grammar, vocab_size = tokenizer.grammar, tokenizer.vocab_size
         self._memory = backend.memory(rows)
-        self._constraints = constraints
+        self._constraints, self._grammar = constraints, grammar
         self._arrays = JobArrays(
             np.zeros(rows, np.int64),
             np.zeros((rows, 7), np.int64),
@@ -132,6 +132,7 @@ class Batch:
         assert 1 <= job.count <= CHUNK and len(job.given) <= job.count  # compiled code does not check
         self._memory.load(row, start.state)
         arrays.grammar[row] = start.grammar
+        self._grammar.ask_length(arrays.grammar[row], options.length or 0)
         arrays.tokens[row] = start.token
         given = len(job.given)
         ending = AT_END.index(options.at_end)

@@ -101,6 +101,8 @@ def rate(
     reader: LanguageModel, tokenizer: Tokenizer, here: Snapshot, seed: int, tokens: Sequence[int], units: int
 ) -> Candidate:
     """The candidate for tokens that continue a snapshot."""
-    features = tokenizer.grammar.features_before(np.array(tokens), tokenizer.decoder(here.decoder).memory)
+    memory = tokenizer.decoder(here.decoder).memory
+    tokenizer.grammar.ask_length(memory, here.options.length or 0)
+    features = tokenizer.grammar.features_before(np.array(tokens), memory)
     nats = reader.negative_log_likelihood(np.array(tokens), here.token, features=features, state=here.state)
     return Candidate(seed, len(tokens), units, float(nats.sum()))

@@ -18,10 +18,12 @@ from generator.streaming import melody, melody_constraint
 from generator.streaming.melody_constraint import HAS_MELODY, MELODY_VOICE, NEVER, add_melody_violations
 from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_violations
 from generator.streaming.violations import (
+    BARS_ASKED,
     CONSTRAINED,
     DENSITY,
     KEY,
     KEY_ASKED,
+    LENGTH,
     METRE,
     METRE_ASKED,
     MOST_A_SECOND,
@@ -43,6 +45,7 @@ from generator.tokenizers import score_memory as grammar
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.score import ScoreTokenizer
+from generator.tokenizers.score_history import BARS, history_of
 
 
 @compiled
@@ -142,6 +145,24 @@ def position_violation(free: Rows, tick: int) -> int:
 
 
 @compiled
+def length_violation(rules: Rows, asked: int, row: Rows, kind: int, value: int) -> int:
+    """The violation of a token by which the piece gets less or more than `asked` bars; 0 if none are asked."""
+    if asked == 0:
+        return 0
+    bars = row[history_of(rules) + BARS]
+    if kind == kinds.END:
+        return LENGTH if bars < asked else 0
+    if kind == kinds.BAR or kind == kinds.TIME_SIGNATURE or kind == kinds.TEMPO:
+        return LENGTH if bars >= asked else 0
+    end = row[grammar.BAR_START] + row[grammar.BAR_TICKS] * (1 + max(0, asked - bars))
+    shortest = rules[grammar.VALUE, rules[grammar.FIRST, kinds.DURATION]]
+    late = (kind == kinds.DURATION and row[grammar.NOW] + value > end) or (
+        kind == kinds.POSITION and row[grammar.BAR_START] + value + shortest > end
+    )
+    return LENGTH if late else 0
+
+
+@compiled
 def write_violations(
     rules: Rows, encoded: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows, free: Rows
 ) -> None:
@@ -180,7 +201,7 @@ def write_violations(
             violation = note_violation(rules, encoded, row, row[grammar.IN_VOICE], pitch)
         if last == kinds.END:
             violation |= style_violation(encoded, token, rules[grammar.FIRST, kinds.STYLE])
-        violations[token] = violation
+        violations[token] = violation | length_violation(rules, encoded[BARS_ASKED], row, kind, value)
 
 
 @compiled
@@ -219,6 +240,7 @@ class ScoreConstraints:
     names: ClassVar[tuple[str, ...]] = (
         "melody",
         "style",
+        "length",
         "metre",
         "tempo",
         "key",
@@ -230,7 +252,7 @@ class ScoreConstraints:
     )
 
     def __init__(self, tokenizer: ScoreTokenizer) -> None:
-        self._table = tokenizer.table
+        self._table, self._counts_bars = tokenizer.table, tokenizer.counted_bars > 0
         self._melody_at = TABLE + PITCHES * len(self._table.parts)
         self.size = self._melody_at + melody_constraint.SIZE
         self._melodies = lru_cache(maxsize=256)(lambda text: melody.parse(text, tokenizer.table))
@@ -240,12 +262,19 @@ class ScoreConstraints:
         encoded = encode_shared(options, self.size - TABLE, table.styles, table.metres, table.tempos)
         encoded[KEY_ASKED] = key_of(options)
         encoded[TABLE : self._melody_at] = pitch_violations(options, table.parts).ravel()
+        if options.length:
+            if not self._counts_bars:
+                raise CarouselError(Option("length"), " needs a checkpoint that counts bars; train this one anew")
+            if options.at_end == "never":
+                raise CarouselError(Option("length"), " ends pieces; leave ", Option("at_end"), " never out")
+            encoded[BARS_ASKED] = options.length
         if options.melody:
             encoded[self._melody_at :] = self._melodies(options.melody).encode(key_of(options))
             if options.at_end == "never":
                 raise CarouselError(Option("melody"), " comes to an end; leave ", Option("at_end"), " never out")
-            if options.metre:
-                raise CarouselError(Option("melody"), " brings its metre; leave ", Option("metre"), " out")
+            for name in ("metre", "length"):
+                if getattr(options, name):
+                    raise CarouselError(Option("melody"), f" brings its {name}; leave ", Option(name), " out")
         if not options.parallels:
             lines = sum(part.monophonic and not part.drum for part in table.parts)
             if lines < 2:

@@ -23,10 +23,10 @@ MOST_BARS = 17
 MOST_TOKENS = 1024
 """Tokens that are remembered; of dense music these are fewer than 16 bars."""
 
-# The fields, from `history_of` on: bars begun in this piece, tokens of this piece, its style or -1, the number of bars that
-# it is to have or 0; the pointers, and for each the number of tokens in a row that came as it pointed to; the first token of
-# each bar; the tokens. Tokens are counted from the start of the piece, and so are bars, from 1; both have their places
-# modulo the number of those that are remembered. A pointer is -1 if the piece has no such bar.
+# The fields, from `history_of` on: bars begun in this piece, tokens of this piece, its style or -1, the number of bars
+# that it is to have or 0; the pointers, and for each the number of tokens in a row that came as it pointed to; the
+# first token of each bar; the tokens. Tokens are counted from the start of the piece, and so are bars, from 1; both
+# have their places modulo the number of those that are remembered. A pointer is -1 if the piece has no such bar.
 BARS, WRITTEN, IN_STYLE, LENGTH_ASKED, POINTERS = range(5)
 RUNS = POINTERS + DISTANCES
 STARTS = RUNS + DISTANCES

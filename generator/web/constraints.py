@@ -30,6 +30,7 @@ LABELS = {
     "key": "Key",
     "scale": "Scale",
     "metre": "Metre",
+    "length": "Bars of a piece",
     "tempo": "Tempo",
     "parallels": "Parallel fifths and octaves",
     "voices_at_once": "Notes at once",
