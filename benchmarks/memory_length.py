@@ -85,16 +85,21 @@ def change(tokens: Tokens, model: Model, random: np.random.Generator) -> tuple[T
 
 
 @torch.no_grad()
-def divergences(network: LanguageModel, tokens: Tokens, changed: Tokens) -> npt.NDArray[np.float64]:
+def divergences(
+    network: LanguageModel, tokens: Tokens, changed: Tokens, features: Tokens, changed_features: Tokens
+) -> npt.NDArray[np.float64]:
     """KL in nats, (distances, rows), between what is expected after tokens and after changed ones, both (rows, steps),
-    which differ at `BEFORE`: of what is next d tokens later, from d = 1 on."""
+    which differ at `BEFORE`: of what is next d tokens later, from d = 1 on. The features after each token are (rows,
+    steps, columns)."""
     rows = len(tokens)
-    _, state = network.read(torch.from_numpy(tokens[:, :BEFORE]), network.zero_state(rows))
+    told = torch.from_numpy(np.concatenate([features, changed_features]))
+    _, state = network.read(torch.from_numpy(tokens[:, :BEFORE]), network.zero_state(rows), told[:rows, :BEFORE])
     both = torch.from_numpy(np.concatenate([tokens, changed]))
     state = [(h.repeat(2, 1), c.repeat(2, 1)) for h, c in state]
     found = []
     for left in range(BEFORE, both.shape[1], STEP):
-        hidden, state = network.read(both[:, left : left + STEP], state)
+        part = slice(left, left + STEP)
+        hidden, state = network.read(both[:, part], state, told[:, part])
         logs = F.log_softmax(network.logits(hidden).double(), dim=2)
         p, q = logs[:rows], logs[rows:]
         found.append((p.exp() * (p - q)).sum(dim=2).T.numpy())
@@ -113,15 +118,15 @@ def remember(folder: Path, given: argparse.Namespace) -> tuple[list[dict[str, An
     model = load(folder)
     engine = engine_of(model, "int8", given.streams)
     streams = [engine.stream(seed=seed, temperature=1.0) for seed in range(given.streams)]
-    drawn = [np.array(tokens) for tokens, _ in engine.draw(streams, BEFORE + SLACK + given.longest)]
+    drawn = [np.array(tokens) for tokens, _ in engine.draw(streams, BEFORE + SLACK + given.longest + 1)]
     random = np.random.default_rng(0)
-    tokens, changed = [], []
+    read: list[tuple[Tokens, ...]] = []
     for whole in drawn:
         other, position = change(whole, model, random)
-        window = slice(position - BEFORE, position + given.longest)
-        tokens.append(whole[window])
-        changed.append(other[window])
-    found = divergences(model.checkpoint.model(), np.array(tokens), np.array(changed))
+        first, past = position - BEFORE, position + given.longest
+        told = (model.tokenizer.grammar.features_before(both)[first + 1 : past + 1] for both in (whole, other))
+        read.append((whole[first:past], other[first:past], *(ids.astype(np.int64) for ids in told)))
+    found = divergences(model.checkpoint.model(), *map(np.array, zip(*read, strict=True)))
     edges = bounds(given.longest)
     means = [found[left - 1 : right - 1].mean(axis=0) for left, right in pairwise(edges)]
     low, median, high = np.quantile(means, (0.25, 0.5, 0.75), axis=1)

@@ -110,10 +110,8 @@ def evaluate(
                 f"weights learn from each segment of {adapting.segment} tokens once it is scored; "
                 f"rate {adapting.rate:g}, decay {adapting.decay:g}; END tokens included"
             )
-            training = dataset.split("train").tokens
-            found = dynamic.negative_log_likelihood(
-                checkpoint.model(), part.tokens, tokenizer.start, training, tokenizer.grammar, adapting, progress
-            )
+            rest = dataset.split("train").tokens, tokenizer.grammar, adapting, progress
+            found = dynamic.negative_log_likelihood(checkpoint.model(), part.tokens, tokenizer.start, *rest)
         elif window:
             words = (
                 f"windows of {window} tokens that do not overlap, each from a zero state and its first token predicted "

@@ -97,7 +97,7 @@ def test_each_convention_is_a_row_of_its_own(model: Model, dataset: TokenDataset
 
 def adapt(model: Model, tokens: np.ndarray[Any, Any], options: DynamicOptions = FAST) -> np.ndarray[Any, Any]:
     return dynamic.negative_log_likelihood(
-        model.checkpoint.model(), tokens, model.tokenizer.start, TOKENS[:160], options
+        model.checkpoint.model(), tokens, model.tokenizer.start, TOKENS[:160], model.tokenizer.grammar, options
     )
 
 
@@ -168,7 +168,7 @@ def test_the_rule_is_the_one_written_down(model: Model) -> None:
                 for name, w in weights.items()
             }
         weights = {name: weight.requires_grad_() for name, weight in weights.items()}
-    ours = dynamic.negative_log_likelihood(model.checkpoint.model(), TOKENS[200:248], start, TOKENS[:160], options)
+    ours = adapt(model, TOKENS[200:248], options)
     assert ours == pytest.approx(torch.cat(found).numpy(), abs=1e-4)
 
 
@@ -176,14 +176,15 @@ def test_weights_that_run_away_are_told() -> None:
     wild = random_checkpoint(CharTokenizer("abcdefghijklmnopqrstuvwxyz\n"))
     wild.weights["output.weight"] *= 1e38
     with pytest.raises(CarouselError, match="give a lower rate"):
-        dynamic.negative_log_likelihood(wild.model(), TOKENS[:64] % 20, 2, TOKENS % 20, FAST)
+        dynamic.negative_log_likelihood(wild.model(), TOKENS[:64] % 20, 2, TOKENS % 20, wild.tokenizer.grammar, FAST)
 
 
 def test_a_tied_model_stays_tied() -> None:
     """One matrix for both ends, from a checkpoint's two copies: the same as a model that was built with one."""
     tied = LanguageModel(ModelConfig(32, 24, 24, 2, tied=True))
     checkpoint = Checkpoint.of(tied, CharTokenizer("".join(map(chr, range(97, 127)))))
-    from_file, built = (dynamic.negative_log_likelihood(m, TOKENS, 1, TOKENS, FAST) for m in (checkpoint.model(), tied))
+    rest = TOKENS, 1, TOKENS, checkpoint.tokenizer.grammar, FAST
+    from_file, built = (dynamic.negative_log_likelihood(each, *rest) for each in (checkpoint.model(), tied))
     assert (from_file == built).all()
 
 
@@ -241,15 +242,18 @@ def test_masked_only_allowed_tokens_share_the_probability(capsys: pytest.Capture
     stream.pull(600)
     tokens, decoder = np.array(stream.tokens()), tokenizer.decoder()
     inputs = torch.from_numpy(np.concatenate([[tokenizer.start], tokens[:-1]]).astype(np.int64))
-    logits = model(inputs[None], model.zero_state(1))[0][0].detach().double().numpy()
+    features = tokenizer.grammar.features_before(tokens)
+    told = torch.from_numpy(features.astype(np.int64))[None]
+    logits = model(inputs[None], model.zero_state(1), told)[0][0].detach().double().numpy()
     expected = []
     for row, token in zip(logits, tokens.tolist(), strict=True):
         expected.append(np.log(np.exp(row[decoder.allowed()]).sum()) - row[token])
         decoder.feed(token)
-    found = model.negative_log_likelihood(tokens, tokenizer.start, grammar=tokenizer.grammar)
+    found = model.negative_log_likelihood(tokens, tokenizer.start, features=features, grammar=tokenizer.grammar)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert found.sum() < model.negative_log_likelihood(tokens, tokenizer.start).sum()
-    read = negative_log_likelihood(prepare_backend("fp32", checkpoint), tokens, tokenizer.start, tokenizer.grammar)
+    assert found.sum() < model.negative_log_likelihood(tokens, tokenizer.start, features=features).sum()
+    rest = tokenizer.start, tokenizer.grammar, features
+    read = negative_log_likelihood(prepare_backend("fp32", checkpoint), tokens, *rest)
     np.testing.assert_allclose(read, expected, atol=1e-3)
     status, _, said = command(capsys, CHECKPOINTS / "bach", "bach-chorales", "--masked", "--window", 9)
     assert status == 2 and "--masked is for one carried stream" in said

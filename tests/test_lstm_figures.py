@@ -104,7 +104,8 @@ def test_divergences_are_those_of_the_two_predictions() -> None:
     tokens = random.integers(0, model.config.vocab_size, (3, memory_length.BEFORE + 300))
     changed = tokens.copy()
     changed[:2, memory_length.BEFORE] = (tokens[:2, memory_length.BEFORE] + 1) % model.config.vocab_size
-    found = memory_length.divergences(model, tokens, changed)
+    nothing = np.zeros((*tokens.shape, 0), np.int64)
+    found = memory_length.divergences(model, tokens, changed, nothing, nothing)
     assert found.shape == (300, 3) and (found[:, 2] == 0).all() and (found[0, :2] > 0).all()
     d = 270
     until = memory_length.BEFORE + d

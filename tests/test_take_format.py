@@ -102,8 +102,8 @@ def test_the_document_names_every_field_of_a_take_and_no_other(kind: str) -> Non
             assert isinstance(value, TYPES[table[name].split()[0]]), name
         for name, found in states.items():
             found |= set(facts[name])
-        if "memory" in facts["decoder"]:
-            assert set(facts["decoder"]["memory"]) == set(documented(f"`memory` of `{kind}`"))
+        for part in {"memory", "history"} & set(facts["decoder"]):
+            assert set(facts["decoder"][part]) == set(documented(f"`{part}` of `{kind}`"))
     beyond = {"heard", "corpus", "followed"} if kind in ("frames", "drums") else set()
     beyond |= {"entries"} if kind in ("score", "drums") else {"entries", "song"}
     assert names == set(table) - beyond

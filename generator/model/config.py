@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from generator.foundation.errors import CarouselError
+from generator.foundation.options import TrainingOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +59,17 @@ class ModelConfig:
             found[f"lstm.weight_hh_l{layer}"] = (gates, self.hidden_size)
             found[f"lstm.bias_ih_l{layer}"] = found[f"lstm.bias_hh_l{layer}"] = (gates,)
         return found | {"output.weight": (self.vocab_size, self.hidden_size), "output.bias": (self.vocab_size,)}
+
+
+def config_of(options: TrainingOptions, vocab_size: int, feature_rows: int) -> ModelConfig:
+    """The sizes that these options ask for, of a model that may read the features of its tokenizer."""
+    rows = feature_rows if options.feature_dim else 0
+    return ModelConfig(
+        vocab_size,
+        options.embedding_dim,
+        options.hidden_size,
+        options.num_layers,
+        tied=options.embedding_dim == options.hidden_size,
+        feature_rows=rows,
+        feature_dim=min(options.feature_dim, options.hidden_size) if rows else 0,
+    )

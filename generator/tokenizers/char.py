@@ -15,7 +15,8 @@ from generator.foundation.jit import compiled
 from generator.foundation.omissions import Report, cause
 from generator.music.score import Voice
 from generator.tokenizers import char_labels
-from generator.tokenizers.base import LARGEST_COUNT, Event, Grammar, GrammarDecoder, Loops, Mask, Rows, Tokens, whole
+from generator.tokenizers.base import LARGEST_COUNT, Event, Grammar, Loops, Mask, Rows, Tokens, whole
+from generator.tokenizers.decoders import GrammarDecoder
 from generator.tokenizers.labels import Labels
 
 UNKNOWN = 0

@@ -7,7 +7,8 @@ from typing import Any
 
 from generator.music.names import drum_name
 from generator.music.score import Bar, Note, PieceEnd, Tempo, TimeSignature
-from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, whole
+from generator.tokenizers.base import LARGEST_COUNT, Event, whole
+from generator.tokenizers.decoders import GrammarDecoder
 from generator.tokenizers.drums_grammar import (
     BAR,
     BAR_START,

@@ -26,9 +26,9 @@ from generator.tokenizers.base import (
     Loops,
     Mask,
     Rows,
-    SoundingNotesDecoder,
     whole,
 )
+from generator.tokenizers.decoders import SoundingNotesDecoder
 
 LOWEST, HIGHEST = 21, 108
 """The pitches of a piano's 88 keys."""

@@ -11,7 +11,8 @@ from generator.foundation.errors import CarouselError
 from generator.music.keys import KEYS, SHARPS
 from generator.music.names import note_name
 from generator.music.score import Note, Pedal, PieceEnd
-from generator.tokenizers.base import LARGEST_COUNT, SILENT, Event, SoundingNotesDecoder, whole
+from generator.tokenizers.base import LARGEST_COUNT, SILENT, Event, whole
+from generator.tokenizers.decoders import SoundingNotesDecoder
 from generator.tokenizers.performance_grammar import (
     END,
     FLOOR,

@@ -11,7 +11,8 @@ from generator.music.keys import KEYS, SHARPS
 from generator.music.names import note_name, value_name
 from generator.music.score import DEFAULT_VELOCITY, Bar, Note, PieceEnd, Tempo, TimeSignature
 from generator.tokenizers import score_history as history
-from generator.tokenizers.base import LARGEST_COUNT, Event, GrammarDecoder, Rows, whole
+from generator.tokenizers.base import LARGEST_COUNT, Event, Rows, whole
+from generator.tokenizers.decoders import GrammarDecoder
 from generator.tokenizers.recent import ONSETS
 from generator.tokenizers.score_grammar import ScoreGrammar
 from generator.tokenizers.score_loudness import DYNAMICS

@@ -35,7 +35,7 @@ from generator.foundation.options import TrainingOptions
 from generator.foundation.signals import handled
 from generator.foundation.terminal import printable
 from generator.model.checkpoint import Checkpoint
-from generator.model.config import ModelConfig
+from generator.model.config import config_of
 from generator.model.lstm import Dropout, LanguageModel, multiplies_bf16
 from generator.streaming.engine import Model
 from generator.training import card, minutes, run_state
@@ -75,16 +75,7 @@ class Trainer:
         dropout = Dropout(
             options.dropout_embedding, options.dropout_layers, options.dropout_output, options.dropout_weights
         )
-        rows = self.tokenizer.grammar.feature_rows if options.feature_dim else 0
-        config = ModelConfig(
-            self.tokenizer.vocab_size,
-            options.embedding_dim,
-            options.hidden_size,
-            options.num_layers,
-            tied=options.embedding_dim == options.hidden_size,
-            feature_rows=rows,
-            feature_dim=min(options.feature_dim, options.hidden_size) if rows else 0,
-        )
+        config = config_of(options, self.tokenizer.vocab_size, self.tokenizer.grammar.feature_rows)
         self.model = LanguageModel(config, dropout, options.time_scale)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
@@ -146,9 +137,8 @@ class Trainer:
             self.pass_number, self.window = self.pass_number + 1, 0
             self.begin_pass()
             self.state = self.model.zero_state(self.batches.inputs.shape[1])
-        inputs = torch.from_numpy(self.batches.inputs[self.window].astype(np.int64, order="C"))
-        targets = torch.from_numpy(self.batches.targets[self.window].astype(np.int64, order="C"))
-        features = torch.from_numpy(self.batches.features[self.window].astype(np.int64, order="C"))
+        read = self.batches.inputs, self.batches.targets, self.batches.features
+        inputs, targets, features = (torch.from_numpy(part[self.window].astype(np.int64, order="C")) for part in read)
         warm = torch.from_numpy(~self.batches.cold[self.window]).float().unsqueeze(1)
         self.state = [(h * warm, c * warm) for h, c in self.state]
         for group in self.optimizer.param_groups:
