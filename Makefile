@@ -2,7 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Python compiles the modules that are imported, at their first import: pip would compile all of them, twice as long.
+# Python compiles the modules that are imported, at their first import: pip would compile all of them, twice as long. It
+# keeps them, whatever the shell says, or each process would compile torch again.
+export PYTHONDONTWRITEBYTECODE :=
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 # uv takes a fraction of pip's time, and chooses the torch that fits the machine: no gigabytes of CUDA without an NVIDIA
 # card. What it cannot reach within seconds pip installs, which may know of another index.
