@@ -97,10 +97,12 @@ def test_a_mask_is_never_empty_nor_wider_than_the_grammars(name: str, data: st.D
 
 
 def judge(rules: Constraints, tokenizer: Tokenizer, plan: Any, memory: Any, mask: Any) -> list[int]:
-    """One stream's mask, changed in place, and what relaxed."""
+    """One stream's mask, changed in place, and what relaxed.
+
+    The plan is copied, as into a batch: for one that is read-only all would be compiled once more."""
     relaxed, room = np.zeros(1, np.int64), np.zeros(tokenizer.vocab_size, np.int64)
     rest = memory[np.newaxis], mask[np.newaxis], room, relaxed
-    rules.restrict(tokenizer.grammar.rules, tokenizer.end, plan[np.newaxis], np.zeros(1, np.bool_), *rest)
+    rules.restrict(tokenizer.grammar.rules, tokenizer.end, np.array([plan]), np.zeros(1, np.bool_), *rest)
     return [int(relaxed[0]) >> bit & 1 for bit in range(len(PRIORITIES))]
 
 
