@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 # isort: split
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -44,8 +45,17 @@ ROOT = Path(__file__).parents[1]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background jobs; tests send it to children
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+gc.disable()  # until the tests run: nothing that is collected is garbage, and a third of that time went into the search
+
 settings.register_profile("carousel", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("carousel")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """From here on garbage is looked for, but only among what the tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
