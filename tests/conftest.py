@@ -229,7 +229,7 @@ def visit(browser: Browser, url: str) -> Iterator[Visit]:
 @pytest.fixture
 def blank(browser: Browser, url: str) -> Iterator[Page]:
     """An empty page of the server, for what needs a browser and the app's modules, but not the app."""
-    page = browser.new_page()
+    page = browser.contexts[0].new_page()
     page.goto(f"{url}/_stcore/health")
     yield page
     page.close()
