@@ -69,13 +69,15 @@ def test_the_probabilities_are_those_of_the_model(name: str) -> None:
     stream.pull(80)
     tokens = [checkpoint.tokenizer.start, *stream.tokens()]
     model = checkpoint.model()
+    features = checkpoint.tokenizer.grammar.features_before(np.array(tokens[1:]))
     with torch.no_grad():
-        logits, _ = model(torch.tensor([tokens[:-1]], dtype=torch.long), model.zero_state(1))
+        told = torch.from_numpy(features.astype(np.int64))[None]
+        logits, _ = model(torch.tensor([tokens[:-1]], dtype=torch.long), model.zero_state(1), told)
     for draw, row in zip(stream.draws(0, 80), logits[0].numpy().astype(np.float64), strict=True):
         plain = np.exp(row - row.max())
         assert draw.plain == pytest.approx(plain / plain.sum(), abs=1e-6)
         assert draw.probabilities == pytest.approx(filtered(row, draw.open, stream.options), abs=1e-5)
-    nats = model.negative_log_likelihood(np.array(tokens[1:]), tokens[0])
+    nats = model.negative_log_likelihood(np.array(tokens[1:]), tokens[0], features=features)
     assert [draw.surprise for draw in stream.draws(0, 80)] == pytest.approx(nats.tolist(), abs=1e-5)
 
 

@@ -15,7 +15,7 @@ from generator.foundation.errors import CarouselError
 from generator.foundation.jit import specialised
 from generator.model.backends import cell, fp32, int8
 from generator.model.backends.layout import PANEL, TERMS, aligned, aligned_copy, blocked, padded
-from generator.model.backends.memory import FEATURE_STEP, LARGEST_FEATURE, Memory, Network
+from generator.model.backends.memory import Memory, Network
 from generator.model.backends.products import fastest_product
 from generator.model.checkpoint import Checkpoint
 from generator.model.config import ModelConfig
@@ -98,12 +98,11 @@ def _gate_inputs(checkpoint: Checkpoint) -> tuple[Floats, Floats]:
 
 
 def _feature_vectors(checkpoint: Checkpoint) -> Floats:
-    """The vector of each feature's value, (feature_rows, terms), padded, in steps of `FEATURE_STEP`."""
+    """The vector of each feature's value, (feature_rows, terms), padded."""
     config = checkpoint.config
     found = aligned((config.feature_rows, padded(config.feature_dim, TERMS)), np.float32)
     if config.feature_rows:
-        vectors = checkpoint.weights["features.weight"].clip(-LARGEST_FEATURE, LARGEST_FEATURE)
-        found[:, : config.feature_dim] = np.rint(vectors / FEATURE_STEP) * FEATURE_STEP
+        found[:, : config.feature_dim] = checkpoint.weights["features.weight"]
     return found
 
 

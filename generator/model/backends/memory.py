@@ -19,10 +19,6 @@ from generator.model.state import PARTS, Floats, State
 
 H_SCALE = np.float32(127)
 """The int8 h is the fp32 h, which is between -1 and 1, times this."""
-FEATURE_STEP = np.float32(1 / 4096)
-"""The features' vectors are whole multiples of this, so fp32 adds them up without an error, in any order."""
-LARGEST_FEATURE = np.float32(8)
-"""The largest magnitude in a feature's vector. The sum of 512 of them is still exact."""
 ROUND = np.float32(3 << 22)
 """Adding and subtracting this rounds a small fp32 number to an integer, ties to even."""
 ONE = np.float32(1)
@@ -46,7 +42,7 @@ class Network(NamedTuple):
     bias: Floats
     """The bias of the logits, (vocab_size,)."""
     features: Floats
-    """The vector of each feature's value, in steps of `FEATURE_STEP`, (feature_rows, terms)."""
+    """The vector of each feature's value, (feature_rows, terms)."""
 
 
 class StateArrays(NamedTuple):
@@ -155,7 +151,8 @@ def write_h(h: Floats, h_scale: np.float32, target: npt.NDArray[Any]) -> None:
 
 @compiled
 def write_features(network: Network, rows: StateArrays, row: int, ids: npt.NDArray[np.int64]) -> None:
-    """Write the sum of the features' vectors, clipped to ±1, to where layer 0 reads it; `ids` are (columns,)."""
+    """Write the sum of the features' vectors, in the order of the columns and clipped to ±1, to where layer 0 reads it;
+    `ids` are (columns,)."""
     target = rows.h[0, row, rows.h.shape[2] // 2 :]
     for begin in range(0, network.features.shape[1], BLOCK):
         vectors = network.features[:, begin : begin + BLOCK]
