@@ -21,7 +21,8 @@ from benchmarks.measuring import parser, report, rounded, watched
 from generator.cli import command
 from generator.corpora import open_corpus
 from generator.corpora.dataset import TokenDataset, prepare
-from generator.foundation.options import TrainingOptions, add_arguments, given
+from generator.foundation.options import add_arguments, given
+from generator.foundation.recipes import TrainingOptions
 from generator.training.trainer import Trainer
 
 PARTS: dict[str, dict[str, Any]] = {

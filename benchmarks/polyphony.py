@@ -45,7 +45,8 @@ from generator.corpora.base import Facts
 from generator.corpora.dataset import TokenDataset, prepare
 from generator.corpora.paths import LICENCE
 from generator.foundation.errors import CarouselError
-from generator.foundation.options import TrainingOptions, add_arguments, given
+from generator.foundation.options import add_arguments, given
+from generator.foundation.recipes import TrainingOptions
 from generator.model.checkpoint import Checkpoint
 from generator.model.frame_likelihood import CONVENTION, Nats, frame_nats, frame_scores, summed
 from generator.model.lstm import LanguageModel

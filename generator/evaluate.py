@@ -42,7 +42,8 @@ from generator.corpora.progress import bar, when_slow
 from generator.foundation import places
 from generator.foundation.atomic import atomic_folder
 from generator.foundation.errors import CarouselError
-from generator.foundation.options import DynamicOptions, add_arguments, given
+from generator.foundation.options import add_arguments, given
+from generator.foundation.recipes import DynamicOptions
 from generator.foundation.terminal import printable
 from generator.model.backends import BACKENDS, negative_log_likelihood
 from generator.model.backends import prepare as prepare_backend
@@ -93,8 +94,7 @@ def evaluate(
     whole = dataset.split(split)
     part = whole if reading is None else whole.beginning(reading)
     tokenizer = checkpoint.tokenizer
-    grammar = tokenizer.grammar if masked else None
-    features = tokenizer.grammar.features_before(part.tokens)
+    grammar, features = tokenizer.grammar if masked else None, tokenizer.grammar.features_before(part.tokens)
     if window and checkpoint.config.feature_rows:
         raise CarouselError(f"{checkpoint.name} reads features of what came before a window; leave --window out")
     with bar("scoring", TaskProgressColumn(), TimeRemainingColumn(), visible=visible) as show:

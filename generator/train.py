@@ -29,7 +29,8 @@ from generator.corpora.dataset import TokenDataset, prepare
 from generator.evaluate import evaluate
 from generator.foundation import places
 from generator.foundation.errors import CarouselError
-from generator.foundation.options import PRESETS, TrainingOptions, add_arguments, given
+from generator.foundation.options import add_arguments, given
+from generator.foundation.recipes import PRESETS, TrainingOptions
 from generator.foundation.terminal import tell
 from generator.model.checkpoint import Checkpoint, read_defaults
 from generator.prepare import summary

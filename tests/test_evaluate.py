@@ -21,7 +21,7 @@ from generator.analysis import dynamic
 from generator.corpora import open_corpus
 from generator.corpora.dataset import TokenDataset, prepare
 from generator.foundation.errors import CarouselError
-from generator.foundation.options import DynamicOptions
+from generator.foundation.recipes import DynamicOptions
 from generator.model.backends import negative_log_likelihood
 from generator.model.backends import prepare as prepare_backend
 from generator.model.checkpoint import Checkpoint

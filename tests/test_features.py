@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,7 @@ from generator.foundation.errors import CarouselError
 from generator.model.backends import negative_log_likelihood, prepare
 from generator.model.checkpoint import Checkpoint
 from generator.model.ensemble import join
-from generator.music.score import Bar, Note, PieceEnd
-from generator.streaming.engine import Model
+from generator.music.score import Note
 from generator.streaming.score_constraints import is_parallel
 from generator.tokenizers import from_json
 from generator.tokenizers.base import Tokens
@@ -205,40 +204,6 @@ def test_a_model_and_a_tokenizer_that_do_not_fit_are_refused(tmp_path: Path) -> 
     (tmp_path / "tokenizer.json").write_text(json.dumps(data | {"counted_bars": data["counted_bars"] + 1}))
     with pytest.raises(CarouselError, match="features"):
         Checkpoint.load(tmp_path)
-
-
-@given(seeds, st.integers(1, 12))
-@settings(max_examples=15, deadline=None)
-def test_every_piece_has_the_length_that_is_asked(seed: int, length: int) -> None:
-    stream = Model(random_checkpoint(TOKENIZER)).stream(seed=seed, length=length)
-    bars = 0
-    for event in stream.take(length * 150):
-        if isinstance(event, PieceEnd):
-            assert bars == length
-        bars = 0 if isinstance(event, PieceEnd) else bars + isinstance(event, Bar)
-        assert bars <= length
-    assert not stream.relaxed
-
-
-def test_a_length_that_cannot_be_is_refused() -> None:
-    model = Model(tiny("score"))
-    with pytest.raises(CarouselError, match="leave at_end never out"):
-        model.stream(length=8, at_end="never")
-    with pytest.raises(CarouselError, match="train this one anew"):
-        Model(random_checkpoint(ScoreTokenizer(TOKENIZER.table))).stream(length=8)
-    with pytest.raises(CarouselError, match="length is not for a checkpoint of kind char"):
-        Model(tiny("char")).stream(length=8)
-
-
-def test_a_piece_that_is_too_long_already_ends_at_its_next_bar() -> None:
-    stream = Model(tiny("score")).stream(seed=3, length=9)
-    events = list(takewhile(lambda event: not isinstance(event, Bar), stream.take(4000)))
-    while sum(isinstance(event, Bar) for event in events) < 6:
-        events += stream.pull(1)
-    stream.set(length=2)
-    later = stream.pull(300)
-    first_end = next(index for index, event in enumerate(later) if isinstance(event, PieceEnd))
-    assert not any(isinstance(event, Bar) for event in later[:first_end])
 
 
 def test_models_with_features_need_them() -> None:

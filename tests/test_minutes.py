@@ -12,7 +12,7 @@ import pytest
 from generator import train
 from generator.corpora.dataset import TokenDataset
 from generator.evaluate import evaluate
-from generator.foundation.options import TrainingOptions
+from generator.foundation.recipes import TrainingOptions
 from generator.model.lstm import LanguageModel
 from generator.training import card, minutes, trainer
 from generator.training.run_folder import METRICS, read_state

@@ -12,7 +12,7 @@ from generator import evaluate
 from generator.analysis.rank import PRICES, rank
 from generator.corpora import open_corpus
 from generator.corpora.dataset import prepare
-from generator.foundation.options import TrainingOptions
+from generator.foundation.recipes import TrainingOptions
 from generator.music import midi
 from generator.music.score import Note, Score, TimeSignature, Voice
 from generator.streaming.engine import Model, load

@@ -18,7 +18,7 @@ from safetensors.torch import save
 from generator import join, train
 from generator.corpora.dataset import TokenDataset
 from generator.foundation.errors import CarouselError
-from generator.foundation.options import TrainingOptions
+from generator.foundation.recipes import TrainingOptions
 from generator.model.checkpoint import Checkpoint
 from generator.training import trainer
 from generator.training.run_folder import LOCK, METRICS, STATE, claimed, read_state

@@ -18,7 +18,7 @@ from generator.corpora import open_corpus
 from generator.corpora.batches import IGNORED, Batches, one_pass
 from generator.corpora.dataset import prepare
 from generator.foundation.errors import CarouselError
-from generator.foundation.options import PRESETS, TrainingOptions
+from generator.foundation.recipes import PRESETS, TrainingOptions
 from generator.model.checkpoint import Checkpoint
 from generator.streaming.engine import load
 from generator.tokenizers.base import Tokenizer

@@ -19,7 +19,7 @@ import pytest
 
 from generator.foundation.errors import CarouselError
 from generator.foundation.locks import alone, is_held
-from generator.foundation.options import TrainingOptions
+from generator.foundation.recipes import TrainingOptions
 from generator.streaming.engine import load
 from generator.web import trainings
 from generator.web.access import is_direct

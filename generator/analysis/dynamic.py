@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from generator.foundation.errors import CarouselError, Option
-from generator.foundation.options import DynamicOptions
+from generator.foundation.recipes import DynamicOptions
 from generator.model.lstm import Dropout, LanguageModel
 from generator.tokenizers.base import FeatureIds, Grammar
 

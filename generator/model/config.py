@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from generator.foundation.errors import CarouselError
-from generator.foundation.options import TrainingOptions
+from generator.foundation.recipes import TrainingOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,17 @@ from generator.foundation.errors import CarouselError, Option
 from generator.foundation.jit import compiled
 from generator.foundation.options import SamplingOptions
 from generator.streaming import melody, melody_constraint
+from generator.streaming.form_constraints import form_violation
 from generator.streaming.melody_constraint import HAS_MELODY, MELODY_VOICE, NEVER, add_melody_violations
 from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_violations
 from generator.streaming.violations import (
     BARS_ASKED,
+    CLOSES,
     CONSTRAINED,
     DENSITY,
     KEY,
     KEY_ASKED,
-    LENGTH,
+    LONGEST_DISTANCE,
     METRE,
     METRE_ASKED,
     MOST_A_SECOND,
@@ -45,7 +47,6 @@ from generator.tokenizers import score_memory as grammar
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.score import ScoreTokenizer
-from generator.tokenizers.score_history import BARS, history_of
 
 
 @compiled
@@ -145,24 +146,6 @@ def position_violation(free: Rows, tick: int) -> int:
 
 
 @compiled
-def length_violation(rules: Rows, asked: int, row: Rows, kind: int, value: int) -> int:
-    """The violation of a token by which the piece gets less or more than `asked` bars; 0 if none are asked."""
-    if asked == 0:
-        return 0
-    bars = row[history_of(rules) + BARS]
-    if kind == kinds.END:
-        return LENGTH if bars < asked else 0
-    if kind == kinds.BAR or kind == kinds.TIME_SIGNATURE or kind == kinds.TEMPO:
-        return LENGTH if bars >= asked else 0
-    end = row[grammar.BAR_START] + row[grammar.BAR_TICKS] * (1 + max(0, asked - bars))
-    shortest = rules[grammar.VALUE, rules[grammar.FIRST, kinds.DURATION]]
-    late = (kind == kinds.DURATION and row[grammar.NOW] + value > end) or (
-        kind == kinds.POSITION and row[grammar.BAR_START] + value + shortest > end
-    )
-    return LENGTH if late else 0
-
-
-@compiled
 def write_violations(
     rules: Rows, encoded: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows, free: Rows
 ) -> None:
@@ -201,7 +184,7 @@ def write_violations(
             violation = note_violation(rules, encoded, row, row[grammar.IN_VOICE], pitch)
         if last == kinds.END:
             violation |= style_violation(encoded, token, rules[grammar.FIRST, kinds.STYLE])
-        violations[token] = violation | length_violation(rules, encoded[BARS_ASKED], row, kind, value)
+        violations[token] = violation | form_violation(rules, encoded, row, kind, value)
 
 
 @compiled
@@ -241,6 +224,8 @@ class ScoreConstraints:
         "melody",
         "style",
         "length",
+        "close",
+        "key_distance",
         "metre",
         "tempo",
         "key",
@@ -262,25 +247,30 @@ class ScoreConstraints:
         encoded = encode_shared(options, self.size - TABLE, table.styles, table.metres, table.tempos)
         encoded[KEY_ASKED] = key_of(options)
         encoded[TABLE : self._melody_at] = pitch_violations(options, table.parts).ravel()
-        if options.length:
-            if not self._counts_bars:
-                raise CarouselError(Option("length"), " needs a checkpoint that counts bars; train this one anew")
-            if options.at_end == "never":
-                raise CarouselError(Option("length"), " ends pieces; leave ", Option("at_end"), " never out")
-            encoded[BARS_ASKED] = options.length
+        self._encode_form(options, encoded)
         if options.melody:
             encoded[self._melody_at :] = self._melodies(options.melody).encode(key_of(options))
             if options.at_end == "never":
                 raise CarouselError(Option("melody"), " comes to an end; leave ", Option("at_end"), " never out")
-            for name in ("metre", "length"):
+            for name in ("metre", "length", "close"):
                 if getattr(options, name):
-                    raise CarouselError(Option("melody"), f" brings its {name}; leave ", Option(name), " out")
+                    raise CarouselError(Option("melody"), " brings its metre and its end; leave ", Option(name), " out")
         if not options.parallels:
             lines = sum(part.monophonic and not part.drum for part in table.parts)
             if lines < 2:
                 raise CarouselError(f"parallels take two voices of single notes or more to forbid; here are {lines}")
             encoded[NO_PARALLELS] = 1
         return encoded
+
+    def _encode_form(self, options: SamplingOptions, encoded: Rows) -> None:
+        asked = [name for name in ("length", "close", "key_distance") if getattr(options, name) not in (None, False)]
+        if asked and not self._counts_bars:
+            raise CarouselError(Option(asked[0]), " needs a checkpoint that counts bars; train this one anew")
+        for name in set(asked) & {"length", "close"}:
+            if options.at_end == "never":
+                raise CarouselError(Option(name), " is about how pieces end; leave ", Option("at_end"), " never out")
+        encoded[BARS_ASKED], encoded[CLOSES] = options.length or 0, options.close
+        encoded[LONGEST_DISTANCE] = 0 if options.key_distance is None else options.key_distance + 1
 
     def write_melody_window(self, encoded: Rows, text: str, memory: Rows) -> None:
         """Write the next events of the melody `text` into encoded constraints, as many as one job can reach."""

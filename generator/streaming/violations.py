@@ -19,14 +19,25 @@ from generator.music.score import style_name
 from generator.tokenizers.base import Mask, Rows
 
 PRIORITIES = (
-    *("characters", "density", "voices_at_once", "parallels", "ranges", "key", "tempo", "metre", "length", "style"),
-    "melody",
-    "max_copy",
+    *(
+        "characters",
+        "density",
+        "voices_at_once",
+        "parallels",
+        "close",
+        "key_distance",
+        "ranges",
+        "key",
+        "tempo",
+        "metre",
+    ),
+    *("length", "style", "melody", "max_copy"),
 )
 """All constraints in ascending priority: the first is relaxed first."""
-CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, RANGES, KEY, TEMPO, METRE, LENGTH, STYLE, MELODY, MAX_COPY = (
-    1 << bit for bit in range(len(PRIORITIES))
+(CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, CLOSE, KEY_DISTANCE, RANGES, KEY, TEMPO, METRE) = (
+    1 << bit for bit in range(10)
 )
+LENGTH, STYLE, MELODY, MAX_COPY = (1 << bit for bit in range(10, 14))
 
 
 def names_of(violation: int) -> Iterator[str]:
@@ -37,7 +48,7 @@ def names_of(violation: int) -> Iterator[str]:
 # A stream's encoded constraints are one row of integers: these fields, and from `TABLE` on a table of violations by
 # token (text) or by voice and pitch (music). A field is 0 (metre, key and style: -1) if the option is not set.
 CONSTRAINED, NEVER_ENDS, METRE_ASKED, TEMPO_ASKED, KEY_ASKED, STYLE_ASKED = range(6)
-MOST_AT_ONCE, MOST_A_SECOND, NO_PARALLELS, BARS_ASKED, TABLE = range(6, 11)
+MOST_AT_ONCE, MOST_A_SECOND, NO_PARALLELS, BARS_ASKED, CLOSES, LONGEST_DISTANCE, TABLE = range(6, 13)
 
 
 def encode_shared(

@@ -25,7 +25,7 @@ from generator.foundation.jit import compiled
 from generator.tokenizers import score_features
 from generator.tokenizers.base import Grammar, Loops, Mask, Rows
 from generator.tokenizers.recent import ONSETS
-from generator.tokenizers.score_history import LENGTH_ASKED, SIZE, forget, history_of, remember
+from generator.tokenizers.score_history import KEY_BEFORE, LENGTH_ASKED, SIZE, forget, history_of, remember
 from generator.tokenizers.score_memory import (
     ABOVE_ALL,
     AT_PITCH,
@@ -253,6 +253,7 @@ class ScoreGrammar(Grammar):
         row[self._history - voices : self._history] = -1
         if self.columns:
             forget(row[self._history :])
+            row[self._history + KEY_BEFORE] = -1
         return row
 
     def ask_length(self, memory: Rows, bars: int) -> None:

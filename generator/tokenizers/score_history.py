@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from generator.foundation.jit import compiled
+from generator.music.keys import KEYS
 from generator.tokenizers.base import LARGEST_COUNT, Rows, whole
 from generator.tokenizers.score_memory import KIND, VALUE, latest_of, loudness_of, voices
 from generator.tokenizers.score_vocabulary import BAR, DURATION, END, LOUDNESS, PITCH, POSITION, STYLE, VOICE, Table
@@ -24,10 +25,11 @@ MOST_TOKENS = 1024
 """Tokens that are remembered; of dense music these are fewer than 16 bars."""
 
 # The fields, from `history_of` on: bars begun in this piece, tokens of this piece, its style or -1, the number of bars
-# that it is to have or 0; the pointers, and for each the number of tokens in a row that came as it pointed to; the
-# first token of each bar; the tokens. Tokens are counted from the start of the piece, and so are bars, from 1; both
-# have their places modulo the number of those that are remembered. A pointer is -1 if the piece has no such bar.
-BARS, WRITTEN, IN_STYLE, LENGTH_ASKED, POINTERS = range(5)
+# that it is to have or 0, the key of the last bar line, which may be of the piece before, or -1; the pointers, and for
+# each the number of tokens in a row that came as it pointed to; the first token of each bar; the tokens. Tokens are
+# counted from the start of the piece, and so are bars, from 1; both have their places modulo the number of those that
+# are remembered. A pointer is -1 if the piece has no such bar.
+BARS, WRITTEN, IN_STYLE, LENGTH_ASKED, KEY_BEFORE, POINTERS = range(6)
 RUNS = POINTERS + DISTANCES
 STARTS = RUNS + DISTANCES
 TOKENS = STARTS + MOST_BARS
@@ -85,6 +87,7 @@ def remember(rules: Rows, row: Rows, token: int) -> None:
         history[IN_STYLE] = value
     elif kind == BAR:
         history[BARS] += 1
+        history[KEY_BEFORE] = value
         history[STARTS + history[BARS] % MOST_BARS] = history[WRITTEN]
         for distance in range(DISTANCES):
             bar = history[BARS] - BARS_BEFORE[distance]
@@ -96,7 +99,7 @@ def remember(rules: Rows, row: Rows, token: int) -> None:
 
 @compiled
 def forget(history: Rows) -> None:
-    """Begin a piece, for which the same length is asked."""
+    """Begin a piece; the length that is asked and the key of the piece before stay."""
     history[BARS] = history[WRITTEN] = 0
     history[IN_STYLE] = -1
     history[POINTERS:] = 0
@@ -111,6 +114,7 @@ def to_json(history: Rows) -> dict[str, Any]:
         "bars": int(history[BARS]),
         "written": written,
         "style": int(history[IN_STYLE]),
+        "key": int(history[KEY_BEFORE]),
         "pointers": history[POINTERS:RUNS].tolist(),
         "runs": history[RUNS:STARTS].tolist(),
         "starts": history[STARTS:TOKENS].tolist(),
@@ -128,6 +132,7 @@ def from_json(data: dict[str, Any], table: Table) -> Rows:
     written = whole(data["written"], 0, LARGEST_COUNT)
     style = whole(data["style"], -1, len(table.styles) - 1)
     history[:LENGTH_ASKED] = whole(data["bars"], 0, written), written, style
+    history[KEY_BEFORE] = whole(data["key"], -1, len(KEYS) - 1)
     for first, past, name in ((POINTERS, RUNS, "pointers"), (RUNS, STARTS, "runs"), (STARTS, TOKENS, "starts")):
         history[first:past] = np.array([whole(value, -1, written) for value in data[name]]).reshape(past - first)
     kept = np.arange(max(0, written - MOST_TOKENS), written) % MOST_TOKENS

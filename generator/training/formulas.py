@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from generator.foundation.options import TrainingOptions
+from generator.foundation.recipes import TrainingOptions
 
 WARM_SHARE = 0.05
 """The warm-up ends after this share of the run, even if it was meant to take more updates."""

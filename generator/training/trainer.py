@@ -31,7 +31,7 @@ from generator.corpora.dataset import TokenDataset
 from generator.corpora.progress import bar
 from generator.foundation.atomic import atomic_folder
 from generator.foundation.errors import CarouselError, Option, listed
-from generator.foundation.options import TrainingOptions
+from generator.foundation.recipes import TrainingOptions
 from generator.foundation.signals import handled
 from generator.foundation.terminal import printable
 from generator.model.checkpoint import Checkpoint

@@ -31,6 +31,8 @@ LABELS = {
     "scale": "Scale",
     "metre": "Metre",
     "length": "Bars of a piece",
+    "close": "End on the tonic",
+    "key_distance": "Fifths to the next key",
     "tempo": "Tempo",
     "parallels": "Parallel fifths and octaves",
     "voices_at_once": "Notes at once",

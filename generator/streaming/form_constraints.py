@@ -1,0 +1,95 @@
+"""Constraints on the form of written pieces: how long they are, how they end, and in which key the next one begins."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from generator.foundation.jit import compiled
+from generator.music.keys import MAJOR, SHARPS, above_c
+from generator.streaming.violations import BARS_ASKED, CLOSE, CLOSES, KEY_DISTANCE, LENGTH, LONGEST_DISTANCE
+from generator.tokenizers import score_memory as grammar
+from generator.tokenizers import score_vocabulary as kinds
+from generator.tokenizers.base import Rows
+from generator.tokenizers.score_history import BARS, KEY_BEFORE, history_of
+
+_SHARPS = np.array(SHARPS)
+OCTAVE = len(MAJOR)
+MINOR_THIRD, MAJOR_THIRD, FIFTH = 3, 4, 7
+
+
+@compiled
+def form_violation(rules: Rows, encoded: Rows, row: Rows, kind: int, value: int) -> int:
+    """The violation of a token by which the piece gets the wrong length, ends wrongly or begins in a distant key."""
+    asked = encoded[BARS_ASKED]
+    violation = length_violation(rules, asked, row, kind, value) if asked > 0 else 0
+    if encoded[CLOSES] and (kind == kinds.END or kind == kinds.DURATION):
+        violation |= close_violation(rules, asked, row, kind, value)
+    if encoded[LONGEST_DISTANCE] and kind == kinds.BAR and row[grammar.IN_KEY] < 0:
+        before = row[history_of(rules) + KEY_BEFORE]
+        if before >= 0 and fifths_apart(before, value) >= encoded[LONGEST_DISTANCE]:
+            violation |= KEY_DISTANCE
+    return int(violation)
+
+
+@compiled
+def length_violation(rules: Rows, asked: int, row: Rows, kind: int, value: int) -> int:
+    """The violation of a token by which the piece gets less or more than `asked` bars."""
+    bars = row[history_of(rules) + BARS]
+    if kind == kinds.END:
+        return LENGTH if bars < asked else 0
+    if kind == kinds.BAR or kind == kinds.TIME_SIGNATURE or kind == kinds.TEMPO:
+        return LENGTH if bars >= asked else 0
+    end = last_tick(asked, row, bars)
+    shortest = rules[grammar.VALUE, rules[grammar.FIRST, kinds.DURATION]]
+    late = (kind == kinds.DURATION and row[grammar.NOW] + value > end) or (
+        kind == kinds.POSITION and row[grammar.BAR_START] + value + shortest > end
+    )
+    return LENGTH if late else 0
+
+
+@compiled
+def last_tick(asked: int, row: Rows, bars: int) -> int:
+    """The end of a piece of `asked` bars if its metre stays."""
+    return int(row[grammar.BAR_START] + row[grammar.BAR_TICKS] * (1 + max(0, asked - bars)))
+
+
+@compiled
+def fifths_apart(one: int, other: int) -> int:
+    """How many fifths the signatures of two keys are apart, 0 to 6."""
+    apart = abs(_SHARPS[one] - _SHARPS[other]) % OCTAVE
+    return int(min(apart, OCTAVE - apart))
+
+
+@compiled
+def bass_of(rules: Rows) -> int:
+    """The voice that can go lowest, drums apart."""
+    found = 0
+    for voice in range(1, grammar.voices(rules)):
+        lower = rules[grammar.LOW, voice] < rules[grammar.LOW, found]
+        if not rules[grammar.DRUM, voice] and (lower or rules[grammar.DRUM, found]):
+            found = voice
+    return found
+
+
+@compiled
+def closes(rules: Rows, row: Rows, voice: int, pitch: int) -> bool:
+    """Whether a note may be a voice's last: the tonic in the bass, a note of the tonic's triad elsewhere. In minor the
+    third may be major, as it often is at an end."""
+    degree = (pitch - above_c(row[grammar.IN_KEY])) % OCTAVE
+    if degree == 0 or voice == bass_of(rules):
+        return bool(degree == 0)
+    return bool(degree in (FIFTH, MAJOR_THIRD) or (degree == MINOR_THIRD and row[grammar.IN_KEY] >= OCTAVE))
+
+
+@compiled
+def close_violation(rules: Rows, asked: int, row: Rows, kind: int, value: int) -> int:
+    """The violation of an end, or of a note that lasts until the end of the last bar, without the tonic's chord."""
+    if kind == kinds.DURATION:
+        voice, end = row[grammar.IN_VOICE], last_tick(asked, row, row[history_of(rules) + BARS])
+        free = asked == 0 or row[grammar.NOW] + value < end or rules[grammar.DRUM, voice]
+        return 0 if free or closes(rules, row, voice, row[grammar.AT_PITCH]) else CLOSE
+    for voice in range(grammar.voices(rules)):
+        pitch = row[grammar.latest_of(rules, voice) + 1]
+        if pitch >= 0 and not rules[grammar.DRUM, voice] and not closes(rules, row, voice, pitch):
+            return CLOSE
+    return 0

@@ -1,0 +1,99 @@
+"""The form of pieces: their length, their end, and the key of the next one."""
+
+from __future__ import annotations
+
+from itertools import pairwise, takewhile
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator.foundation.errors import CarouselError
+from generator.music.keys import KEYS, SHARPS, above_c
+from generator.music.score import Bar, Note, PieceEnd
+from generator.streaming.engine import Model
+from generator.streaming.form_constraints import fifths_apart
+from generator.tokenizers.score import ScoreTokenizer
+from tests.conftest import four_voices, random_checkpoint, tiny
+
+TOKENIZER = ScoreTokenizer.fit([four_voices()])
+BASS = 3
+seeds = st.integers(0, 2**32 - 1)
+
+
+def pieces_of(seed: int, tokens: int, **options: Any) -> tuple[list[tuple[int, list[Any]]], dict[str, int]]:
+    """The key and the events of each whole piece of a stream, and the constraints that it relaxed."""
+    stream = Model(random_checkpoint(TOKENIZER)).stream(seed=seed, governor=False, **options)
+    stream.pull(tokens)
+    rows = [TOKENIZER.table.rows[token] for token in stream.tokens()]
+    ends = [index + 1 for index, row in enumerate(rows) if row == "end"]
+    pieces, decoder = [], TOKENIZER.decoder()
+    for first, past in pairwise([0, *ends]):
+        key = next(row.removeprefix("bar ") for row in rows[first:past] if row.startswith("bar "))
+        pieces.append((KEYS.index(key), list(decoder.feed_all(stream.tokens()[first:past]))))
+    return pieces, stream.relaxed
+
+
+@given(seeds, st.integers(1, 12))
+@settings(max_examples=15)
+def test_every_piece_has_the_length_that_is_asked(seed: int, length: int) -> None:
+    pieces, relaxed = pieces_of(seed, length * 150, length=length)
+    for _, piece in pieces:
+        bars = [event.start_ticks for event in piece if isinstance(event, Bar)]
+        assert len(bars) == length
+        last = max(event.end_ticks for event in piece if isinstance(event, Note))
+        assert last <= piece[-1].start_ticks, "no note lasts beyond the last bar"
+    assert pieces and not relaxed
+
+
+def test_a_length_that_cannot_be_is_refused() -> None:
+    model = Model(tiny("score"))
+    with pytest.raises(CarouselError, match="leave at_end never out"):
+        model.stream(length=8, at_end="never")
+    with pytest.raises(CarouselError, match="train this one anew"):
+        Model(random_checkpoint(ScoreTokenizer(TOKENIZER.table))).stream(length=8)
+    with pytest.raises(CarouselError, match="length is not for a checkpoint of kind char"):
+        Model(tiny("char")).stream(length=8)
+
+
+def test_a_piece_that_is_too_long_already_ends_at_its_next_bar() -> None:
+    stream = Model(tiny("score")).stream(seed=3, length=9)
+    events = list(takewhile(lambda event: not isinstance(event, Bar), stream.take(4000)))
+    while sum(isinstance(event, Bar) for event in events) < 6:
+        events += stream.pull(1)
+    stream.set(length=2)
+    later = stream.pull(300)
+    first_end = next(index for index, event in enumerate(later) if isinstance(event, PieceEnd))
+    assert not any(isinstance(event, Bar) for event in later[:first_end])
+
+
+@given(seeds, st.none() | st.integers(1, 6))
+@settings(max_examples=15)
+def test_a_piece_that_is_to_close_ends_on_its_tonic(seed: int, length: int | None) -> None:
+    pieces, relaxed = pieces_of(seed, 900, close=True, **({} if length is None else {"length": length}))
+    closed = 0
+    for key, piece in pieces:
+        last = {event.voice: event.pitch for event in piece if isinstance(event, Note)}
+        degrees = {voice: (pitch - int(above_c(key))) % 12 for voice, pitch in last.items()}
+        closed += degrees.get(BASS, 0) == 0 and set(degrees.values()) <= {0, 3 if key >= 12 else 4, 4, 7}
+    assert len(pieces) - closed <= relaxed.get("close", 0)
+
+
+@given(seeds, st.integers(0, 6))
+@settings(max_examples=15)
+def test_the_next_piece_begins_in_a_near_key(seed: int, distance: int) -> None:
+    pieces, relaxed = pieces_of(seed, 900, length=1, key_distance=distance)
+    keys = [key for key, _ in pieces]
+    assert len(keys) > 3 and not relaxed
+    assert all(fifths_apart(one, other) <= distance for one, other in pairwise(keys))
+    if distance > 1:
+        assert len(set(keys)) > 1
+
+
+def test_fifths_are_counted_around_the_circle() -> None:
+    assert fifths_apart(KEYS.index("C major"), KEYS.index("A minor")) == 0
+    assert fifths_apart(KEYS.index("F♯ major"), KEYS.index("D♭ major")) == 1, "six sharps, five flats"
+    assert fifths_apart(KEYS.index("C major"), KEYS.index("F♯ major")) == 6
+    assert max(fifths_apart(one, other) for one in range(24) for other in range(24)) == 6
+    assert len(SHARPS) == len(KEYS)
