@@ -43,6 +43,12 @@ TEXT = {
 }
 
 
+def form(model: Model) -> st.SearchStrategy[dict[str, Any]]:
+    """Constraints on the form of pieces, which take pieces that end."""
+    asked = {"length": st.none() | st.integers(1, 12), "key_distance": st.none() | st.integers(0, 6)}
+    return st.fixed_dictionaries(asked if getattr(model.tokenizer, "counted_bars", 0) else {})
+
+
 @st.composite
 def constraints(draw: st.DrawFn, model: Model) -> dict[str, Any]:
     """Every constraint that this model's streams can obey; those that contradict each other are left out."""

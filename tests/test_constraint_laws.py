@@ -26,7 +26,7 @@ from generator.streaming.stream import Stream
 from generator.streaming.violations import PRIORITIES
 from generator.tokenizers.base import Tokenizer
 from tests.conftest import ROOT
-from tests.strategies import DEFAULTS, constraints
+from tests.strategies import DEFAULTS, constraints, form
 from tests.test_constraints import MODELS, model_of, most_at_once, most_in_a_second, outside
 
 # The laws, under random constraints
@@ -56,7 +56,7 @@ def test_constrained_streams_keep_the_laws(name: str, data: st.DataObject, seed:
     """Chunks, fork, company and timeline; and all that is asked holds from the start without yielding."""
     model = model_of(name)
     engine = model.engine()
-    first, second = (data.draw(constraints(model)) for _ in range(2))
+    first, second = (data.draw(constraints(model)) | data.draw(form(model)) for _ in range(2))
 
     def streams() -> tuple[Stream, Stream, Stream]:
         return engine.stream(seed=seed, **first), engine.stream(seed=seed, **second), engine.stream(seed=seed)
@@ -230,7 +230,7 @@ def test_a_take_with_what_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
 
 def test_every_constraint_is_an_option_and_off_by_itself() -> None:
     plain = SamplingOptions()
-    assert all(getattr(plain, name) in (None, True) for name in NAMES)
+    assert all(getattr(plain, name) in (None, name == "parallels") for name in NAMES)
     for name in ("bach", "performance", "char"):
         rules = Constraints(model_of(name).tokenizer)
         assert rules.encode(plain) is None

@@ -142,7 +142,8 @@ def weakest_value(name: str, model: Model) -> Any:
         return not spec.default
     if name == "ranges":
         return "0-127"
-    return spec.metadata["minimum"] or getattr(model.tokenizer, "characters", " ")[0]
+    least = spec.metadata["minimum"]
+    return getattr(model.tokenizer, "characters", " ")[0] if least is None else least
 
 
 def widget(medium: str, model: Model, name: str, found: list[Any], asked: dict[str, Any]) -> Any:
