@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise, takewhile
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.form import figures
 from generator.foundation.errors import CarouselError
 from generator.music.keys import KEYS, SHARPS, above_c
-from generator.music.score import Bar, Note, PieceEnd
+from generator.music.score import Bar, Note, PieceEnd, Score, TimeSignature, Voice
 from generator.streaming.engine import Model
 from generator.streaming.form_constraints import fifths_apart
 from generator.tokenizers.score import ScoreTokenizer
@@ -97,3 +99,30 @@ def test_fifths_are_counted_around_the_circle() -> None:
     assert fifths_apart(KEYS.index("C major"), KEYS.index("F♯ major")) == 6
     assert max(fifths_apart(one, other) for one in range(24) for other in range(24)) == 6
     assert len(SHARPS) == len(KEYS)
+
+
+def tune(*sections: str) -> Score:
+    """A melody of eight bars a section, one note a bar; `A'` ends otherwise than `A`."""
+    notes = []
+    for index, name in enumerate(sections):
+        for bar in range(8):
+            pitch = 60 + (7 if name.startswith("B") else 0) + bar + (5 if name.endswith("'") and bar > 5 else 0)
+            notes.append(Note((8 * index + bar) * 1920, 1920, pitch))
+    return Score(480, (Voice("Melody", 0),), tuple(notes), (TimeSignature(0, 4, 4),))
+
+
+@pytest.mark.parametrize(
+    ("sections", "aabb"), [("A A B B", 1), ("A A' B B'", 1), ("A A A A", 0), ("A B A B", 0), ("A A B", 0)]
+)
+def test_the_benchmark_of_form_finds_aabb(sections: str, aabb: int) -> None:
+    found = figures([tune(*sections.split())], 24)
+    assert found["aabb"] == aabb and found["bars"][1] == 8 * len(sections.split())
+    assert found["longer"] == (found["bars"][1] > 24) and found["early"] == 0
+    upbeat = tune(*sections.split())
+    later = tuple(replace(note, start_ticks=note.start_ticks + 1920) for note in upbeat.notes)
+    first = Note(1440, 480, 55)
+    assert figures([replace(upbeat, notes=(first, *later))], 24)["aabb"] == aabb, "an upbeat is not counted"
+
+
+def test_a_bar_returns_after_eight() -> None:
+    assert figures([tune("A", "A'")], 99)["returns"] == 0.75
