@@ -13,6 +13,7 @@ from generator.cli.takes import piece_of
 from generator.music import midi
 from generator.music.score import Score
 from generator.streaming.origin import Origin, read_text
+from generator.web import live_music
 from generator.web.live_band import ANY, LiveBand
 from tests.test_band import band_of, players
 from tests.test_live_changes import Browser
@@ -124,6 +125,22 @@ def test_a_style_changes_the_next_bar_alone() -> None:
     page.pull(25, 8)
     assert max(note[0] for note in page.notes if note[4] == 4) < 15
     assert take.drum_style is None
+
+
+def test_hits_are_forgotten_with_what_they_were_played_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_music, "MAX_EVENTS", 100)
+    leader, drums = players()
+    forgetful, other = (LiveBand(leader.stream(seed=3), "a") for _ in range(2))
+    monkeypatch.setattr(other, "_forget", lambda: None)
+    for take in (forgetful, other):
+        take.drum(drums.engine(), "funk")
+    for sequence in range(25):
+        assert forgetful.pull(sequence, 8.0 * sequence + 8) == other.pull(sequence, 8.0 * sequence + 8)
+    heard, everything = forgetful.heard(190.0), other.heard(190.0)
+    scale = heard.ticks_per_quarter // leader.tokenizer.ticks_per_quarter
+    begun, end = forgetful._start_ticks * scale, forgetful._ticks(190.0) * scale
+    assert begun > 0 and heard.notes == everything.between(begun, end).notes
+    assert len(forgetful._hits) < len(other._hits) / 2
 
 
 def test_what_cannot_be() -> None:
