@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from generator import Band, CarouselError, Snapshot, load
 from generator.music.score import Bar, Note, Score, Tempo, TimeSignature
 from generator.sinks.midi import write
-from generator.streaming import drummer
 from generator.streaming.engine import Model
 from generator.streaming.origin import read_text
 from generator.tokenizers.base import Event
@@ -216,20 +215,6 @@ def test_an_interrupt_of_going_back(monkeypatch: pytest.MonkeyPatch) -> None:
         band.rewind(150)
     list(band.take(100))
     assert list(band.past()) == expected
-
-
-def test_a_drummer_remembers_so_many_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond them it hears the leader's past once more, and plays the same to what follows."""
-    expected = list(band_of(6).take(300))
-    monkeypatch.setattr(drummer, "MOST_BACK", 5)
-    for tokens in (3, 120, 260, 300):
-        band = band_of(6)
-        list(band.take(300))
-        assert len(band._drummer._cues) == 5 < band._drummer.cues
-        band.rewind(tokens)
-        assert list(band.drums.tokens()) == list(resumed(band.snapshot()).drums.tokens())
-        list(band.take(tokens))
-        assert list(band.past()) == expected
 
 
 def test_drawn_again_from_its_origin() -> None:
