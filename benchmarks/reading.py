@@ -4,8 +4,9 @@
 
 Each file is read by every reader in turn, in one process on one core. `symusic` parses the file into its own arrays;
 `notes` is `generator.music.midi.read`, which makes notes of them; `song` puts them into bars as well, along the beats
-of the dataset; `pretty_midi` makes notes in seconds. Figures are milliseconds of processor time a file, the median over
-the files, and `faster` how many times as fast as pretty_midi, the median of each file's ratio.
+of the dataset; `tokens` encodes the song besides, with a vocabulary of these songs; `pretty_midi` makes notes in
+seconds. Figures are milliseconds of processor time a file, the median over the files, and `faster` how many times as
+fast as pretty_midi, the median of each file's ratio.
 """
 
 from __future__ import annotations
@@ -25,14 +26,7 @@ from generator.corpora import open_corpus
 from generator.corpora.pop909 import Pop909Corpus, read_song
 from generator.foundation.errors import CarouselError
 from generator.music import midi
-
-READERS: dict[str, Callable[[Path], object]] = {
-    "symusic": lambda folder: symusic.Score(folder / f"{folder.name}.mid"),
-    "notes": lambda folder: midi.read(folder / f"{folder.name}.mid"),
-    "song": read_song,
-    "pretty_midi": lambda folder: pretty_midi.PrettyMIDI(str(folder / f"{folder.name}.mid")),
-}
-"""Each reads the song in a folder."""
+from generator.tokenizers.score import ScoreTokenizer
 
 
 def seconds(read: Callable[[Path], object], folder: Path) -> float:
@@ -43,15 +37,23 @@ def seconds(read: Callable[[Path], object], folder: Path) -> float:
 
 def compare(folders: list[Path]) -> dict[str, dict[str, float]]:
     """The figures of each reader for the songs in these folders."""
-    for read in READERS.values():
-        read(folders[0])  # the first one imports
-    took = [{name: seconds(read, folder) for name, read in READERS.items()} for folder in folders]
+    tokenizer = ScoreTokenizer.fit(read_song(folder) for folder in folders)
+    readers: dict[str, Callable[[Path], object]] = {
+        "symusic": lambda folder: symusic.Score(folder / f"{folder.name}.mid"),
+        "notes": lambda folder: midi.read(folder / f"{folder.name}.mid"),
+        "song": read_song,
+        "tokens": lambda folder: tokenizer.encoded(read_song(folder)),
+        "pretty_midi": lambda folder: pretty_midi.PrettyMIDI(str(folder / f"{folder.name}.mid")),
+    }
+    for read in readers.values():
+        read(folders[0])  # the first one imports and compiles
+    took = [{name: seconds(read, folder) for name, read in readers.items()} for folder in folders]
     return {
         name: {
             "milliseconds": round(1000 * median(one[name] for one in took), 3),
             "faster": round(median(one["pretty_midi"] / max(one[name], 1e-9) for one in took), 1),
         }
-        for name in READERS
+        for name in readers
     }
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,16 @@ from starlette.applications import Starlette
 from generator.foundation.errors import CarouselError
 from generator.foundation.omissions import Omission
 from generator.music import midi
+from generator.music.lead_sheet import lead_sheet
 from generator.music.score import Bar, Pedal, PieceEnd, Score
+from generator.music.symbols import ChordSymbol
 from generator.streaming.engine import Model
 from generator.web import downloads, maker, routes, score_json
 from generator.web.live_music import LiveMusic
 from generator.web.live_text import LiveText
 from generator.web.maker import Maker
 from generator.web.visitors import Registry
-from tests.conftest import four_voices
+from tests.conftest import four_voices, tiny
 from tests.test_engraving import heights, notes_in
 
 pytestmark = pytest.mark.usefixtures("no_hurry")
@@ -90,6 +93,28 @@ def test_quick_formats_and_one_from_a_process(registry: Registry, tune: LiveMusi
     shares = [line["done"] for line in lines if line["doing"] == "making"]
     assert len(shares) > 1 and shares == sorted(shares) and shares[-1] <= 1
     assert not list(Path(tempfile.gettempdir()).glob("carousel-*/carousel.svg"))
+
+
+def test_a_lead_sheet_has_the_melody_and_its_chords(
+    registry: Registry, tune: LiveMusic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Score] = []
+    make = Maker.make
+
+    def noted(self: Maker, piece: Score, path: Path) -> Iterator[float]:
+        made.append(score_json.from_json(json.loads(json.dumps(score_json.to_json(piece)))))
+        return make(self, piece, path)
+
+    monkeypatch.setattr(Maker, "make", noted)
+    _, _, sheet = one(registry, tune, format="lead.pdf")
+    assert sheet.startswith(b"%PDF")
+    wanted = lead_sheet(tune.heard(8.0))
+    assert [(piece.notes, piece.voices, piece.chords) for piece in made] == [
+        (wanted.notes, wanted.voices, wanted.chords)
+    ]
+    assert wanted.chords and len(wanted.voices) == 1
+    assert "lead.pdf" in downloads.formats(tiny("score").tokenizer)
+    assert "lead.pdf" not in downloads.formats(tiny("drums").tokenizer)
 
 
 def test_a_file_has_the_instruments_that_were_chosen(registry: Registry, tune: LiveMusic) -> None:
@@ -240,6 +265,7 @@ def test_a_score_goes_from_one_process_to_another_as_it_is() -> None:
     piece = midi.read(midi.to_bytes(four_voices(2)))
     piece = replace(piece, pedals=(Pedal(0, True),), bars=(Bar(0),), piece_ends=(PieceEnd(3840),), origin="an origin")
     piece = replace(piece, omissions=(Omission(3, "note", "left out"),), length_ticks=5, style="reel")
+    piece = replace(piece, chords=(ChordSymbol(0, 2, "minor", 5),))
     again = score_json.from_json(json.loads(json.dumps(score_json.to_json(piece))))
     for spec in fields(piece):
         assert getattr(again, spec.name) == getattr(piece, spec.name), spec.name

@@ -12,9 +12,11 @@ from generator import Band, CarouselError, Snapshot
 from generator.cli.takes import piece_of
 from generator.music import midi
 from generator.music.score import Score
+from generator.streaming import drummer
 from generator.streaming.origin import Origin, read_text
+from generator.web import live_music
 from generator.web.live_band import ANY, LiveBand
-from tests.test_band import band_of, players
+from tests.test_band import band_of, players, resumed
 from tests.test_live_changes import Browser
 
 pytestmark = pytest.mark.usefixtures("no_hurry")
@@ -124,6 +126,36 @@ def test_a_style_changes_the_next_bar_alone() -> None:
     page.pull(25, 8)
     assert max(note[0] for note in page.notes if note[4] == 4) < 15
     assert take.drum_style is None
+
+
+def test_a_drummer_remembers_so_many_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond them it hears the leader's past once more, and plays the same to what follows."""
+    expected = list(band_of(6).take(300))
+    monkeypatch.setattr(drummer, "MOST_BACK", 5)
+    for tokens in (3, 120, 260, 300):
+        band = band_of(6)
+        list(band.take(300))
+        assert len(band._drummer._cues) == 5 < band._drummer.cues
+        band.rewind(tokens)
+        assert list(band.drums.tokens()) == list(resumed(band.snapshot()).drums.tokens())
+        list(band.take(tokens))
+        assert list(band.past()) == expected
+
+
+def test_hits_are_forgotten_with_what_they_were_played_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_music, "MAX_EVENTS", 100)
+    leader, drums = players()
+    forgetful, other = (LiveBand(leader.stream(seed=3), "a") for _ in range(2))
+    monkeypatch.setattr(other, "_forget", lambda: None)
+    for take in (forgetful, other):
+        take.drum(drums.engine(), "funk")
+    for sequence in range(25):
+        assert forgetful.pull(sequence, 8.0 * sequence + 8) == other.pull(sequence, 8.0 * sequence + 8)
+    heard, everything = forgetful.heard(190.0), other.heard(190.0)
+    scale = heard.ticks_per_quarter // leader.tokenizer.ticks_per_quarter
+    begun, end = forgetful._start_ticks * scale, forgetful._ticks(190.0) * scale
+    assert begun > 0 and heard.notes == everything.between(begun, end).notes
+    assert len(forgetful._hits) < len(other._hits) / 2
 
 
 def test_what_cannot_be() -> None:

@@ -167,7 +167,9 @@ def test_what_has_no_usable_beats_is_left_out_with_the_reason(tmp_path: Path) ->
 def test_every_reader_of_the_benchmark_reads_the_same_songs(tmp_path: Path) -> None:
     song(tmp_path, "001", lines(20))
     found = reading.compare([tmp_path / "001"] * 2)
-    assert list(found) == ["symusic", "notes", "song", "pretty_midi"] and found["pretty_midi"]["faster"] == 1.0
+    assert (
+        list(found) == ["symusic", "notes", "song", "tokens", "pretty_midi"] and found["pretty_midi"]["faster"] == 1.0
+    )
 
 
 def test_a_folder_without_songs_is_refused(tmp_path: Path) -> None:

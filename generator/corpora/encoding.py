@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import tee
 from pathlib import Path
 
@@ -23,7 +23,7 @@ import generator.tokenizers
 from generator.corpora.base import Corpus, Piece, Progress
 from generator.foundation.atomic import atomic_write
 from generator.foundation.errors import CarouselError
-from generator.foundation.omissions import Omission, summed
+from generator.foundation.omissions import Omission, Report, summed
 from generator.foundation.terminal import printable
 from generator.music.score import Score
 from generator.tokenizers.base import Tokenizer
@@ -59,13 +59,13 @@ def write_dataset(
     offsets: dict[str, list[int]] = {split: [0] for split in corpus.splits}
     names: dict[str, list[str]] = {split: [] for split in corpus.splits}
     unencoded: list[tuple[str, str]] = []
-    reports: list[dict[str, float]] = []
+    reports: list[Report] = []
     styles: Counter[str] = Counter()
     omissions: list[Omission] = []
     try:
         for split, piece in pieces:
             try:
-                tokens = tokenizer.encode(piece.content)
+                tokens, report = tokenizer.encoded(piece.content)
             except CarouselError as error:
                 unencoded.append((piece.name, str(error)))
                 continue
@@ -76,7 +76,7 @@ def write_dataset(
                 omissions += piece.content.omissions
                 if piece.content.style:
                     styles[piece.content.style] += 1
-            reports.append(asdict(tokenizer.quantise(piece.content)[1]))
+            reports.append(report)
     finally:
         for file in files.values():
             file.close()
@@ -124,18 +124,19 @@ def _fitted(corpus: Corpus, kind: str, progress: Progress) -> tuple[Tokenizer, I
     return tokenizer, pieces or corpus.read(progress)
 
 
-def _merged(reports: list[dict[str, float]]) -> dict[str, float]:
+def _merged(reports: list[Report]) -> dict[str, float]:
     """The tokenizer's reports on many pieces as one: of `max_…` the largest, of `mean_…` the mean over all notes, of
     everything else the sum."""
     total: dict[str, float] = {}
-    for name in reports[0] if reports else ():
+    values = {spec.name: [getattr(report, spec.name) for report in reports] for spec in fields(reports[0])}
+    for name, of_pieces in values.items():
         if name.startswith("max_"):
-            total[name] = max(report[name] for report in reports)
+            total[name] = max(of_pieces)
         elif name.startswith("mean_"):
-            notes = sum(report["notes"] for report in reports)
-            total[name] = sum(report[name] * report["notes"] for report in reports) / notes
+            weighted = sum(mean * notes for mean, notes in zip(of_pieces, values["notes"], strict=True))
+            total[name] = weighted / sum(values["notes"])
         else:
-            total[name] = sum(report[name] for report in reports)
+            total[name] = sum(of_pieces)
     return total
 
 

@@ -22,7 +22,8 @@ SAMPLE = 20
 
 
 class FolderCorpus(Corpus):
-    """Music files, given as (name, path). A file may hold several pieces."""
+    """Music files, given as (name, path). A file may hold several pieces; of equal files the first one is read, so that
+    none of them is learnt and held out as well."""
 
     def __init__(self, facts: Facts, files: Sequence[tuple[str, Path]], *, by_composition: bool = False) -> None:
         """Open the files.
@@ -53,8 +54,13 @@ class FolderCorpus(Corpus):
         sizes = [path.stat().st_size for _, path in self.files]
         scores = in_order(read_each, [path for _, path in self.files if path.suffix.lower() not in MIDI])
         done = 0
+        known: dict[str, str] = {}
         for (name, path), size in zip(self.files, sizes, strict=True):
             found = read_each(path) if path.suffix.lower() in MIDI else next(scores)
+            same = known.setdefault(fingerprint([("", path)]), name)
+            if same != name and any(isinstance(score, Score) for score in found):
+                self.skipped.append((name, f"the same file as {same}; take one of them out"))
+                found = []
             for number, score in enumerate(found, 1):
                 if isinstance(score, CarouselError):
                     if len(self.files) == len(found) == 1:

@@ -15,6 +15,7 @@ from generator.corpora.splits import split_of
 from generator.foundation.errors import CarouselError
 from generator.foundation.omissions import omissions_of
 from generator.music import midi
+from generator.music.notes import PITCHES, Notes
 from generator.music.played import Beats, in_bars
 from generator.music.score import Score
 from generator.music.voices import cut_overlaps
@@ -69,13 +70,14 @@ def read_song(folder: Path) -> Score:
         score = in_bars(score, read_beats(folder / BEATS))
     except CarouselError as error:
         raise CarouselError(f"{folder / BEATS}: {str(error).removeprefix(f'{folder / BEATS}: ')}") from error
-    sung = [index for index, voice in enumerate(score.voices) if voice.name == MELODY]
-    notes, cut = cut_overlaps(score.notes, lambda note: (note.voice, -1 if note.voice in sung else note.pitch))
+    _, _, pitch, _, voice = score.columns
+    sung = np.array([one.name == MELODY for one in score.voices])
+    columns, cut = cut_overlaps(score.columns, voice * PITCHES + np.where(sung[voice], 0, pitch))
     counts = {
         ("melody note", "cut short by the next one"): cut,
-        ("melody note", "left out: it begins with another one"): len(score.notes) - len(notes),
+        ("melody note", "left out: it begins with another one"): len(score.notes) - columns.shape[1],
     }
-    return replace(score, notes=tuple(notes), title=folder.name, omissions=(*score.omissions, *omissions_of(counts)))
+    return replace(score, notes=Notes(columns), title=folder.name, omissions=(*score.omissions, *omissions_of(counts)))
 
 
 def read_beats(path: Path) -> Beats:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.foundation.jit import compiled
-from generator.music.score import Note
+from generator.music.notes import Note, columns_of
 
 MAJOR = ("C", "D♭", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
 MINOR = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "G♯", "A", "B♭", "B")
@@ -102,11 +101,12 @@ def _above_mean(numbers: Sequence[float]) -> list[float]:
 
 
 _PROFILES = [
-    [_above_mean(PROFILES[mode])[(pitch - tonic) % 12] for pitch in range(12)]
+    (profile, _sum(x**2 for x in profile))
     for mode in ("major", "minor")
     for tonic in range(12)
+    for profile in [[_above_mean(PROFILES[mode])[(pitch - tonic) % 12] for pitch in range(12)]]
 ]
-"""The weight of each pitch class in each key, minus the mean weight; shape (24, 12)."""
+"""For each key the weight of each pitch class, minus the mean weight, and the sum of their squares."""
 
 
 def likely(notes: Iterable[Note]) -> int:
@@ -117,17 +117,17 @@ def likely(notes: Iterable[Note]) -> int:
     those of `music21.analysis.discrete.AardenEssen` in the same order, so rounding errors are the same. Of keys with
     equal correlations the one with the highest tonic is chosen, and minor before major.
     """
-    ticks: Counter[int] = Counter()
-    for note in notes:
-        ticks[note.pitch % 12] += note.duration_ticks
-    if not ticks:
+    _, durations, pitches, _, _ = columns_of(notes)
+    if not len(pitches):
         return 0
     # A pitch class whose notes all have no length counts as one tick.
-    weights = _above_mean([float(ticks[pitch] or 1) if pitch in ticks else 0.0 for pitch in range(12)])
+    played = np.bincount(pitches % 12, minlength=12) > 0
+    ticks = np.bincount(pitches % 12, durations, minlength=12)
+    weights = _above_mean(np.where(played, np.maximum(ticks, 1), 0).tolist())
     spread = _sum(x**2 for x in weights)
     found = []
-    for key, profile in enumerate(_PROFILES):
+    for key, (profile, own_spread) in enumerate(_PROFILES):
         covariance = _sum(x * y for x, y in zip(profile, weights, strict=True))
-        correlation = covariance / (_sum(x**2 for x in profile) * spread) ** 0.5 if spread else 0.0
+        correlation = covariance / (own_spread * spread) ** 0.5 if spread else 0.0
         found.append((correlation, key % 12, key))
     return max(found)[2]

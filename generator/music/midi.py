@@ -12,17 +12,19 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from generator.foundation.atomic import atomic_write
 from generator.foundation.errors import CarouselError
 from generator.foundation.omissions import Omission, omissions_of
 from generator.music import repair
 from generator.music.midi_scan import is_plain
+from generator.music.notes import Columns, Events, Notes
 from generator.music.origin import NAME
-from generator.music.score import MusicEvent, Note, Pedal, Score, Tempo, TimeSignature, Voice
+from generator.music.score import Pedal, Score, Tempo, TimeSignature, Voice
 from generator.music.voices import OVERLAPPED, without_overlaps
 
 MAX_BYTES = 16 * 2**20
@@ -75,7 +77,7 @@ def read(data: bytes | str | Path, name: str = "") -> Score:
     score = _score(file, Path(name).stem, omissions)
     if not score.notes:
         raise CarouselError(f"{name}: a MIDI file with no notes; take it out")
-    if score.notes[0].start_ticks < 0 or score.end_ticks > MAX_QUARTERS * score.ticks_per_quarter:
+    if score.columns[0, 0] < 0 or score.end_ticks > MAX_QUARTERS * score.ticks_per_quarter:
         raise CarouselError(f"{name}: its times are out of range; take it out")
     if score.clock().seconds(score.end_ticks) > MAX_SECONDS:
         raise CarouselError(f"{name}: it lasts longer than a day; take it out")
@@ -119,26 +121,39 @@ def _score(file: Any, title: str, omissions: tuple[Omission, ...]) -> Score:
         ),
         ("pitch bend", "left out"): sum(len(track.pitch_bends) for track in file.tracks),
     }
-    events: list[MusicEvent] = [*metres.values(), *tempos.values()]
+    pedals: list[Columns] = []
     voices: list[Voice] = []
-    notes: list[Note] = []
+    notes: list[Columns] = []
     for track in file.tracks:
         if not track.notes:
             continue
-        columns = track.notes.numpy()
-        rows = (columns[field].tolist() for field in ("time", "duration", "pitch", "velocity"))
         voice = len(voices)
-        notes += [
-            Note(start, max(1, length), pitch, max(1, velocity), voice)
-            for start, length, pitch, velocity in zip(*rows, strict=True)
-        ]
-        for pedal in track.pedals:
-            events += [Pedal(pedal.time, True, voice), Pedal(pedal.time + pedal.duration, False, voice)]
+        found = track.notes.numpy()
+        columns = np.full((5, len(track.notes)), voice)
+        columns[:4] = found["time"], found["duration"], found["pitch"], found["velocity"]
+        notes.append(columns)
+        pressed = track.pedals.numpy()
+        moves = np.full((3, 2 * len(track.pedals)), voice)
+        moves[0] = np.stack((pressed["time"], pressed["time"] + pressed["duration"]), axis=1).ravel()
+        moves[1] = np.tile((1, 0), len(track.pedals))
+        pedals.append(moves)
         voices.append(Voice(" ".join(track.name.split()) or f"Voice {voice + 1}", track.program, track.is_drum))
-    kept = without_overlaps(notes)
-    left_out[OVERLAPPED] = len(notes) - len(kept)
-    score = Score.from_events([*events, *kept], ticks_per_quarter=file.tpq, voices=tuple(voices), title=title)
-    return replace(score, omissions=(*omissions, *omissions_of(left_out)))
+    played = np.concatenate([np.empty((5, 0), np.int64), *notes], axis=1)
+    played[[1, 3]] = np.maximum(played[[1, 3]], 1)
+    kept = without_overlaps(Notes(played))
+    moved = np.concatenate([np.empty((3, 0), np.int64), *pedals], axis=1)
+    at, down, feet = moved[:, np.argsort(moved[0], kind="stable")]
+    left_out[OVERLAPPED] = played.shape[1] - len(kept)
+    return Score(
+        file.tpq,
+        tuple(voices),
+        kept,
+        tuple(metres[time] for time in sorted(metres)),
+        tuple(tempos[time] for time in sorted(tempos)),
+        Events(Pedal, (at, down > 0, feet)),
+        title=title,
+        omissions=(*omissions, *omissions_of(left_out)),
+    )
 
 
 def _ends_with_pedal(track: Any) -> bool:

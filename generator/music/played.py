@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from generator.foundation.errors import CarouselError
-from generator.music.score import Note, Score, Tempo, TimeSignature
+from generator.music.notes import Events, Ints, Notes, in_columns, ranks, sorted_by
+from generator.music.score import Pedal, Score, Tempo, TimeSignature
 
 TICKS_PER_QUARTER = 480
 SHORTEST, LONGEST = 0.1, 5.0
@@ -51,8 +53,8 @@ def in_bars(score: Score, beats: Beats) -> Score:
     Raises:
         CarouselError: the notes go on for minutes where no beats are.
     """
-    played = [(note.start_ticks, note.end_ticks) for note in score.notes]
-    starts, ends = _seconds(score, np.array(played).T)
+    start, duration, pitch, velocity, voice = score.columns
+    starts, ends = _seconds(score, np.array((start, start + duration)))
     marked, at = beats.seconds, np.flatnonzero(beats.downbeats)
     usual = Counter(np.diff(at).tolist()).most_common(1)[0][0]
     before, behind = marked[0] - starts.min(), ends.max() - marked[-1]
@@ -68,37 +70,34 @@ def in_bars(score: Score, beats: Beats) -> Score:
     at = at + missing
     lines = _bar_lines([*range(0, at[0], usual), *at.tolist(), *range(at[-1] + usual, len(times), usual)], usual)
     places = np.interp(starts, times, every)
-    opening = max(index for index, line in enumerate(lines) if index == 0 or line - EARLY <= places.min())
+    first_place, last_place = places.min(), places.max()
+    opening = max(index for index, line in enumerate(lines) if index == 0 or line - EARLY <= first_place)
     origin = lines[opening]
     ticks = TICKS_PER_QUARTER * 4 // beats.denominator
 
-    def moved(seconds: Seconds) -> list[int]:
+    def moved(seconds: Seconds) -> Ints:
         found = (np.interp(seconds, times, every) - origin) * ticks
-        return [int(place) for place in np.maximum(np.rint(found), 0)]
+        return np.maximum(np.rint(found), 0).astype(np.int64)
 
-    metres: list[TimeSignature] = []
-    tempos: list[Tempo] = []
-    for line, following in zip(lines[opening:], lines[opening + 1 :], strict=False):
-        length, start = following - line, (line - origin) * ticks
-        if line > places.max():
-            break
-        if not metres or metres[-1].numerator != length:
-            metres.append(TimeSignature(start, length, beats.denominator))
-        tempo = float(round(240.0 / beats.denominator * length / (times[following] - times[line])))
-        if not tempos or tempos[-1].quarters_per_minute != tempo:
-            tempos.append(Tempo(start, tempo))
-    notes = [
-        Note(start, max(1, end - start), note.pitch, note.velocity, note.voice)
-        for note, start, end in zip(score.notes, moved(starts), moved(ends), strict=True)
+    edges = np.array(lines[opening:])
+    lengths, at = np.diff(edges), (edges[:-1] - origin) * ticks
+    tempo = np.rint(240.0 / beats.denominator * lengths / np.diff(times[edges]))
+    played = edges[:-1] <= last_place
+    metres = [
+        TimeSignature(start, length, beats.denominator)
+        for start, length in zip(*_changes(at[played], lengths[played]), strict=True)
     ]
-    pedals = moved(_seconds(score, np.array([pedal.start_ticks for pedal in score.pedals])))
+    tempos = [Tempo(start, value) for start, value in zip(*_changes(at[played], tempo[played]), strict=True)]
+    start = moved(starts)
+    columns = np.array((start, np.maximum(moved(ends) - start, 1), pitch, velocity, voice))
+    at, down, feet = in_columns(Pedal, score.pedals).columns
     return replace(
         score,
         ticks_per_quarter=TICKS_PER_QUARTER,
-        notes=tuple(sorted(notes, key=lambda note: (note.start_ticks, note.voice, -note.pitch))),
+        notes=Notes(sorted_by(columns, ranks(columns))),
         time_signatures=tuple(metres),
         tempos=tuple(tempos),
-        pedals=tuple(replace(pedal, start_ticks=start) for pedal, start in zip(score.pedals, pedals, strict=True)),
+        pedals=Events(Pedal, (moved(_seconds(score, at)), down, feet)),
     )
 
 
@@ -107,6 +106,12 @@ def _seconds(score: Score, ticks: npt.NDArray[np.int64]) -> Seconds:
     clock = score.clock()
     knots = sorted({0, *(tempo.start_ticks for tempo in score.tempos), int(ticks.max(initial=1))})
     return np.interp(ticks, knots, [clock.seconds(knot) for knot in knots])
+
+
+def _changes(at: Ints, values: npt.NDArray[Any]) -> tuple[list[int], list[Any]]:
+    """Where positive values are not those before them, and what they are there."""
+    changed = np.diff(values, prepend=0) != 0
+    return at[changed].tolist(), values[changed].tolist()
 
 
 def _bar_lines(downbeats: list[int], usual: int) -> list[int]:

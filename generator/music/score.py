@@ -8,16 +8,20 @@ quarter and 120 quarters a minute, a tick is 10 ms.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, TypeVar
 
+import numpy as np
+
 from generator.foundation.omissions import Omission
+from generator.music.notes import DEFAULT_VELOCITY as DEFAULT_VELOCITY
+from generator.music.notes import Columns, columns_of
+from generator.music.notes import Note as Note
 from generator.music.symbols import ChordSymbol, KeySignature, Marker
 
-DEFAULT_VELOCITY = 80
 DEFAULT_TEMPO = 120.0
 LONGEST_STYLE = 40
 """In characters."""
@@ -34,21 +38,6 @@ def style_name(text: str) -> str:
     """The normal form of a style's name: in lower case, printable, with single spaces, and at most 40 characters."""
     words = "".join(character if character.isprintable() else " " for character in text.lower()).split()
     return " ".join(words)[:LONGEST_STYLE].rstrip()
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A note of one voice: `pitch` 0 to 127 (60 is middle C), `velocity` 1 to 127."""
-
-    start_ticks: int
-    duration_ticks: int
-    pitch: int
-    velocity: int = DEFAULT_VELOCITY
-    voice: int = 0
-
-    @property
-    def end_ticks(self) -> int:
-        return self.start_ticks + self.duration_ticks
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +117,10 @@ class Score:
 
     ticks_per_quarter: int
     voices: tuple[Voice, ...]
-    notes: tuple[Note, ...]
+    notes: Sequence[Note]
     time_signatures: tuple[TimeSignature, ...] = ()
     tempos: tuple[Tempo, ...] = ()
-    pedals: tuple[Pedal, ...] = ()
+    pedals: Sequence[Pedal] = ()
     bars: tuple[Bar, ...] = ()
     piece_ends: tuple[PieceEnd, ...] = ()
     title: str = ""
@@ -179,14 +168,19 @@ class Score:
             title,
         )
 
+    @cached_property
+    def columns(self) -> Columns:
+        """The notes as columns."""
+        return columns_of(self.notes)
+
     @property
     def end_ticks(self) -> int:
         """The end of the last note, or `length_ticks` if that is later."""
-        return max(self.length_ticks, *(note.end_ticks for note in self.notes), 0)
+        return max(self.length_ticks, int((self.columns[0] + self.columns[1]).max(initial=0)))
 
     def louder_or_softer(self) -> int:
         """How many notes do not have the commonest velocity."""
-        return len(self.notes) - max(Counter(note.velocity for note in self.notes).values(), default=0)
+        return len(self.notes) - int(np.bincount(self.columns[3], minlength=1).max())
 
     def bar_starts(self) -> Iterator[tuple[int, TimeSignature]]:
         """The start in ticks and the metre of each bar up to `end_ticks`. Before the first time signature it is 4/4."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
 from itertools import count
-from typing import Literal
+from typing import Any, Literal
 
-from generator.music.score import Note
+import numpy as np
+import numpy.typing as npt
 
+from generator.foundation.jit import compiled
+from generator.music.notes import PITCHES, Columns, Ints, Note, Notes, columns_of, ranks, sorted_by
+
+ANY = np.empty(0, np.int64)
+"""In the place of the durations that a note may have: all."""
 OVERLAPPED = ("note", "left out: a longer one of the same pitch begins at the same moment")
 """The omission of a note that `without_overlaps` leaves out, for readers of files."""
 
@@ -30,53 +35,67 @@ def distinct(names: Iterable[str]) -> list[str]:
     return apart
 
 
-def cut_overlaps(
-    notes: Iterable[Note], line_of: Callable[[Note], Hashable], longest: Callable[[int], int] = lambda ticks: ticks
-) -> tuple[list[Note], int]:
+def cut_overlaps(columns: Columns, lines: Ints, durations: Ints = ANY) -> tuple[Columns, int]:
     """Cut each note where the next note of its line starts. Of notes that start together the first one is kept.
 
     Args:
-        notes: in the order of their starts.
-        line_of: the line of a note; only notes of one line cut each other.
-        longest: the longest duration in ticks that a note may have in so many ticks. If it is 0, the note stays as it
-            is, and the next one is left out.
+        columns: notes in the order of their starts.
+        lines: the line of each note, counted from 0; only notes of one line cut each other.
+        durations: those that a note may have, rising. A note is cut to the longest that fits; if none does, it stays
+            as it is, and the next one is left out.
 
     Returns:
         The notes, and how many of them were cut.
     """
-    kept: list[Note] = []
-    latest: dict[Hashable, int] = {}
+    kept = columns.copy()
+    latest = np.full(int(lines.max(initial=-1)) + 1, -1)
+    sounds = np.ones(len(lines), np.bool_)
+    cut = _cut(kept[0], kept[1], lines, durations, latest, sounds)
+    return kept[:, sounds], cut
+
+
+@compiled
+def _cut(starts: Ints, lengths: Ints, lines: Ints, durations: Ints, latest: Ints, sounds: npt.NDArray[Any]) -> int:
+    """Cut `lengths`, clear `sounds` where a note is left out, and return how many were cut. `latest` has the latest
+    note of each line, or -1."""
     cut = 0
-    for note in notes:
-        line = line_of(note)
-        if line in latest:
-            earlier = kept[latest[line]]
-            if note.start_ticks < earlier.end_ticks or note.start_ticks == earlier.start_ticks:
-                duration = longest(note.start_ticks - earlier.start_ticks)
-                if duration == 0:
+    for note in range(len(starts)):
+        earlier = latest[lines[note]]
+        if earlier >= 0:
+            gap = starts[note] - starts[earlier]
+            if gap < lengths[earlier] or gap == 0:
+                if len(durations):
+                    fitting = np.searchsorted(durations, gap, side="right")
+                    gap = durations[fitting - 1] if fitting else 0
+                if gap == 0:
+                    sounds[note] = False
                     continue
-                kept[latest[line]] = replace(earlier, duration_ticks=duration)
+                lengths[earlier] = gap
                 cut += 1
-        latest[line] = len(kept)
-        kept.append(note)
-    return kept, cut
+        latest[lines[note]] = note
+    return cut
 
 
-def from_the_top(notes: Iterable[Note]) -> list[Note]:
+def from_the_top(columns: Columns) -> Columns:
     """Notes by start, voice, falling pitch and falling duration."""
-    return sorted(notes, key=lambda note: (note.start_ticks, note.voice, -note.pitch, -note.duration_ticks))
+    return sorted_by(columns, ranks(columns), -columns[1])
 
 
-def without_overlaps(notes: Iterable[Note]) -> list[Note]:
-    """The same notes with no pitch sounding twice at once in a voice.
+def without_overlaps(notes: Iterable[Note]) -> Notes:
+    """The same notes from the top, with no pitch sounding twice at once in a voice.
 
     A note ends where its pitch starts again in its voice; of two that start together the longer one is kept.
     """
-    return cut_overlaps(from_the_top(notes), lambda note: (note.voice, note.pitch))[0]
+    columns = from_the_top(columns_of(notes))
+    return Notes(cut_overlaps(columns, columns[4] * PITCHES + columns[2])[0])
 
 
-def one_at_a_time(notes: Iterable[Note], keep: Literal["highest", "lowest"]) -> list[Note]:
+def one_at_a_time(notes: Iterable[Note], keep: Literal["highest", "lowest"]) -> Notes:
     """A single line of notes of one voice: the highest or lowest note of each chord, cut where the next one starts."""
-    sign = -1 if keep == "highest" else 1
-    ordered = sorted(notes, key=lambda note: (note.start_ticks, sign * note.pitch, -note.duration_ticks))
-    return cut_overlaps(ordered, lambda note: 0)[0]
+    columns = columns_of(notes)
+    start, duration, pitch, _, voice = columns
+    return Notes(
+        cut_overlaps(
+            sorted_by(columns, start, -pitch if keep == "highest" else pitch, -duration), np.zeros_like(voice)
+        )[0]
+    )

@@ -118,8 +118,11 @@ class Band:
         """Let both go back, as `Stream.rewind` lets the leader; CarouselErrors as there."""
         self._repair()
         self.leader.rewind(tokens, bars=bars)
-        self._drummer.back(self._drummer.cues - sum(isinstance(event, CUES) for event in self.leader.past()))
-        self._followed = self.position
+        cues = self._drummer.cues - sum(isinstance(event, CUES) for event in self.leader.past())
+        if self._drummer.can_go_back(cues):
+            self._drummer.back(cues)
+            self._followed = self.position
+        self._repair()
 
     def fork(self) -> Band:
         """A new band that goes on from here. This one is unaffected."""

@@ -41,6 +41,8 @@ from generator.tokenizers.drums_grammar import EARLIEST, POSITION, STEP_TICKS, s
 
 CUES = (Bar, PieceEnd, Tempo, TimeSignature)
 """The events that a drummer hears."""
+MOST_BACK = 2**15
+"""How many of them a drummer can go back: more than there are in the tokens that the app goes back at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +105,11 @@ class Drummer:
         """How long before its bar line the first hit of a bar may start."""
         self.voice, self._number = tokenizer.voices[0], len(leader.voices)
         self._beat = Beat()
-        self._cues: list[Cue] = []
+        self._cues: deque[Cue] = deque(maxlen=MOST_BACK)
+        self.cues = 0
+        """How many of the leader's events were heard that a drummer plays to."""
         self._recorded = self._bars()
         """The bars that the stream has played, and that are still to be played again."""
-
-    @property
-    def cues(self) -> int:
-        """How many of the leader's events were heard that a drummer plays to."""
-        return len(self._cues)
 
     def check(self) -> None:
         """Check that the leader's past was as long as the drummer's; CarouselError if it was not."""
@@ -131,6 +130,7 @@ class Drummer:
                 continue
             position = self._recorded[0].position if self._recorded else self.stream.position
             self._cues.append(Cue(position, self._beat))
+            self.cues += 1
             if isinstance(event, TimeSignature):
                 self._beat = replace(self._beat, metre=(event.numerator, event.denominator))
             elif isinstance(event, Tempo):
@@ -141,18 +141,22 @@ class Drummer:
                 hits += self._play(event.start_ticks * self.scale)
         return hits
 
+    def can_go_back(self, cues: int) -> bool:
+        """Whether the drummer still knows where it was so many of the events ago."""
+        return cues <= len(self._cues)
+
     def back(self, cues: int) -> None:
-        """Forget the last so many of the events that were heard, and what was played to them."""
+        """Forget the last so many of the events that were heard, and what was played to them; see `can_go_back`."""
         if cues:
-            cue = self._cues[-cues]
+            cue = [self._cues.pop() for _ in range(cues)][-1]
+            self.cues -= cues
             self.stream.rewind(self.stream.position - cue.position)
             self._beat = cue.beat
-            del self._cues[-cues:]
 
     def fork(self) -> Drummer:
         """Another drummer who goes on from here; this one does not notice."""
         other = copy(self)
-        other.stream, other._cues = self.stream.fork(), self._cues[:]
+        other.stream, other._cues = self.stream.fork(), self._cues.copy()
         return other
 
     def scaled(self, event: MusicEvent) -> MusicEvent:

@@ -236,6 +236,9 @@ class Tokenizer(Protocol):
             CarouselError: the piece is empty, or the vocabulary can express nothing of it.
         """
 
+    def encoded(self, piece: Any) -> tuple[Tokens, Report]:
+        """The tokens of `encode`, and a report of what they lose."""
+
     def quantise(self, piece: Any) -> tuple[Any, Report]:
         """The piece that encoding and decoding give, except for its end, and a report of what they lose.
 

@@ -165,6 +165,10 @@ class CharTokenizer:
         body = np.fromiter((ids.get(character, UNKNOWN) for character in piece), dtype=np.uint16, count=count)
         return np.append(body, np.uint16(END))
 
+    def encoded(self, piece: str) -> tuple[Tokens, CharReport]:
+        """As `Tokenizer.encoded`."""
+        return self.encode(piece), self.quantise(piece)[1]
+
     def quantise(self, piece: str) -> tuple[str, CharReport]:
         """The text with unknown characters replaced by `REPLACEMENT`, and a report that counts these."""
         unknown = set(piece) - self._ids.keys()

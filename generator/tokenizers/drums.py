@@ -164,6 +164,10 @@ class DrumsTokenizer:
         Raises:
             CarouselError: it has no drum that is in the vocabulary.
         """
+        return self.encoded(piece)[0]
+
+    def encoded(self, piece: Score) -> tuple[Tokens, DrumsReport]:
+        """As `Tokenizer.encoded`."""
         grid, table = self._grid(piece), self.table
         steps = (grid.ticks - EARLIEST) // STEP_TICKS
         offsets = grid.ticks - steps * STEP_TICKS
@@ -183,7 +187,7 @@ class DrumsTokenizer:
                 tokens.append(table.ids[POSITION, place])
                 position = place
             tokens += [table.ids[OFFSET, offset], table.ids[DRUM, drum], table.first[VELOCITY] + loudness]
-        return np.array([*tokens, self.end], dtype=np.uint16)
+        return np.array([*tokens, self.end], dtype=np.uint16), grid.report
 
     def quantise(self, piece: Score) -> tuple[Score, DrumsReport]:
         """The score that encoding and decoding give, and a report of how it differs from the original.
@@ -191,7 +195,8 @@ class DrumsTokenizer:
         Raises:
             CarouselError: as `encode`.
         """
-        return self.decode(self.encode(piece)), self._grid(piece).report
+        tokens, report = self.encoded(piece)
+        return self.decode(tokens), report
 
     def _grid(self, score: Score) -> Grid:
         """The hits of a score at the nearest places on the grid. Of hits on one drum at a tick the loudest is kept."""

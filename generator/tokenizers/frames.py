@@ -151,12 +151,16 @@ class FramesTokenizer:
         Raises:
             CarouselError: no note falls into a frame and there is no `PieceEnd`, or the piece is too long.
         """
-        roll, _ = self._roll(piece)
+        return self.encoded(piece)[0]
+
+    def encoded(self, piece: Score) -> tuple[Tokens, FramesReport]:
+        """As `Tokenizer.encoded`."""
+        roll, report = self._roll(piece)
         frames, keys = np.nonzero(roll[:, ::-1])
         tokens = np.full(1 + roll.sum() + len(roll) + 1, FRAME, dtype=np.uint16)
         tokens[1 + np.arange(len(frames)) + frames] = PITCH + KEYS - 1 - keys
         tokens[0], tokens[-1] = NOT_TRANSPOSED, END
-        return tokens
+        return tokens, report
 
     def quantise(self, piece: Score) -> tuple[Score, FramesReport]:
         """The score that encoding and decoding give, and a report of how it differs from the original.
@@ -164,7 +168,8 @@ class FramesTokenizer:
         Raises:
             CarouselError: as `encode`.
         """
-        return self.decode(self.encode(piece)), self._roll(piece)[1]
+        tokens, report = self.encoded(piece)
+        return self.decode(tokens), report
 
     def _roll(self, score: Score) -> tuple[npt.NDArray[np.bool_], FramesReport]:
         """The piano roll, shape (frames, 88), and the report on it."""

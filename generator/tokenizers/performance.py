@@ -87,6 +87,10 @@ class PerformanceTokenizer:
         Raises:
             CarouselError: there is no note that a piano can play.
         """
+        return self.encoded(piece, key)[0]
+
+    def encoded(self, piece: Score, key: int | None = None) -> tuple[Tokens, PerformanceReport]:
+        """As `Tokenizer.encoded`, in a key as `encode`."""
         grid = to_grid(piece, self.table)
         spans = self.table.spans
         # All notes count as equally long, as how often a pitch is struck is a better sign of the key than its length.
@@ -112,7 +116,7 @@ class PerformanceTokenizer:
         if piece.style in self.styles:
             opening.insert(0, spans[STYLE].start + self.styles.index(piece.style))
         ticks = np.concatenate((np.zeros(len(opening), dtype=np.int64), ticks[order]))
-        return self._with_time_shifts(ticks, np.concatenate((opening, ids[order])))
+        return self._with_time_shifts(ticks, np.concatenate((opening, ids[order]))), grid.report
 
     def quantise(self, piece: Score) -> tuple[Score, PerformanceReport]:
         """The score that encoding and decoding give, and a report of how it differs from the original.

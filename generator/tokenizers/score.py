@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +20,8 @@ import numpy.typing as npt
 from generator.foundation.errors import CarouselError
 from generator.foundation.omissions import Report
 from generator.music.keys import KEYS, above_c, likely, transposed
-from generator.music.score import DEFAULT_TEMPO, Note, Score, Tempo, TimeSignature, Voice
+from generator.music.notes import Columns, Ints, Notes, present
+from generator.music.score import DEFAULT_TEMPO, Score, Tempo, TimeSignature, Voice
 from generator.music.voices import distinct
 from generator.tokenizers import score_labels
 from generator.tokenizers.base import Tokens
@@ -114,9 +114,9 @@ class ScoreTokenizer:
                 whole_tempo(tempo.quarters_per_minute) for tempo in piece.tempos or (Tempo(0, DEFAULT_TEMPO),)
             )
             starts = np.array([start for start, _ in bars])
-            onsets = np.array([note.start_ticks for note in piece.notes])
+            onsets, lengths, *_ = piece.columns
             positions.update((onsets - starts[np.searchsorted(starts, onsets, side="right") - 1]).tolist())
-            durations.update(min(note.duration_ticks, LONGEST_TICKS) for note in piece.notes)
+            durations.update(np.minimum(lengths, LONGEST_TICKS).tolist())
         for metre in list(metres):
             if not is_metre(*metre) or not 0 < TimeSignature(0, *metre).bar_ticks(TICKS_PER_QUARTER) <= LONGEST_TICKS:
                 del metres[metre]
@@ -158,8 +158,7 @@ class ScoreTokenizer:
 
     def quantise(self, score: Score) -> tuple[Score, ScoreReport]:
         """The score as this vocabulary can express it, and a report of how it differs from the original."""
-        events, report = quantise(score, self.table, self.voices)
-        return self.collect(events), report
+        return quantise(score, self.table, self.voices)
 
     def encode(self, score: Score) -> Tokens:
         """A score as tokens, shape (tokens,): its style if the vocabulary has that, then its bars, then the end token.
@@ -167,7 +166,11 @@ class ScoreTokenizer:
         Raises:
             CarouselError: the vocabulary can express none of its notes.
         """
-        grid, _ = self.quantise(score)
+        return self.encoded(score)[0]
+
+    def encoded(self, score: Score) -> tuple[Tokens, ScoreReport]:
+        """As `Tokenizer.encoded`."""
+        grid, report = self.quantise(score)
         if not grid.notes:
             raise CarouselError("no note of this score fits the vocabulary; give music for the same voices")
         table = self.table
@@ -176,33 +179,31 @@ class ScoreTokenizer:
             for event in grid.time_signatures
         }
         tempos = {event.start_ticks: int(event.quarters_per_minute) for event in grid.tempos}
-        key = likely(note for note in grid.notes if not table.parts[note.voice].drum)
-        tokens: list[int] = []
-        if score.style in table.styles:
-            tokens.append(table.first[STYLE] + table.styles.index(score.style))
-        notes = iter(grid.notes)
-        note = next(notes, None)
-        loudness: dict[int, int] = {}
-        for start, metre in grid.bar_starts():
-            if start in metres:
-                tokens.append(table.first[TIME_SIGNATURE] + metres[start])
-            if start in tempos:
-                tokens.append(table.ids[TEMPO, tempos[start]])
-            tokens.append(table.ids[BAR, key])
-            position = -1
-            while note is not None and note.start_ticks < start + metre.bar_ticks(TICKS_PER_QUARTER):
-                if note.start_ticks - start != position:
-                    position = note.start_ticks - start
-                    tokens.append(table.ids[POSITION, position])
-                tokens.append(table.ids[VOICE, note.voice])
-                if table.velocities.size and loudness.get(note.voice) != note.velocity:
-                    loudness[note.voice] = note.velocity
-                    tokens.append(table.ids[LOUDNESS, note.velocity])
-                tokens.append(table.ids[PITCH, note.pitch - (0 if table.parts[note.voice].drum else above_c(key))])
-                tokens.append(table.ids[DURATION, note.duration_ticks])
-                note = next(notes, None)
-        tokens.append(self.end)
-        return np.array(tokens, dtype=np.uint16)
+        start, duration, pitch, velocity, voice = grid.columns
+        drum = np.array([part.drum for part in table.parts])[voice]
+        key = likely(Notes(grid.columns[:, ~drum]))
+        bars = np.array([at for at, _ in grid.bar_starts()])
+        bar = np.searchsorted(bars, start, side="right") - 1
+        # A row for each bar and each note, in their order, with the tokens that one may have; -1 for none.
+        rows = np.full((len(bars) + len(start), 5), -1)
+        at_bars = np.arange(len(bars)) + np.searchsorted(start, bars)
+        rows[at_bars, 0] = [table.first[TIME_SIGNATURE] + metres[at] if at in metres else -1 for at in bars]
+        rows[at_bars, 1] = [table.ids[TEMPO, tempos[at]] if at in tempos else -1 for at in bars]
+        rows[at_bars, 2] = table.ids[BAR, key]
+        notes = np.full((len(start), 5), -1)
+        moves = np.diff(start, prepend=-1) > 0
+        notes[moves, 0] = table.tokens(POSITION, (start - bars[bar])[moves])
+        notes[:, 1] = table.tokens(VOICE, voice)
+        if table.velocities.size:
+            for one in present(voice):
+                own = np.flatnonzero(voice == one)
+                louder = own[np.diff(velocity[own], prepend=-1) != 0]
+                notes[louder, 2] = table.tokens(LOUDNESS, velocity[louder])
+        notes[:, 3] = table.tokens(PITCH, pitch - np.where(drum, 0, above_c(key)))
+        notes[:, 4] = table.tokens(DURATION, duration)
+        rows[np.arange(len(start)) + bar + 1] = notes
+        style = [table.first[STYLE] + table.styles.index(score.style)] if score.style in table.styles else []
+        return np.concatenate((style, rows[rows >= 0], [self.end])).astype(np.uint16), report
 
     def decode(self, tokens: Tokens) -> Score:
         decoder = self.decoder()
@@ -251,44 +252,39 @@ def _parts(pieces: Sequence[Score]) -> list[Part]:
     """The parts of a vocabulary for these pieces: the `MOST_VOICES` with the most notes."""
     named = len({tuple(voice.name for voice in piece.voices) for piece in pieces}) == 1
     voices: dict[tuple[int, ...], Voice] = {}
-    played: dict[tuple[int, ...], list[list[Note]]] = {}
+    played: dict[tuple[int, ...], list[Columns]] = {}
     for piece in pieces:
         names = distinct(voice.name for voice in piece.voices)
         alike: Counter[tuple[int, ...]] = Counter()
-        for index, notes in _by_voice(piece).items():
+        for index, notes in _by_voice(piece.columns, piece.columns[4]).items():
             voice = piece.voices[index]
             kind = (voice.drum, 0 if voice.drum else voice.program)
             key = (index,) if named else (*kind, 0 if voice.drum else alike[kind])
             alike[kind] += 1
             voices.setdefault(key, replace(voice, name=names[index]))
             played.setdefault(key, []).append(notes)
-    count = {key: sum(map(len, played[key])) for key in played}
+    count = {key: sum(notes.shape[1] for notes in played[key]) for key in played}
     kept = sorted(sorted(count, key=lambda key: -count[key])[:MOST_VOICES])
     apart = distinct(voices[key].name for key in kept)
     parts = [_part(replace(voices[key], name=name), played[key]) for key, name in zip(kept, apart, strict=True)]
     # Their range, and whether they are monophonic, depend on the voices that encoding assigns to them.
-    given: list[list[list[Note]]] = [[] for _ in parts]
+    given: list[list[Columns]] = [[] for _ in parts]
     for piece in pieces:
-        playing = assigned(parts, piece)
-        moved = (replace(note, voice=part) for note in piece.notes if (part := playing[note.voice]) is not None)
-        for part, line in _by_voice(replace(piece, notes=tuple(moved))).items():
+        playing = np.array([-1 if part is None else part for part in assigned(parts, piece)])
+        for part, line in _by_voice(piece.columns, playing[piece.columns[4]]).items():
             given[part].append(line)
     return [_part(part.voice, lines) if lines else part for part, lines in zip(parts, given, strict=True)]
 
 
-def _by_voice(piece: Score) -> dict[int, list[Note]]:
-    """The notes of each voice that has notes, by its index, in the order of voices."""
-    lines: dict[int, list[Note]] = {}
-    for note in piece.notes:
-        lines.setdefault(note.voice, []).append(note)
-    return dict(sorted(lines.items()))
+def _by_voice(columns: Columns, voices: Ints) -> dict[int, Columns]:
+    """The notes of each voice that has notes, by its index, in the order of voices; those of voice -1 are left out."""
+    return {voice: columns[:, np.flatnonzero(voices == voice)] for voice in present(voices[voices >= 0])}
 
 
-def _part(voice: Voice, pieces: list[list[Note]]) -> Part:
+def _part(voice: Voice, pieces: list[Columns]) -> Part:
     """A part that can play these notes of several pieces."""
-    notes = [note for piece in pieces for note in piece]
-    pairs = [(before, after) for piece in pieces for before, after in pairwise(piece)]
-    apart = sum(before.end_ticks <= after.start_ticks for before, after in pairs)
-    monophonic = not voice.drum and apart >= MONOPHONIC_SHARE * len(pairs)
-    low, high = min(note.pitch for note in notes), max(note.pitch for note in notes)
-    return Part(voice.name, voice.program, voice.drum, monophonic, low, high)
+    apart = sum(int((notes[0, :-1] + notes[1, :-1] <= notes[0, 1:]).sum()) for notes in pieces)
+    pairs = sum(notes.shape[1] - 1 for notes in pieces)
+    monophonic = not voice.drum and apart >= MONOPHONIC_SHARE * pairs
+    pitches = np.concatenate([notes[2] for notes in pieces])
+    return Part(voice.name, voice.program, voice.drum, monophonic, int(pitches.min()), int(pitches.max()))

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from generator.foundation.omissions import Report, cause
-from generator.music.score import DEFAULT_TEMPO, DEFAULT_VELOCITY, MusicEvent, Note, Score, Tempo, TimeSignature, Voice
+from generator.music.notes import DEFAULT_VELOCITY, PITCHES, Ints, Notes, present
+from generator.music.score import DEFAULT_TEMPO, Score, Tempo, TimeSignature, Voice
 from generator.music.voices import cut_overlaps, from_the_top
 from generator.tokenizers.score_vocabulary import DURATION, POSITION, TEMPO, TICKS_PER_QUARTER, Table
 from generator.tokenizers.score_voices import assigned
 
-Ints = npt.NDArray[np.int64]
 PLAYED = "performance, if it is for the piano"
 """The kind of tokenizer to advise when exact times or velocities are lost."""
 ONE_AT_A_TIME = "a voice plays each pitch once at a time, and a monophonic voice one pitch"
@@ -91,8 +90,8 @@ class ScoreReport(Report):
     metres_changed: int = cause("bar", "given another metre", "the metre is not in this vocabulary", of="bars")
 
 
-def quantise(score: Score, table: Table, sounding: Sequence[Voice]) -> tuple[list[MusicEvent], ScoreReport]:
-    """The events of the score as this vocabulary can express it, and a report of how they differ from the original.
+def quantise(score: Score, table: Table, sounding: Sequence[Voice]) -> tuple[Score, ScoreReport]:
+    """The score as this vocabulary can express it, and a report of how it differs from the original.
 
     Args:
         sounding: the voices of decoded scores, which may have other instruments than the vocabulary.
@@ -103,10 +102,10 @@ def quantise(score: Score, table: Table, sounding: Sequence[Voice]) -> tuple[lis
     starts = np.array([start for start, _ in bars])
     positions, durations = table.columns[POSITION], table.columns[DURATION]
     owners: dict[int | None, int] = {}
-    for index in sorted({note.voice for note in grid.notes}):
+    start, duration, pitch, velocity, voice = grid.columns
+    for index in present(voice):
         owners.setdefault(parts[index], index)
-    start, duration, pitch, velocity, voice = _columns(grid)
-    exact = _columns(score)[:2] * TICKS_PER_QUARTER / score.ticks_per_quarter
+    exact = score.columns[:2] * TICKS_PER_QUARTER / score.ticks_per_quarter
     part = np.array([-1 if at is None else at for at in parts], dtype=np.int64)[voice]
     drum = np.array([own.drum for own in score.voices], dtype=np.bool_)[voice]
     low, high = np.array([(0, 0) if at is None else table.reach(table.parts[at]) for at in parts]).reshape(-1, 2).T
@@ -122,9 +121,9 @@ def quantise(score: Score, table: Table, sounding: Sequence[Voice]) -> tuple[lis
     )
     bar = np.searchsorted(starts, start, side="right") - 1
     metres, offsets = np.array([metre for _, metre in bars])[bar], start - starts[bar]
-    for metre in np.unique(metres):
+    for metre in present(metres):
         here = metres == metre
-        offsets[here] = nearest(positions[positions < table.bar_ticks(int(metre))], offsets[here])
+        offsets[here] = nearest(positions[positions < table.bar_ticks(metre)], offsets[here])
     placed_at, lengths = starts[bar] + offsets, nearest(durations, duration)
     onset_errors = np.abs(exact[0, kept] - placed_at) / TICKS_PER_QUARTER
     duration_errors = np.abs(exact[1, kept] - lengths) / TICKS_PER_QUARTER
@@ -136,26 +135,22 @@ def quantise(score: Score, table: Table, sounding: Sequence[Voice]) -> tuple[lis
         for own, at in zip(score.voices, parts, strict=True)
     ]
     lost["replaced"] = int(np.array(replaced, dtype=np.bool_)[voice].sum())
-    rows = (column.tolist() for column in (placed_at, lengths, pitch, loud, part))
-    placed = [Note(*row) for row in zip(*rows, strict=True)]
-    notes, lost["cut"] = cut_overlaps(
-        from_the_top(placed),
-        lambda note: (note.voice, -1 if table.parts[note.voice].monophonic else note.pitch),
-        lambda gap: int(durations[durations <= gap].max(initial=0)),
-    )
+    placed = from_the_top(np.array((placed_at, lengths, pitch, loud, part)))
+    monophonic = np.array([own.monophonic for own in table.parts])[placed[4]]
+    notes, lost["cut"] = cut_overlaps(placed, placed[4] * PITCHES + np.where(monophonic, 0, placed[2]), durations)
     tempos, dropped, changes = _tempos(table, grid, starts)
     report = ScoreReport(
-        notes=len(notes),
+        notes=notes.shape[1],
         max_onset_error_quarters=float(onset_errors.max(initial=0.0)),
-        mean_onset_error_quarters=float(onset_errors.mean()) if len(placed) else 0.0,
+        mean_onset_error_quarters=float(onset_errors.mean()) if kept.any() else 0.0,
         max_duration_error_quarters=float(duration_errors.max(initial=0.0)),
         pedals=len(score.pedals),
         tempos=len(score.tempos),
         bars=len(bars),
         max_tempo_change_percent=max(changes, default=0.0),
         max_velocity_error=int(velocity_errors.max(initial=0)),
-        mean_velocity_error=float(velocity_errors.mean()) if len(placed) else 0.0,
-        merged=len(placed) - len(notes),
+        mean_velocity_error=float(velocity_errors.mean()) if kept.any() else 0.0,
+        merged=placed.shape[1] - notes.shape[1],
         moved=int((onset_errors > 0).sum()),
         levelled=0 if table.velocities.size else score.louder_or_softer(),
         velocities_changed=int((velocity_errors > 0).sum()),
@@ -165,11 +160,13 @@ def quantise(score: Score, table: Table, sounding: Sequence[Voice]) -> tuple[lis
         metres_changed=changed,
         **lost,
     )
-    events: list[MusicEvent] = [*notes, *tempos]
-    for index, (start, metre) in enumerate(bars):
-        if not index or bars[index - 1][1] != metre:
-            events.append(TimeSignature(start, *table.metres[metre]))
-    return events, report
+    changed_metres = [
+        TimeSignature(start, *table.metres[metre])
+        for index, (start, metre) in enumerate(bars)
+        if not index or bars[index - 1][1] != metre
+    ]
+    voices = tuple(sounding)
+    return Score(TICKS_PER_QUARTER, voices, Notes(notes), tuple(changed_metres), tuple(tempos)), report
 
 
 def _metred_bars(table: Table, grid: Score) -> tuple[list[tuple[int, int]], int]:
@@ -193,7 +190,7 @@ def _metred_bars(table: Table, grid: Score) -> tuple[list[tuple[int, int]], int]
         until = start if not bars else bars[-1][0] + table.bar_ticks(bars[-1][1])
         bars.append((until, index))
         now = until + table.bar_ticks(index)
-    while now < max(grid.end_ticks, 1) and grid.notes and now <= grid.notes[-1].start_ticks:
+    while now < max(grid.end_ticks, 1) and grid.notes and now <= grid.columns[0, -1]:
         bars.append((now, bars[-1][1]))
         now += table.bar_ticks(bars[-1][1])
     return bars, changed
@@ -227,10 +224,9 @@ def to_grid(score: Score) -> Score:
     def at(ticks: int) -> int:
         return round(ticks * TICKS_PER_QUARTER / score.ticks_per_quarter)
 
-    start, duration, *rest = _columns(score)
+    start, duration, *rest = score.columns
     starts, ends = (np.rint(ticks * TICKS_PER_QUARTER / score.ticks_per_quarter) for ticks in (start, start + duration))
-    columns = (starts, np.maximum(ends - starts, 1), *rest)
-    notes = tuple(Note(*row) for row in zip(*(column.astype(np.int64).tolist() for column in columns), strict=True))
+    notes = Notes(np.array((starts, np.maximum(ends - starts, 1), *rest)).astype(np.int64))
     metres = tuple(replace(metre, start_ticks=at(metre.start_ticks)) for metre in score.time_signatures)
     tempos = tuple(replace(tempo, start_ticks=at(tempo.start_ticks)) for tempo in score.tempos)
     return Score(TICKS_PER_QUARTER, score.voices, notes, metres, tempos, title=score.title, style=score.style)
@@ -238,14 +234,14 @@ def to_grid(score: Score) -> Score:
 
 def bars_of(score: Score) -> list[tuple[int, TimeSignature]]:
     """The start and metre of each bar up to the start of the last note; at least one bar."""
-    last = max((note.start_ticks for note in score.notes), default=0)
+    last = int(score.columns[0].max(initial=0))
     bars = [(start, metre) for start, metre in score.bar_starts() if start <= last]
     return bars or [(0, TimeSignature(0, 4, 4))]
 
 
 def whole_tempo(quarters_per_minute: float) -> int:
     """A tempo rounded to an integer from 10 to 400."""
-    return int(np.clip(round(quarters_per_minute), 10, 400))
+    return min(400, max(10, round(quarters_per_minute)))
 
 
 def nearest(values: Ints, wanted: Ints) -> Ints:
@@ -253,9 +249,3 @@ def nearest(values: Ints, wanted: Ints) -> Ints:
     at = np.searchsorted(values, wanted)
     below, above = values[np.maximum(at - 1, 0)], values[np.minimum(at, len(values) - 1)]
     return np.where(wanted - below <= above - wanted, below, above)
-
-
-def _columns(score: Score) -> Ints:
-    """The starts, durations, pitches, velocities and voices of the notes, shape (5, notes)."""
-    rows = [(note.start_ticks, note.duration_ticks, note.pitch, note.velocity, note.voice) for note in score.notes]
-    return np.array(rows, dtype=np.int64).reshape(-1, 5).T

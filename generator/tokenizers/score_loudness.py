@@ -24,7 +24,7 @@ def velocities(pieces: Sequence[Score]) -> list[int]:
         return []
     classes = np.array(list(DYNAMICS))
     nearest = np.abs(classes - np.arange(128)[:, None]).argmin(1)
-    played = np.array([note.velocity for piece in pieces for note in piece.notes])
+    played = np.concatenate([piece.columns[3] for piece in pieces])
     counts = np.bincount(nearest[played], minlength=len(classes))
     return [int(velocity) for velocity in classes[counts >= LEAST_SHARE * notes]]
 

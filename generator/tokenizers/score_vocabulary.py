@@ -92,6 +92,8 @@ class Table:
                 styles.append(text)
                 text = str(len(styles) - 1)
             self.values.append(int(text) if text else 0)
+        self.bar_lengths = [TimeSignature(0, *metre).bar_ticks(TICKS_PER_QUARTER) for metre in self.metres]
+        """In ticks, of each metre."""
         self.styles = tuple(styles)
         check(self.styles)
         places = np.array([_place(kind) for kind in self.kinds])
@@ -149,6 +151,10 @@ class Table:
         below, above = MOVES[part.drum]
         return int(self.columns[PITCH][0]) - below, int(self.columns[PITCH][-1]) - above
 
+    def tokens(self, kind: int, values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The tokens of values of a kind that the vocabulary has."""
+        return self.first[kind] + np.searchsorted(self.columns[kind], values)
+
     def voices_at(self, tokens: npt.NDArray[Any], pitches: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The voices of the pitches that stand at these places among tokens."""
         before = tokens[pitches - 1].astype(np.int64)
@@ -158,4 +164,4 @@ class Table:
 
     def bar_ticks(self, metre: int) -> int:
         """The length in ticks of a bar, given its metre as an index into `metres`."""
-        return TimeSignature(0, *self.metres[metre]).bar_ticks(TICKS_PER_QUARTER)
+        return self.bar_lengths[metre]

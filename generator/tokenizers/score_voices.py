@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from generator.music.notes import present
 from generator.music.score import Score, Voice
 from generator.music.voices import distinct
 from generator.tokenizers.score_vocabulary import Part
@@ -60,7 +61,5 @@ def _same_program(part: Part, voice: Voice) -> bool:
 
 def _mean_pitches(score: Score) -> dict[int, float]:
     """The mean pitch of each voice that has notes."""
-    pitches: dict[int, list[int]] = {}
-    for note in score.notes:
-        pitches.setdefault(note.voice, []).append(note.pitch)
-    return {voice: float(np.mean(found)) for voice, found in pitches.items()}
+    _, _, pitches, _, voices = score.columns
+    return {voice: float(pitches[voices == voice].mean()) for voice in present(voices)}

@@ -25,7 +25,10 @@ from starlette.responses import StreamingResponse
 from starlette.types import Send
 
 from generator.foundation.errors import CarouselError
+from generator.music.lead_sheet import lead_sheet
+from generator.music.score import Score
 from generator.sinks import write
+from generator.tokenizers.base import Tokenizer
 from generator.web.fields import number, text, whole
 from generator.web.live import Live
 from generator.web.live_music import LiveMusic
@@ -33,8 +36,10 @@ from generator.web.maker import Maker
 from generator.web.returning import drawn_again
 from generator.web.visitors import UNKNOWN, Kept, Visitor
 
+LEAD_SHEET = "lead.pdf"
+"""The melody and the symbols of its chords."""
 FORMATS = {
-    "music": ("mid", "wav", "ogg", "flac", "pdf", "svg", "musicxml", "abc", "take"),
+    "music": ("mid", "wav", "ogg", "flac", "pdf", LEAD_SHEET, "svg", "musicxml", "abc", "take"),
     "text": ("txt", "take"),
 }
 """The formats in which a take can be downloaded, by medium."""
@@ -119,6 +124,8 @@ class Order:
             path.write_bytes(await to_thread.run_sync(take.saved, until))
             return
         piece = await to_thread.run_sync(take.heard, until)
+        if self.form == LEAD_SHEET and isinstance(piece, Score):
+            piece = await to_thread.run_sync(lead_sheet, piece)
         if self.form in QUICK:
             await to_thread.run_sync(write, piece, path)
             return
@@ -136,6 +143,12 @@ class Order:
         if isinstance(self.take, Live):
             return self.take.aside(self.until)
         return drawn_again(self.take.medium, self.take.origin, self.take.length).aside(self.take.length)
+
+
+def formats(tokenizer: Tokenizer) -> list[str]:
+    """The formats in which takes of these tokens can be downloaded: drums alone have no melody for a lead sheet."""
+    drums = bool(tokenizer.voices) and all(voice.drum for voice in tokenizer.voices)
+    return [form for form in FORMATS[tokenizer.medium] if not (drums and form == LEAD_SHEET)]
 
 
 def ordered(visitor: Visitor, body: dict[str, Any]) -> Order:

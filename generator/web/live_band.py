@@ -177,6 +177,14 @@ class LiveBand(LiveMusic):
         self._follow(again[same:])
         self._conduct(self._next_bar_ticks())
 
+    def _forget(self) -> None:
+        before = self._start_ticks
+        super()._forget()
+        if self._drummer is not None and self._start_ticks != before:
+            self._hits = [
+                entry for entry in self._hits if entry[1].start_ticks >= self._start_ticks * self._drummer.scale
+            ]
+
     def _drawn_ticks(self) -> int:
         ticks = super()._drawn_ticks()
         if self._drummer is None or self._stream.ended:

@@ -30,7 +30,7 @@ from generator.web.controls import (
     follow_tempo,
     setting,
 )
-from generator.web.downloads import FORMATS, FURTHER
+from generator.web.downloads import FURTHER, formats
 from generator.web.drummer_widget import apply_drummer
 from generator.web.models import checkpoints, loaded
 from generator.web.routes import STATIC
@@ -147,7 +147,7 @@ def show_stage(medium: str, model: Model, options: dict[str, Any], name: str) ->
             "checkpoint": model.checkpoint.name,
             "checkpoints": list(checkpoints(medium)),
             "written": isinstance(model.tokenizer, ScoreTokenizer),
-            "formats": FORMATS[medium],
+            "formats": formats(model.tokenizer),
             "further": FURTHER[medium],
             "back": back_distance(model),
             "message": st.session_state.get("message"),

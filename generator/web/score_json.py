@@ -7,6 +7,7 @@ from typing import Any
 
 from generator.foundation.omissions import Omission
 from generator.music.score import Bar, Note, Pedal, PieceEnd, Score, Tempo, TimeSignature, Voice
+from generator.music.symbols import ChordSymbol
 
 VALUES = ("ticks_per_quarter", "title", "length_ticks", "style", "origin")
 TUPLES: dict[str, Any] = {
@@ -18,6 +19,7 @@ TUPLES: dict[str, Any] = {
     "bars": Bar,
     "piece_ends": PieceEnd,
     "omissions": Omission,
+    "chords": ChordSymbol,
 }
 """The fields that hold tuples, and what these hold."""
 

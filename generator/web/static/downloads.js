@@ -8,7 +8,7 @@ import { post } from "./server.js";
 
 const GROUPS = {
   Sound: { mid: "MIDI", wav: "WAV", ogg: "OGG", flac: "FLAC" },
-  "Sheet music": { pdf: "PDF", svg: "SVG", musicxml: "MusicXML", abc: "ABC" },
+  "Sheet music": { pdf: "PDF", "lead.pdf": "Lead sheet", svg: "SVG", musicxml: "MusicXML", abc: "ABC" },
   Text: { txt: "Text" },
   Take: { take: "Take" },
 };
