@@ -58,11 +58,16 @@ def test_takes_keep_their_options(house: Path) -> None:
     assert own.resume(take).pull(100) == plain.resume(take).pull(100)
 
 
+def kept(take: str) -> SamplingOptions:
+    """The options of a take, without what the governor adds."""
+    return replace(Snapshot.load(take).options, lift=0.0)
+
+
 def test_the_command_has_them(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("own", "--tokens", 90, "-o", "a.mid", "--save", "a.take") == 0
-    assert Snapshot.load("a.take").options == SamplingOptions(**OWN)
+    assert kept("a.take") == SamplingOptions(**OWN)
     assert run("own", "--temperature", 1.3, "--tokens", 90, "-o", "b.mid", "--save", "b.take") == 0
-    assert Snapshot.load("b.take").options == SamplingOptions(**OWN | {"temperature": 1.3})
+    assert kept("b.take") == SamplingOptions(**OWN | {"temperature": 1.3})
     assert run("--resume", "b.take", "--tokens", 9, "-o", "b.mid", "--save", "b.take") == 0
     assert Snapshot.load("b.take").options.temperature == 1.3
     capsys.readouterr()

@@ -46,7 +46,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
 @pytest.fixture
 def tune(music: Model) -> LiveMusic:
     """A take of which ten seconds have been heard."""
-    take = LiveMusic(music.stream(seed=3), "tune")
+    take = LiveMusic(music.stream(seed=4), "tune")
     take.pull(0, 10.0)
     return take
 

@@ -164,7 +164,8 @@ def test_a_melody_keeps_its_lengths(music: Model) -> None:
     before = [note for note in page.notes if note[4] == 0]
     take.set(temperature=0.5)
     page.pull(7, 2.1)
-    assert [note for note in page.notes if note[4] == 0] == before and not take._stream.snapshot().injected
+    after = [note for note in page.notes if note[4] == 0]
+    assert after[: len(before)] == before and not take._stream.snapshot().injected
 
 
 def test_a_change_of_a_performance_holds_at_once() -> None:

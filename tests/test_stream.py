@@ -181,9 +181,9 @@ def test_score_gives_the_likelihood_of_each_token(any_model: Model) -> None:
     tokens = torch.tensor(any_model.tokenizer.encode(piece).astype(np.int64))
     with torch.no_grad():
         reader = any_model.checkpoint.model()
-        logits, _ = reader(
-            torch.cat([torch.tensor([any_model.tokenizer.start]), tokens[:-1]])[None], reader.zero_state(1)
-        )
+        inputs = torch.cat([torch.tensor([any_model.tokenizer.start]), tokens[:-1]])
+        features = any_model.tokenizer.grammar.features_before(tokens.numpy()).astype(np.int64)
+        logits, _ = reader(inputs[None], reader.zero_state(1), torch.from_numpy(features)[None])
     expected = cross_entropy(logits[0], tokens, reduction="none").numpy()
     assert any_model.score(piece) == pytest.approx(expected, abs=1e-3)
     assert (any_model.score(list(stream.past())) == any_model.score(piece)).all()

@@ -35,9 +35,10 @@ def test_a_trace_is_what_the_backend_computes(kind: str, backend: str) -> None:
     tokens = np.random.default_rng(3).integers(0, checkpoint.config.vocab_size, 40)
     prepared = backends.prepare(backend, checkpoint)
     memory, logits = prepared.memory(1), np.empty((1, checkpoint.config.vocab_size), np.float32)
+    features = checkpoint.tokenizer.grammar.features_before(tokens).astype(np.int64)
     found = Stream.trace_of(Model(checkpoint).engine(backend), tokens.tolist())
     for step, token in enumerate([checkpoint.tokenizer.start, *tokens[:-1]]):
-        prepared.step(np.array([token]), memory, logits)
+        prepared.step(np.array([token]), memory, logits, features[step : step + 1])
         state = memory.save(0)
         assert np.array_equal(found.cell[step], state.c) and np.array_equal(found.hidden[step], state.h)
 
@@ -54,6 +55,10 @@ def test_a_trace_is_what_the_equations_say(shipped: Model, backend: str) -> None
     found = shipped.trace(stream)
     read = np.array([shipped.tokenizer.start, *stream.tokens()[:-1]])
     below = shipped.checkpoint.weights["embedding.weight"][read].astype(np.float64)
+    if shipped.config.feature_rows:
+        features = shipped.tokenizer.grammar.features_before(np.array(stream.tokens()))
+        sums = shipped.checkpoint.weights["features.weight"][features].astype(np.float64).sum(1).clip(-1, 1)
+        below = np.hstack([below, np.rint(sums * 127) / 127 if backend == "int8" else sums])
     assert len(found) == 1000 and found.cell.dtype == np.float32
     for layer in range(shipped.config.num_layers):
         h, c = (np.vstack([0 * of[:1, layer], of[:-1, layer]]).astype(np.float64) for of in (found.hidden, found.cell))
@@ -71,10 +76,10 @@ def _weights(checkpoint: Checkpoint, layer: int, is_int8: bool) -> tuple[Any, An
         checkpoint.weights[f"lstm.{name}_l{layer}"].astype(np.float64)
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
-    if is_int8 and layer == 0:
-        u = _dequantised(u)
-    elif is_int8:
-        w, u = np.split(_dequantised(np.hstack([w, u])), 2, axis=1)
+    if is_int8:  # what a token adds to layer 0 is a table of fp32
+        cut = checkpoint.config.embedding_dim if layer == 0 else 0
+        whole = _dequantised(np.hstack([w[:, cut:], u]))
+        w, u = np.hstack([w[:, :cut], whole[:, : w.shape[1] - cut]]), whole[:, w.shape[1] - cut :]
     return w, u, sum(biases)
 
 

@@ -57,7 +57,12 @@ class Backend:
             memory: its first n rows are changed in place.
             logits: its first n rows are written, shape (n or more, vocab_size).
             features: the ids of the features after each token, shape (n, columns), if the model reads features.
+
+        Raises:
+            ValueError: it reads features, and there are none.
         """
+        if self.config.feature_rows and features.shape[1] == 0:
+            raise ValueError("this model reads features besides tokens")
         self.forward(self.network, memory.rows, tokens, features, len(tokens), logits, True)
 
 
