@@ -84,13 +84,15 @@ def speed(work: Callable[[], None], tokens: int) -> float:
 
 
 def sample_with_nn_lstm(model: LanguageModel, start: int, steps: int, lanes: int = 1) -> None:
-    """The rival: `nn.LSTM` called for one token a lane at a time, softmax and multinomial, without a grammar."""
+    """The rival: `nn.LSTM` called for one token a lane at a time, softmax and multinomial, without a grammar, so also
+    without features: where the model reads some, it reads zeros."""
     import torch
 
     with torch.inference_mode():
         token, state = torch.full((lanes, 1), start), None
+        features = torch.zeros(lanes, 1, model.config.feature_dim)
         for _ in range(steps):
-            x, state = model.lstm(model.embedding(token), state)
+            x, state = model.lstm(torch.cat([model.embedding(token), features], dim=2), state)
             probabilities = torch.softmax(model.output(x[:, -1]), dim=-1)
             token = torch.multinomial(probabilities, 1)
 

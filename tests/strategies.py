@@ -46,6 +46,7 @@ TEXT = {
 def form(model: Model) -> st.SearchStrategy[dict[str, Any]]:
     """Constraints on the form of pieces, which take pieces that end."""
     asked = {"length": st.none() | st.integers(1, 12), "key_distance": st.none() | st.integers(0, 6)}
+    asked["close"] = st.booleans()
     return st.fixed_dictionaries(asked if getattr(model.tokenizer, "counted_bars", 0) else {})
 
 

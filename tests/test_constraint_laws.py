@@ -53,7 +53,8 @@ def check(name: str, piece: Any, options: dict[str, Any]) -> None:
 @given(data=st.data(), seed=st.integers(0, 2**40), cut=st.integers(1, 150))
 @settings(max_examples=4)
 def test_constrained_streams_keep_the_laws(name: str, data: st.DataObject, seed: int, cut: int) -> None:
-    """Chunks, fork, company and timeline; and all that is asked holds from the start without yielding."""
+    """Chunks, fork, company and timeline; and all that is asked holds from the start without yielding,
+    but for an end that cannot be reached."""
     model = model_of(name)
     engine = model.engine()
     first, second = (data.draw(constraints(model)) | data.draw(form(model)) for _ in range(2))
@@ -66,7 +67,7 @@ def test_constrained_streams_keep_the_laws(name: str, data: st.DataObject, seed:
     for stream, made in zip(streams(), events, strict=True):
         assert list(stream.take(cut)) + stream.pull(160 - cut) == made
     for stream, made, options in zip(together, events, (first, second), strict=False):
-        assert stream.relaxed == {}
+        assert stream.relaxed == {} or options.get("close")  # a piece that cannot close goes on or ends as it can
         check(name, model.tokenizer.collect(made), options)
     here = together[0]
     here.set(**second)

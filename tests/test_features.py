@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generator.bench import sample_with_nn_lstm
 from generator.corpora.batches import one_pass
 from generator.foundation.errors import CarouselError
 from generator.model.backends import negative_log_likelihood, prepare
@@ -207,5 +208,26 @@ def test_a_model_and_a_tokenizer_that_do_not_fit_are_refused(tmp_path: Path) -> 
 
 
 def test_models_with_features_need_them() -> None:
+    checkpoint, tokens = tiny("score"), walk(0, 10)
     with pytest.raises(ValueError, match="features"):
-        tiny("score").model().negative_log_likelihood(walk(0, 10), TOKENIZER.start)
+        checkpoint.model().negative_log_likelihood(tokens, TOKENIZER.start)
+    with pytest.raises(ValueError, match="features"):
+        negative_log_likelihood(prepare("int8", checkpoint), tokens, TOKENIZER.start)
+
+
+def test_the_rival_of_the_bench_runs_beside_them() -> None:
+    """It knows no grammar, so it reads none."""
+    checkpoint = tiny("score")
+    sample_with_nn_lstm(checkpoint.model(), TOKENIZER.start, 3, lanes=2)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("runs", [-1] * 5), ("pointers", [9_999] * 5), ("tokens", []), ("style", 0), ("key", 24), ("bars", -1)],
+)
+def test_a_damaged_history_is_refused(field: str, value: Any) -> None:
+    decoder = TOKENIZER.decoder()
+    decoder.skip(walk(0, 300).tolist())
+    state = decoder.state()
+    with pytest.raises(ValueError, match=r"decoder's state|reshape"):
+        TOKENIZER.decoder(state | {"history": state["history"] | {field: value}})

@@ -24,13 +24,15 @@ BASS = 3
 seeds = st.integers(0, 2**32 - 1)
 
 
-def pieces_of(seed: int, tokens: int, **options: Any) -> tuple[list[tuple[int, list[Any]]], dict[str, int]]:
+def pieces_of(
+    seed: int, tokens: int, tokenizer: ScoreTokenizer = TOKENIZER, **options: Any
+) -> tuple[list[tuple[int, list[Any]]], dict[str, int]]:
     """The key and the events of each whole piece of a stream, and the constraints that it relaxed."""
-    stream = Model(random_checkpoint(TOKENIZER)).stream(seed=seed, governor=False, **options)
+    stream = Model(random_checkpoint(tokenizer)).stream(seed=seed, governor=False, **options)
     stream.pull(tokens)
-    rows = [TOKENIZER.table.rows[token] for token in stream.tokens()]
+    rows = [tokenizer.table.rows[token] for token in stream.tokens()]
     ends = [index + 1 for index, row in enumerate(rows) if row == "end"]
-    pieces, decoder = [], TOKENIZER.decoder()
+    pieces, decoder = [], tokenizer.decoder()
     for first, past in pairwise([0, *ends]):
         key = next(row.removeprefix("bar ") for row in rows[first:past] if row.startswith("bar "))
         pieces.append((KEYS.index(key), list(decoder.feed_all(stream.tokens()[first:past]))))
@@ -53,8 +55,11 @@ def test_a_length_that_cannot_be_is_refused() -> None:
     model = Model(tiny("score"))
     with pytest.raises(CarouselError, match="leave at_end never out"):
         model.stream(length=8, at_end="never")
-    with pytest.raises(CarouselError, match="train this one anew"):
-        Model(random_checkpoint(ScoreTokenizer(TOKENIZER.table))).stream(length=8)
+    for asked in ({"length": 8}, {"close": True}, {"key_distance": 0}):
+        with pytest.raises(CarouselError, match="train this one anew"):
+            Model(random_checkpoint(ScoreTokenizer(TOKENIZER.table))).stream(**asked)
+        with pytest.raises(CarouselError, match="leave at_end never out"):
+            model.stream(at_end="never", **asked)
     with pytest.raises(CarouselError, match="length is not for a checkpoint of kind char"):
         Model(tiny("char")).stream(length=8)
 
@@ -68,6 +73,23 @@ def test_a_piece_that_is_too_long_already_ends_at_its_next_bar() -> None:
     later = stream.pull(300)
     first_end = next(index for index, event in enumerate(later) if isinstance(event, PieceEnd))
     assert not any(isinstance(event, Bar) for event in later[:first_end])
+
+
+def test_a_change_of_metre_cuts_no_note_that_sounds() -> None:
+    """Where a note lasts until the end of a last bar in 4/4, that bar cannot become one in 3/4."""
+    long = Note(0, 4 * 1920, 60, voice=3)
+    metres = (TimeSignature(0, 4, 4), TimeSignature(1920, 3, 4), TimeSignature(1920 + 1440, 4, 4))
+    piece = four_voices(4)
+    tokenizer = ScoreTokenizer.fit([piece, replace(piece, notes=(long, *piece.notes[1:]), time_signatures=metres)])
+    count = 0
+    for seed in range(12):
+        pieces, _ = pieces_of(seed, 900, tokenizer, length=3)
+        for _, events in pieces:
+            assert max(event.end_ticks for event in events if isinstance(event, Note)) <= events[-1].start_ticks
+            bars = [event.start_ticks for event in events if isinstance(event, Bar)]
+            assert len(bars) == 3 and events[-1].start_ticks - bars[-1] in (36, 48)
+            count += 1
+    assert count > 100
 
 
 @given(seeds, st.none() | st.integers(1, 6))

@@ -94,7 +94,9 @@ def one_pass(
     tokens = np.concatenate(stream)
     # The tokens are rotated by another amount in each pass, so that windows begin at other tokens.
     shift = int(random.integers(length))
-    tokens, features = np.roll(tokens, -shift), np.roll(np.concatenate(told), -shift, axis=0)
+    tokens, features = np.roll(tokens, -shift), np.concatenate(told)
+    del told
+    features = np.roll(features, -shift, axis=0)
     cuts = np.unique((np.concatenate(starts) - shift) % length)
     cuts = cuts[cuts > 0]
     return _cut_into_rows(tokens, features, cuts, tokenizer.start, lanes, steps)

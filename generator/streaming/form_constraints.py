@@ -22,7 +22,7 @@ def form_violation(rules: Rows, encoded: Rows, row: Rows, kind: int, value: int)
     """The violation of a token by which the piece gets the wrong length, ends wrongly or begins in a distant key."""
     asked = encoded[BARS_ASKED]
     violation = length_violation(rules, asked, row, kind, value) if asked > 0 else 0
-    if encoded[CLOSES] and (kind == kinds.END or kind == kinds.DURATION):
+    if encoded[CLOSES] and (kind == kinds.END or kind == kinds.PITCH or kind == kinds.DURATION):
         violation |= close_violation(rules, asked, row, kind, value)
     if encoded[LONGEST_DISTANCE] and kind == kinds.BAR and row[grammar.IN_KEY] < 0:
         before = row[history_of(rules) + KEY_BEFORE]
@@ -38,13 +38,22 @@ def length_violation(rules: Rows, asked: int, row: Rows, kind: int, value: int) 
     if kind == kinds.END:
         return LENGTH if bars < asked else 0
     if kind == kinds.BAR or kind == kinds.TIME_SIGNATURE or kind == kinds.TEMPO:
+        if kind == kinds.TIME_SIGNATURE and bars > 0:  # in shorter bars a note that sounds might outlast the last one
+            end = row[grammar.BAR_START] + row[grammar.BAR_TICKS] + rules[grammar.LENGTH, value] * (asked - bars)
+            return LENGTH if bars >= asked or row[grammar.LAST_END] > end else 0
         return LENGTH if bars >= asked else 0
     end = last_tick(asked, row, bars)
-    shortest = rules[grammar.VALUE, rules[grammar.FIRST, kinds.DURATION]]
+    shortest = shortest_note(rules)
     late = (kind == kinds.DURATION and row[grammar.NOW] + value > end) or (
         kind == kinds.POSITION and row[grammar.BAR_START] + value + shortest > end
     )
     return LENGTH if late else 0
+
+
+@compiled
+def shortest_note(rules: Rows) -> int:
+    """The shortest duration of the vocabulary, in ticks."""
+    return int(rules[grammar.VALUE, rules[grammar.FIRST, kinds.DURATION]])
 
 
 @compiled
@@ -83,11 +92,16 @@ def closes(rules: Rows, row: Rows, voice: int, pitch: int) -> bool:
 
 @compiled
 def close_violation(rules: Rows, asked: int, row: Rows, kind: int, value: int) -> int:
-    """The violation of an end, or of a note that lasts until the end of the last bar, without the tonic's chord."""
-    if kind == kinds.DURATION:
+    """The violation of an end, or of a note that has to last or lasts until the last bar's end, without the tonic's
+    chord."""
+    if kind != kinds.END:
         voice, end = row[grammar.IN_VOICE], last_tick(asked, row, row[history_of(rules) + BARS])
-        free = asked == 0 or row[grammar.NOW] + value < end or rules[grammar.DRUM, voice]
-        return 0 if free or closes(rules, row, voice, row[grammar.AT_PITCH]) else CLOSE
+        if kind == kinds.PITCH:
+            pitch, duration = value + grammar.transposition(rules, row), shortest_note(rules)
+        else:
+            pitch, duration = row[grammar.AT_PITCH], value
+        free = asked == 0 or row[grammar.NOW] + duration < end or rules[grammar.DRUM, voice]
+        return 0 if free or closes(rules, row, voice, pitch) else CLOSE
     for voice in range(grammar.voices(rules)):
         pitch = row[grammar.latest_of(rules, voice) + 1]
         if pitch >= 0 and not rules[grammar.DRUM, voice] and not closes(rules, row, voice, pitch):

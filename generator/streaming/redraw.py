@@ -131,7 +131,8 @@ def loudness_at(tokenizer: ScoreTokenizer, stream: Stream, position: int) -> lis
     fork = stream.fork()
     fork.rewind(fork.position - position)
     memory = tokenizer.decoder(fork.snapshot().decoder).memory
-    return [int(velocity) for velocity in memory[known.loudness_of(tokenizer.grammar.rules, 0) :]]
+    found: list[int] = known.velocities(tokenizer.grammar.rules, memory).tolist()
+    return found
 
 
 def first_onsets(tokenizer: ScoreTokenizer, stream: Stream, start: int, stop: int) -> dict[int, int]:
@@ -172,7 +173,8 @@ class Writer:
     @property
     def loudness(self) -> list[int]:
         """The velocity of each voice that is in force, or -1."""
-        return [int(velocity) for velocity in self._row[known.loudness_of(self._rules, 0) :]]
+        found: list[int] = known.velocities(self._rules, self._row).tolist()
+        return found
 
     def give(self, tokens: Iterable[int]) -> None:
         """Write these tokens."""

@@ -7,6 +7,7 @@ a constraint only if every continuation does, and the stream cannot enter a dead
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import compress
 from typing import ClassVar
 
 import numpy as np
@@ -263,12 +264,12 @@ class ScoreConstraints:
         return encoded
 
     def _encode_form(self, options: SamplingOptions, encoded: Rows) -> None:
-        asked = [name for name in ("length", "close", "key_distance") if getattr(options, name) not in (None, False)]
-        if asked and not self._counts_bars:
-            raise CarouselError(Option(asked[0]), " needs a checkpoint that counts bars; train this one anew")
-        for name in set(asked) & {"length", "close"}:
+        given = (options.length is not None, options.close, options.key_distance is not None)
+        for name in compress(("length", "close", "key_distance"), given):
+            if not self._counts_bars:
+                raise CarouselError(Option(name), " needs a checkpoint that counts bars; train this one anew")
             if options.at_end == "never":
-                raise CarouselError(Option(name), " is about how pieces end; leave ", Option("at_end"), " never out")
+                raise CarouselError(Option(name), " is for pieces that end; leave ", Option("at_end"), " never out")
         encoded[BARS_ASKED], encoded[CLOSES] = options.length or 0, options.close
         encoded[LONGEST_DISTANCE] = 0 if options.key_distance is None else options.key_distance + 1
 

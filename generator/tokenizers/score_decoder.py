@@ -32,6 +32,7 @@ from generator.tokenizers.score_memory import (
     hold_note,
     loudness_of,
     transposition,
+    velocities,
 )
 from generator.tokenizers.score_vocabulary import (
     BAR,
@@ -94,17 +95,17 @@ class ScoreDecoder(GrammarDecoder):
             voice, pitch = whole(voice, 0, len(table.parts) - 1), whole(pitch, lowest, highest)
             hold_note(self._rules, row, voice, pitch, whole(end, now + 1, now + LARGEST_VALUE))
         last_notes = [
-            (whole(start, -1, now), whole(pitch, -1, 127), whole(before, -1, 127))
+            (whole(start, -1, now), whole(pitch, -1, highest), whole(before, -1, highest))
             for start, pitch, before in state["latest"]
         ]
         self._last_notes(row)[:] = np.array(last_notes).reshape(len(table.parts), LAST_NOTE_SIZE)
         onsets = [whole(onset, max(0, clock - SECOND), clock) for onset in state["recent"]]
         row[RECENT : RECENT + ONSETS][: len(onsets)] = onsets
         if table.velocities.size:
-            velocities = [whole(velocity, -1, 127) for velocity in state["loudness"]]
-            if not set(velocities) <= {-1, *table.velocities.tolist()}:
+            loudness = [whole(velocity, -1, 127) for velocity in state["loudness"]]
+            if not set(loudness) <= {-1, *table.velocities.tolist()}:
                 raise ValueError("a decoder's state has a loudness that its vocabulary lacks")
-            self._loudness(row)[:] = np.array(velocities).reshape(len(table.parts))
+            velocities(self._rules, row)[:] = np.array(loudness).reshape(len(table.parts))
         if self._history.size:
             self._history[:] = history.from_json(state["history"], table)
 
@@ -112,10 +113,6 @@ class ScoreDecoder(GrammarDecoder):
         """Each voice's last note, shape (voices, 3)."""
         voices = len(self._table.parts)
         return row[FREE + voices : FREE + voices * (1 + LAST_NOTE_SIZE)].reshape(voices, LAST_NOTE_SIZE)
-
-    def _loudness(self, row: Rows) -> Rows:
-        """Each voice's velocity or -1, shape (voices,)."""
-        return row[loudness_of(self._rules, 0) : history.history_of(self._rules)]
 
     @property
     def _history(self) -> Rows:
@@ -135,7 +132,7 @@ class ScoreDecoder(GrammarDecoder):
             ],
             "latest": self._last_notes(memory).tolist(),
             "recent": onsets[onsets > memory[CLOCK] - SECOND].tolist(),
-            **({"loudness": self._loudness(memory).tolist()} if table.velocities.size else {}),
+            **({"loudness": velocities(self._rules, memory).tolist()} if table.velocities.size else {}),
             **({"history": history.to_json(self._history)} if self._history.size else {}),
         }
 
@@ -182,7 +179,7 @@ class ScoreDecoder(GrammarDecoder):
         kind, value, now = self._table.kinds[token], self._table.values[token], int(self.memory[NOW])
         if kind == DURATION:
             voice = int(self.memory[IN_VOICE])
-            velocity = int(self._loudness(self.memory)[voice])
+            velocity = int(velocities(self._rules, self.memory)[voice])
             return [Note(now, value, int(self.memory[AT_PITCH]), velocity if velocity > 0 else DEFAULT_VELOCITY, voice)]
         if kind == TIME_SIGNATURE:
             return [TimeSignature(now, *self._table.metres[value])]

@@ -106,7 +106,7 @@ def features(rules: Rows, memory: Rows, ids: Rows) -> None:
         for voice in range(count):
             at, latest = BY_VOICE * voice, latest_of(rules, voice)
             start, pitch, before = row[latest], row[latest + 1], row[latest + 2]
-            if pitch < 0:
+            if not rules[LOW, voice] <= pitch <= rules[HIGH, voice]:  # no note yet
                 continue
             if rules[DRUM, voice]:
                 if start == now:

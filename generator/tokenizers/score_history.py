@@ -134,7 +134,8 @@ def from_json(data: dict[str, Any], table: Table) -> Rows:
     history[:LENGTH_ASKED] = whole(data["bars"], 0, written), written, style
     history[KEY_BEFORE] = whole(data["key"], -1, len(KEYS) - 1)
     for first, past, name in ((POINTERS, RUNS, "pointers"), (RUNS, STARTS, "runs"), (STARTS, TOKENS, "starts")):
-        history[first:past] = np.array([whole(value, -1, written) for value in data[name]]).reshape(past - first)
+        least = -1 if name == "pointers" else 0
+        history[first:past] = np.array([whole(value, least, written) for value in data[name]]).reshape(past - first)
     kept = np.arange(max(0, written - MOST_TOKENS), written) % MOST_TOKENS
     history[TOKENS + kept] = np.array([whole(token, 0, len(table.rows) - 1) for token in data["tokens"]]).reshape(
         len(kept)

@@ -78,6 +78,11 @@ def loudness_of(rules: Rows, voice: int) -> int:
     return end_of(rules, voices(rules), int(rules[VALUE, rules[FIRST, PITCH]])) + voice
 
 
+def velocities(rules: Rows, row: Rows) -> Rows:
+    """Each voice's velocity or -1, (voices,), a view of `row`."""
+    return row[loudness_of(rules, 0) : loudness_of(rules, voices(rules))]
+
+
 @compiled
 def transposition(rules: Rows, row: Rows) -> int:
     """How many semitones to add to a written pitch to get the one that sounds."""

@@ -177,7 +177,7 @@ def _encode_on_grid(tokenizer: ScoreTokenizer, decoder: Decoder, piece: Score) -
     if memory[score.LAST] == kinds.BAR and memory[score.LAST_END] <= memory[score.NOW]:
         kept[np.argmax(bars)] = False  # the stream is already at the start of a bar
     silent_voices = [-1] * len(table.parts)
-    phrase = refitted(table, tokens[kept].tolist(), silent_voices, memory[score.loudness_of(rules, 0) :].tolist())
+    phrase = refitted(table, tokens[kept].tolist(), silent_voices, score.velocities(rules, memory).tolist())
     return [*phrase, int(tokens[bars][0])]
 
 
