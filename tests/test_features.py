@@ -207,6 +207,14 @@ def test_a_model_and_a_tokenizer_that_do_not_fit_are_refused(tmp_path: Path) -> 
         Checkpoint.load(tmp_path)
 
 
+def test_a_grammar_without_features_writes_none() -> None:
+    """Though others of its kind have some."""
+    grammar = ScoreTokenizer(TOKENIZER.table).grammar
+    room = np.zeros((4, 99), np.int64)
+    grammar.features(np.tile(grammar.begin(), (4, 1)), room[:, 40:40])
+    assert not room.any()
+
+
 def test_models_with_features_need_them() -> None:
     checkpoint, tokens = tiny("score"), walk(0, 10)
     with pytest.raises(ValueError, match="features"):

@@ -182,7 +182,7 @@ def test_a_subfolder_is_a_style(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     for style, count in (("Hard  Rock", 14), ("jazz/live", 15), ("blues", 3), ("", 2)):
         (music / style).mkdir(parents=True, exist_ok=True)
         for number in range(count):
-            midi.write(four_voices(4), music / style / f"{number}.mid")
+            midi.write(replace(four_voices(4), title=f"{style} {number}"), music / style / f"{number}.mid")
     found = Counter(piece.content.style for _, piece in open_corpus(music).read() if isinstance(piece.content, Score))
     assert found == {"hard rock": 14, "jazz": 15, "blues": 3, "": 2}
     assert prepare.main([str(music)]) == 0

@@ -177,7 +177,7 @@ def kern(pieces: Path, number: int) -> None:
     for bar in range(1, 5):
         rows.append(spine([f"={bar}"] * 4))
         rows += [spine(name.format(4) for name in names) for _ in range(4)]
-    (pieces / f"{number:02}.krn").write_text("\n".join([*rows, spine(["*-"] * 4), ""]))
+    (pieces / f"{number:02}.krn").write_text("\n".join([f"!!!OTL: Chorale {number}", *rows, spine(["*-"] * 4), ""]))
 
 
 def test_chorales_in_humdrum_whose_voices_are_named_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +197,8 @@ def test_midi_files_whose_tracks_are_named_alike(tmp_path: Path, monkeypatch: py
     folder = tmp_path / "songs"
     folder.mkdir()
     for number in range(12):
-        midi.write(named("Voice", "Voice", "Voice", "Voice", quarters=64), folder / f"{number:02}.mid")
+        piece = replace(named("Voice", "Voice", "Voice", "Voice", quarters=64), title=str(number))
+        midi.write(piece, folder / f"{number:02}.mid")
     assert [track.name for track in mido.MidiFile(folder / "00.mid").tracks[1:]] == ["Voice"] * 4
     dataset = prepare(open_corpus(folder), progress=False)
     assert dataset.report["notes"] == 12 * 4 * 64

@@ -78,7 +78,8 @@ class Grammar:
     def features(self, memory: Rows, ids: Rows) -> None:
         """Write into `ids`, shape (n, columns), the ids of the features before the next token, each below
         `feature_rows`; `memory` has shape (n, size)."""
-        self.loops.features(self.rules, memory, ids)
+        if self.columns:  # the loop of a kind that may have features writes them all
+            self.loops.features(self.rules, memory, ids)
 
     def features_before(self, tokens: npt.NDArray[np.integer[Any]], memory: Rows | None = None) -> FeatureIds:
         """The ids of the features before each token of one stream, (tokens, columns), which goes on from a row of
