@@ -25,15 +25,15 @@ from generator.streaming.score_constraints import is_parallel
 from generator.tokenizers import from_json
 from generator.tokenizers.base import Tokens
 from generator.tokenizers.score import ScoreTokenizer
-from generator.tokenizers.score_features import BY_VOICE, OCTAVE, REST
+from generator.tokenizers.score_features import BARS_LEFT, BY_VOICE, OCTAVE, SINGLES, STYLE
 from generator.tokenizers.score_memory import FIRST_ID, IN_VOICE, LAST, transposition
 from generator.tokenizers.score_vocabulary import POSITION, VOICE
 from tests.conftest import four_voices, random_checkpoint, tiny
 
 TOKENIZER = ScoreTokenizer.fit([four_voices()])
 GRAMMAR, VOICES = TOKENIZER.grammar, len(TOKENIZER.voices)
-ALONE = BY_VOICE * VOICES + OCTAVE
-PREDICTED = slice(ALONE + REST, None, 2)
+SINGLE = BY_VOICE * VOICES + OCTAVE
+PREDICTED = slice(SINGLE + SINGLES, None, 2)
 """The columns of what stood some bars before."""
 seeds = st.integers(0, 2**32 - 1)
 
@@ -102,7 +102,7 @@ def test_they_say_what_stood_some_bars_before() -> None:
     assert (predicted[third, 1] == tokens[third]).all(), "two bars before it was the same"
     assert (predicted[third, 0] == tokens[range(lines[1] + 1, lines[2] + 1)])[:3].all(), "one bar before it began so"
     assert (predicted[third, 2:] == -1).all(), "the piece has no such bars"
-    runs = values(tokens)[:, ALONE + REST + 3 :: 2][:, 0]
+    runs = values(tokens)[:, SINGLE + SINGLES + 3 :: 2][:, 0]
     assert runs[lines[3]] > runs[lines[2] + 2] > 0
 
 
@@ -148,17 +148,19 @@ def test_length_and_style_are_told_or_not() -> None:
     memory = grammar.begin()
     grammar.ask_length(memory, 4)
     plain, told = grammar.features_before(tokens), grammar.features_before(tokens, memory)
-    assert np.flatnonzero((plain != told).any(0)).tolist() == [first + 6]
+    assert np.flatnonzero((plain != told).any(0)).tolist() == [first + BARS_LEFT]
     at = np.flatnonzero(np.isin(tokens, tokenizer.bar_lines)) + 1
-    left = told[:, first + 6].astype(int) - grammar.rules[FIRST_ID, first + 6]
+    left = told[:, first + BARS_LEFT].astype(int) - grammar.rules[FIRST_ID, first + BARS_LEFT]
     assert left[at].tolist() == [4, 3, 2, 1] and left[0] == 5
-    assert (plain[1:, first + 8] == grammar.rules[FIRST_ID, first + 8] + 1).all(), "after its name, the style is known"
+    assert (plain[1:, first + STYLE] == grammar.rules[FIRST_ID, first + STYLE] + 1).all(), (
+        "after its name, the style is known"
+    )
 
 
 def test_training_tells_the_length_of_half_of_the_pieces() -> None:
     pieces = [TOKENIZER.encode(four_voices(8))] * 40
     batches = one_pass(pieces, TOKENIZER, lanes=4, steps=32, seed=0, number=0, cold_share=0.0)
-    column = batches.features[..., ALONE + 6] - GRAMMAR.rules[FIRST_ID, ALONE + 6]
+    column = batches.features[..., SINGLE + BARS_LEFT] - GRAMMAR.rules[FIRST_ID, SINGLE + BARS_LEFT]
     known = batches.targets >= 0
     assert 0.25 < (column[known] > 0).mean() < 0.75
 

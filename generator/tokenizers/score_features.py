@@ -1,8 +1,8 @@
 """The features of the score tokenizer: what a model is told besides the last token, from the grammar's memory.
 
 Each column is one feature, a number from 0 up; 0 often means that there is none. Pitches are written ones, relative to
-the tonic, and `current` is the voice that plays at this position last, or whose pitch comes next. All of them are about
-the piece alone, so they are the same wherever a stream has begun.
+the tonic, and `current` is the voice that played last at this position, or whose pitch comes next. All features are
+about the piece alone, so they are the same wherever a stream has begun.
 
 That a model reads what stood some bars before is from E. Waite, Lookback RNN (Magenta, 2016).
 """
@@ -53,8 +53,11 @@ FIFTH, OCTAVE = 7, 12
 BY_VOICE = 4
 """Columns for each voice: the pitch that sounds, its interval to the last pitch of `current`, the time until it ends,
 and the pitch that would make a parallel with it."""
-REST = 10
-"""Columns that stand alone, after those of the pitch classes."""
+STEP, OWN_PITCH, PITCH_BEFORE, POSITION, METRE, BAR, BARS_LEFT, MODE, STYLE, VELOCITY = range(10)
+"""Columns that stand alone, after those of the pitch classes: the kind of the last token and `current`; the last two
+pitches of `current`, where its pitch comes next; place in the bar; metre; bar; bars to the length that is asked, this
+one included; major or minor; style; the velocity of `current`, where its loudness may come next."""
+SINGLES = VELOCITY + 1
 
 
 def sizes(table: Table, counted_bars: int) -> list[int]:
@@ -62,11 +65,11 @@ def sizes(table: Table, counted_bars: int) -> list[int]:
     count, pitches = len(table.parts), table.past[PITCH] - table.first[PITCH] + 1
     by_voice = (pitches, 2 * WIDEST + 2, LONGEST + 1, pitches) * count
     bars = counted_bars + 1
-    alone = (
+    singles = (
         *(len(KINDS) * (count + 1), pitches, pitches, BEATS + 1, len(table.metres) + 1, bars, bars),
         *(3, len(table.styles) + 1, len(table.velocities) + 1),
     )
-    return [*by_voice, *([2] * OCTAVE), *alone, *([len(table.rows) + 1, RUN_CLASSES] * DISTANCES)]
+    return [*by_voice, *([2] * OCTAVE), *singles, *([len(table.rows) + 1, RUN_CLASSES] * DISTANCES)]
 
 
 @compiled
@@ -95,7 +98,7 @@ def features(rules: Rows, memory: Rows, ids: Rows) -> None:
         row, found = memory[stream], ids[stream]
         found[:] = 0
         classes = BY_VOICE * count
-        alone = classes + OCTAVE
+        single = classes + OCTAVE
         current, now = row[IN_VOICE], row[NOW]
         above = int(above_c(row[IN_KEY])) if row[IN_KEY] >= 0 else 0
         comes = row[LAST] == VOICE or row[LAST] == LOUDNESS  # a pitch of `current`
@@ -130,28 +133,28 @@ def features(rules: Rows, memory: Rows, ids: Rows) -> None:
                 for other in range(rules[LOW, voice], rules[HIGH, voice] + 1):
                     if row[first + other] > now:
                         found[classes + (other - above) % OCTAVE] = 1
-        found[alone] = row[LAST] * (count + 1) + current + 1
+        found[single + STEP] = row[LAST] * (count + 1) + current + 1
         if comes and own >= 0:
-            found[alone + 1] = _written(rules, own, above)
-            found[alone + 2] = _written(rules, own_before, above) if own_before >= 0 else 0
+            found[single + OWN_PITCH] = _written(rules, own, above)
+            found[single + PITCH_BEFORE] = _written(rules, own_before, above) if own_before >= 0 else 0
         if row[BAR_TICKS] > 0:
-            found[alone + 3] = 1 + now - row[BAR_START]
+            found[single + POSITION] = 1 + now - row[BAR_START]
         history = row[history_of(rules) :]
         if history[BARS] > 0:
-            found[alone + 4] = row[IN_METRE] + 1
-        found[alone + 5] = history[BARS]
+            found[single + METRE] = row[IN_METRE] + 1
+        found[single + BAR] = history[BARS]
         if history[LENGTH_ASKED] > 0:
-            found[alone + 6] = 1 + max(0, history[LENGTH_ASKED] - history[BARS])
+            found[single + BARS_LEFT] = 1 + max(0, history[LENGTH_ASKED] - history[BARS])
         if row[IN_KEY] >= 0:
-            found[alone + 7] = 1 + row[IN_KEY] // len(MAJOR)
-        found[alone + 8] = history[IN_STYLE] + 1
+            found[single + MODE] = 1 + row[IN_KEY] // len(MAJOR)
+        found[single + STYLE] = history[IN_STYLE] + 1
         if row[LAST] == VOICE:
             velocity = row[loudness_of(rules, current)]
             for token in range(rules[FIRST, LOUDNESS], rules[PAST, LOUDNESS]):
                 if rules[VALUE, token] == velocity:
-                    found[alone + 9] = 1 + token - rules[FIRST, LOUDNESS]
+                    found[single + VELOCITY] = 1 + token - rules[FIRST, LOUDNESS]
         for distance in range(DISTANCES):
-            at = alone + REST + 2 * distance
+            at = single + SINGLES + 2 * distance
             found[at] = pointed_to(history, distance) + 1
             found[at + 1] = _run_class(history[RUNS + distance])
         for column in range(len(found)):
