@@ -4,8 +4,7 @@
     python -m benchmarks.form checkpoints/bach bach-chorales --pieces 200 --temperature 0.9
 
 `free` are pieces from a cold start to their end, `corpus` is the validation and the test split, and `asked` are as many
-pieces again, each asked for a `--length` of the corpus and to `--close`, if the checkpoint
-counts bars. Figures:
+pieces again, each asked for a `--length` of the corpus and to `--close`, if the checkpoint counts bars. Figures:
 
 - bars: the number of bars, its 5th, 50th and 95th percentile, and the most.
 - longer: share of pieces that are longer than any training piece.
@@ -55,15 +54,14 @@ def bars_of(piece: Score) -> Bars:
     return [frozenset(bar) for bar in found[upbeat:]]
 
 
-def again(bars: Bars, first: int) -> bool:
-    """Whether the section that begins with a bar comes again right after it."""
-    pairs = zip(bars[first : first + SECTION], bars[first + SECTION : first + 2 * SECTION], strict=False)
-    return sum(one == other for one, other in pairs) >= ALIKE
+def alike(bars: Bars, one: int, other: int) -> bool:
+    """Whether the sections that begin with these two bars are mostly equal."""
+    pairs = zip(bars[one : one + SECTION], bars[other : other + SECTION], strict=False)
+    return sum(first == second for first, second in pairs) >= ALIKE
 
 
 def is_aabb(bars: Bars) -> bool:
-    other = sum(a == b for a, b in zip(bars[:SECTION], bars[2 * SECTION : 3 * SECTION], strict=False)) < ALIKE
-    return again(bars, 0) and again(bars, 2 * SECTION) and other
+    return alike(bars, 0, SECTION) and alike(bars, 2 * SECTION, 3 * SECTION) and not alike(bars, 0, 2 * SECTION)
 
 
 def figures(pieces: Sequence[Score], most: int) -> dict[str, Any]:

@@ -24,8 +24,6 @@ IGNORED = -100
 """A target that does not count (torch's `ignore_index`)."""
 WITHOUT_STYLE = 0.5
 """The share of the pieces that are read without their style token."""
-
-
 WITH_LENGTH = 0.5
 """The share of the pieces whose number of bars the features tell, where there are features."""
 

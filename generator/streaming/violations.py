@@ -19,25 +19,13 @@ from generator.music.score import style_name
 from generator.tokenizers.base import Mask, Rows
 
 PRIORITIES = (
-    *(
-        "characters",
-        "density",
-        "voices_at_once",
-        "parallels",
-        "close",
-        "key_distance",
-        "ranges",
-        "key",
-        "tempo",
-        "metre",
-    ),
-    *("length", "style", "melody", "max_copy"),
+    *("characters", "density", "voices_at_once", "parallels", "close", "key_distance", "ranges", "key", "tempo"),
+    *("metre", "length", "style", "melody", "max_copy"),
 )
 """All constraints in ascending priority: the first is relaxed first."""
-(CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, CLOSE, KEY_DISTANCE, RANGES, KEY, TEMPO, METRE) = (
-    1 << bit for bit in range(10)
-)
-LENGTH, STYLE, MELODY, MAX_COPY = (1 << bit for bit in range(10, 14))
+_BITS = tuple(1 << bit for bit in range(len(PRIORITIES)))
+CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, CLOSE, KEY_DISTANCE, RANGES, KEY, TEMPO, *_LATER = _BITS
+METRE, LENGTH, STYLE, MELODY, MAX_COPY = _LATER
 
 
 def names_of(violation: int) -> Iterator[str]:
