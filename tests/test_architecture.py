@@ -98,7 +98,7 @@ def imported(paths: list[Path], owners: Mapping[str, list[str]]) -> set[str]:
                 names |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
                 names.add(node.module.partition(".")[0])
-    outside = names - sys.stdlib_module_names - {"app", "benchmarks", "generator", "tests"}
+    outside = names - sys.stdlib_module_names - {"app", "benchmarks", "docs", "generator", "tests"}
     return {owner.lower().replace("_", "-") for name in outside for owner in owners.get(name, [f"nobody's {name}"])}
 
 
