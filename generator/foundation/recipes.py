@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from generator.foundation.options import option, validate
@@ -45,6 +46,9 @@ class TrainingOptions:
     )
     augment: bool = option(True, "read each piece in a random variant: transposed, stretched in time")
     cold_share: float = option(0.1, "share of the pieces that begin from a zero state", minimum=0, maximum=1)
+    teachers: str | None = option(
+        None, "checkpoints to learn from besides the corpus, separated by commas", metavar="FOLDERS"
+    )
     validations: int = option(20, "how often the validation split is read", minimum=1, maximum=100_000)
     patience: int = option(6, "stop after this many validations without a better one", minimum=1, maximum=100_000)
     seed: int = option(0, "of the weights, the data order and the dropout", minimum=0, maximum=2**63 - 1)
@@ -52,6 +56,10 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         validate(self)
+
+    @property
+    def teacher_folders(self) -> tuple[Path, ...]:
+        return tuple(Path(name).expanduser() for name in (self.teachers or "").split(",") if name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The formulas of an update: learning rate, penalties on the hidden state, moving average of the weights."""
+"""The formulas of an update: loss, learning rate, penalties on the hidden state, moving average of the weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from generator.corpora.batches import IGNORED
 from generator.foundation.recipes import TrainingOptions
 
 WARM_SHARE = 0.05
@@ -22,6 +24,20 @@ def learning_rate(options: TrainingOptions, step: int, progress: float) -> float
     """
     rate = options.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
     return rate * min(1.0, max((step + 1) / max(1, options.warm_up), progress / WARM_SHARE))
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, expected: Tensor | None) -> Tensor:
+    """The mean cross-entropy in nats a token with the tokens that come, or with the distributions that teachers expect.
+
+    Args:
+        logits: shape (rows, steps, vocab_size).
+        targets: the tokens, or `IGNORED` where none counts, (rows, steps).
+        expected: distributions, shaped as the logits.
+    """
+    if expected is None:
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+    counts = targets != IGNORED
+    return F.cross_entropy(logits[counts], expected[counts])
 
 
 def penalty(options: TrainingOptions, hidden: Tensor) -> Tensor | float:

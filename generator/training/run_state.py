@@ -15,6 +15,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from generator.model.lstm import LayerStates
+
 if TYPE_CHECKING:
     from generator.training.trainer import Trainer
 
@@ -41,8 +43,9 @@ def to_bytes(run: Trainer) -> bytes:
         tensors |= {f"{kind}.{name}": value for name, value in model.state_dict().items()}
         if model.config.tied:  # the output layer is the embedding
             del tensors[f"{kind}.output.weight"]
-    for layer, (h, c) in enumerate(run.state):
-        tensors[f"state.h{layer}"], tensors[f"state.c{layer}"] = h, c
+    for name, state in _states(run).items():
+        for layer, (h, c) in enumerate(state):
+            tensors[f"{name}.h{layer}"], tensors[f"{name}.c{layer}"] = h, c
     for number, values in run.optimizer.state_dict()["state"].items():
         for name, value in values.items():
             tensors[f"optimizer.{number}.{name}"] = value
@@ -69,8 +72,6 @@ def restore(run: Trainer, metadata: dict[str, Any], tensors: dict[str, Tensor]) 
             weights["output.weight"] = weights["embedding.weight"]
         model.load_state_dict(weights)
     run.average.n_averaged.copy_(tensors["averaged"])
-    layers = range(run.model.config.num_layers)
-    run.state = [(tensors[f"state.h{layer}"], tensors[f"state.c{layer}"]) for layer in layers]
     optimizer = run.optimizer.state_dict()
     for name, value in tensors.items():
         if name.startswith("optimizer."):
@@ -82,3 +83,10 @@ def restore(run: Trainer, metadata: dict[str, Any], tensors: dict[str, Tensor]) 
     for name in COUNTERS:
         setattr(run, name, metadata["counters"].get(name, getattr(run, name)))  # older versions wrote fewer counters
     run.begin_pass()
+    for name, state in _states(run).items():
+        state[:] = [(tensors[f"{name}.h{layer}"], tensors[f"{name}.c{layer}"]) for layer in range(len(state))]
+
+
+def _states(run: Trainer) -> dict[str, LayerStates]:
+    """The recurrent states of the model and of its teachers, by name."""
+    return {"state": run.state} | {f"teacher{number}": state for number, state in enumerate(run.teachers.states)}

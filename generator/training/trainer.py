@@ -23,10 +23,9 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import TextColumn, TimeRemainingColumn
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
-from generator.corpora.batches import IGNORED, Batches, one_pass
+from generator.corpora.batches import Batches, one_pass
 from generator.corpora.dataset import TokenDataset
 from generator.corpora.progress import bar
 from generator.foundation.atomic import atomic_folder
@@ -39,8 +38,9 @@ from generator.model.config import config_of
 from generator.model.lstm import Dropout, LanguageModel, multiplies_bf16
 from generator.streaming.engine import Model
 from generator.training import card, minutes, run_state
-from generator.training.formulas import learning_rate, penalty, update_average
+from generator.training.formulas import cross_entropy, learning_rate, penalty, update_average
 from generator.training.run_folder import METRICS, STATE, read_state
+from generator.training.teachers import Teachers
 
 SAVE_SECONDS = 60
 """The state is saved this often between validations."""
@@ -89,8 +89,8 @@ class Trainer:
         self.validated = self.worse = 0  # validations made; validations since the best one
         self.best, self.loss, self.seconds = math.inf, math.nan, 0.0
         self.log = ""  # the content of `metrics.jsonl`
+        self.teachers = Teachers(options.teacher_folders, self.tokenizer)
         self.begin_pass()
-        self.state = self.model.zero_state(self.batches.inputs.shape[1])
         lengths = [options.steps] if options.steps is not None else []
         if options.passes is not None:
             lengths.append(max(1, round(options.passes * len(self.batches))))
@@ -108,10 +108,10 @@ class Trainer:
         )
 
     def begin_pass(self) -> None:
-        """Make the batches of pass `pass_number` over the training split."""
+        """Make the batches of pass `pass_number` over the training split, and begin from zero states."""
         options = self.options
         self.batches: Batches = one_pass(
-            self.pieces,
+            self.pieces + self.teachers.pieces(len(self.pieces), options.seed, self.pass_number),
             self.tokenizer,
             lanes=self.lanes,
             steps=options.window,
@@ -120,6 +120,8 @@ class Trainer:
             cold_share=options.cold_share,
             augment=options.augment,
         )
+        self.state = self.model.zero_state(self.batches.inputs.shape[1])
+        self.teachers.begin(self.batches.inputs.shape[1])
 
     @property
     def progress(self) -> float:
@@ -136,7 +138,6 @@ class Trainer:
         if self.window == len(self.batches):
             self.pass_number, self.window = self.pass_number + 1, 0
             self.begin_pass()
-            self.state = self.model.zero_state(self.batches.inputs.shape[1])
         read = self.batches.inputs, self.batches.targets, self.batches.features
         inputs, targets, features = (torch.from_numpy(part[self.window].astype(np.int64, order="C")) for part in read)
         warm = torch.from_numpy(~self.batches.cold[self.window]).float().unsqueeze(1)
@@ -147,7 +148,8 @@ class Trainer:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
             hidden, state = self.model.read(inputs, self.state, features)
             logits = self.model.logits(hidden)
-        loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+            expected = self.teachers.expect(inputs, warm, features)
+        loss = cross_entropy(logits.float(), targets, expected)
         self.optimizer.zero_grad(set_to_none=True)
         (loss + penalty(self.options, hidden)).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
@@ -180,12 +182,11 @@ class Trainer:
         self.limit, self.reading = plan.training, plan.reading
         self.validations = min(self.validations, plan.validations)
         over = time.monotonic() - self.began + plan.training + plan.closing - asked
-        self.console.print(
+        said = (
             f"{plan.training:.0f} s of training, then about {plan.closing:.0f} s for the last validation, the scores "
-            "and the card" + (f": {over:.0f} s more than asked" if over > 1 else ""),
-            highlight=False,
-            soft_wrap=True,
         )
+        said += "and the card" + (f": {over:.0f} s more than asked" if over > 1 else "")
+        self.console.print(said, highlight=False, soft_wrap=True)
 
     def run(self) -> None:
         """Train to the end of the run.
