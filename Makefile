@@ -122,8 +122,8 @@ bench: .venv/.installed-bench  ## measure speed beside rivals, into build/bench;
 
 train-bach: setup  ## train checkpoints/bach anew
 	$(BIN)/python -m generator.train bach-chorales --out checkpoints/bach \
-		--hidden-size 512 --lanes 32 --window 64 --passes 70 \
-		--dropout-layers 0.4 --dropout-output 0.5 --dropout-weights 0.4 --validations 35 --patience 6 \
+		--num-layers 1 --hidden-size 512 --lanes 32 --window 64 --learning-rate 0.004 --minutes 22 \
+		--dropout-embedding 0.3 --dropout-output 0.5 --dropout-weights 0.5 --validations 20 --patience 8 \
 		--overwrite
 
 train-drums: setup  ## train checkpoints/drums anew; CAROUSEL_MIRROR has to hold the Groove MIDI Dataset
@@ -134,8 +134,8 @@ train-drums: setup  ## train checkpoints/drums anew; CAROUSEL_MIRROR has to hold
 
 train-folk: setup  ## train checkpoints/folk anew
 	$(BIN)/python -m generator.train folk-tunes --out checkpoints/folk \
-		--hidden-size 512 --lanes 32 --window 64 --passes 8 --time-scale 64 \
-		--dropout-layers 0.1 --dropout-output 0.2 --dropout-weights 0.1 --validations 16 \
+		--num-layers 1 --hidden-size 640 --lanes 32 --window 64 --learning-rate 0.004 --minutes 36 --time-scale 64 \
+		--dropout-embedding 0.05 --dropout-output 0.1 --dropout-weights 0.05 --validations 12 --patience 8 \
 		--overwrite
 
 train-piano: setup  ## train checkpoints/piano anew; CAROUSEL_MIRROR has to hold the ASAP dataset
@@ -146,8 +146,8 @@ train-piano: setup  ## train checkpoints/piano anew; CAROUSEL_MIRROR has to hold
 
 train-pop: setup  ## train checkpoints/pop anew; CAROUSEL_MIRROR has to hold POP909
 	$(BIN)/python -m generator.train pop909 --out checkpoints/pop \
-		--hidden-size 384 --lanes 32 --window 96 --minutes 50 --time-scale 64 \
-		--dropout-embedding 0 --dropout-layers 0.05 --dropout-output 0.1 --dropout-weights 0.05 --validations 10 --patience 10 --precision auto \
+		--num-layers 1 --hidden-size 640 --lanes 32 --window 96 --learning-rate 0.004 --minutes 34 --time-scale 64 \
+		--dropout-embedding 0.05 --dropout-output 0.1 --dropout-weights 0.05 --validations 10 --patience 10 \
 		--overwrite
 
 train-shakespeare: setup  ## train checkpoints/shakespeare anew, an hour on one thread

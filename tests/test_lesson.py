@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from statistics import mean
+from statistics import mean, pstdev
 from typing import Any
 
 import numpy as np
 import pytest
 
-from generator.music.score import Bar, Note
+from generator.music.score import Note
 from generator.streaming.engine import Model, load
 from generator.web.routes import STATIC
 from tests.browser import ROOT
@@ -25,9 +26,9 @@ def lesson(medium: str) -> tuple[Model, list[str]]:
     return load(ROOT / "checkpoints" / found["checkpoint"]), [step["clamp"] for step in found["steps"]]
 
 
-def drawn(model: Model, clamp: str) -> list[list[Any]]:
-    """What three streams say from token 200 on while this is held."""
-    streams = [model.stream(seed=seed) for seed in range(1, 4)]
+def drawn(model: Model, clamp: str, seeds: Iterable[int] = range(1, 4)) -> list[list[Any]]:
+    """What some streams say from token 200 on while this is held."""
+    streams = [model.stream(seed=seed) for seed in seeds]
     for stream in streams:
         stream.pull(200)
         stream.set(clamp=clamp or None)
@@ -61,18 +62,28 @@ def test_what_the_lesson_says_of_text_is_so(mirror: Path) -> None:
 
 
 def test_what_the_lesson_says_of_music_is_so() -> None:
-    model, (_, silent, empty, full, counts) = lesson("music")
+    model, (_, silent, empty, full, loudness) = lesson("music")
 
-    def density(clamp: str) -> float:
-        """Notes in a quarter."""
-        pieces = [[event for event in events if isinstance(event, Note)] for events in drawn(model, clamp)]
-        span = [(notes[-1].start_ticks - notes[0].start_ticks) / model.tokenizer.ticks_per_quarter for notes in pieces]
-        return mean(len(notes) / quarters for notes, quarters in zip(pieces, span, strict=True))
+    def notes(clamp: str) -> list[list[Note]]:
+        return [[event for event in events if isinstance(event, Note)] for events in drawn(model, clamp, range(1, 7))]
 
-    def in_a_bar(clamp: str) -> float:
-        found = [[type(event) for event in events] for events in drawn(model, clamp)]
-        return mean(kinds.count(Note) / kinds.count(Bar) for kinds in found)
+    def seconds(clamp: str) -> float:
+        """How long a note lasts."""
+        per = 2 * model.tokenizer.ticks_per_quarter
+        return mean(note.duration_ticks / per for played in notes(clamp) for note in played)
 
-    free = density("")
-    assert density(silent) < 0.12 * free and 0.6 < density(empty) / free < 0.9 and density(full) < 0.2 * free
-    assert 0.35 < in_a_bar(counts) / in_a_bar("") < 0.65
+    def densities(clamp: str) -> list[float]:
+        """Notes in a second, of each stream."""
+        per = 2 * model.tokenizer.ticks_per_quarter
+        return [len(played) * per / (played[-1].start_ticks - played[0].start_ticks) for played in notes(clamp)]
+
+    def velocities(clamp: str) -> list[float]:
+        return [mean(note.velocity for note in played) for played in notes(clamp)]
+
+    assert seconds("") < 0.3 and seconds(silent) > 4
+    free, same = densities(""), densities(empty)
+    assert max(free) > 3.5 * min(free) and 8 < min(same) and max(same) < 12
+    assert pstdev(velocities(empty)) < 0.3 * pstdev(velocities(""))
+    assert 1.6 < mean(densities(full)) / mean(free) < 2.6
+    louder = loudness.replace("=3", "=-3")
+    assert mean(velocities(loudness)) + 8 < mean(velocities("")) < mean(velocities(louder)) - 4
