@@ -20,7 +20,8 @@ TORCH := $(shell grep '^torch==' requirements.txt)
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/.compiled  ## make .venv with what the app needs, and compile what plays for this CPU
+setup:  ## make .venv with what the app needs, and compile what plays for this CPU
+	@$(MAKE) --no-print-directory --jobs 2 .venv/.compiled .venv/.installed
 
 .venv/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Carousel needs Python 3.11 or later: make PYTHON=...")'
@@ -28,27 +29,29 @@ setup: .venv/.compiled  ## make .venv with what the app needs, and compile what 
 	@command -v uv >/dev/null || $(PIP) uv || echo 'Without uv, pip installs all.'
 	touch $@
 
-.venv/.torch: requirements.txt .venv/.python
+# What plays needs no torch: it is compiled while torch, by far the largest, is on its way.
+.venv/.player: requirements.txt .venv/.python
+	grep -v '^torch==' requirements.txt > .venv/player.txt
+	$(UV) -r .venv/player.txt || $(PIP) -r .venv/player.txt
+	touch $@
+
+.venv/.installed: .venv/.player
 	$(UV) --torch-backend=auto $(TORCH) || { echo 'The index of torch without CUDA is out of reach; taking the usual one.'; $(PIP) $(TORCH); }
 	touch $@
 
-.venv/.installed: requirements.txt .venv/.torch
-	$(UV) -r requirements.txt || $(PIP) -r requirements.txt
-	touch $@
-
-.venv/.installed-dev: requirements-dev.txt requirements-bench.txt requirements.txt .venv/.torch
+.venv/.installed-dev: requirements-dev.txt requirements-bench.txt .venv/.installed
 	$(UV) -r requirements-dev.txt || $(PIP) -r requirements-dev.txt
 	touch $@
 
 setup-bench: .venv/.installed-bench  ## add to .venv what the benchmarks need
 
-.venv/.installed-bench: requirements-bench.txt requirements.txt .venv/.torch
+.venv/.installed-bench: requirements-bench.txt .venv/.installed
 	$(UV) -r requirements-bench.txt || $(PIP) -r requirements-bench.txt
 	touch $@
 
 # One checkpoint of each kind of tokenizer: first one alone, with all that they have in common, then the others side by
 # side. Whatever changes later is compiled when it is first used.
-.venv/.compiled: .venv/.installed
+.venv/.compiled: .venv/.player
 	@echo 'Compiling what plays text, written music, performances and drums ...'
 	@$(BIN)/python -m generator.sample --tokens 1 shakespeare >/dev/null
 	@echo bach piano drums | xargs -n 1 -P 3 $(BIN)/python -m generator.sample --tokens 1 >/dev/null
@@ -66,7 +69,7 @@ app: setup  ## open the app in the browser
 wheel: .venv/.python  ## make dist/*.whl, the package with the shipped checkpoints
 	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
 
-test: .venv/.installed-dev  ## run every test but the slow ones
+test:  ## run every test but the slow ones
 	@$(MAKE) --no-print-directory --jobs 2 .venv/.compiled .venv/.collected
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
