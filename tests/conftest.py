@@ -13,6 +13,7 @@ import gc
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -49,6 +50,22 @@ gc.disable()  # until the tests run: nothing that is collected is garbage, and a
 
 settings.register_profile("carousel", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("carousel")
+
+
+OPEN = pytest.StashKey[tuple[ExitStack, Browser]]()
+"""The browser that is open, and what closes it."""
+
+
+def needs_browser(item: pytest.Item | None) -> bool:
+    """Whether a test asks for a browser."""
+    return "browser" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a browser comes first, so that it falls to one process: while that waits for pages, the others have
+    enough to do, and one server and one browser are enough."""
+    items.sort(key=needs_browser, reverse=True)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -210,11 +227,26 @@ def url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
             yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A headless browser. While it is open, nothing else in this thread can run asyncio."""
-    with chromium() as found:
-        yield found
+@pytest.fixture
+def browser(request: pytest.FixtureRequest) -> Browser:
+    """A headless browser, the same for all tests in a row. While it is open, nothing else in this thread can run
+    asyncio."""
+    stash = request.config.stash
+    if OPEN not in stash:
+        opened = ExitStack()
+        stash[OPEN] = opened, opened.enter_context(chromium())
+    return stash[OPEN][1]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Close the browser where the next test needs none."""
+    try:
+        yield
+    finally:
+        if OPEN in item.config.stash and not needs_browser(nextitem):
+            item.config.stash[OPEN][0].close()
+            del item.config.stash[OPEN]
 
 
 @pytest.fixture
