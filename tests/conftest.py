@@ -54,6 +54,11 @@ settings.load_profile("carousel")
 
 OPEN = pytest.StashKey[tuple[ExitStack, Browser]]()
 """The browser that is open, and what closes it."""
+FEW_FRAMES = """
+window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 50);
+window.cancelAnimationFrame = clearTimeout;
+"""
+"""For a page: it draws 20 times a second, as on a slow machine. Without a graphics card 60 would take half a core."""
 
 
 def needs_browser(item: pytest.Item | None) -> bool:
@@ -235,6 +240,7 @@ def browser(request: pytest.FixtureRequest) -> Browser:
     if OPEN not in stash:
         opened = ExitStack()
         stash[OPEN] = opened, opened.enter_context(chromium())
+        stash[OPEN][1].contexts[0].add_init_script(FEW_FRAMES)
     return stash[OPEN][1]
 
 
