@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from generator import CarouselError, Engine, write
 from generator.music.score import Bar, PieceEnd, Score
+from generator.streaming import snapshot
 from generator.streaming.engine import Model
 from generator.streaming.jobs import CHUNK, Job, Result
 from generator.streaming.snapshot import KEYFRAME_EVERY, PERMANENT_EVERY
@@ -258,16 +259,19 @@ def replace_origin(piece: Any) -> Any:
 
 
 def test_a_long_way_back_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here every eighth keyframe is kept for good."""
+    monkeypatch.setattr(snapshot, "PERMANENT_EVERY", 8)
+    apart = 8 * KEYFRAME_EVERY
     model = Model(tiny("score"))
     stream = model.stream(seed=4)
-    events = stream.pull(5 * KEYFRAME_EVERY * PERMANENT_EVERY)
+    events = stream.pull(5 * apart)
     small = [keyframe.position // KEYFRAME_EVERY for keyframe in stream._keyframes if isinstance(keyframe.kept, bytes)]
-    assert small == [place * PERMANENT_EVERY for place in (1, 2, 3, 4)], "those that are kept for good"
+    assert small == [8, 16, 24, 32], "those that are kept for good"
     sizes = counting(monkeypatch)
-    stream.rewind(3 * KEYFRAME_EVERY * PERMANENT_EVERY + 7)
-    assert sum(sizes) <= KEYFRAME_EVERY * PERMANENT_EVERY
-    assert stream.position == 2 * KEYFRAME_EVERY * PERMANENT_EVERY - 7
-    assert list(stream.past()) + stream.pull(3 * KEYFRAME_EVERY * PERMANENT_EVERY + 7) == events
+    stream.rewind(3 * apart + 7)
+    assert sum(sizes) <= apart
+    assert stream.position == 2 * apart - 7
+    assert list(stream.past()) + stream.pull(3 * apart + 7) == events
 
 
 def test_tokens_are_drawn_ahead_and_dropped_when_options_change(fake: Model, monkeypatch: pytest.MonkeyPatch) -> None:
