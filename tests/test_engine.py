@@ -216,7 +216,18 @@ def test_pull_takes_streams_of_its_own_each_once() -> None:
     for wrong in ([stream, stream], [Engine(model).stream()]):
         with pytest.raises(CarouselError, match="streams of this engine, each once"):
             engine.pull(wrong, 4)
+    for counts in ([], [4, 4], [-1]):
+        with pytest.raises(CarouselError, match="no fewer tokens than 0"):
+            engine.draw([stream], counts)
     assert stream.position == 0
+
+
+def test_each_stream_may_want_another_number_of_tokens() -> None:
+    engine = Engine(Model(tiny("char")))
+    wanted = [0, 1, 7, 2 * CHUNK + 3]
+    drawn = engine.draw([engine.stream(seed=seed) for seed in range(len(wanted))], wanted)
+    for seed, (count, (tokens, events)) in enumerate(zip(wanted, drawn, strict=True)):
+        assert len(tokens) == count and events == engine.stream(seed=seed).pull(count)
 
 
 def test_a_take_of_another_backend_is_refused() -> None:

@@ -215,8 +215,9 @@ class Engine(Runtime):
         """
         return [events for _, events in self.draw(streams, tokens)]
 
-    def draw(self, streams: Sequence[Stream], tokens: int) -> list[tuple[list[int], list[Event]]]:
-        """As `pull`, but return a pair of tokens and events for each stream."""
+    def draw(self, streams: Sequence[Stream], tokens: int | Sequence[int]) -> list[tuple[list[int], list[Event]]]:
+        """As `pull`, but with a number of tokens for each stream if several are given, and return a pair of tokens and
+        events for each."""
         return draw(self, streams, tokens)
 
     def _encode(self, prime: str | Score) -> tuple[int, ...]:

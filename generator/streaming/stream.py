@@ -250,19 +250,22 @@ class Stream(Inspecting):
 
 
 def draw(
-    engine: Runtime, streams: Sequence[Stream], tokens: int, ahead: bool = False
+    engine: Runtime, streams: Sequence[Stream], tokens: int | Sequence[int], ahead: bool = False
 ) -> list[tuple[list[int], list[Event]]]:
     """Advance several streams of an engine together by up to `tokens` tokens; for each return these tokens and the
     events that they complete.
 
     Args:
+        tokens: a number for all streams, or one for each.
         ahead: draw more tokens than requested if earlier ones were used up, as in `Stream.step`. With many streams this
             would delay those whose tokens are needed now.
 
     Raises:
         CarouselError: a stream is given twice, or belongs to another engine; the number is negative.
     """
-    if tokens < 0 or len(set(streams)) < len(streams) or any(stream.engine is not engine for stream in streams):
+    counts = [tokens] * len(streams) if isinstance(tokens, int) else tokens
+    once = len(set(streams)) == len(streams) == len(counts)
+    if not once or min((0, *counts)) < 0 or any(stream.engine is not engine for stream in streams):
         raise CarouselError("pull takes streams of this engine, each once, and no fewer tokens than 0")
     drawn: list[tuple[list[int], list[Event]]] = [([], []) for _ in streams]
     entered: list[Stream] = []
@@ -271,7 +274,7 @@ def draw(
             stream._enter()
             entered.append(stream)
             stream._repair()
-        targets = [stream.position + tokens for stream in streams]
+        targets = [stream.position + count for stream, count in zip(streams, counts, strict=True)]
         while going := [
             (index, stream)
             for index, stream in enumerate(streams)
