@@ -39,13 +39,13 @@ setup:  ## make .venv with what the app needs, and compile what plays for this C
 	$(UV) --torch-backend=auto $(TORCH) || { echo 'The index of torch without CUDA is out of reach; taking the usual one.'; $(PIP) $(TORCH); }
 	touch $@
 
-.venv/.installed-dev: requirements-dev.txt requirements-bench.txt .venv/.installed
+.venv/.installed-dev: requirements-dev.txt requirements-bench.txt requirements-serve.txt .venv/.installed
 	$(UV) -r requirements-dev.txt || $(PIP) -r requirements-dev.txt
 	touch $@
 
 setup-bench: .venv/.installed-bench  ## add to .venv what the benchmarks need
 
-.venv/.installed-bench: requirements-bench.txt .venv/.installed
+.venv/.installed-bench: requirements-bench.txt requirements-serve.txt .venv/.installed
 	$(UV) -r requirements-bench.txt || $(PIP) -r requirements-bench.txt
 	touch $@
 
@@ -118,6 +118,7 @@ bench: .venv/.installed-bench  ## measure speed beside rivals, into build/bench;
 	$(BIN)/python -m benchmarks.length --picture docs/length.svg > build/bench/length.json
 	$(BIN)/python -m benchmarks.start > build/bench/start.json
 	$(BIN)/python -m benchmarks.callers checkpoints/bach > build/bench/callers.json
+	$(BIN)/python -m benchmarks.serving checkpoints/bach > build/bench/serving.json
 	$(BIN)/python -m benchmarks.listeners checkpoints/bach > build/bench/listeners-bach.json
 	$(BIN)/python -m benchmarks.listeners checkpoints/shakespeare > build/bench/listeners-shakespeare.json
 

@@ -19,13 +19,14 @@ COMMANDS = """Carousel: endless music and text from a stateful LSTM.
   carousel sample   CHECKPOINT                      stream from it, to the screen or a file
   carousel evaluate CHECKPOINT CORPUS               how well it predicts, as JSON
   carousel bench    CHECKPOINT                      how fast it streams, as JSON
+  carousel serve    CHECKPOINT ...                  their streams over HTTP
   carousel app      [FOLDER]                        the app in the browser
 
 A checkpoint is a folder, or a name such as bach: one in checkpoints/ here, one of your own in the folder of the
 platform (on Linux ~/.local/share/carousel/checkpoints), or a shipped one (bach, drums, folk, piano, pop, shakespeare).
 Each command shows its options and an example with --help. In a clone without the package installed, write
 `python -m generator` in place of `carousel`."""
-NAMES = ("prepare", "train", "join", "sample", "evaluate", "bench")
+NAMES = ("prepare", "train", "join", "sample", "evaluate", "bench", "serve")
 APP = """Open the app in the browser, with the checkpoints of a folder, or with all that need no path.
 
 carousel app checkpoints"""

@@ -79,7 +79,7 @@ def test_all_is_complete(name: str) -> None:
     assert bound - set(module.__all__) == set()
 
 
-INSTALLED = ("requirements.txt", "requirements-bench.txt", "requirements-dev.txt")
+INSTALLED = ("requirements.txt", "requirements-serve.txt", "requirements-bench.txt", "requirements-dev.txt")
 """What `make test` installs."""
 
 
@@ -104,7 +104,9 @@ def imported(paths: list[Path], owners: Mapping[str, list[str]]) -> set[str]:
 
 def test_what_is_imported_is_required_and_nothing_else() -> None:
     owners = metadata.packages_distributions()
-    assert imported(MODULES, owners) == set(pins("requirements.txt"))
+    served = [path for path in MODULES if path.parent.name == "serving" or path.name == "serve.py"]
+    assert imported([path for path in MODULES if path not in served], owners) == set(pins("requirements.txt"))
+    assert imported(served, owners) - set(pins("requirements.txt")) == set(pins("requirements-serve.txt"))
     others = imported([*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")], owners)
     assert others <= {name for path in INSTALLED for name in pins(path)}
     assert set(pins("requirements-dev.txt")) <= others | TOOLS

@@ -23,6 +23,7 @@ from generator.streaming.engine import Engine, Model, load
 from generator.streaming.melody import brought
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
+from generator.tokenizers.base import Tokenizer
 
 STYLE, DRUMS_STYLE = Option("style"), Option("drums_style")
 
@@ -47,19 +48,26 @@ def new_stream(args: argparse.Namespace, model: Model, progress: Progress) -> St
     prime = read_primer(args.prime, model.tokenizer.medium)
     if isinstance(prime, Score) and (args.keep or model.tokenizer.bar_lines):
         return _stream_of_song(args, model, engine, prime, options, progress)
-    if isinstance(prime, str):
-        known = str(model.tokenizer.decode(model.tokenizer.encode(prime)[:-1]))
-        unknown = set(prime) - set(known)
-        if unknown == set(prime):
-            raise CarouselError(
-                f"no character of {prime[:20]!r} is known to this checkpoint; use characters of its training text"
-            )
-        if unknown:
-            tell(f"unknown to this checkpoint: {' '.join(sorted(unknown))}")
+    if isinstance(prime, str) and (unknown := unknown_in(prime, model.tokenizer)):
+        tell(f"unknown to this checkpoint: {' '.join(unknown)}")
     stream = engine.stream(prime, progress=progress, **options)
     for sentence in primer_omissions(prime, model.tokenizer):
         tell(f"--prime: {sentence}")
     return stream
+
+
+def unknown_in(prime: str, tokenizer: Tokenizer) -> list[str]:
+    """The characters of a primer that a tokenizer of text does not know, in order.
+
+    Raises:
+        CarouselError: it knows none of them.
+    """
+    unknown = set(prime) - set(str(tokenizer.decode(tokenizer.encode(prime)[:-1])))
+    if unknown == set(prime):
+        raise CarouselError(
+            f"no character of {prime[:20]!r} is known to this checkpoint; use characters of its training text"
+        )
+    return sorted(unknown)
 
 
 def saved_source(args: argparse.Namespace, model: Model, snapshot: Snapshot, progress: Progress) -> Source:
