@@ -48,7 +48,7 @@ def serve(given: argparse.Namespace) -> None:
         raise CarouselError(f"{given.host}:{given.port}: {error.strerror or error}; choose another --port") from error
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a body waits 40 ms behind its headers
     config = uvicorn.Config(
-        app, log_level="warning", h11_max_incomplete_event_size=LONGEST + 2**14, timeout_graceful_shutdown=5
+        app, log_level="warning", h11_max_incomplete_event_size=2 * LONGEST + 2**14, timeout_graceful_shutdown=5
     )
     gc.collect()
     gc.freeze()  # what is loaded for good is not searched for garbage, which takes 0.3 s

@@ -56,9 +56,9 @@ class Server:
         state: str = self.ok("/streams", checkpoint=checkpoint, options=options)["state"]
         return state
 
-    def events(self, state: str, last: str | None = None, **asked: Any) -> requests.Response:
-        """A response with events."""
-        headers = {} if last is None else {"Last-Event-ID": last}
+    def events(self, state: str, last: str = "", client: str = "127.0.0.1", **asked: Any) -> requests.Response:
+        """A response with events, to a client that a proxy names."""
+        headers = {"Last-Event-ID": last, "X-Forwarded-For": client}
         return requests.get(
             f"{self.url}/streams/events", {"state": state} | asked, stream=True, headers=headers, timeout=60
         )

@@ -16,14 +16,18 @@ import pytest
 import generator
 from generator.foundation.options import SamplingOptions
 from generator.music import midi
-from generator.serving import sse
+from generator.serving import service, sse
 from generator.serving.messages import said
+from generator.serving.service import Service
+from generator.serving.states import States
+from generator.streaming.course import quiet
 from generator.streaming.engine import Model, load
+from generator.streaming.runtime import Runtime
 from generator.streaming.snapshot import Snapshot
 from generator.streaming.stream import Stream
 from generator.web import primers
 from tests.conftest import four_voices
-from tests.serving import Server, read, serving
+from tests.serving import KEY, Server, read, serving
 
 OPTIONS = {"seed": 7, "temperature": 0.9, "top_p": 0.95}
 KINDS = ("tune", "words")
@@ -65,24 +69,36 @@ def test_pages_are_what_the_library_says(name: str, served: Server, models: dict
     assert pages[-1]["position"] == 172 and state.startswith("172.") and not pages[-1]["ended"]
 
 
-@pytest.mark.parametrize("name", KINDS)
 def test_events_go_on_at_another_server_once_the_first_is_killed(
-    name: str, folder: Path, served: Server, models: dict[str, Model]
+    folder: Path, served: Server, models: dict[str, Model]
 ) -> None:
-    with serving(folder / name) as first:
-        state = first.begin(name, **OPTIONS)
-        heard = read(first.events(state, page=10, until=200), most=3)
+    with serving(*(folder / name for name in KINDS)) as first:
+        begun = {name: first.begin(name, **OPTIONS) for name in KINDS}
+        heard = {name: read(first.events(state, page=10, until=200), most=3) for name, state in begun.items()}
         first.end(signal.SIGKILL)
-    last = heard[-1][0]
-    assert last.startswith("30.")
-    heard += read(served.events(state, last, page=16, until=200))
-    assert joined([page for _, page in heard]) == page_of(models[name].stream(**OPTIONS), 200)
-    with served.events(state, heard[-1][0], until=200) as over:
-        assert over.status_code == 204, "a browser asks no more"
-    page = served.ok("/streams/pull", state=heard[-1][0], tokens=9)
-    stream = models[name].stream(**OPTIONS)
-    stream.pull(200)
-    assert joined([page]) == page_of(stream, 9)
+    for name, state in begun.items():
+        last = heard[name][-1][0]
+        assert last.startswith("30.")
+        heard[name] += read(served.events(state, last, page=16, until=200))
+        stream = models[name].stream(**OPTIONS)
+        assert joined([page for _, page in heard[name]]) == page_of(stream, 200)
+        with served.events(state, heard[name][-1][0], until=200) as over:
+            assert over.status_code == 204, "a browser asks no more"
+        assert joined([served.ok("/streams/pull", state=heard[name][-1][0], tokens=9)]) == page_of(stream, 9)
+
+
+def test_a_state_goes_on_without_drawing_the_past(models: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Service(list(models.values()), States([KEY], 3600))
+    monkeypatch.setattr(service, "_until_cancelled", quiet)
+    for model in models.values():
+        stream = model.stream(**OPTIONS)
+        stream.pull(5000)
+        state = own.state(stream)["state"]
+        with monkeypatch.context() as patch:
+            patch.setattr(Runtime, "run", None)
+            again = own.stream(state)
+        assert again.pull(100) == stream.pull(100)
+    own.stepping.close()
 
 
 def test_events_can_be_posted_for(served: Server, models: dict[str, Model]) -> None:

@@ -9,6 +9,7 @@ import socket
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from schemathesis import Case, GenerationMode
 
 from generator import serve
 from generator.music import midi
-from generator.serving import states
+from generator.serving import service, states
 from generator.serving.admission import MOST_BODY
 from generator.serving.refusals import LONGEST_LINE, Refused
 from generator.serving.states import KEYS, LONGEST, States
+from generator.streaming.course import quiet
 from generator.streaming.engine import Model
+from generator.streaming.snapshot import Snapshot
 from tests.conftest import four_voices, tiny
 from tests.serving import KEY, Server, read, serving
 
@@ -135,6 +138,24 @@ def test_a_state_is_unpacked_within_bounds() -> None:
     assert psutil.Process().memory_info().rss < before + 2**24
 
 
+@pytest.mark.parametrize("drawn", [0, 3])
+@pytest.mark.parametrize("texts", [(None,), (None, "abc"), ("abcdef", "xyz", "abcdef")], ids=str)
+def test_a_state_without_the_past_has_the_same_future(drawn: int, texts: tuple[str | None, ...]) -> None:
+    stream = Model(tiny("char")).stream(seed=1)
+    stream.listen("a phrase")
+    for temperature in (0.3, 0.5, 0.7):
+        stream.set(temperature=temperature, lift=0.1)  # as the governor does
+        stream.pull(50)
+    for text in texts:
+        stream.set(starts_with=text)
+        stream.pull(drawn)
+    snapshot = stream.snapshot()
+    short = states.without_past(snapshot)
+    assert len(snapshot.timeline) > 2 >= len(short.timeline) and not short.injected
+    again = stream.engine.resume(Snapshot.from_bytes(short.to_bytes()))
+    assert again.pull(300) == stream.pull(300) and again.options == stream.options
+
+
 def test_a_stream_that_was_given_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(states, "LONGEST", 500)
     with pytest.raises(Refused, match="too much"):
@@ -196,10 +217,9 @@ def test_a_phrase_of_music_may_not_be_endless(served: Server) -> None:
     assert "parts" in line(served.post("/streams/listen", state=served.begin("tune"), midi=SONG), 422)
 
 
-def test_the_past_is_drawn_again_within_bounds(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    from generator.serving import service
-
-    monkeypatch.setattr(service, "MOST_PAST", 10)
+def test_the_past_is_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "REMEMBERED", 10)
+    monkeypatch.setattr(service, "_until_cancelled", quiet)
     model = Model(tiny("char"))
     own = service.Service([model], States([KEY], MONTH))
     stream = model.stream()
@@ -221,17 +241,21 @@ def test_who_would_be_too_many_is_told_when_to_come_again(served: Server) -> Non
     assert served.ok("/streams/pull", state=begun, tokens=5)["position"] == 5
 
 
-def test_a_full_server_says_so_and_serves_whom_it_has(folder: Path) -> None:
-    with serving(folder / "words", flags=("--streams", "1")) as server:
-        begun = server.begin("words", seed=1)
-        with server.events(begun, until=30, rate=20, page=1) as one:
-            server.until("carousel_streams_in_play", 1)
-            assert "all that this server takes" in line(server.post("/streams/pull", state=begun), 429)
-            assert server.session.get(f"{server.url}/ready").status_code == 503
-            assert server.session.get(f"{server.url}/health").status_code == 200
-            assert len(read(one)) == 30
-        server.until("carousel_streams_in_play", 0)
-        assert server.session.get(f"{server.url}/ready").status_code == 200
+def test_a_full_server_says_so_and_serves_whom_it_has(served: Server) -> None:
+    """Its clients come through a proxy here."""
+    begun = served.begin("words", seed=1)
+    with ExitStack() as stack:
+        answers = [
+            stack.enter_context(served.events(begun, until=30, rate=20, page=1, client=f"10.0.0.{number}"))
+            for number in range(3)
+        ]
+        served.until("carousel_streams_in_play", 3)
+        assert "all that this server takes" in line(served.post("/streams/pull", state=begun), 429)
+        assert served.session.get(f"{served.url}/ready").status_code == 503
+        assert served.session.get(f"{served.url}/health").status_code == 200
+        assert [len(read(answer)) for answer in answers] == [30] * 3
+    served.until("carousel_streams_in_play", 0)
+    assert served.session.get(f"{served.url}/ready").status_code == 200
 
 
 def test_a_slow_reader_costs_nothing_but_its_connection(served: Server) -> None:

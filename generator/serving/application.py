@@ -30,6 +30,10 @@ from generator.tokenizers.base import Event
 from generator.web.primers import MAX_NOTES
 
 EVENTS = "/streams/events"
+FOLLOWED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {}}, "description": "Pages, each with the state after it as its id."},
+    204: {"description": "The stream ends here."},
+}
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": messages.Error, "description": what}
     for status, what in {
@@ -209,14 +213,14 @@ def _stream(app: FastAPI, service: Service) -> None:
         """All of the stream so far, as a take, MIDI, WAV, MusicXML or text."""
         return await file(service, asked)
 
-    @app.get(EVENTS, response_class=Response, responses=REFUSALS)
+    @app.get(EVENTS, response_class=Response, responses=FOLLOWED | REFUSALS)
     async def events(
         asked: Annotated[messages.Follow, Query()], last_event_id: Annotated[str | None, Header()] = None
     ) -> Response:
         """The stream as Server-Sent Events, for `EventSource`. The id of an event is the state after it."""
         return await follow(service, asked.model_copy(update={"state": last_event_id or asked.state}))
 
-    @app.post(EVENTS, response_class=Response, responses=REFUSALS)
+    @app.post(EVENTS, response_class=Response, responses=FOLLOWED | REFUSALS)
     async def posted_events(asked: messages.Follow, last_event_id: Annotated[str | None, Header()] = None) -> Response:
         """The same for clients that can POST, which keeps the state out of the address."""
         return await follow(service, asked.model_copy(update={"state": last_event_id or asked.state}))

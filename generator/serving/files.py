@@ -39,7 +39,7 @@ async def file(service: Service, asked: File) -> Response:
     kind, name = MEDIA_TYPES[asked.format], f"carousel.{asked.format}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     if asked.format == TAKE:
-        data = await service.quick(lambda: service.stream(asked.state).snapshot().to_bytes())
+        data = await service.quick(lambda: service.past(asked.state).snapshot().to_bytes())
         return Response(data, media_type=kind, headers=headers)
     piece = await service.slow(lambda: service.past(asked.state).history())
     with TemporaryDirectory(prefix="carousel-") as folder:
@@ -48,7 +48,8 @@ async def file(service: Service, asked: File) -> Response:
             if asked.format in QUICK or isinstance(piece, str):
                 await service.slow(partial(write, piece, path))
             else:
-                await _made(piece, path)
+                async with service.making:
+                    await _made(piece, path)
         except CarouselError as error:
             raise CarouselError(str(error).removeprefix(f"{path}: ").replace(str(path), name)) from None
         whole = path.open("rb")

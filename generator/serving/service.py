@@ -16,7 +16,7 @@ from generator.music.score import Score
 from generator.serving.messages import said
 from generator.serving.metrics import Metrics
 from generator.serving.refusals import Refused
-from generator.serving.states import States
+from generator.serving.states import REMEMBERED, States
 from generator.serving.stepping import Stepping
 from generator.streaming.engine import Model
 from generator.streaming.stream import Stream
@@ -26,8 +26,6 @@ from generator.web import primers
 T = TypeVar("T")
 QUICK, SLOW = 4, 2
 """The most threads for what takes milliseconds, and for what takes seconds."""
-MOST_PAST = 60_000
-"""The most tokens that are drawn again for one request."""
 
 
 class Service:
@@ -41,7 +39,7 @@ class Service:
         self._engines = {model.checkpoint.fingerprint: model.engine() for model in models}
         self.states, self.metrics = states, Metrics()
         self.stepping = Stepping(self.metrics)
-        self._quick, self._slow = CapacityLimiter(QUICK), CapacityLimiter(SLOW)
+        self._quick, self._slow, self.making = CapacityLimiter(QUICK), CapacityLimiter(SLOW), CapacityLimiter(SLOW)
 
     async def quick(self, work: Callable[[], T]) -> T:
         """Do what takes milliseconds, in a thread."""
@@ -94,15 +92,15 @@ class Service:
         return engine.resume(snapshot, progress=_until_cancelled)
 
     def past(self, state: str) -> Stream:
-        """As `stream`, for what draws the past again.
+        """As `stream`, for what needs the past.
 
         Raises:
             CarouselError: the past is too long.
         """
         stream = self.stream(state)
-        if stream.position > MOST_PAST:
+        if stream.position > REMEMBERED:
             raise CarouselError(
-                f"of a stream of {stream.position:,} tokens the past is not drawn again, only of up to {MOST_PAST:,}; "
+                f"of a stream of {stream.position:,} tokens the past is not kept, only of up to {REMEMBERED:,}; "
                 f"send an earlier state"
             )
         return stream

@@ -14,6 +14,7 @@ import time
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from dataclasses import replace
 
 from itsdangerous import BadSignature, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
@@ -28,6 +29,9 @@ KEYS = "CAROUSEL_KEYS"
 SHORTEST_KEY = 16
 LONGEST = 48 * 1024
 """The longest state, in characters: with others it fits into the headers of a request, where SSE needs it."""
+REMEMBERED = 60_000
+"""The most tokens of a stream whose past is in its state and can be drawn again. Of a longer one the state has only
+what its future depends on, so that it grows no more, however often options change."""
 LARGEST_TAKE = 2**20
 """The most bytes of a take in a state."""
 
@@ -61,6 +65,8 @@ class States:
         Raises:
             Refused: it is too long, after very many changes of options, or with much that was given to the stream.
         """
+        if snapshot.position > REMEMBERED:
+            snapshot = without_past(snapshot)
         data = snapshot.to_bytes()
         take = urlsafe_b64encode(zlib.compress(data, 1)).rstrip(b"=").decode()
         state = self._signer.sign(f"{snapshot.position}.{take}").decode()
@@ -93,3 +99,15 @@ class States:
         unpacker = zlib.decompressobj()
         data = unpacker.decompress(urlsafe_b64decode(packed + b"=" * (-len(packed) % 4)), LARGEST_TAKE)
         return Snapshot.from_bytes(data)
+
+
+def without_past(snapshot: Snapshot) -> Snapshot:
+    """The same moment with the same future, without the changes and the phrases that led there. Of the changes only the
+    one counts that brought the text `starts_with`, of which a part may still be to come."""
+    now, since = snapshot.options, snapshot.position
+    for at, options in reversed(snapshot.timeline):
+        if options.starts_with != now.starts_with:
+            break
+        since = at
+    before = ((0, replace(now, starts_with=None)),) if since else ()
+    return replace(snapshot, timeline=(*before, (since, now)), injected=())
