@@ -17,7 +17,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["generator.sample", "generator.evaluate", "generator.train", "torch._dynamo"])
+CONTEXT.set_forkserver_preload(
+    ["generator.sample", "generator.evaluate", "generator.train", "generator.serving.application", "torch._dynamo"]
+)
 
 
 class Python:

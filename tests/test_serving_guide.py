@@ -30,7 +30,7 @@ def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 
 @pytest.mark.slow
 def test_the_benchmark_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["--clients", "1", "3", "--page", "16", "--pages", "2", "--rounds", "1"]
+    flags = ["--clients", "1", "3", "--page", "16", "--pages", "20", "--rounds", "1"]
     rows = run("serving", capsys, str(folder / "words"), *flags)["rows"]
     assert [row["clients"] for row in rows] == [1, 3]
     assert all(is_ratio(row["ratio"]) for row in rows)

@@ -1,40 +1,32 @@
-"""What a server refuses, it refuses in one line and without work; whoever is admitted is served, at the others' cost or
-not."""
+"""What a server refuses, it refuses in one line and without work; whoever is admitted is served."""
 
 from __future__ import annotations
 
 import base64
 import json
 import socket
-import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from itsdangerous import TimestampSigner
 from schemathesis import Case, GenerationMode
 
 from generator import serve
+from generator.foundation.terminal import printable
 from generator.music import midi
-from generator.serving import service, states
-from generator.serving.admission import MOST_BODY
-from generator.serving.refusals import LONGEST_LINE, Refused
+from generator.serving import admission
+from generator.serving.refusals import LONGEST_LINE
 from generator.serving.states import KEYS, LONGEST, States
-from generator.streaming.course import quiet
 from generator.streaming.engine import Model
-from generator.streaming.snapshot import Snapshot
 from tests.conftest import four_voices, tiny
 from tests.serving import KEY, Server, read, serving
-
-MONTH = 30 * 24 * 3600
+from tests.test_serving_states import MONTH, signed_in
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +49,7 @@ def line(answer: requests.Response, status: int) -> str:
     error = answer.json()["error"]
     assert error.keys() == {"message", "type"}
     message: str = error["message"]
-    assert message.isprintable() and 0 < len(message) <= LONGEST_LINE
+    assert printable(message) == message and 0 < len(message) <= LONGEST_LINE
     return message
 
 
@@ -69,14 +61,6 @@ def other_take() -> str:
 def aged(state: str) -> str:
     """A state as of two months ago, well signed."""
     return signed_in(state, -2 * MONTH)
-
-
-def signed_in(state: str, seconds: int) -> str:
-    """A state as a server writes it whose clock is ahead."""
-    snapshot = States([KEY], MONTH).read(state)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TimestampSigner, "get_timestamp", lambda _: int(time.time()) + seconds)
-        return States([KEY], MONTH).write(snapshot)
 
 
 ALTERED: dict[str, tuple[int, Callable[[str], str]]] = {
@@ -105,61 +89,6 @@ def test_a_bad_state_is_refused_before_any_work(how: str, served: Server, state:
         with served.events(state, bad) as answer:
             line(answer, status)
     assert served.metric("carousel_tokens_total") == drawn
-
-
-def test_no_character_of_a_state_can_be_changed(state: str) -> None:
-    reader = States([KEY], MONTH)
-    assert reader.read(state).position == 20
-    for place in range(0, len(state), 37):
-        with pytest.raises(Refused):
-            reader.read(f"{state[:place]}{'-' if state[place] != '-' else '_'}{state[place + 1 :]}")
-
-
-def test_keys_can_be_changed(state: str) -> None:
-    new = "a newer key of thirty-two letters"
-    assert States([KEY, new], MONTH).read(state).position == 20
-    newer = States([KEY, new], MONTH).write(States([KEY], MONTH).read(state))
-    assert States([new], MONTH).read(newer).position == 20
-    with pytest.raises(Refused, match="not signed"):
-        States([KEY], MONTH).read(newer)
-
-
-def test_the_clocks_of_servers_may_differ(state: str) -> None:
-    assert States([KEY], MONTH).read(signed_in(state, 60)).position == 20
-
-
-def test_a_state_is_unpacked_within_bounds() -> None:
-    """Whoever has the key cannot fill the memory either."""
-    bomb = base64.urlsafe_b64encode(zlib.compress(bytes(2**25), 9)).rstrip(b"=")[: LONGEST // 2].decode()
-    reader = States([KEY], MONTH)
-    before = psutil.Process().memory_info().rss
-    with pytest.raises(Exception, match="not a take"):
-        reader.read(reader._signer.sign(f"1.{bomb}").decode())
-    assert psutil.Process().memory_info().rss < before + 2**24
-
-
-@pytest.mark.parametrize("drawn", [0, 3])
-@pytest.mark.parametrize("texts", [(None,), (None, "abc"), ("abcdef", "xyz", "abcdef")], ids=str)
-def test_a_state_without_the_past_has_the_same_future(drawn: int, texts: tuple[str | None, ...]) -> None:
-    stream = Model(tiny("char")).stream(seed=1)
-    stream.listen("a phrase")
-    for temperature in (0.3, 0.5, 0.7):
-        stream.set(temperature=temperature, lift=0.1)  # as the governor does
-        stream.pull(50)
-    for text in texts:
-        stream.set(starts_with=text)
-        stream.pull(drawn)
-    snapshot = stream.snapshot()
-    short = states.without_past(snapshot)
-    assert len(snapshot.timeline) > 2 >= len(short.timeline) and not short.injected
-    again = stream.engine.resume(Snapshot.from_bytes(short.to_bytes()))
-    assert again.pull(300) == stream.pull(300) and again.options == stream.options
-
-
-def test_a_stream_that_was_given_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(states, "LONGEST", 500)
-    with pytest.raises(Refused, match="too much"):
-        States([KEY], MONTH).write(Model(tiny("char")).stream().snapshot())
 
 
 def small(*tracks: bytes) -> str:
@@ -209,24 +138,12 @@ def test_what_is_no_request_is_refused_in_a_line(served: Server) -> None:
         line(answer, 422 if answer.status_code == 422 else 400)
     line(served.session.get(f"{served.url}/nothing"), 404)
     line(served.session.delete(f"{served.url}/streams"), 405)
-    line(served.post("/streams", checkpoint="words", prime="a" * MOST_BODY), 413)
+    line(served.post("/streams", checkpoint="words", prime="a" * admission.MOST_BODY), 413)
     line(served.post("/v1/completions", model="tune", prompt="la"), 422)
 
 
 def test_a_phrase_of_music_may_not_be_endless(served: Server) -> None:
     assert "parts" in line(served.post("/streams/listen", state=served.begin("tune"), midi=SONG), 422)
-
-
-def test_the_past_is_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "REMEMBERED", 10)
-    monkeypatch.setattr(service, "_until_cancelled", quiet)
-    model = Model(tiny("char"))
-    own = service.Service([model], States([KEY], MONTH))
-    stream = model.stream()
-    stream.pull(11)
-    with pytest.raises(Exception, match="earlier state"):
-        own.past(own.state(stream)["state"])
-    own.stepping.close()
 
 
 def test_who_would_be_too_many_is_told_when_to_come_again(served: Server) -> None:
@@ -293,7 +210,8 @@ def test_no_request_makes_the_server_fail(examples: int, served: Server, state: 
             answer = case.call(base_url=served.url, session=served.session, timeout=60)
             assert answer.status_code < 500, (case.path, answer.text)
             if answer.status_code >= 400 and answer.content:
-                assert json.loads(answer.text)["error"]["message"].isprintable()
+                message = json.loads(answer.text)["error"]["message"]
+                assert printable(message) == message
 
         ask()
 

@@ -16,7 +16,6 @@ from generator.music.score import Score
 from generator.serving.messages import File
 from generator.serving.service import Service
 from generator.sinks import write
-from generator.web.downloads import QUICK
 from generator.web.maker import Maker
 
 TAKE = "take"
@@ -45,7 +44,7 @@ async def file(service: Service, asked: File) -> Response:
     with TemporaryDirectory(prefix="carousel-") as folder:
         path = Path(folder) / name
         try:
-            if asked.format in QUICK or isinstance(piece, str):
+            if isinstance(piece, str) or asked.format == "mid":
                 await service.slow(partial(write, piece, path))
             else:
                 async with service.making:
