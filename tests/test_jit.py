@@ -185,6 +185,39 @@ def test_law_8_a_take_is_the_same_on_every_machine(machine: str) -> None:
     assert said == [f"{name} {GOLDEN[name]}" for name in SHIPPED] * 2
 
 
+TOGETHER = """
+import numpy as np
+from generator.foundation.jit import compiled
+
+def halve(x):
+    return x[0] / 2
+
+loops = [compiled(halve) for _ in range(3)]
+files = [loop._cache._cache_file for loop in loops]
+for file in files[:2]:  # both have looked before either wrote
+    file._load_index = dict
+save = files[0]._save_data
+
+def save_after_the_other(name, data):
+    loops[1](np.ones(1))
+    save(name, data)
+
+files[0]._save_data = save_after_the_other
+loops[0](np.ones(1, np.int64))
+print(loops[2](np.ones(1)))
+"""
+
+
+def test_processes_that_compile_a_loop_for_other_types_at_the_same_time_do_not_mix_them_up(tmp_path: Path) -> None:
+    (tmp_path / "together.py").write_text(TOGETHER)
+    done = run(
+        "import runpy, sys; runpy.run_path(sys.argv[1])",
+        str(tmp_path / "together.py"),
+        NUMBA_CACHE_DIR=str(tmp_path / "kept"),
+    )
+    assert done.stdout == "0.5\n"
+
+
 def test_a_first_run_says_that_it_compiles_and_a_second_does_not(tmp_path: Path) -> None:
     """It has all that other tests have compiled, but for the loop that calls the rest."""
     tiny("char").save(tmp_path / "model")

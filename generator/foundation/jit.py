@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import os
 import re
+import uuid
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -89,7 +90,7 @@ def compiled(function: F) -> F:
     # `error_model="numpy"` divides without a test for zero, without which loops do not vectorise.
     settings = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     try:
-        return cast(F, _once_a_type(numba.njit(cache=True, **settings)(function)))
+        return cast(F, _once_a_type(_kept(numba.njit(cache=True, **settings)(function))))
     except RuntimeError:
         warnings.warn(
             "no folder to keep compiled code in, so every start compiles anew; set NUMBA_CACHE_DIR to one",
@@ -97,6 +98,16 @@ def compiled(function: F) -> F:
             stacklevel=1,  # from one place, so that it is said once
         )
         return cast(F, _once_a_type(numba.njit(**settings)(function)))
+
+
+def _kept(loop: Any) -> Any:
+    """Have each form of the function kept in a file that no other process writes. numba counts the files, and two
+    processes that compile the function for different types at the same time both write number 1; whoever loads it then
+    may call what was compiled for other types, which ends in wrong results or a crash."""
+    file = loop._cache._cache_file
+    base = file._index_name.removesuffix(".nbi")
+    file._data_name = lambda number: f"{base}.{uuid.uuid4().hex}.nbc"
+    return loop
 
 
 def _once_a_type(loop: Any) -> Any:
