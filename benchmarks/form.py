@@ -3,8 +3,9 @@
     python -m benchmarks.form checkpoints/folk folk-tunes --pieces 200
     python -m benchmarks.form checkpoints/bach bach-chorales --pieces 200 --temperature 0.9
 
-`free` are pieces from a cold start to their end, `corpus` is the validation and the test split, and `asked` are as many
-pieces again, each asked for a `--length` of the corpus and to `--close`, if the checkpoint counts bars. Figures:
+`free` are pieces from a cold start to their end, and `corpus` is the validation and the test split. If the checkpoint
+counts bars, `asked` are as many pieces again, each asked for a `--length` of the corpus and to `--close`, and
+`asked_form` as many that are asked for `--form AABB` and to `--close`. Figures:
 
 - bars: the number of bars, its 5th, 50th and 95th percentile, and the most.
 - longer: share of pieces that are longer than any training piece.
@@ -35,6 +36,8 @@ from generator.cli import command
 from generator.corpora import open_corpus
 from generator.corpora.dataset import prepare
 from generator.music.score import Score
+from generator.streaming.engine import Engine
+from generator.streaming.stream import Stream
 
 SECTION, ALIKE = 8, 6
 LONGEST = 20_000
@@ -81,7 +84,7 @@ def figures(pieces: Sequence[Score], most: int) -> dict[str, Any]:
 
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:
-    """`free`, `corpus` and `asked`."""
+    """`free`, `corpus`, `asked` and `asked_form`."""
     model = load(given.checkpoint)
     dataset = prepare(open_corpus(given.corpus), model.tokenizer)
     training = of_corpus(model, dataset, "train", 10**9)
@@ -99,14 +102,23 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         engine.stream(seed=seed, at_end="stop", length=length, close=True, **options)
         for seed, length in enumerate(wanted)
     ]
-    asked = [model.tokenizer.collect(events) for events in engine.pull(streams, LONGEST)]
+    asked, relaxed = whole(engine, streams)
     exact = [len(list(piece.bar_starts())) == length for piece, length in zip(asked, wanted, strict=True)]
+    found["asked"] = figures(asked, most) | {"exact": round(float(np.mean(exact)), 4), "relaxed": relaxed}
+    streams = [
+        engine.stream(seed=seed, at_end="stop", form="AABB", close=True, **options) for seed in range(given.pieces)
+    ]
+    asked, relaxed = whole(engine, streams)
+    return found | {"asked_form": figures(asked, most) | {"relaxed": relaxed}}
+
+
+def whole(engine: Engine, streams: Sequence[Stream]) -> tuple[list[Score], dict[str, int]]:
+    """The pieces of these streams, and how often each constraint was relaxed."""
+    pieces = [engine.tokenizer.collect(events) for events in engine.pull(streams, LONGEST)]
     relaxed: Counter[str] = Counter()
     for stream in streams:
         relaxed.update(stream.relaxed)
-    return found | {
-        "asked": figures(asked, most) | {"exact": round(float(np.mean(exact)), 4), "relaxed": dict(relaxed)}
-    }
+    return pieces, dict(relaxed)
 
 
 def main(arguments: list[str] | None = None) -> int:

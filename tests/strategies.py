@@ -47,7 +47,10 @@ def form(model: Model) -> st.SearchStrategy[dict[str, Any]]:
     """Constraints on the form of pieces, which take pieces that end."""
     asked = {"length": st.none() | st.integers(1, 12), "key_distance": st.none() | st.integers(0, 6)}
     asked["close"] = st.booleans()
-    return st.fixed_dictionaries(asked if getattr(model.tokenizer, "counted_bars", 0) else {})
+    if not getattr(model.tokenizer, "counted_bars", 0):
+        return st.just({})
+    sections = {"form": st.sampled_from(["AABB", "abac"]), "length": st.none() | st.sampled_from([4, 9, 16])}
+    return st.fixed_dictionaries(asked) | st.fixed_dictionaries(asked | sections)
 
 
 @st.composite

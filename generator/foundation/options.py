@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 AT_END = ("next", "never", "stop")
 MOST_NOTES_A_SECOND = 32
+SECTION_BARS = 8
+"""The bars of a section of the option `form`, where neither a length nor a melody says how many they are."""
 
 
 def option(
@@ -175,6 +177,9 @@ class SamplingOptions:
     )
     metre: str | None = option(None, "only this metre, such as 3/4", metavar="N/D")
     length: int | None = option(None, "bars of each piece, exactly so many", minimum=1, maximum=10_000)
+    form: str | None = option(
+        None, "sections of equal length, a letter each; one that came before comes back: AABB, AABA", metavar="LETTERS"
+    )
     close: bool = option(False, "end each piece on its tonic's chord, with the tonic in the bass")
     key_distance: int | None = option(
         None, "fifths from a piece's key to the next one's, at most; 0 keeps the signature", minimum=0, maximum=6
@@ -205,6 +210,11 @@ class SamplingOptions:
 
     def __post_init__(self) -> None:
         validate(self)
+
+    @property
+    def bars(self) -> int:
+        """The bars that a piece is asked to have, as `Grammar.ask_length` takes them; a melody has its own."""
+        return self.length or (-SECTION_BARS * len(self.form) if self.form and not self.melody else 0)
 
 
 def changed(options: SamplingOptions, changes: Mapping[str, Any]) -> SamplingOptions:

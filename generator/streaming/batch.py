@@ -132,7 +132,7 @@ class Batch:
         assert 1 <= job.count <= CHUNK and len(job.given) <= job.count  # compiled code does not check
         self._memory.load(row, start.state)
         arrays.grammar[row] = start.grammar
-        self._grammar.ask_length(arrays.grammar[row], options.length or 0)
+        self._grammar.ask_length(arrays.grammar[row], options.bars)
         arrays.tokens[row] = start.token
         given = len(job.given)
         ending = AT_END.index(options.at_end)

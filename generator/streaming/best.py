@@ -102,7 +102,7 @@ def rate(
 ) -> Candidate:
     """The candidate for tokens that continue a snapshot."""
     memory = tokenizer.decoder(here.decoder).memory
-    tokenizer.grammar.ask_length(memory, here.options.length or 0)
+    tokenizer.grammar.ask_length(memory, here.options.bars)
     features = tokenizer.grammar.features_before(np.array(tokens), memory)
     nats = reader.negative_log_likelihood(np.array(tokens), here.token, features=features, state=here.state)
     return Candidate(seed, len(tokens), units, float(nats.sum()))

@@ -1,4 +1,5 @@
-"""Constraints on the form of written pieces: how long they are, how they end, and in which key the next one begins."""
+"""Constraints on the form of written pieces: how long they are, which sections come back,
+how they end, and in which key the next one begins."""
 
 from __future__ import annotations
 
@@ -6,11 +7,22 @@ import numpy as np
 
 from generator.foundation.jit import compiled
 from generator.music.keys import MAJOR, SHARPS, above_c
-from generator.streaming.violations import BARS_ASKED, CLOSE, CLOSES, KEY_DISTANCE, LENGTH, LONGEST_DISTANCE
+from generator.streaming.section_constraints import departs_from_form, end_of_bar, is_late, shortest_note
+from generator.streaming.violations import (
+    BARS_ASKED,
+    CLOSE,
+    CLOSES,
+    FORM,
+    KEY_DISTANCE,
+    LENGTH,
+    LONGEST_DISTANCE,
+    SECTION,
+    SECTIONS,
+)
 from generator.tokenizers import score_memory as grammar
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import Rows
-from generator.tokenizers.score_history import BARS, KEY_BEFORE, history_of
+from generator.tokenizers.score_history import BARS, KEY_BEFORE, UPBEAT, history_of
 
 _SHARPS = np.array(SHARPS)
 OCTAVE = len(MAJOR)
@@ -18,10 +30,14 @@ MINOR_THIRD, MAJOR_THIRD, FIFTH = 3, 4, 7
 
 
 @compiled
-def form_violation(rules: Rows, encoded: Rows, row: Rows, kind: int, value: int) -> int:
-    """The violation of a token by which the piece gets the wrong length, ends wrongly or begins in a distant key."""
-    asked = encoded[BARS_ASKED]
-    violation = length_violation(rules, asked, row, kind, value) if asked > 0 else 0
+def form_violation(rules: Rows, encoded: Rows, row: Rows, kind: int, token: int) -> int:
+    """The violation of a token by which the piece gets the wrong length or form, ends wrongly or begins in a distant
+    key."""
+    asked, value, violation = bars_asked(rules, encoded, row), rules[grammar.VALUE, token], 0
+    if asked > 0 and is_wrong_length(rules, asked, row, kind, value):
+        violation |= LENGTH
+    if encoded[SECTION] > 0 and departs_from_form(rules, encoded, row, kind, token):
+        violation |= FORM
     if encoded[CLOSES] and (kind == kinds.END or kind == kinds.PITCH or kind == kinds.DURATION):
         violation |= close_violation(rules, asked, row, kind, value)
     if encoded[LONGEST_DISTANCE] and kind == kinds.BAR and row[grammar.IN_KEY] < 0:
@@ -32,34 +48,25 @@ def form_violation(rules: Rows, encoded: Rows, row: Rows, kind: int, value: int)
 
 
 @compiled
-def length_violation(rules: Rows, asked: int, row: Rows, kind: int, value: int) -> int:
-    """The violation of a token by which the piece gets less or more than `asked` bars."""
+def bars_asked(rules: Rows, encoded: Rows, row: Rows) -> int:
+    """The number of bars that the piece is to have, by its length or its form; 0 if any will do."""
+    if encoded[BARS_ASKED] > 0 or encoded[SECTION] == 0:
+        return int(encoded[BARS_ASKED])
+    return int(encoded[SECTION] * encoded[SECTIONS] + row[history_of(rules) + UPBEAT])
+
+
+@compiled
+def is_wrong_length(rules: Rows, asked: int, row: Rows, kind: int, value: int) -> bool:
+    """Whether the piece gets less or more than `asked` bars by a token."""
     bars = row[history_of(rules) + BARS]
     if kind == kinds.END:
-        return LENGTH if bars < asked else 0
+        return bool(bars < asked)
     if kind == kinds.BAR or kind == kinds.TIME_SIGNATURE or kind == kinds.TEMPO:
         if kind == kinds.TIME_SIGNATURE and bars > 0:  # in shorter bars a note that sounds might outlast the last one
             end = row[grammar.BAR_START] + row[grammar.BAR_TICKS] + rules[grammar.LENGTH, value] * (asked - bars)
-            return LENGTH if bars >= asked or row[grammar.LAST_END] > end else 0
-        return LENGTH if bars >= asked else 0
-    end = last_tick(asked, row, bars)
-    shortest = shortest_note(rules)
-    late = (kind == kinds.DURATION and row[grammar.NOW] + value > end) or (
-        kind == kinds.POSITION and row[grammar.BAR_START] + value + shortest > end
-    )
-    return LENGTH if late else 0
-
-
-@compiled
-def shortest_note(rules: Rows) -> int:
-    """The shortest duration of the vocabulary, in ticks."""
-    return int(rules[grammar.VALUE, rules[grammar.FIRST, kinds.DURATION]])
-
-
-@compiled
-def last_tick(asked: int, row: Rows, bars: int) -> int:
-    """The end of a piece of `asked` bars if its metre stays."""
-    return int(row[grammar.BAR_START] + row[grammar.BAR_TICKS] * (1 + max(0, asked - bars)))
+            return bool(bars >= asked or row[grammar.LAST_END] > end)
+        return bool(bars >= asked)
+    return is_late(rules, row, kind, value, end_of_bar(row, bars, asked))
 
 
 @compiled
@@ -95,7 +102,7 @@ def close_violation(rules: Rows, asked: int, row: Rows, kind: int, value: int) -
     """The violation of an end, or of a note that has to last or lasts until the last bar's end, without the tonic's
     chord."""
     if kind != kinds.END:
-        voice, end = row[grammar.IN_VOICE], last_tick(asked, row, row[history_of(rules) + BARS])
+        voice, end = row[grammar.IN_VOICE], end_of_bar(row, row[history_of(rules) + BARS], asked)
         if kind == kinds.PITCH:
             pitch, duration = value + grammar.transposition(rules, row), shortest_note(rules)
         else:

@@ -68,6 +68,11 @@ def parse(text: str, table: Table, transposed: int = 0) -> Melody:
     return Melody(voice, KEYS.index(head[1].strip()), tuple(metres), tuple(notes), end, events)
 
 
+def bars_of(melody: Melody, table: Table) -> int:
+    """The number of its bars."""
+    return _in_bar(melody.end_ticks - 1, melody.metres, table)[0]
+
+
 def _check(metres: Sequence[tuple[int, int]], notes: Sequence[Note], table: Table, transposed: int) -> None:
     if not metres or metres[0][0] != 0 or not notes:
         raise CarouselError(Option("melody"), " has no notes, or no metre to begin with")

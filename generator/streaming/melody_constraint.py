@@ -15,7 +15,7 @@ import numpy as np
 
 from generator.foundation.jit import compiled
 from generator.music.score import Note
-from generator.streaming.violations import MELODY
+from generator.streaming.violations import FORM, MELODY
 from generator.tokenizers import score_vocabulary as kinds
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.score_memory import (
@@ -76,7 +76,8 @@ class Melody:
 @compiled
 def add_melody_violations(rules: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows) -> None:
     """Add `MELODY` to the violations of the allowed tokens that depart from the melody `tune`, which is encoded. The
-    tokens that begin a note of the melody violate nothing else, because the melody has priority."""
+    tokens that begin a note of the melody violate nothing else, because the melody has priority; only a form may have
+    something else come first."""
     if not tune[HAS_MELODY] or row[NOW] >= tune[END_TICK]:
         return
     own, bar_end = tune[MELODY_VOICE], row[BAR_START] + row[BAR_TICKS]
@@ -108,11 +109,11 @@ def add_melody_violations(rules: Rows, tune: Rows, row: Rows, mask: Mask, violat
         elif kind == kinds.POSITION:
             tick = row[BAR_START] + value
             if tick == onset:
-                violations[token] = 0
+                violations[token] &= FORM
             departs = tick > onset or tick < tune[FIRST_ONSET] or (tick < onset and others > tick)
         elif kind == kinds.VOICE:
             if onset == row[NOW] and value == own:
-                violations[token] = 0
+                violations[token] &= FORM
             departs = value > own if onset == row[NOW] else value == own
         elif row[IN_VOICE] == own and kind != kinds.LOUDNESS:
             right = pitch == value + transposition(rules, row) if kind == kinds.PITCH else duration == value

@@ -42,7 +42,7 @@ def reasons(engine: Runtime, before: Snapshot, token: int, count: int) -> list[R
     free = np.full((len(PARTS), *shape[1:]), np.nan, np.float32) if clamped is None else clamped
     features = np.zeros((ROWS, engine.tokenizer.grammar.columns), np.int64)
     remembered = engine.tokenizer.decoder(before.decoder).memory
-    engine.tokenizer.grammar.ask_length(remembered, before.options.length or 0)
+    engine.tokenizer.grammar.ask_length(remembered, before.options.bars)
     engine.tokenizer.grammar.features(np.tile(remembered, (ROWS, 1)), features)
     memory, logits = backend.memory(ROWS), np.empty((ROWS, config.vocab_size), np.float32)
     ablations: list[tuple[int, ...] | None] = [None, *np.ndindex(shape)]

@@ -19,6 +19,7 @@ from generator.streaming import melody, melody_constraint
 from generator.streaming.form_constraints import form_violation
 from generator.streaming.melody_constraint import HAS_MELODY, MELODY_VOICE, NEVER, add_melody_violations
 from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_violations
+from generator.streaming.section_constraints import encode_form
 from generator.streaming.violations import (
     BARS_ASKED,
     CLOSES,
@@ -185,7 +186,7 @@ def write_violations(
             violation = note_violation(rules, encoded, row, row[grammar.IN_VOICE], pitch)
         if last == kinds.END:
             violation |= style_violation(encoded, token, rules[grammar.FIRST, kinds.STYLE])
-        violations[token] = violation | form_violation(rules, encoded, row, kind, value)
+        violations[token] = violation | form_violation(rules, encoded, row, kind, token)
 
 
 @compiled
@@ -225,6 +226,7 @@ class ScoreConstraints:
         "melody",
         "style",
         "length",
+        "form",
         "close",
         "key_distance",
         "metre",
@@ -264,14 +266,19 @@ class ScoreConstraints:
         return encoded
 
     def _encode_form(self, options: SamplingOptions, encoded: Rows) -> None:
-        given = (options.length is not None, options.close, options.key_distance is not None)
-        for name in compress(("length", "close", "key_distance"), given):
+        given = (options.length is not None, options.form, options.close, options.key_distance is not None)
+        for name in compress(("length", "form", "close", "key_distance"), given):
             if not self._counts_bars:
                 raise CarouselError(Option(name), " needs a checkpoint that counts bars; train this one anew")
             if options.at_end == "never":
                 raise CarouselError(Option(name), " is for pieces that end; leave ", Option("at_end"), " never out")
         encoded[BARS_ASKED], encoded[CLOSES] = options.length or 0, options.close
         encoded[LONGEST_DISTANCE] = 0 if options.key_distance is None else options.key_distance + 1
+        if options.form and options.melody:
+            tune = self._melodies(options.melody)
+            encode_form(options.form, encoded, melody.bars_of(tune, self._table), tune.notes[0].start_ticks > 0)
+        elif options.form:
+            encode_form(options.form, encoded, options.length)
 
     def write_melody_window(self, encoded: Rows, text: str, memory: Rows) -> None:
         """Write the next events of the melody `text` into encoded constraints, as many as one job can reach."""

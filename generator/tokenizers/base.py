@@ -92,7 +92,8 @@ class Grammar:
         return ids
 
     def ask_length(self, memory: Rows, bars: int) -> None:
-        """Tell the features in a row of memory how many bars its pieces are to have; 0 if any number will do."""
+        """Tell the features in a row of memory how many bars its pieces are to have; 0 if any number will do,
+        and negative if the bar of an upbeat is not one of them."""
 
     def memories(self, tokens: npt.NDArray[np.integer[Any]], part: int = 4096) -> Iterator[Rows]:
         """The memory of one stream before each token of `tokens`, (tokens, size), in parts, of which the next one

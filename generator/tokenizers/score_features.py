@@ -12,7 +12,16 @@ from __future__ import annotations
 from generator.foundation.jit import compiled
 from generator.music.keys import MAJOR, above_c
 from generator.tokenizers.base import Rows
-from generator.tokenizers.score_history import BARS, DISTANCES, IN_STYLE, LENGTH_ASKED, RUNS, history_of, pointed_to
+from generator.tokenizers.score_history import (
+    BARS,
+    DISTANCES,
+    IN_STYLE,
+    LENGTH_ASKED,
+    RUNS,
+    UPBEAT,
+    history_of,
+    pointed_to,
+)
 from generator.tokenizers.score_memory import (
     BAR_START,
     BAR_TICKS,
@@ -143,8 +152,9 @@ def features(rules: Rows, memory: Rows, ids: Rows) -> None:
         if history[BARS] > 0:
             found[single + METRE] = row[IN_METRE] + 1
         found[single + BAR] = history[BARS]
-        if history[LENGTH_ASKED] > 0:
-            found[single + BARS_LEFT] = 1 + max(0, history[LENGTH_ASKED] - history[BARS])
+        asked = history[LENGTH_ASKED]
+        if asked != 0:
+            found[single + BARS_LEFT] = 1 + max(0, (asked if asked > 0 else history[UPBEAT] - asked) - history[BARS])
         if row[IN_KEY] >= 0:
             found[single + MODE] = 1 + row[IN_KEY] // len(MAJOR)
         found[single + STYLE] = history[IN_STYLE] + 1

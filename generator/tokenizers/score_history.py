@@ -14,22 +14,23 @@ import numpy as np
 from generator.foundation.jit import compiled
 from generator.music.keys import KEYS
 from generator.tokenizers.base import LARGEST_COUNT, Rows, whole
-from generator.tokenizers.score_memory import KIND, VALUE, latest_of, loudness_of, voices
+from generator.tokenizers.score_memory import KIND, NOTES, VALUE, latest_of, loudness_of, voices
 from generator.tokenizers.score_vocabulary import BAR, DURATION, END, LOUDNESS, PITCH, POSITION, STYLE, VOICE, Table
 
 BARS_BEFORE = np.array([1, 2, 4, 8, 16])
 DISTANCES = len(BARS_BEFORE)
 MOST_BARS = 17
 """Bars whose beginnings are remembered: this one and 16 before it."""
-MOST_TOKENS = 1024
-"""Tokens that are remembered; of dense music these are fewer than 16 bars."""
+MOST_TOKENS = 2048
+"""Tokens that are remembered: 16 bars of chorales and more; of dense music these are fewer."""
 
-# The fields, from `history_of` on: bars begun in this piece, tokens of this piece, its style or -1, the number of bars
-# that it is to have or 0, the key of the last bar line, which may be of the piece before, or -1; the pointers, and for
-# each the number of tokens in a row that came as it pointed to; the first token of each bar; the tokens. Tokens are
-# counted from the start of the piece, and so are bars, from 1; both have their places modulo the number of those that
+# The fields, from `history_of` on: bars begun in this piece, tokens of this piece, its style or -1, what
+# `Grammar.ask_length` was told, the key of the last bar line, which may be of the piece before, or -1; whether the
+# piece began with silence, so that its first bar is an upbeat; the pointers, and for each the number of tokens in a row
+# that came as it pointed to; the first token of each bar; the tokens. Tokens are counted from the start of the piece,
+# and so are bars, from 1; both have their places modulo the number of those that
 # are remembered. A pointer is -1 if the piece has no such bar.
-BARS, WRITTEN, IN_STYLE, LENGTH_ASKED, KEY_BEFORE, POINTERS = range(6)
+BARS, WRITTEN, IN_STYLE, LENGTH_ASKED, KEY_BEFORE, UPBEAT, POINTERS = range(7)
 RUNS = POINTERS + DISTANCES
 STARTS = RUNS + DISTANCES
 TOKENS = STARTS + MOST_BARS
@@ -43,9 +44,9 @@ def history_of(rules: Rows) -> int:
 
 
 @compiled
-def pointed_to(history: Rows, distance: int) -> int:
-    """The token that a pointer points to, or -1."""
-    pointer = history[POINTERS + distance]
+def pointed_to(history: Rows, distance: int, later: int = 0) -> int:
+    """The token that a pointer points to, or one so many tokens later; -1 if it is not remembered."""
+    pointer = history[POINTERS + distance] + later
     if pointer < max(0, history[WRITTEN] - MOST_TOKENS) or pointer >= history[WRITTEN]:
         return -1
     return int(history[TOKENS + pointer % MOST_TOKENS])
@@ -93,6 +94,8 @@ def remember(rules: Rows, row: Rows, token: int) -> None:
             bar = history[BARS] - BARS_BEFORE[distance]
             history[POINTERS + distance] = history[STARTS + bar % MOST_BARS] if bar > 0 else -1
     else:
+        if kind == POSITION and row[NOTES] == 0:
+            history[UPBEAT] = history[BARS] > 1 or value > 0
         for distance in range(DISTANCES):
             _follow(rules, history, distance, kind, value)
 
@@ -100,7 +103,7 @@ def remember(rules: Rows, row: Rows, token: int) -> None:
 @compiled
 def forget(history: Rows) -> None:
     """Begin a piece; the length that is asked and the key of the piece before stay."""
-    history[BARS] = history[WRITTEN] = 0
+    history[BARS] = history[WRITTEN] = history[UPBEAT] = 0
     history[IN_STYLE] = -1
     history[POINTERS:] = 0
     history[POINTERS:RUNS] = -1
@@ -115,6 +118,7 @@ def to_json(history: Rows) -> dict[str, Any]:
         "written": written,
         "style": int(history[IN_STYLE]),
         "key": int(history[KEY_BEFORE]),
+        "upbeat": int(history[UPBEAT]),
         "pointers": history[POINTERS:RUNS].tolist(),
         "runs": history[RUNS:STARTS].tolist(),
         "starts": history[STARTS:TOKENS].tolist(),
@@ -133,6 +137,7 @@ def from_json(data: dict[str, Any], table: Table) -> Rows:
     style = whole(data["style"], -1, len(table.styles) - 1)
     history[:LENGTH_ASKED] = whole(data["bars"], 0, written), written, style
     history[KEY_BEFORE] = whole(data["key"], -1, len(KEYS) - 1)
+    history[UPBEAT] = whole(data.get("upbeat", 0), 0, 1)  # older takes lack it
     for first, past, name in ((POINTERS, RUNS, "pointers"), (RUNS, STARTS, "runs"), (STARTS, TOKENS, "starts")):
         least = -1 if name == "pointers" else 0
         history[first:past] = np.array([whole(value, least, written) for value in data[name]]).reshape(past - first)

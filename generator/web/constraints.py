@@ -31,6 +31,7 @@ LABELS = {
     "scale": "Scale",
     "metre": "Metre",
     "length": "Bars of a piece",
+    "form": "Form",
     "close": "End on the tonic",
     "key_distance": "Fifths to the next key",
     "tempo": "Tempo",
@@ -143,7 +144,7 @@ def weakest_value(name: str, model: Model) -> Any:
     if name == "ranges":
         return "0-127"
     least = spec.metadata["minimum"]
-    return getattr(model.tokenizer, "characters", " ")[0] if least is None else least
+    return getattr(model.tokenizer, "characters", "A")[0] if least is None else least
 
 
 def widget(medium: str, model: Model, name: str, found: list[Any], asked: dict[str, Any]) -> Any:
