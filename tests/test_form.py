@@ -96,12 +96,30 @@ def test_a_change_of_metre_cuts_no_note_that_sounds() -> None:
 @settings(max_examples=15)
 def test_a_piece_that_is_to_close_ends_on_its_tonic(seed: int, length: int | None) -> None:
     pieces, relaxed = pieces_of(seed, 900, close=True, **({} if length is None else {"length": length}))
-    closed = 0
-    for key, piece in pieces:
-        last = {event.voice: event.pitch for event in piece if isinstance(event, Note)}
-        degrees = {voice: (pitch - int(above_c(key))) % 12 for voice, pitch in last.items()}
-        closed += degrees.get(BASS, 0) == 0 and set(degrees.values()) <= {0, 3 if key >= 12 else 4, 4, 7}
+    closed = sum(has_closed(key, piece) for key, piece in pieces)
     assert len(pieces) - closed <= relaxed.get("close", 0)
+
+
+def has_closed(key: int, piece: list[Any]) -> bool:
+    """Whether the last note of each voice is one of the tonic's triad, the bass's the tonic."""
+    last = {event.voice: event.pitch for event in piece if isinstance(event, Note)}
+    degrees = {voice: (pitch - int(above_c(key))) % 12 for voice, pitch in last.items()}
+    return degrees.get(BASS, 0) == 0 and set(degrees.values()) <= {0, 3 if key >= 12 else 4, 4, 7}
+
+
+@pytest.mark.parametrize("key", ["C major", "A minor"])
+@given(seeds, st.integers(1, 4), st.booleans(), st.sampled_from([None, 1, 2]))
+@settings(max_examples=12)
+def test_a_piece_of_a_given_length_keeps_room_for_its_end(
+    key: str, seed: int, length: int, parallels: bool, voices: int | None
+) -> None:
+    """Where each voice has a note of the chord in its range, all pieces close, and it is not relaxed."""
+    wide = four_voices()
+    low = replace(wide, notes=(*wide.notes, *(Note(480 * (32 + up), 480, 43 + up, voice=3) for up in range(8))))
+    asked = {"length": length, "key": key, "parallels": parallels, "voices_at_once": voices}
+    pieces, relaxed = pieces_of(seed, 700, ScoreTokenizer.fit([low]), close=True, **asked)
+    assert pieces and "close" not in relaxed
+    assert all(has_closed(number, piece) for number, piece in pieces)
 
 
 @given(seeds, st.integers(0, 6))

@@ -1,5 +1,9 @@
-"""Constraints on the form of written pieces: how long they are, which sections come back,
-how they end, and in which key the next one begins."""
+"""Constraints on the form of written pieces: how long they are, which sections come back, how they end, and in which
+key the next one begins.
+
+A piece of a given length ends on its tonic's chord if the last note of each voice is one of it. So a voice may leave
+the chord only while there is room left for one more note, and time may not pass the last place for it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ import numpy as np
 
 from generator.foundation.jit import compiled
 from generator.music.keys import MAJOR, SHARPS, above_c
+from generator.streaming.melody_constraint import NEVER
+from generator.streaming.pitch_constraints import PITCHES
 from generator.streaming.section_constraints import departs_from_form, end_of_bar, is_late, shortest_note
 from generator.streaming.violations import (
     BARS_ASKED,
@@ -18,6 +24,7 @@ from generator.streaming.violations import (
     LONGEST_DISTANCE,
     SECTION,
     SECTIONS,
+    TABLE,
 )
 from generator.tokenizers import score_memory as grammar
 from generator.tokenizers import score_vocabulary as kinds
@@ -30,16 +37,16 @@ MINOR_THIRD, MAJOR_THIRD, FIFTH = 3, 4, 7
 
 
 @compiled
-def form_violation(rules: Rows, encoded: Rows, row: Rows, kind: int, token: int) -> int:
-    """The violation of a token by which the piece gets the wrong length or form, ends wrongly or begins in a distant
-    key."""
+def form_violation(rules: Rows, encoded: Rows, row: Rows, closing: Rows, kind: int, token: int) -> int:
+    """The violation of a token by which the piece gets the wrong length or form, cannot end as it should or begins in a
+    distant key; of a pitch, what is in `note_violation` apart. `closing` is that of `find_last_chances`."""
     asked, value, violation = bars_asked(rules, encoded, row), rules[grammar.VALUE, token], 0
     if asked > 0 and is_wrong_length(rules, asked, row, kind, value):
         violation |= LENGTH
     if encoded[SECTION] > 0 and departs_from_form(rules, encoded, row, kind, token):
         violation |= FORM
-    if encoded[CLOSES] and (kind == kinds.END or kind == kinds.PITCH or kind == kinds.DURATION):
-        violation |= close_violation(rules, asked, row, kind, value)
+    if encoded[CLOSES] and prevents_close(rules, row, closing, kind, value):
+        violation |= CLOSE
     if encoded[LONGEST_DISTANCE] and kind == kinds.BAR and row[grammar.IN_KEY] < 0:
         before = row[history_of(rules) + KEY_BEFORE]
         if before >= 0 and fifths_apart(before, value) >= encoded[LONGEST_DISTANCE]:
@@ -98,19 +105,63 @@ def closes(rules: Rows, row: Rows, voice: int, pitch: int) -> bool:
 
 
 @compiled
-def close_violation(rules: Rows, asked: int, row: Rows, kind: int, value: int) -> int:
-    """The violation of an end, or of a note that has to last or lasts until the last bar's end, without the tonic's
-    chord."""
-    if kind != kinds.END:
-        voice, end = row[grammar.IN_VOICE], end_of_bar(row, row[history_of(rules) + BARS], asked)
-        if kind == kinds.PITCH:
-            pitch, duration = value + grammar.transposition(rules, row), shortest_note(rules)
-        else:
-            pitch, duration = row[grammar.AT_PITCH], value
-        free = asked == 0 or row[grammar.NOW] + duration < end or rules[grammar.DRUM, voice]
-        return 0 if free or closes(rules, row, voice, pitch) else CLOSE
+def find_last_chances(rules: Rows, encoded: Rows, row: Rows, closing: Rows) -> None:
+    """Fill `closing`, shape (voices + 1,), with the first tick at which each voice can begin a note that may be its
+    last, `NEVER` for one that has no such pitch in its range and key, and, at its end, with the last tick at which such
+    a note can begin; `NEVER` if the piece has no given length or need not close."""
+    count, asked = grammar.voices(rules), bars_asked(rules, encoded, row)
+    closing[:] = NEVER
+    if not encoded[CLOSES] or asked == 0 or row[grammar.BAR_TICKS] == 0:
+        return
+    last, longest = 0, row[grammar.BAR_TICKS] - shortest_note(rules)
+    for token in range(rules[grammar.FIRST, kinds.POSITION], rules[grammar.PAST, kinds.POSITION]):
+        if rules[grammar.VALUE, token] <= longest:
+            last = rules[grammar.VALUE, token]
+    bars = row[history_of(rules) + BARS]
+    closing[count] = end_of_bar(row, bars, asked) - row[grammar.BAR_TICKS] + last
+    for voice in range(count):
+        for pitch in range(rules[grammar.LOW, voice], rules[grammar.HIGH, voice] + 1):
+            if encoded[TABLE + PITCHES * voice + pitch] == 0 and closes(rules, row, voice, pitch):
+                free = max(row[grammar.FREE + voice], row[grammar.end_of(rules, voice, pitch)])
+                closing[voice] = min(closing[voice], free)
+
+
+@compiled
+def loses_chance(rules: Rows, closing: Rows, voice: int, now: int, later: int) -> bool:
+    """Whether a voice can still begin a note that may be its last if it may begin one at the tick `now`, but not if it
+    has to wait until `later`."""
+    last = closing[grammar.voices(rules)]
+    return bool(not rules[grammar.DRUM, voice] and max(now, closing[voice]) <= last < max(later, closing[voice]))
+
+
+@compiled
+def cannot_close_after(rules: Rows, row: Rows, closing: Rows, voice: int, pitch: int, duration: int) -> bool:
+    """Whether a note that begins now takes from its voice the last chance to end on the tonic's chord."""
+    now = row[grammar.NOW]
+    later = now + (duration if rules[grammar.MONOPHONIC, voice] else 1)
+    return bool(loses_chance(rules, closing, voice, now, later) and not closes(rules, row, voice, pitch))
+
+
+@compiled
+def prevents_close(rules: Rows, row: Rows, closing: Rows, kind: int, value: int) -> bool:
+    """Whether a token ends the piece elsewhere than on the tonic's chord, or takes from a voice the last chance to be
+    in it."""
+    now, current, later = row[grammar.NOW], row[grammar.IN_VOICE], row[grammar.NOW] + 1
+    if kind == kinds.DURATION:
+        return cannot_close_after(rules, row, closing, current, row[grammar.AT_PITCH], value)
+    if kind == kinds.POSITION:
+        later = row[grammar.BAR_START] + value
+    elif kind == kinds.BAR or kind == kinds.TIME_SIGNATURE or kind == kinds.TEMPO:
+        later = row[grammar.BAR_START] + row[grammar.BAR_TICKS]
+    elif kind != kinds.VOICE and kind != kinds.END:
+        return False
     for voice in range(grammar.voices(rules)):
         pitch = row[grammar.latest_of(rules, voice) + 1]
-        if pitch >= 0 and not rules[grammar.DRUM, voice] and not closes(rules, row, voice, pitch):
-            return CLOSE
-    return 0
+        if pitch < 0 or rules[grammar.DRUM, voice] or closes(rules, row, voice, pitch):
+            continue
+        here = now + (row[grammar.LAST] == kinds.DURATION and voice <= current)  # voices rise at a position
+        if kind == kinds.END or (
+            (kind != kinds.VOICE or voice < value) and loses_chance(rules, closing, voice, here, later)
+        ):
+            return True
+    return False

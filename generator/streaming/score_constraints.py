@@ -16,12 +16,13 @@ from generator.foundation.errors import CarouselError, Option
 from generator.foundation.jit import compiled
 from generator.foundation.options import SamplingOptions
 from generator.streaming import melody, melody_constraint
-from generator.streaming.form_constraints import form_violation
+from generator.streaming.form_constraints import cannot_close_after, find_last_chances, form_violation
 from generator.streaming.melody_constraint import HAS_MELODY, MELODY_VOICE, NEVER, add_melody_violations
 from generator.streaming.pitch_constraints import PITCHES, key_of, pitch_violations
-from generator.streaming.section_constraints import encode_form
+from generator.streaming.section_constraints import encode_form, shortest_note
 from generator.streaming.violations import (
     BARS_ASKED,
+    CLOSE,
     CLOSES,
     CONSTRAINED,
     DENSITY,
@@ -73,24 +74,26 @@ def is_parallel(rules: Rows, row: Rows, voice: int, pitch: int) -> bool:
 
 
 @compiled
-def note_violation(rules: Rows, encoded: Rows, row: Rows, voice: int, pitch: int) -> int:
+def note_violation(rules: Rows, encoded: Rows, row: Rows, closing: Rows, voice: int, pitch: int) -> int:
     """The violation of a note with this voice and pitch at the current tick."""
     violation = encoded[TABLE + PITCHES * voice + pitch]
     if encoded[NO_PARALLELS] and is_parallel(rules, row, voice, pitch):
         violation |= PARALLELS
+    if encoded[CLOSES] and cannot_close_after(rules, row, closing, voice, pitch, shortest_note(rules)):
+        violation |= CLOSE
     return int(violation)
 
 
 @compiled
-def voice_violation(rules: Rows, encoded: Rows, row: Rows, voice: int) -> int:
+def voice_violation(rules: Rows, encoded: Rows, row: Rows, closing: Rows, voice: int) -> int:
     """The smallest violation among the notes that this voice may begin at the current tick."""
-    least = RANGES | KEY | PARALLELS
+    least = RANGES | KEY | CLOSE | PARALLELS
     past = rules[grammar.HIGH, voice] + 1
     if voice == row[grammar.IN_VOICE]:  # the pitches of a chord fall
         past = min(row[grammar.AT_PITCH], past)
     for pitch in range(rules[grammar.LOW, voice], past):
         if row[grammar.end_of(rules, voice, pitch)] <= row[grammar.NOW]:
-            least = min(least, note_violation(rules, encoded, row, voice, pitch))
+            least = min(least, note_violation(rules, encoded, row, closing, voice, pitch))
     return least
 
 
@@ -149,9 +152,10 @@ def position_violation(free: Rows, tick: int) -> int:
 
 @compiled
 def write_violations(
-    rules: Rows, encoded: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows, free: Rows
+    rules: Rows, encoded: Rows, tune: Rows, row: Rows, mask: Mask, violations: Rows, free: Rows, closing: Rows
 ) -> None:
-    """Write the violation of each allowed token; `free`, of shape (4,), is overwritten."""
+    """Write the violation of each allowed token; `free`, of shape (4,), and `closing`, of shape (voices + 1,), are
+    overwritten."""
     last = row[grammar.LAST]
     metre, tempo = encoded[METRE_ASKED], encoded[TEMPO_ASKED]
     due = 0  # the metre or tempo changes that have to come before the next bar line, and may come here
@@ -162,6 +166,7 @@ def write_violations(
     full = full_until(rules, encoded, row)
     if last == kinds.BAR or last == kinds.DURATION:
         find_earliest_onsets(rules, encoded, row, tune[MELODY_VOICE] if tune[HAS_MELODY] else -1, free)
+    find_last_chances(rules, encoded, row, closing)
     for token in range(len(mask)):
         if not mask[token]:
             continue
@@ -179,14 +184,14 @@ def write_violations(
             violation = onset_violation(encoded, row, tick, full) | position_violation(free, tick)
         elif kind == kinds.VOICE:
             violation = onset_violation(encoded, row, row[grammar.NOW], full) | voice_violation(
-                rules, encoded, row, value
+                rules, encoded, row, closing, value
             )
         elif kind == kinds.PITCH:
             pitch = value + grammar.transposition(rules, row)
-            violation = note_violation(rules, encoded, row, row[grammar.IN_VOICE], pitch)
+            violation = note_violation(rules, encoded, row, closing, row[grammar.IN_VOICE], pitch)
         if last == kinds.END:
             violation |= style_violation(encoded, token, rules[grammar.FIRST, kinds.STYLE])
-        violations[token] = violation | form_violation(rules, encoded, row, kind, token)
+        violations[token] = violation | form_violation(rules, encoded, row, closing, kind, token)
 
 
 @compiled
@@ -206,14 +211,14 @@ def restrict(
     rules: Rows, end: int, constraints: Rows, given: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
 ) -> None:
     """See `constraints.Restrict`."""
-    free = np.zeros(4, np.int64)
+    free, closing = np.zeros(4, np.int64), np.zeros(grammar.voices(rules) + 1, np.int64)
     for stream in range(len(memory)):
         encoded, mask = constraints[stream], masks[stream]
         if encoded[CONSTRAINED] and not given[stream]:
             if encoded[NEVER_ENDS]:
                 mask[end] = False
             tune = encoded[len(encoded) - melody_constraint.SIZE :]
-            write_violations(rules, encoded, tune, memory[stream], mask, violations, free)
+            write_violations(rules, encoded, tune, memory[stream], mask, violations, free, closing)
             add_melody_violations(rules, tune, memory[stream], mask, violations)
             level_loudness(rules, mask, violations)
             relaxed[stream] |= close_violating(mask, violations)
