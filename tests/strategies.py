@@ -38,6 +38,7 @@ MUSIC = {
 }
 WRITTEN = {"metre": st.none() | st.sampled_from(["4/4", "3/4", "5/8"]), "tempo": st.none() | st.floats(30, 240)}
 TEXT = {
+    "lines": st.none() | st.integers(1, 5),
     "characters": st.none() | st.text("abcdefgh \n", min_size=1),
     "starts_with": st.none() | st.text("abcdefgh \n", max_size=9),
 }
@@ -65,7 +66,7 @@ def constraints(draw: st.DrawFn, model: Model) -> dict[str, Any]:
         fitting = fitting | {"parallels": st.booleans()}
     found: dict[str, Any] = draw(st.fixed_dictionaries(fitting))
     rules = Constraints(tokenizer)
-    for name in ("scale", "metre", "ranges", "key", "parallels"):
+    for name in ("scale", "metre", "ranges", "key", "parallels", "lines"):
         try:
             rules.settle(SamplingOptions(**found), ())
         except CarouselError:

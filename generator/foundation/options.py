@@ -191,6 +191,9 @@ class SamplingOptions:
     )
     starts_with: str | None = option(None, "say this text first, from where the option is set", metavar="TEXT")
     characters: str | None = option(None, "only characters of this text", metavar="TEXT")
+    lines: int | None = option(
+        None, "lines of each paragraph, such as a speech of a play, exactly so many", minimum=1, maximum=10_000
+    )
     max_copy: int | None = option(
         None,
         "no run longer than N notes (or characters) that also stands in the corpus named with --originality",

@@ -50,7 +50,7 @@ MOST_ENTRIES = 10_000
 READ_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """The exceptions that reading malformed data may raise."""
 OPTIONS = {spec.name for spec in fields(SamplingOptions)}
-LATER_OPTIONS = {"clamp": None, "length": None, "form": None, "close": False, "key_distance": None}
+LATER_OPTIONS = {"clamp": None, "length": None, "form": None, "close": False, "key_distance": None, "lines": None}
 """Options that older readers do not know, with their defaults; they are written only where they differ from these."""
 
 

@@ -1,4 +1,4 @@
-"""Constraints on text: the characters that a stream may use, and the text that it starts with."""
+"""Constraints on text: its characters, the lines of its paragraphs, and the text that it starts with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import ClassVar
 from generator.foundation.errors import CarouselError, Option
 from generator.foundation.jit import compiled
 from generator.foundation.options import SamplingOptions
-from generator.streaming.violations import CHARACTERS, CONSTRAINED, NEVER_ENDS, TABLE, close_violating, encode_shared
+from generator.streaming.violations import CHARACTERS, LINES, LINES_ASKED, TABLE, encode_shared, restricting
+from generator.tokenizers import char
 from generator.tokenizers.base import Mask, Rows
 from generator.tokenizers.char import UNKNOWN, CharTokenizer
 
@@ -16,22 +17,30 @@ MOST_LISTED = 100
 
 
 @compiled
-def restrict(
-    rules: Rows, end: int, constraints: Rows, given: Mask, memory: Rows, masks: Mask, violations: Rows, relaxed: Rows
-) -> None:
-    """See `constraints.Restrict`."""
-    for stream in range(len(masks)):
-        encoded, mask = constraints[stream], masks[stream]
-        if encoded[CONSTRAINED] and not given[stream]:
-            if encoded[NEVER_ENDS]:
-                mask[end] = False
-            relaxed[stream] |= close_violating(mask, encoded[TABLE:])
+def write_violations(rules: Rows, encoded: Rows, row: Rows, mask: Mask, violations: Rows) -> None:
+    """Write the violation of each allowed token."""
+    asked = encoded[LINES_ASKED]
+    for token in range(len(mask)):
+        violations[token] = encoded[TABLE + token]
+        if asked > 0 and breaks_count(asked, row, rules[char.BREAKS, token]):
+            violations[token] |= LINES
+
+
+@compiled
+def breaks_count(asked: int, row: Rows, breaks: int) -> bool:
+    """Whether a token, of which `rules` says how it `breaks`, gives a paragraph more or less than `asked` lines."""
+    if row[char.IN_LINE]:  # its line may end, but not the piece with it
+        return bool(breaks == char.PIECE_END)
+    return bool((breaks == char.NO_BREAK) == (row[char.LINES] >= asked))
+
+
+restrict = restricting("text", write_violations)
 
 
 class TextConstraints:
     """Encodes the constraints on text for one vocabulary."""
 
-    names: ClassVar[tuple[str, ...]] = ("starts_with", "characters")
+    names: ClassVar[tuple[str, ...]] = ("starts_with", "lines", "characters")
 
     def __init__(self, tokenizer: CharTokenizer) -> None:
         self._tokenizer = tokenizer
@@ -40,6 +49,12 @@ class TextConstraints:
     def encode(self, options: SamplingOptions) -> Rows:
         encoded = encode_shared(options, self.size - TABLE)
         self._tokens("starts_with", options.starts_with)  # raises if a character is unknown
+        if options.lines:
+            encoded[LINES_ASKED] = options.lines
+            if "\n" not in self._tokenizer.characters:
+                raise CarouselError(Option("lines"), " needs a checkpoint that knows line breaks; this one knows none")
+            if "\n" not in (options.characters or "\n"):
+                raise CarouselError(Option("lines"), " needs line breaks; add one to ", Option("characters"))
         if options.characters:
             encoded[TABLE:] = CHARACTERS
             encoded[TABLE:][self._tokens("characters", options.characters)] = 0

@@ -19,12 +19,23 @@ from generator.music.score import style_name
 from generator.tokenizers.base import Mask, Rows
 
 PRIORITIES = (
-    *("characters", "density", "voices_at_once", "parallels", "close", "key_distance", "form", "ranges", "key"),
+    *(
+        "characters",
+        "lines",
+        "density",
+        "voices_at_once",
+        "parallels",
+        "close",
+        "key_distance",
+        "form",
+        "ranges",
+        "key",
+    ),
     *("tempo", "metre", "length", "style", "melody", "max_copy"),
 )
 """All constraints in ascending priority: the first is relaxed first."""
 _BITS = tuple(1 << bit for bit in range(len(PRIORITIES)))
-CHARACTERS, DENSITY, VOICES_AT_ONCE, PARALLELS, CLOSE, KEY_DISTANCE, FORM, RANGES, KEY, *_LATER = _BITS
+CHARACTERS, LINES, DENSITY, VOICES_AT_ONCE, PARALLELS, CLOSE, KEY_DISTANCE, FORM, RANGES, KEY, *_LATER = _BITS
 TEMPO, METRE, LENGTH, STYLE, MELODY, MAX_COPY = _LATER
 
 
@@ -36,8 +47,8 @@ def names_of(violation: int) -> Iterator[str]:
 # A stream's encoded constraints are one row of integers: these fields, and from `TABLE` on a table of violations by
 # token (text) or by voice and pitch (music). A field is 0 (metre, key and style: -1) if the option is not set.
 CONSTRAINED, NEVER_ENDS, METRE_ASKED, TEMPO_ASKED, KEY_ASKED, STYLE_ASKED = range(6)
-MOST_AT_ONCE, MOST_A_SECOND, NO_PARALLELS, BARS_ASKED, CLOSES, LONGEST_DISTANCE = range(6, 12)
-SECTION, SECTIONS, UPBEAT_ASKED, RETURNS = range(12, 16)
+MOST_AT_ONCE, MOST_A_SECOND, NO_PARALLELS, BARS_ASKED, CLOSES, LONGEST_DISTANCE, LINES_ASKED = range(6, 13)
+SECTION, SECTIONS, UPBEAT_ASKED, RETURNS = range(13, 17)
 """The bars of a section, the number of sections, whether there is to be an upbeat (`FREE_UPBEAT` and so on), and from
 `RETURNS` on for each section 0, or 1 and the place in `score_history.BARS_BEFORE` of how long ago it came before."""
 FREE_UPBEAT, NO_UPBEAT, WITH_UPBEAT = range(3)

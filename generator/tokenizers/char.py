@@ -27,6 +27,13 @@ NAMES = {" ": "space", "\n": "new line", "\t": "tab"}
 REPLACEMENT = "\ufffd"
 """The unknown token decodes to Unicode's replacement character."""
 
+# The rows of `rules`: whether a token may be sampled, and whether it is a line break or the end of a piece, or neither.
+SAMPLED, BREAKS = range(2)
+NO_BREAK, LINE_BREAK, PIECE_END = range(3)
+# A row of memory: the lines of this paragraph that have ended, and whether the present line has characters. Paragraphs
+# are separated by empty lines.
+LINES, IN_LINE = range(2)
+
 
 @dataclass(frozen=True, slots=True)
 class CharReport(Report):
@@ -40,29 +47,47 @@ class CharReport(Report):
 
 @compiled
 def allowed(rules: Rows, memory: Rows, masks: Mask) -> None:
-    """`Grammar.allowed`. `rules`, shape (1, vocab_size), is 1 for the tokens that may come, else 0."""
+    """`Grammar.allowed`; `rules` has the shape (2, vocab_size)."""
     for stream in range(len(masks)):
         for token in range(masks.shape[1]):
-            masks[stream, token] = rules[0, token] != 0
+            masks[stream, token] = rules[SAMPLED, token] != 0
 
 
 @compiled
 def advance(rules: Rows, memory: Rows, tokens: Rows) -> None:
-    """`Grammar.advance`: there is nothing to remember."""
+    """`Grammar.advance`."""
+    for stream in range(len(tokens)):
+        follow(rules, memory[stream], tokens[stream : stream + 1])
+
+
+@compiled
+def follow(rules: Rows, row: Rows, tokens: Rows) -> None:
+    """Add several tokens to one stream, in place."""
+    for token in tokens:
+        breaks = rules[BREAKS, token]
+        if breaks == NO_BREAK:
+            row[IN_LINE] = 1
+        else:
+            row[LINES] = row[LINES] + 1 if breaks == LINE_BREAK and row[IN_LINE] else 0
+            row[IN_LINE] = 0
 
 
 class CharGrammar(Grammar):
-    """Any token may follow any other, except that the unknown token is never sampled."""
+    """Any token may follow any other, except that the unknown token is never sampled. It counts lines, for
+    constraints."""
 
-    size: int = 0
+    size: int = 2
     loops = Loops(allowed, advance)
 
-    def __init__(self, allowed: Mask) -> None:
-        """Make the grammar that allows the tokens in `allowed`, shape (vocab_size,)."""
-        self.rules = allowed[np.newaxis].astype(np.int64)
+    def __init__(self, texts: Sequence[str]) -> None:
+        """Make the grammar of the tokens that decode to these texts."""
+        self.rules = np.zeros((2, len(texts)), np.int64)
+        self.rules[SAMPLED] = np.arange(len(texts)) != UNKNOWN
+        self.rules[BREAKS] = [LINE_BREAK * (text == "\n") for text in texts]
+        self.rules[BREAKS, END] = PIECE_END
 
     def begin(self) -> Rows:
-        return np.zeros(0, dtype=np.int64)
+        return np.zeros(self.size, dtype=np.int64)
 
 
 class CharDecoder(GrammarDecoder):
@@ -75,17 +100,19 @@ class CharDecoder(GrammarDecoder):
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._count = whole(state["count"], 0, LARGEST_COUNT)
+        lines = state.get("lines", [0, 0])  # older takes lack it
+        self.memory[:] = whole(lines[LINES], 0, self._count), whole(lines[IN_LINE], 0, 1)
 
     def feed(self, token: int) -> list[Event]:
-        self._count += 1
-        return [self._texts[token]]
+        return self.feed_all([token])
 
     def feed_all(self, tokens: Sequence[int]) -> list[Event]:
-        self._count += len(tokens)
+        self.skip(tokens)
         return [self._texts[token] for token in tokens]
 
     def skip(self, tokens: Sequence[int]) -> None:
         self._count += len(tokens)
+        follow(self._grammar.rules, self.memory, np.array(tokens, np.int64))
 
     def describe(self, token: int) -> str:
         if token in (UNKNOWN, END):
@@ -103,7 +130,7 @@ class CharDecoder(GrammarDecoder):
     now_ms = 0
 
     def state(self) -> dict[str, Any]:
-        return {"count": self._count}
+        return {"count": self._count, "lines": self.memory.tolist()}
 
 
 class CharTokenizer:
@@ -138,7 +165,7 @@ class CharTokenizer:
         """The text of each token. All decoders share this tuple, so that it stays in the processor's cache."""
         self.vocab_size = len(SPECIAL) + len(characters)
         self.start = self._ids.get("\n", END)
-        self.grammar = CharGrammar(np.arange(self.vocab_size) != UNKNOWN)
+        self.grammar = CharGrammar(self.texts)
 
     @staticmethod
     def fit(pieces: Iterable[str]) -> CharTokenizer:

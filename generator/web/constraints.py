@@ -40,6 +40,7 @@ LABELS = {
     "density": "Notes a second",
     "ranges": "Ranges",
     "starts_with": "Say next",
+    "lines": "Lines of a paragraph",
     "characters": "Only these characters",
 }
 """The constraints that have a widget, in the order of the page."""
