@@ -51,7 +51,7 @@ def form(model: Model) -> st.SearchStrategy[dict[str, Any]]:
     if not getattr(model.tokenizer, "counted_bars", 0):
         return st.just({})
     sections = {"form": st.sampled_from(["AABB", "abac"]), "length": st.none() | st.sampled_from([4, 9, 16])}
-    return st.fixed_dictionaries(asked) | st.fixed_dictionaries(asked | sections)
+    return st.fixed_dictionaries(asked | {"form": st.none()}) | st.fixed_dictionaries(asked | sections)
 
 
 @st.composite

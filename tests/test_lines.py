@@ -81,8 +81,11 @@ def test_a_piece_ends_with_its_paragraph() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(CarouselError, match="lines needs line breaks; add one to characters"):
-        model_of("shakespeare").stream(lines=3, characters="abc")
+    for characters in ("abc", "\n"):
+        with pytest.raises(
+            CarouselError, match="lines needs line breaks and something between them; add to characters"
+        ):
+            model_of("shakespeare").stream(lines=3, characters=characters)
     with pytest.raises(CarouselError, match="lines needs a checkpoint that knows line breaks"):
         Model(random_checkpoint(CharTokenizer("ab"))).stream(lines=3)
     with pytest.raises(CarouselError, match="lines is not for a checkpoint of kind score"):

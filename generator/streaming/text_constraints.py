@@ -53,8 +53,10 @@ class TextConstraints:
             encoded[LINES_ASKED] = options.lines
             if "\n" not in self._tokenizer.characters:
                 raise CarouselError(Option("lines"), " needs a checkpoint that knows line breaks; this one knows none")
-            if "\n" not in (options.characters or "\n"):
-                raise CarouselError(Option("lines"), " needs line breaks; add one to ", Option("characters"))
+            if options.characters and ("\n" not in options.characters or not options.characters.strip("\n")):
+                raise CarouselError(
+                    Option("lines"), " needs line breaks and something between them; add to ", Option("characters")
+                )
         if options.characters:
             encoded[TABLE:] = CHARACTERS
             encoded[TABLE:][self._tokens("characters", options.characters)] = 0
