@@ -84,9 +84,9 @@ def test_int8_costs_no_shipped_checkpoint_more_than_a_thousandth(shipped: Model)
     """Over what the model itself says; `evaluate --backend int8` measures it over a corpus."""
     stream = shipped.stream(seed=1)
     [(tokens, _)] = draw(stream.engine, [stream], 3000)
-    start = shipped.tokenizer.start
+    start, features = shipped.tokenizer.start, shipped.tokenizer.grammar.features_before(np.array(tokens))
     nats = [
-        negative_log_likelihood(prepare(name, shipped.checkpoint), np.array(tokens), start).mean()
+        negative_log_likelihood(prepare(name, shipped.checkpoint), np.array(tokens), start, features=features).mean()
         for name in ("int8", "fp32")
     ]
     assert nats[0] < nats[1] * 1.001

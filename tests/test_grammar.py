@@ -173,12 +173,16 @@ def test_a_damaged_state_is_refused_or_goes_on(name: str, seed: int, steps: int,
         assert decoder.horizon_ticks >= before
 
 
+LATER = [("lines",), ("history", "upbeat")]
+"""What older takes lack."""
+
+
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_a_state_that_lacks_something_is_refused(name: str) -> None:
     tokenizer = TOKENIZERS[name]
     state = walked(tokenizer, 100, 0).state()
     for path in places(state)[1:]:
-        if not isinstance(path[-1], int) or len(path) == 3:  # all but a whole note
+        if path not in LATER and (not isinstance(path[-1], int) or len(path) == 3):  # all but a whole note
             with pytest.raises(ValueError):
                 tokenizer.decoder(put(state, path, ...))
     with pytest.raises(ValueError):

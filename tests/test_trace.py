@@ -57,8 +57,11 @@ def test_a_trace_is_what_the_equations_say(shipped: Model, backend: str) -> None
     below = shipped.checkpoint.weights["embedding.weight"][read].astype(np.float64)
     if shipped.config.feature_rows:
         features = shipped.tokenizer.grammar.features_before(np.array(stream.tokens()))
-        sums = shipped.checkpoint.weights["features.weight"][features].astype(np.float64).sum(1).clip(-1, 1)
-        below = np.hstack([below, np.rint(sums * 127) / 127 if backend == "int8" else sums])
+        sums = np.zeros((len(features), shipped.config.feature_dim), np.float32)
+        for column in features.T:  # in their order, for what is rounded to 1/127 may lie between two values
+            sums += shipped.checkpoint.weights["features.weight"][column]
+        sums = sums.clip(-1, 1)
+        below = np.hstack([below, np.rint(sums * np.float32(127)) / np.float64(127) if backend == "int8" else sums])
     assert len(found) == 1000 and found.cell.dtype == np.float32
     for layer in range(shipped.config.num_layers):
         h, c = (np.vstack([0 * of[:1, layer], of[:-1, layer]]).astype(np.float64) for of in (found.hidden, found.cell))
