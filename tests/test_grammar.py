@@ -173,8 +173,7 @@ def test_a_damaged_state_is_refused_or_goes_on(name: str, seed: int, steps: int,
         assert decoder.horizon_ticks >= before
 
 
-LATER = [("lines",), ("history", "upbeat")]
-"""What older takes lack."""
+LATER = [("lines",), ("history", "upbeat")]  # what older takes lack
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
