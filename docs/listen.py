@@ -12,7 +12,6 @@ over.
 from __future__ import annotations
 
 import argparse
-import html
 import json
 from collections.abc import Iterator
 from itertools import count, islice
@@ -23,12 +22,12 @@ import numpy as np
 import generator
 from generator.cli import command
 from generator.corpora import open_corpus
-from generator.corpora.dataset import prepare
+from generator.corpora.dataset import TokenDataset, prepare
 from generator.foundation.atomic import atomic_write
 from generator.music.score import Score
 
 PAGE = Path(__file__).with_name("listen.html")
-TEMPLATE = Path(__file__).with_name("listen.template.html")
+DATA = '<script type="application/json" id="data">'
 MOST_TOKENS = 20_000
 
 Heard = list[tuple[float, float, int]]
@@ -48,9 +47,8 @@ def opening(piece: Score, bars: int) -> Heard | None:
     ]
 
 
-def of_corpus(model: generator.Model, corpus: str, bars: int) -> Iterator[tuple[str, Heard]]:
+def of_corpus(model: generator.Model, dataset: TokenDataset, bars: int) -> Iterator[tuple[str, Heard]]:
     """The openings of held-out pieces, in random order, each with its name."""
-    dataset = prepare(open_corpus(corpus), model.tokenizer)
     pieces = [
         (split.names[index], split[index])
         for split in map(dataset.split, ("validation", "test"))
@@ -73,20 +71,19 @@ def of_model(model: generator.Model, bars: int) -> Iterator[tuple[str, Heard]]:
 
 
 def page(model: generator.Model, corpus: str, by: str, pairs: int, bars: int) -> str:
-    """The page as HTML, which needs no other file."""
+    """The page as HTML, which needs no other file: docs/listen.html with other data."""
+    dataset = prepare(open_corpus(corpus), model.tokenizer)
     found = [
         {"corpus": {"name": theirs, "notes": notes}, "model": {"name": ours, "notes": written}}
         for (theirs, notes), (ours, written) in islice(
-            zip(of_corpus(model, corpus, bars), of_model(model, bars), strict=False), pairs
+            zip(of_corpus(model, dataset, bars), of_model(model, bars), strict=False), pairs
         )
     ]
-    facts = prepare(open_corpus(corpus), model.tokenizer).facts
-    text = TEMPLATE.read_text(encoding="utf-8")
+    facts = dataset.facts
     said = {"by": by, "model": model.checkpoint.name, "source": facts.source, "licence": facts.licence}
-    for name, value in said.items():
-        text = text.replace(f"[{name}]", html.escape(value))
-    data = json.dumps({"pairs": found, "by": by}, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("[data]", data.replace("<", "\\u003c"))
+    data = json.dumps({"pairs": found, **said}, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(DATA)
+    return before + DATA + data + rest[rest.index("</script>") :]
 
 
 def work(given: argparse.Namespace) -> None:

@@ -87,7 +87,7 @@ class Listen(Held):
 
 
 class Rewind(Held):
-    """So many tokens or bars back."""
+    """How far a stream goes back: by a number of tokens, or of bars."""
 
     tokens: int = Field(0, ge=0, le=2**53, examples=[16])
     bars: int = Field(0, ge=0, le=2**53)

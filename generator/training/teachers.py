@@ -53,11 +53,11 @@ class Teachers:
         is the end, unless they are very long."""
         seeds = np.random.default_rng([seed, number]).integers(2**63, size=count).tolist()
         found: list[Tokens] = []
-        for number, writer in enumerate(self._writers):
+        for first, writer in enumerate(self._writers):
             engine = writer.engine()
             streams = [
-                engine.stream(seed=seed, temperature=1.0, at_end="stop", governor=False)
-                for seed in seeds[number :: len(self._writers)]
+                engine.stream(seed=own, temperature=1.0, at_end="stop", governor=False)
+                for own in seeds[first :: len(self._writers)]
             ]
             engine.draw(streams, LONGEST)
             found += [np.asarray(stream.tokens(), dtype=np.uint16) for stream in streams]
